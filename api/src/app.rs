@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{KeysError, RateLimiter, Roles, Tokens, UnknownScope};
+use crate::auth::{KeysError, RateLimiter, Roles, TokenVerifier, UnknownScope};
 use crate::metrics::Metrics;
 
 /// Maximum number of concurrent account mapping exports. Each export uses a database connection.
@@ -26,7 +26,7 @@ pub struct App {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
     pub(crate) work_notifier: WorkNotifier,
-    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) token_verifier: Arc<TokenVerifier>,
     pub(crate) rate_limiter: RateLimiter,
     pub(crate) audit: AuditWriter,
     /// Permits for exports of account mappings.
@@ -60,7 +60,7 @@ impl App {
     /// Fails if the `[api]` configuration has no issuer or no valid key source. The issuer's keys are read on first
     /// use.
     pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
-        let tokens = Arc::new(Tokens::new(&config.api, Roles::read(&config.api)?)?);
+        let token_verifier = Arc::new(TokenVerifier::new(&config.api, Roles::from_config(&config.api)?)?);
         let work_notifier = WorkNotifier::new(pool.clone());
         let rate_limiter = RateLimiter::new(config.api.requests_per_minute);
         let audit = AuditWriter::new(pool.clone(), clock.clone());
@@ -73,7 +73,7 @@ impl App {
             config,
             clock,
             work_notifier,
-            tokens,
+            token_verifier,
             rate_limiter,
             audit,
             exports,

@@ -46,7 +46,7 @@ fn forwarded_for(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Returns the audit outcome of a request, based on the response.
-pub(crate) fn outcome(response: &Response) -> AuditOutcome {
+pub(crate) fn audit_outcome(response: &Response) -> AuditOutcome {
     let status = response.status();
     let result = match status.as_u16() {
         ..400 => AuditResult::Succeeded,
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_long_forwarded_for_is_kept() {
+    fn the_end_of_a_long_forwarded_for_header_is_kept() {
         let mut headers = HeaderMap::new();
         assert_eq!(forwarded_for(&headers), None);
         headers.append("x-forwarded-for", "a".repeat(300).parse().unwrap());

@@ -17,4 +17,4 @@ pub use keys::KeysError;
 pub(crate) use rate_limit::RateLimiter;
 pub(crate) use roles::Roles;
 pub use roles::UnknownScope;
-pub(crate) use token::Tokens;
+pub(crate) use token::TokenVerifier;

@@ -13,7 +13,7 @@ pub(crate) struct ETag(String);
 
 impl ETag {
     /// Returns the ETag of a resource with this response body.
-    pub(crate) fn of(body: &str) -> Self {
+    pub(crate) fn for_body(body: &str) -> Self {
         Self(format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16])))
     }
 
@@ -27,7 +27,7 @@ impl ETag {
 pub(crate) struct IfMatch(Vec<String>);
 
 impl IfMatch {
-    fn read(parts: &Parts) -> Self {
+    fn from_headers(parts: &Parts) -> Self {
         let given = parts.headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
         Self(given.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect())
     }
@@ -49,7 +49,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let given = Self::read(parts);
+        let given = Self::from_headers(parts);
         if given.0.iter().all(String::is_empty) {
             return Err(ApiError::new(
                 Code::PreconditionRequired,
@@ -65,6 +65,6 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, ApiError> {
-        Ok(parts.headers.contains_key(header::IF_MATCH).then(|| Self::read(parts)))
+        Ok(parts.headers.contains_key(header::IF_MATCH).then(|| Self::from_headers(parts)))
     }
 }

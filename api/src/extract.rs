@@ -11,7 +11,7 @@ use chrono::{DateTime, Datelike, Utc};
 use futures::StreamExt;
 use serde_json::{Map, Value};
 
-pub(crate) use fields::{Fields, shortened};
+pub(crate) use fields::{Fields, sanitize_field_name};
 
 use crate::problem::{ApiError, Code, FieldError};
 
@@ -32,9 +32,9 @@ impl<S: Send + Sync> FromRequest<S> for JsonFields {
             ));
         }
         let (parts, body) = request.into_parts();
-        let bytes = read(&parts.headers, body).await?;
+        let bytes = read_body(&parts.headers, body).await?;
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(values)) => Ok(Self(Fields::of_body(values))),
+            Ok(Value::Object(values)) => Ok(Self(Fields::from_body(values))),
             Ok(_) => Err(ApiError::new(Code::ValidationFailed, "The body must be a JSON object.").with_errors(vec![
                 FieldError {
                     field: String::new(),
@@ -61,7 +61,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
             return Ok(Self(None));
         }
         let (parts, body) = request.into_parts();
-        let bytes = read(&parts.headers, body).await?;
+        let bytes = read_body(&parts.headers, body).await?;
         // A body of `null` is treated as missing.
         if bytes.trim_ascii() == b"null" {
             return Ok(Self(None));
@@ -72,10 +72,10 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
 }
 
 /// Reads the request body. Fails if the body is too large or incomplete.
-pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn read_body(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u8>, ApiError> {
     let content_length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if content_length.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
-        return Err(too_large());
+        return Err(body_too_large());
     }
     let mut chunks = body.into_data_stream();
     let mut body = Vec::with_capacity(content_length.unwrap_or_default());
@@ -84,13 +84,13 @@ pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u
             &chunk.map_err(|_| ApiError::new(Code::BadRequest, "The request ended before the whole body arrived."))?,
         );
         if body.len() > MAX_BODY_BYTES {
-            return Err(too_large());
+            return Err(body_too_large());
         }
     }
     Ok(body)
 }
 
-fn too_large() -> ApiError {
+fn body_too_large() -> ApiError {
     ApiError::new(Code::BodyTooLarge, format!("The body is larger than {MAX_BODY_BYTES} bytes."))
 }
 
@@ -118,7 +118,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
                 repeated.push(name);
             }
         }
-        let mut fields = Fields::of_query(values);
+        let mut fields = Fields::from_query(values);
         for name in repeated {
             fields.error(name, "repeated", "must be given only once");
         }

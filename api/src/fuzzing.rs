@@ -33,7 +33,7 @@ fn request_with(headers: &HeaderMap) -> Request {
 }
 
 /// Returns the media type that the `Accept` header selects.
-pub fn format(headers: &HeaderMap) -> Option<&'static str> {
+pub fn select_format(headers: &HeaderMap) -> Option<&'static str> {
     extract(request_with(headers)).map(Format::media_type)
 }
 
@@ -44,12 +44,12 @@ pub fn idempotency_key(headers: &HeaderMap) -> Option<String> {
 
 /// Returns the ETag of a resource with this body.
 pub fn etag(body: &str) -> String {
-    ETag::of(body).header().ok().and_then(|tag| tag.to_str().ok().map(ToOwned::to_owned)).unwrap_or_default()
+    ETag::for_body(body).header().ok().and_then(|tag| tag.to_str().ok().map(ToOwned::to_owned)).unwrap_or_default()
 }
 
 /// Returns whether the `If-Match` header allows changing a resource with this body, or `None` without the header.
 pub fn if_match(headers: &HeaderMap, body: &str) -> Option<bool> {
-    extract(request_with(headers)).map(|tags: IfMatch| tags.check(&ETag::of(body)).is_ok())
+    extract(request_with(headers)).map(|tags: IfMatch| tags.check(&ETag::for_body(body)).is_ok())
 }
 
 /// Returns the id of a request with these headers.
@@ -68,7 +68,7 @@ pub fn page_token(list: &str, after: u128, position: Option<i64>) -> String {
 }
 
 /// Parses the page token of a list without filters.
-pub fn page_token_read(list: &str, token: &str) -> Option<(u128, Option<i64>)> {
+pub fn parse_page_token(list: &str, token: &str) -> Option<(u128, Option<i64>)> {
     let read = pagination::decode(token, pagination::digest(list, &Map::new())).ok();
     read.map(|(after, position)| (after.as_u128(), position))
 }
@@ -77,7 +77,7 @@ pub fn page_token_read(list: &str, token: &str) -> Option<(u128, Option<i64>)> {
 #[expect(clippy::type_complexity, reason = "used once")]
 pub fn feed_query(query: &str) -> Option<(Option<i64>, Option<i64>, Option<i64>, Option<Vec<FeedType>>)> {
     let QueryFields(query) = extract(Request::get(format!("/v1/events?{query}")).body(HttpBody::empty()).ok()?)?;
-    let FeedQuery { after, size, wait, types, .. } = FeedQuery::read(query).ok()?;
+    let FeedQuery { after, size, wait, types, .. } = FeedQuery::from_query(query).ok()?;
     Some((after, size, wait, types))
 }
 
@@ -87,7 +87,7 @@ pub fn instant(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// Writes a row of the CSV export.
-pub fn csv_row(out: &mut Vec<u8>, fields: &[&str]) {
+pub fn write_csv_row(out: &mut Vec<u8>, fields: &[&str]) {
     export::write_csv_row(out, fields.iter().copied());
 }
 
@@ -113,16 +113,16 @@ fn tenant_json(tenant: freehold_tenancy::tenant::Tenant) -> Value {
 
 /// Parses a signup and returns the tenant, or the problem if the signup is invalid.
 pub fn signup(body: &[u8], config: &Config) -> Result<Value, Value> {
-    let read = fields(body).and_then(|fields| signups::read(fields, config, Clock::real().now()));
+    let read = fields(body).and_then(|fields| signups::parse_signup(fields, config, Clock::real().now()));
     read.map(tenant_json).map_err(problem)
 }
 
 /// Returns the tenant of a signup before and after a patch, or the problem if one of them is invalid.
 pub fn tenant_patch(patch: &[u8], signup: &[u8], config: &Config) -> Result<(Value, Value), Value> {
     let read = || {
-        let before = signups::read(fields(signup)?, config, Clock::real().now())?;
+        let before = signups::parse_signup(fields(signup)?, config, Clock::real().now())?;
         let mut after = before.clone();
-        update::read(fields(patch)?, config, &before)?.apply(&mut after);
+        update::parse_patch(fields(patch)?, config, &before)?.apply(&mut after);
         Ok((tenant_json(before), tenant_json(after)))
     };
     read().map_err(problem)

@@ -10,15 +10,16 @@ use freehold_tenancy::webhook::DisabledReason;
 use metrics::{gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
-const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
-const OPERATIONS: &str = "freehold_operations";
-const HOLDS: &str = "freehold_fleet_holds";
-const FINDINGS: &str = "freehold_findings";
-const WEBHOOKS: &str = "freehold_webhook_endpoints";
+const REQUEST_DURATION_METRIC: &str = "http_server_request_duration_seconds";
+const OPERATIONS_METRIC: &str = "freehold_operations";
+const FLEET_HOLDS_METRIC: &str = "freehold_fleet_holds";
+const FINDINGS_METRIC: &str = "freehold_findings";
+const WEBHOOK_ENDPOINTS_METRIC: &str = "freehold_webhook_endpoints";
 
 /// Histogram bucket bounds in seconds, as OpenTelemetry recommends for HTTP servers ("Semantic conventions for HTTP
 /// metrics").
-const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const REQUEST_DURATION_BUCKETS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// Metrics recorder of one API instance. Several API instances in one process have separate recorders.
 #[derive(Clone)]
@@ -28,22 +29,28 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let builder = PrometheusBuilder::new();
         // `set_buckets` fails only for an empty list.
-        let builder = builder.set_buckets(&BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
+        let builder = builder.set_buckets(&REQUEST_DURATION_BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
         metrics::with_local_recorder(&recorder, || {
-            metrics::describe_histogram!(REQUEST_DURATION, "Time from the request to the start of its response.");
-            metrics::describe_gauge!(OPERATIONS, "Operations by state.");
-            metrics::describe_gauge!(HOLDS, "Fleet holds in force (1) or not (0), by code.");
-            metrics::describe_gauge!(FINDINGS, "Open findings by severity.");
-            metrics::describe_gauge!(WEBHOOKS, "Webhook endpoints by state: enabled, or the reason of disabling.");
+            metrics::describe_histogram!(
+                REQUEST_DURATION_METRIC,
+                "Time from the request to the start of its response."
+            );
+            metrics::describe_gauge!(OPERATIONS_METRIC, "Operations by state.");
+            metrics::describe_gauge!(FLEET_HOLDS_METRIC, "Fleet holds in force (1) or not (0), by code.");
+            metrics::describe_gauge!(FINDINGS_METRIC, "Open findings by severity.");
+            metrics::describe_gauge!(
+                WEBHOOK_ENDPOINTS_METRIC,
+                "Webhook endpoints by state: enabled, or the reason of disabling."
+            );
         });
         Self(Arc::new(recorder))
     }
 
-    pub(crate) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
+    pub(crate) fn record_request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
         metrics::with_local_recorder(&*self.0, || {
             histogram!(
-                REQUEST_DURATION,
+                REQUEST_DURATION_METRIC,
                 "http_request_method" => method,
                 "http_route" => route.to_owned(),
                 "http_response_status_code" => status.to_string(),
@@ -53,44 +60,45 @@ impl Metrics {
     }
 
     /// Records the number of operations per state. A state that is missing in `counts` is recorded as 0.
-    pub(crate) fn operations(&self, counts: &[(OperationState, i64)]) {
+    pub(crate) fn record_operations(&self, counts: &[(OperationState, i64)]) {
         metrics::with_local_recorder(&*self.0, || {
             for state in OperationState::ALL {
                 let count = counts.iter().find(|(counted, _)| counted == state).map_or(0, |(_, count)| *count);
                 #[expect(clippy::cast_precision_loss, reason = "an installation has fewer than 2^52 operations")]
-                gauge!(OPERATIONS, "state" => state.as_str()).set(count as f64);
+                gauge!(OPERATIONS_METRIC, "state" => state.as_str()).set(count as f64);
             }
         });
     }
 
     /// Records the active fleet holds.
-    pub(crate) fn holds(&self, holds: &[FleetHold]) {
+    pub(crate) fn record_fleet_holds(&self, holds: &[FleetHold]) {
         metrics::with_local_recorder(&*self.0, || {
             for kind in HoldKind::ALL {
-                let in_force = holds.iter().any(|hold| hold.kind == *kind);
-                gauge!(HOLDS, "code" => kind.as_str()).set(if in_force { 1.0 } else { 0.0 });
+                let is_active = holds.iter().any(|hold| hold.kind == *kind);
+                gauge!(FLEET_HOLDS_METRIC, "code" => kind.as_str()).set(if is_active { 1.0 } else { 0.0 });
             }
         });
     }
 
     /// Records the number of open findings per severity. A severity that is missing in `counts` is recorded as 0.
-    pub(crate) fn findings(&self, counts: &[(Severity, i64)]) {
+    pub(crate) fn record_findings(&self, counts: &[(Severity, i64)]) {
         metrics::with_local_recorder(&*self.0, || {
             for severity in Severity::ALL {
                 let count = counts.iter().find(|(counted, _)| counted == severity).map_or(0, |(_, count)| *count);
                 #[expect(clippy::cast_precision_loss, reason = "an installation has fewer than 2^52 findings")]
-                gauge!(FINDINGS, "severity" => severity.as_str()).set(count as f64);
+                gauge!(FINDINGS_METRIC, "severity" => severity.as_str()).set(count as f64);
             }
         });
     }
 
     /// Records the number of webhook endpoints per state, which is `None` (enabled) or the reason for disabling.
-    pub(crate) fn webhooks(&self, counts: &[(Option<DisabledReason>, i64)]) {
+    pub(crate) fn record_webhook_endpoints(&self, counts: &[(Option<DisabledReason>, i64)]) {
         metrics::with_local_recorder(&*self.0, || {
             for reason in std::iter::once(None).chain(DisabledReason::ALL.iter().copied().map(Some)) {
                 let count = counts.iter().find(|(counted, _)| *counted == reason).map_or(0, |(_, count)| *count);
                 #[expect(clippy::cast_precision_loss, reason = "an installation has fewer than 2^52 endpoints")]
-                gauge!(WEBHOOKS, "state" => reason.map_or("enabled", DisabledReason::as_str)).set(count as f64);
+                gauge!(WEBHOOK_ENDPOINTS_METRIC, "state" => reason.map_or("enabled", DisabledReason::as_str))
+                    .set(count as f64);
             }
         });
     }

@@ -17,14 +17,14 @@ use uuid::Uuid;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Code, MEDIA_TYPE};
 
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Request id, which is stored in the request extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
 /// Request header with the trace context of the caller (W3C Trace Context).
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
 
 /// Timeout until a response starts. The body of a response, such as an event stream, has no time limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ const MAX_REQUEST_ID_CHARS: usize = 128;
 pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let request_id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(request_id.clone()));
-    let method = known_method(request.method());
+    let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
         "request",
@@ -48,8 +48,8 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
         otel.kind = Empty,
         otel.name = Empty,
     );
-    let caller = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    trace::begin(&span, "server", &format!("{method} {route}"), caller);
+    let caller = request.headers().get(TRACEPARENT_HEADER).and_then(|value| value.to_str().ok());
+    trace::init_span(&span, "server", &format!("{method} {route}"), caller);
     record_ids(&span, request.uri().path());
 
     let started = Instant::now();
@@ -71,17 +71,17 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
     };
     let mut response = into_problem_response(response, &request_id);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        response.headers_mut().insert(REQUEST_ID_HEADER, value);
     }
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
     let status = response.status().as_u16();
-    trace::note(&span, "http.response.status_code", status);
+    trace::record_field(&span, "http.response.status_code", status);
     // The id of a new resource is in the `Location` header.
     if let Some(location) = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok()) {
         record_ids(&span, location);
     }
-    metrics.request(method, &route, status, duration);
+    metrics.record_request(method, &route, status, duration);
     tracing::info!(status, took_ms = duration.as_millis(), "request finished");
     response
 }
@@ -119,7 +119,7 @@ fn into_problem_response(mut response: Response, request_id: &str) -> Response {
 /// logs.
 pub(crate) fn request_id(headers: &HeaderMap) -> String {
     headers
-        .get(REQUEST_ID)
+        .get(REQUEST_ID_HEADER)
         .and_then(|id| id.to_str().ok())
         .filter(|id| (1..=MAX_REQUEST_ID_CHARS).contains(&id.len()))
         .filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)))
@@ -128,7 +128,7 @@ pub(crate) fn request_id(headers: &HeaderMap) -> String {
 
 /// Returns the HTTP method as a metric label. Callers can send any method name, so all unknown methods get the label
 /// that OpenTelemetry defines for them.
-fn known_method(method: &Method) -> &'static str {
+fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -159,7 +159,7 @@ mod tests {
             .route("/sleeps", get(std::future::pending::<&'static str>))
             .route("/refuses", get(|| async { StatusCode::IM_A_TEAPOT }))
             .layer(from_fn_with_state(Metrics::new(), request_middleware));
-        let request = Request::get(path).header(REQUEST_ID, "ours-1").body(Body::empty()).unwrap();
+        let request = Request::get(path).header(REQUEST_ID_HEADER, "ours-1").body(Body::empty()).unwrap();
         let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())
@@ -176,7 +176,7 @@ mod tests {
             let (actual_status, headers, problem) = get_problem(path).await;
             assert_eq!((actual_status.as_u16(), problem["code"].as_str()), (status, Some(code)), "{path}");
             assert_eq!(headers[header::CONTENT_TYPE], MEDIA_TYPE);
-            assert_eq!(headers[REQUEST_ID], "ours-1");
+            assert_eq!(headers[REQUEST_ID_HEADER], "ours-1");
             assert_eq!(problem["request_id"], "ours-1");
         }
     }

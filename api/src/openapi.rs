@@ -12,11 +12,11 @@ use utoipa::openapi::{
 
 use crate::problem::{Code, FieldError, MEDIA_TYPE, Problem};
 use crate::route_policy::{ResourceScope, RoutePolicy};
-use crate::routes::events::schema::of_each_type;
+use crate::routes::events::schema::schemas_by_event_type;
 use crate::scope::Scope;
 
 /// Name of the security scheme in the OpenAPI document.
-const BEARER: &str = "bearer";
+const BEARER_SCHEME: &str = "bearer";
 
 const DESCRIPTION: &str = "\
 Freehold gives every customer of a SaaS an AWS account of its own. A signup returns `202` at once and starts an \
@@ -32,13 +32,13 @@ keeps its meaning; more codes may be added.
 ";
 
 /// Returns the OpenAPI operation id of a route. Each route has exactly one operation.
-pub(crate) fn action(paths: &Paths) -> String {
+pub(crate) fn route_operation_id(paths: &Paths) -> String {
     operations(paths).find_map(|operation| operation.operation_id.clone()).unwrap_or_default()
 }
 
 /// Returns whether the route declares query parameters.
-pub(crate) fn takes_query(paths: &Paths) -> bool {
-    operations(paths).any(|operation| takes(operation, ParameterIn::Query))
+pub(crate) fn has_query_parameters(paths: &Paths) -> bool {
+    operations(paths).any(|operation| has_parameter_in(operation, ParameterIn::Query))
 }
 
 fn operations(paths: &Paths) -> impl Iterator<Item = &Operation> {
@@ -74,12 +74,12 @@ pub(crate) fn base_document() -> OpenApi {
     let components = COMMON_RESPONSES
         .iter()
         .fold(ComponentsBuilder::new(), |components, common| components.response(common.name, common.response()))
-        .security_scheme(BEARER, SecurityScheme::Http(bearer))
+        .security_scheme(BEARER_SCHEME, SecurityScheme::Http(bearer))
         .schema_from::<Problem>()
         .schema_from::<FieldError>()
         .schema_from::<FeedEvent>()
         .schema_from::<FeedEventData>()
-        .schemas_from_iter(of_each_type())
+        .schemas_from_iter(schemas_by_event_type())
         .build();
     let tags = [
         ("tenants", "Customers and their environments."),
@@ -101,11 +101,11 @@ struct CommonResponse {
     description: &'static str,
     example: Code,
     headers: &'static [(&'static str, &'static str)],
-    applies: fn(&Operation, Option<RoutePolicy>) -> bool,
+    applies_to: fn(&Operation, Option<RoutePolicy>) -> bool,
 }
 
-const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "Reason for the refusal (RFC 6750).");
-const RETRY_AFTER: (&str, &str) = ("Retry-After", "Seconds after which to retry.");
+const CHALLENGE_HEADER: (&str, &str) = ("WWW-Authenticate", "Reason for the refusal (RFC 6750).");
+const RETRY_AFTER_HEADER: (&str, &str) = ("Retry-After", "Seconds after which to retry.");
 
 const COMMON_RESPONSES: [CommonResponse; 12] = [
     CommonResponse {
@@ -113,47 +113,47 @@ const COMMON_RESPONSES: [CommonResponse; 12] = [
         description: "The query, a header or the body is malformed.",
         example: Code::InvalidQuery,
         headers: &[],
-        applies: |operation, _| {
+        applies_to: |operation, _| {
             operation.request_body.is_some()
-                || takes(operation, ParameterIn::Query)
-                || takes(operation, ParameterIn::Header)
+                || has_parameter_in(operation, ParameterIn::Query)
+                || has_parameter_in(operation, ParameterIn::Header)
         },
     },
     CommonResponse {
         name: "Unauthorized",
         description: "The token is missing, expired or invalid.",
         example: Code::TokenMissing,
-        headers: &[CHALLENGE],
-        applies: |_, policy| policy.is_some(),
+        headers: &[CHALLENGE_HEADER],
+        applies_to: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "Forbidden",
         description: "The token lacks the scope, or has no tenant scope.",
         example: Code::InsufficientScope,
-        headers: &[CHALLENGE],
-        applies: |_, policy| policy.is_some(),
+        headers: &[CHALLENGE_HEADER],
+        applies_to: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "NotFound",
         description: "The resource does not exist, or the token has no access to it.",
         example: Code::TenantNotFound,
         headers: &[],
-        applies: |operation, _| takes(operation, ParameterIn::Path),
+        applies_to: |operation, _| has_parameter_in(operation, ParameterIn::Path),
     },
     CommonResponse {
         name: "Conflict",
         description: "The same request is still running; retry.",
         example: Code::IdempotencyKeyInFlight,
-        headers: &[RETRY_AFTER],
-        applies: |operation, _| takes_idempotency_key(operation),
+        headers: &[RETRY_AFTER_HEADER],
+        applies_to: |operation, _| accepts_idempotency_key(operation),
     },
     CommonResponse {
         name: "ContentTooLarge",
         description: "The body is larger than 65536 bytes.",
         example: Code::BodyTooLarge,
         headers: &[],
-        applies: |operation, _| {
-            operation.request_body.is_some() || takes_idempotency_key(operation) || is_conditional(operation)
+        applies_to: |operation, _| {
+            operation.request_body.is_some() || accepts_idempotency_key(operation) || accepts_if_match(operation)
         },
     },
     CommonResponse {
@@ -161,42 +161,42 @@ const COMMON_RESPONSES: [CommonResponse; 12] = [
         description: "The body is not `application/json`.",
         example: Code::UnsupportedMediaType,
         headers: &[],
-        applies: |operation, _| operation.request_body.is_some(),
+        applies_to: |operation, _| operation.request_body.is_some(),
     },
     CommonResponse {
         name: "UnprocessableContent",
         description: "Invalid fields, all listed in `errors`; or an Idempotency-Key that was used with another body.",
         example: Code::ValidationFailed,
         headers: &[],
-        applies: |operation, _| operation.request_body.is_some() || takes_idempotency_key(operation),
+        applies_to: |operation, _| operation.request_body.is_some() || accepts_idempotency_key(operation),
     },
     CommonResponse {
         name: "TooManyRequests",
         description: "The client has exceeded its rate limit, or its daily limit of signups.",
         example: Code::TooManyRequests,
-        headers: &[RETRY_AFTER],
-        applies: |_, policy| policy.is_some(),
+        headers: &[RETRY_AFTER_HEADER],
+        applies_to: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "InternalServerError",
         description: "Internal server error.",
         example: Code::InternalError,
         headers: &[],
-        applies: |_, policy| policy.is_some(),
+        applies_to: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "ServiceUnavailable",
         description: "The database or the token issuer is unavailable. Nothing was changed.",
         example: Code::DatabaseUnavailable,
-        headers: &[RETRY_AFTER],
-        applies: |_, policy| policy.is_some(),
+        headers: &[RETRY_AFTER_HEADER],
+        applies_to: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "GatewayTimeout",
         description: "The response was not ready in time.",
         example: Code::Timeout,
         headers: &[],
-        applies: |_, policy| policy.is_some(),
+        applies_to: |_, policy| policy.is_some(),
     },
 ];
 
@@ -234,7 +234,7 @@ impl CommonResponse {
     }
 }
 
-fn takes(operation: &Operation, place: ParameterIn) -> bool {
+fn has_parameter_in(operation: &Operation, place: ParameterIn) -> bool {
     operation.parameters.iter().flatten().any(|parameter| match parameter {
         RefOr::T(parameter) => parameter.parameter_in == place,
         RefOr::Ref(_) => false,
@@ -251,9 +251,9 @@ pub(crate) fn with_common_responses(mut paths: Paths, policy: Option<RoutePolicy
             [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
         {
             operation.security =
-                Some(policy.iter().map(|policy| SecurityRequirement::new(BEARER, scopes(*policy))).collect());
+                Some(policy.iter().map(|policy| SecurityRequirement::new(BEARER_SCHEME, scopes(*policy))).collect());
             for common in &COMMON_RESPONSES {
-                if !(common.applies)(operation, policy) {
+                if !(common.applies_to)(operation, policy) {
                     continue;
                 }
                 let reference = Ref::new(format!("#/components/responses/{}", common.name));
@@ -271,17 +271,17 @@ fn has_parameter(operation: &Operation, header: &str) -> bool {
 }
 
 /// Returns whether the route accepts `If-Match`.
-fn is_conditional(operation: &Operation) -> bool {
+fn accepts_if_match(operation: &Operation) -> bool {
     has_parameter(operation, "If-Match")
 }
 
-fn takes_idempotency_key(operation: &Operation) -> bool {
+fn accepts_idempotency_key(operation: &Operation) -> bool {
     has_parameter(operation, "Idempotency-Key")
 }
 
 /// Adds the `Idempotency-Key` parameter to a POST that does not declare it itself.
 fn add_idempotency_key(post: &mut Operation) {
-    if !takes_idempotency_key(post) {
+    if !accepts_idempotency_key(post) {
         let key = ParameterBuilder::new()
             .name("Idempotency-Key")
             .parameter_in(ParameterIn::Header)

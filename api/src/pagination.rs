@@ -22,15 +22,15 @@ pub(crate) struct Page {
     after: Option<Uuid>,
     /// Feed position at which all pages of the list are read; `None` if the list does not depend on the feed.
     position: Option<i64>,
-    list: Digested,
+    list: ListDigest,
 }
 
 /// Digest of the list's name and filters.
-type Digested = [u8; 8];
+type ListDigest = [u8; 8];
 
 impl Page {
     /// Parses `page_size` and `page_token` of a query; the remaining fields are the filters of `list`.
-    pub(crate) fn read(list: &str, query: &mut Fields) -> Result<Self, ApiError> {
+    pub(crate) fn from_query(list: &str, query: &mut Fields) -> Result<Self, ApiError> {
         let size = query.optional("page_size").map_or(DEFAULT_PAGE_SIZE, |BoundedInt::<1, MAX_PAGE_SIZE>(size)| size);
         // An empty token means the first page (AIP-158).
         let token = query.optional::<String>("page_token").filter(|token| !token.is_empty());
@@ -48,7 +48,7 @@ impl Page {
     }
 
     /// Sets the feed position at which this page and all following pages are read.
-    pub(crate) fn at(self, position: i64) -> Self {
+    pub(crate) fn with_position(self, position: i64) -> Self {
         Self { position: Some(position), ..self }
     }
 
@@ -73,7 +73,7 @@ impl Page {
     }
 }
 
-pub(crate) fn digest(list: &str, filters: &Map<String, Value>) -> Digested {
+pub(crate) fn digest(list: &str, filters: &Map<String, Value>) -> ListDigest {
     let mut filters: Vec<_> =
         filters.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
     filters.sort_unstable();
@@ -86,12 +86,12 @@ pub(crate) fn digest(list: &str, filters: &Map<String, Value>) -> Digested {
     std::array::from_fn(|index| digest[index])
 }
 
-pub(crate) fn encode(after: Uuid, list: Digested, position: Option<i64>) -> String {
+pub(crate) fn encode(after: Uuid, list: ListDigest, position: Option<i64>) -> String {
     let position = position.iter().flat_map(|position| position.to_be_bytes());
     hex::encode(after.into_bytes().into_iter().chain(list).chain(position).collect::<Vec<_>>())
 }
 
-pub(crate) fn decode(token: &str, list: Digested) -> Result<(Uuid, Option<i64>), ApiError> {
+pub(crate) fn decode(token: &str, list: ListDigest) -> Result<(Uuid, Option<i64>), ApiError> {
     let bytes = hex::decode(token).unwrap_or_default();
     let parse = || {
         let (after, rest) = bytes.split_first_chunk::<16>()?;
@@ -116,12 +116,12 @@ mod tests {
 
     use super::*;
 
-    fn list(filters: Value) -> Digested {
+    fn list(filters: Value) -> ListDigest {
         digest("tenants", filters.as_object().unwrap())
     }
 
     #[test]
-    fn a_token_is_valid_in_its_own_list() {
+    fn a_page_token_is_valid_for_its_own_list() {
         let list = list(json!({ "tier": "standard", "state": "ready" }));
         let id = Uuid::from_u128(7);
         for position in [None, Some(0), Some(i64::MAX)] {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_other_filters_is_refused() {
+    fn a_page_token_is_refused_with_other_filters() {
         let token = encode(Uuid::from_u128(7), list(json!({ "tier": "standard" })), None);
         for other in [json!({}), json!({ "tier": "enterprise" }), json!({ "tie": "rstandard" })] {
             assert!(decode(&token, list(other)).is_err());

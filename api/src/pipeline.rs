@@ -32,7 +32,7 @@ pub(crate) struct ProtectedRoute {
     /// `operationId` in OpenAPI; it is also the action in the audit trail.
     pub(crate) action: String,
     /// True if the route declares query parameters.
-    pub(crate) takes_query: bool,
+    pub(crate) has_query_parameters: bool,
 }
 
 /// Runs all stages and returns the response.
@@ -44,7 +44,7 @@ pub(crate) async fn run(route: &ProtectedRoute, app: &App, request: Request, nex
 }
 
 async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    let caller = auth::authenticate(&app.tokens, request.headers()).await?;
+    let caller = auth::authenticate(&app.token_verifier, request.headers()).await?;
     let rate_limit = app.rate_limiter.check(&caller)?;
     let is_safe = request.method().is_safe();
     let (mut parts, body) = request.into_parts();
@@ -59,7 +59,7 @@ async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, nex
         Err(refusal) => {
             let (entry, tenant) = audit::audit_entry(&route.action, &caller, &request);
             let response = refusal.into_response();
-            app.audit.note(&entry, tenant, &audit::outcome(&response)).await;
+            app.audit.note(&entry, tenant, &audit::audit_outcome(&response)).await;
             response
         }
     };
@@ -75,7 +75,7 @@ async fn authorize(route: &ProtectedRoute, app: &App, caller: &Caller, parts: &m
         return Err(auth::insufficient_scope(scope));
     }
     caller.tenant_scope.authorize(resource, parts, &app.pool).await?;
-    if !route.takes_query && !parts.method.is_safe() {
+    if !route.has_query_parameters && !parts.method.is_safe() {
         // An unknown query parameter on a write is refused: `?dry_run=true` must not be ignored.
         let QueryFields(query) = QueryFields::from_request_parts(parts, &()).await?;
         query.finish(Some(()))?;
@@ -88,11 +88,11 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
     let (entry, tenant) = audit::audit_entry(&route.action, caller, &request);
     // The body is read first, so that no audit entry stays open during a slow upload.
     let (mut parts, body) = request.into_parts();
-    let body = match extract::read(&parts.headers, body).await {
+    let body = match extract::read_body(&parts.headers, body).await {
         Ok(body) => body,
         Err(refusal) => {
             let response = refusal.into_response();
-            app.audit.note(&entry, tenant, &audit::outcome(&response)).await;
+            app.audit.note(&entry, tenant, &audit::audit_outcome(&response)).await;
             return response;
         }
     };
@@ -105,7 +105,7 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
                     Err(error) => return ApiError::from(error).into_response(),
                 };
                 let response = run_idempotent(&route, &app, &caller, parts, body, next).await;
-                app.audit.end(open_entry, &audit::outcome(&response)).await;
+                app.audit.end(open_entry, &audit::audit_outcome(&response)).await;
                 response
             }
             AuditMode::InStatement => {
@@ -115,7 +115,7 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
                     app.audit.schedule_chaining();
                 } else {
                     let tenant = tenant.or_else(|| audit::tenant_from_location(&response));
-                    app.audit.note(&entry, tenant, &audit::outcome(&response)).await;
+                    app.audit.note(&entry, tenant, &audit::audit_outcome(&response)).await;
                 }
                 response
             }

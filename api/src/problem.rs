@@ -108,12 +108,12 @@ impl ApiError {
     }
 
     /// Returns the error for a tenant that does not exist or that the caller cannot access.
-    pub(crate) fn no_tenant() -> Self {
+    pub(crate) fn tenant_not_found() -> Self {
         Self::new(Code::TenantNotFound, "No tenant has this id.")
     }
 
     /// Returns the error for an operation that does not exist or that the caller cannot access.
-    pub(crate) fn no_operation() -> Self {
+    pub(crate) fn operation_not_found() -> Self {
         Self::new(Code::OperationNotFound, "No operation has this id.")
     }
 

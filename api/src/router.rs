@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::middleware;
-use crate::openapi::{action, base_document, takes_query, with_common_responses};
+use crate::openapi::{base_document, has_query_parameters, route_operation_id, with_common_responses};
 use crate::pipeline::{self, ProtectedRoute};
 use crate::route_policy::AuditMode::InStatement;
 use crate::route_policy::IdempotencyMode::{InTransaction, ResponseInTransaction};
@@ -121,7 +121,11 @@ impl Routes {
     /// Adds a route that requires a token and applies the policy.
     fn protected(self, policy: RoutePolicy, route: UtoipaMethodRouter<App>) -> Self {
         let (schemas, paths, methods) = route;
-        let route = Arc::new(ProtectedRoute { policy, action: action(&paths), takes_query: takes_query(&paths) });
+        let route = Arc::new(ProtectedRoute {
+            policy,
+            action: route_operation_id(&paths),
+            has_query_parameters: has_query_parameters(&paths),
+        });
         let stages = move |Extension(app): Extension<App>, request: Request, next: Next| {
             let route = Arc::clone(&route);
             async move { pipeline::run(&route, &app, request, next).await }

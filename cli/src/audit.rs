@@ -21,7 +21,7 @@ const PAGE_SIZE: i64 = 1000;
 /// Retention that is used during verification, long enough that verification never deletes records.
 const NO_RETENTION_LIMIT: TimeDelta = TimeDelta::days(365 * 1000);
 
-const CONNECTIONS: u32 = 2;
+const MAX_CONNECTIONS: u32 = 2;
 
 /// Verify the audit trail (GET /v1/audit-events reads it)
 #[derive(Debug, Args)]
@@ -89,14 +89,14 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<Exit> {
 async fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     args.log.start("warn");
     let config = Config::load(&args.config.config)?;
-    let pool = connect(&args.database, &config, CONNECTIONS).await?;
+    let pool = connect(&args.database, &config, MAX_CONNECTIONS).await?;
     let installation =
         installation::read(&pool).await?.context("the database has no installation; run `freehold migrate`")?;
     // Pending entries are added to the chain first, so that they are verified too.
     let now = installation.clock().now();
     audit::advance(&pool, NO_RETENTION_LIMIT, now).await?;
-    let anchors = anchors(&args, &config, installation.id)?;
-    match verify_chain(&pool, config.audit.kept_for(), anchors, now).await? {
+    let anchors = read_anchors(&args, &config, installation.id)?;
+    match verify_chain(&pool, config.audit.retention(), anchors, now).await? {
         Ok(summary) => {
             output::print_line(summary)?;
             Ok(Exit::Success)
@@ -108,7 +108,7 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     }
 }
 
-fn anchors(args: &VerifyArgs, config: &Config, id: InstallationId) -> anyhow::Result<Vec<Anchor>> {
+fn read_anchors(args: &VerifyArgs, config: &Config, id: InstallationId) -> anyhow::Result<Vec<Anchor>> {
     let Some(path) = args.anchors.as_ref().or(config.audit.anchor_file.as_ref()) else {
         output::print_note("no anchors: a truncated or rewritten trail cannot be detected (set --anchors)");
         return Ok(Vec::new());
@@ -121,7 +121,7 @@ fn anchors(args: &VerifyArgs, config: &Config, id: InstallationId) -> anyhow::Re
         }
     }
     let file = AnchorFile::new(path).read(id, &keys)?;
-    for line in file.torn {
+    for line in file.incomplete_lines {
         output::print_note(format!("line {line} of {} is not a complete anchor and is ignored", path.display()));
     }
     Ok(file.anchors)
@@ -130,13 +130,13 @@ fn anchors(args: &VerifyArgs, config: &Config, id: InstallationId) -> anyhow::Re
 /// Verifies the whole audit trail. Returns a summary, or the description of the first defect.
 async fn verify_chain(
     pool: &PgPool,
-    kept_for: TimeDelta,
+    retention: TimeDelta,
     anchors: Vec<Anchor>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Result<String, String>> {
     // The head is read first, so that records that are added during verification are ignored.
-    let (head, dropped) = audit::ends(pool).await?;
-    let mut verifier = Verifier::new(dropped, kept_for, anchors);
+    let (head, dropped) = audit::chain_ends(pool).await?;
+    let mut verifier = Verifier::new(dropped, retention, anchors);
     let mut after = dropped.position;
     loop {
         let records = audit::list(pool, &audit::AuditFilter::default(), after, PAGE_SIZE).await?;

@@ -15,7 +15,7 @@ use crate::logging::LogArgs;
 use crate::output;
 use crate::serve::ConfigArgs;
 
-const CONNECTIONS: u32 = 2;
+const MAX_CONNECTIONS: u32 = 2;
 
 /// Prepare the AWS organisation: OUs, region guardrails, permission sets, trusted access
 ///
@@ -39,14 +39,14 @@ pub(crate) struct BootstrapArgs {
 pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
     args.log.start("warn");
     let config = Arc::new(Config::load(&args.config.config)?);
-    let aws = Aws::connect(Arc::clone(&config), Clock::real(), None, Connection::ambient().await?);
+    let aws = Aws::connect(Arc::clone(&config), Clock::real(), None, Connection::from_environment().await?);
     let audit_writer = open_audit_writer(&config).await;
     let aws = match &audit_writer {
         Some(audit_writer) => aws.audited(audit_writer.clone(), "freehold bootstrap"),
         None => aws,
     };
     let plan = plan(&aws, &config).await?;
-    output::print_note(format!("acting as {}", plan.acting_as));
+    output::print_note(format!("acting as {}", plan.caller_arn));
     for warning in &plan.warnings {
         output::print_note(format!("warning: {warning}"));
     }
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
 /// migrate`.
 async fn open_audit_writer(config: &Config) -> Option<AuditWriter> {
     let database = DatabaseArgs { database_url: None };
-    match connect_and_check(&database, config, InstallationKind::Real, CONNECTIONS).await {
+    match connect_and_check(&database, config, InstallationKind::Real, MAX_CONNECTIONS).await {
         Ok((pool, _)) => Some(AuditWriter::new(pool, Clock::real())),
         Err(error) => {
             output::print_note(format!("warning: changes are not recorded in the audit trail: {error:#}"));

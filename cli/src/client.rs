@@ -17,7 +17,7 @@ use crate::output::Format;
 /// API URL that is used if no URL is given and no sandbox is running.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
-const TIMEOUT: Duration = Duration::from_mins(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "API connection")]
@@ -95,7 +95,7 @@ impl ApiClient {
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> anyhow::Result<T> {
-        self.send_and_parse(self.request(Method::GET, path, query)?.timeout(TIMEOUT)).await
+        self.send_and_parse(self.request(Method::GET, path, query)?.timeout(REQUEST_TIMEOUT)).await
     }
 
     pub(crate) async fn post<T: DeserializeOwned>(
@@ -104,7 +104,7 @@ impl ApiClient {
         headers: &[(&'static str, &str)],
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<T> {
-        let mut request = self.request(Method::POST, path, &[])?.timeout(TIMEOUT);
+        let mut request = self.request(Method::POST, path, &[])?.timeout(REQUEST_TIMEOUT);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -116,7 +116,7 @@ impl ApiClient {
     }
 
     pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        self.send_and_parse(self.request(Method::PUT, path, &[])?.timeout(TIMEOUT).json(body)).await
+        self.send_and_parse(self.request(Method::PUT, path, &[])?.timeout(REQUEST_TIMEOUT).json(body)).await
     }
 
     pub(crate) async fn patch<T: DeserializeOwned>(
@@ -125,7 +125,7 @@ impl ApiClient {
         if_match: &str,
         body: &impl Serialize,
     ) -> anyhow::Result<T> {
-        let request = self.request(Method::PATCH, path, &[])?.timeout(TIMEOUT);
+        let request = self.request(Method::PATCH, path, &[])?.timeout(REQUEST_TIMEOUT);
         self.send_and_parse(request.header("if-match", if_match).json(body)).await
     }
 
@@ -135,7 +135,7 @@ impl ApiClient {
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> anyhow::Result<T> {
-        self.send_and_parse(self.request(Method::DELETE, path, query)?.timeout(TIMEOUT)).await
+        self.send_and_parse(self.request(Method::DELETE, path, query)?.timeout(REQUEST_TIMEOUT)).await
     }
 
     /// Opens the event stream of an operation. The stream starts after the event with the sequence number `last_seen`.

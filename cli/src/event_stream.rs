@@ -12,7 +12,7 @@ use crate::client::{ApiClient, encode_path_segment};
 use crate::exit::{Exit, ExitError};
 
 /// Number of consecutive connection failures after which the command fails.
-const MAX_FAILURES: u32 = 10;
+const MAX_CONNECTION_FAILURES: u32 = 10;
 
 /// Calls `on_event` for each event of an operation until the operation has finished or needs attention. Returns the
 /// latest state of the operation.
@@ -41,13 +41,13 @@ pub(crate) async fn follow_operation(
                     }
                 }
             }
-            Err(error) if failures < MAX_FAILURES && is_retryable(&error) => failures += 1,
+            Err(error) if failures < MAX_CONNECTION_FAILURES && is_retryable(&error) => failures += 1,
             Err(error) => return Err(error),
         }
         match api.get::<Operation>(&path, &[]).await {
             Ok(operation) if operation.finished_at.is_some() => return Ok(operation),
             Ok(_) => {}
-            Err(error) if failures < MAX_FAILURES && is_retryable(&error) => failures += 1,
+            Err(error) if failures < MAX_CONNECTION_FAILURES && is_retryable(&error) => failures += 1,
             Err(error) => return Err(error),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

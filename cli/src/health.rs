@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::output;
 
 /// Timeout of the health check request, shorter than the usual timeout of container health checks (5 seconds).
-const TIMEOUT: Duration = Duration::from_secs(4);
+const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Check the health of a running process (for container health checks)
 ///
@@ -25,7 +25,7 @@ pub(crate) struct HealthArgs {
 }
 
 pub(crate) async fn run(args: HealthArgs) -> anyhow::Result<Exit> {
-    let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(HEALTH_CHECK_TIMEOUT).build()?;
     let response = client.get(&args.url).send().await;
     let status = response.with_context(|| format!("{} does not respond", args.url))?.status();
     if !status.is_success() {

@@ -86,7 +86,7 @@ pub(crate) async fn run(args: OperationsArgs) -> anyhow::Result<Exit> {
     match args.command {
         OperationsCommand::List(args) => list(args).await,
         OperationsCommand::Show(args) => {
-            let operation = args.client.api_client()?.get(&path(&args.id), &[]).await?;
+            let operation = args.client.api_client()?.get(&operation_path(&args.id), &[]).await?;
             print_operation(&operation, args.client.output)
         }
         OperationsCommand::Retry(args) => remedies::retry(args).await,
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: OperationsArgs) -> anyhow::Result<Exit> {
     }
 }
 
-fn path(id: &str) -> String {
+fn operation_path(id: &str) -> String {
     format!("/v1/operations/{}", encode_path_segment(id))
 }
 
@@ -176,7 +176,7 @@ fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit
             step.name.as_str(),
             &step.state,
             &step.attempts.to_string(),
-            &step_note(step, operation.updated_at),
+            &step_details(step, operation.updated_at),
         ]);
     }
     output::print_table(&table)?;
@@ -185,7 +185,7 @@ fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit
 
 /// Returns the last error, the wait reason or the facts of a step. The date of the next check is included only if it
 /// differs from the date of `updated_at`.
-fn step_note(step: &Step, updated_at: DateTime<Utc>) -> String {
+fn step_details(step: &Step, updated_at: DateTime<Utc>) -> String {
     if let Some(error) = &step.last_error {
         return error.clone();
     }

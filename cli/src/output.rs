@@ -10,7 +10,7 @@ use indicatif::MultiProgress;
 use serde::Serialize;
 
 /// Progress bars at the bottom of the terminal, which are hidden while other output is written.
-pub(crate) static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+pub(crate) static PROGRESS_BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -22,7 +22,7 @@ pub(crate) enum Format {
 
 /// Writes a line to stdout.
 pub(crate) fn print_line(text: impl AsRef<str>) -> io::Result<()> {
-    SCREEN.suspend(|| {
+    PROGRESS_BARS.suspend(|| {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_ref().as_bytes())?;
         stdout.write_all(b"\n")?;
@@ -47,19 +47,19 @@ pub(crate) fn print_json_line(data: &impl Serialize) -> anyhow::Result<()> {
 
 /// Writes a message to stderr.
 pub(crate) fn print_note(text: impl AsRef<str>) {
-    SCREEN.suspend(|| {
+    PROGRESS_BARS.suspend(|| {
         // The command continues if the reader of stderr has closed the pipe.
         _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
     });
 }
 
 /// Table style with a line below the headings and no other borders.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+const TABLE_STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Creates a table. If stdout is a terminal, the width of the table is limited to the width of the terminal.
 pub(crate) fn new_table(headings: impl Into<Row>) -> Table {
     let mut table = Table::new();
-    table.load_style(STYLE).set_header(headings);
+    table.load_style(TABLE_STYLE).set_header(headings);
     // In a pipe, cells are neither truncated nor wrapped, so that `grep` works.
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -77,7 +77,7 @@ pub(crate) struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        SCREEN.suspend(|| io::stderr().lock().write(text))
+        PROGRESS_BARS.suspend(|| io::stderr().lock().write(text))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::client::{ApiClient, encode_path_segment};
 use crate::event_stream::follow_operation;
 use crate::format_queue::format_queue;
-use crate::output::{self, Format, SCREEN};
+use crate::output::{self, Format, PROGRESS_BARS};
 
 /// Destination of the progress lines.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ struct OperationProgress {
 
 impl OperationProgress {
     fn new(label: String, created_at: DateTime<Utc>, output: ProgressOutput) -> Self {
-        let bar = SCREEN.add(ProgressBar::new(freehold_worker::onboarding::ONBOARDING.len() as u64));
+        let bar = PROGRESS_BARS.add(ProgressBar::new(freehold_worker::onboarding::ONBOARD_STEPS.len() as u64));
         // With an invalid template, the bar keeps its default style.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {bar:10} {pos:>2}/{len} {wide_msg}") {
             bar.set_style(style);
@@ -112,7 +112,7 @@ impl OperationProgress {
 
     fn finish(&self, state: &str) {
         self.bar.finish_and_clear();
-        SCREEN.remove(&self.bar);
+        PROGRESS_BARS.remove(&self.bar);
         tracing::debug!(label = self.label, state, "stopped following the operation");
     }
 }

@@ -10,7 +10,7 @@ use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::Worker;
 use freehold_worker::aws::{Aws, Connection};
-use freehold_worker::limits::Limits;
+use freehold_worker::limits::AwsRateLimiter;
 use freehold_worker::reconcile::{RepairMode, Report};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use crate::serve::ConfigArgs;
 use crate::shutdown;
 
 /// Maximum number of database connections. One reads and writes data; the others are for the rate limits of AWS calls.
-const CONNECTIONS: u32 = 5;
+const MAX_CONNECTIONS: u32 = 5;
 
 /// Compare AWS with the database once and report the differences
 ///
@@ -96,12 +96,13 @@ pub(crate) async fn run(args: ReconcileArgs) -> anyhow::Result<Exit> {
     if let Some(config) = args.simulated_aws.config(&args.config)? {
         let connection = args.simulated_aws.connection()?;
         let (pool, installation) =
-            connect_and_check(&args.database, &config, InstallationKind::Sandbox, CONNECTIONS).await?;
+            connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_CONNECTIONS).await?;
         return compare(&args, pool, config, &installation, connection, &shutdown).await;
     }
     let config = Config::load(&args.config.config)?;
-    let connection = Connection::ambient().await?;
-    let (pool, installation) = connect_and_check(&args.database, &config, InstallationKind::Real, CONNECTIONS).await?;
+    let connection = Connection::from_environment().await?;
+    let (pool, installation) =
+        connect_and_check(&args.database, &config, InstallationKind::Real, MAX_CONNECTIONS).await?;
     compare(&args, pool, config, &installation, connection, &shutdown).await
 }
 
@@ -114,13 +115,13 @@ async fn compare(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let (config, clock) = (Arc::new(config), installation.clock());
-    let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
+    let limits = Arc::new(AwsRateLimiter::new(pool.clone(), clock.clone(), config.quotas.clone()));
     let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
     let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
     let worker = Worker::new("reconcile", pool, Arc::clone(&config), clock, installation, Arc::new(aws))?;
     let reconciler = worker.reconciler();
     let report = if args.repair {
-        let open_entry = audit_writer.begin(&repair_entry(), None).await?;
+        let open_entry = audit_writer.begin(&repair_audit_entry(), None).await?;
         let report = reconciler.run_once(RepairMode::All, shutdown).await;
         let result = if report.is_ok() { AuditResult::Succeeded } else { AuditResult::Failed };
         audit_writer.end(open_entry, &AuditOutcome::of(result)).await;
@@ -137,7 +138,7 @@ async fn compare(
     Ok(exit)
 }
 
-fn repair_entry() -> AuditEntry {
+fn repair_audit_entry() -> AuditEntry {
     let user = std::env::var("USER").ok().filter(|user| !user.is_empty() && !user.contains(char::is_control));
     let process = user.map_or_else(|| "freehold reconcile".to_owned(), |user| format!("freehold reconcile, as {user}"));
     AuditEntry::new(AuditKind::Command, "reconcile --repair", Actor::Process { process })

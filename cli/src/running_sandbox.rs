@@ -26,7 +26,7 @@ pub(crate) struct RunningSandbox {
 }
 
 /// Guard that removes the sandbox registration when dropped.
-pub(super) struct RunningGuard(RunningSandbox);
+pub(super) struct RegistrationGuard(RunningSandbox);
 
 impl RunningSandbox {
     /// Returns the most recently started sandbox of this user, or `None` if it is no longer running.
@@ -43,14 +43,14 @@ impl RunningSandbox {
     }
 
     /// Registers this sandbox. An existing registration is replaced, even if that sandbox is still running.
-    pub(super) fn register(self) -> anyhow::Result<RunningGuard> {
+    pub(super) fn register(self) -> anyhow::Result<RegistrationGuard> {
         // An error means that the directory exists already; its owner is checked below.
         _ = DirBuilder::new().mode(0o700).create(directory_path());
         let Some(directory) = own_directory() else {
             bail!("{} belongs to another user; set TMPDIR to a directory of your own", directory_path().display());
         };
         write_private_file(&directory.join("current.json"), &serde_json::to_vec_pretty(&self)?)?;
-        Ok(RunningGuard(self))
+        Ok(RegistrationGuard(self))
     }
 
     fn is_alive(&self) -> bool {
@@ -59,7 +59,7 @@ impl RunningSandbox {
     }
 }
 
-impl Drop for RunningGuard {
+impl Drop for RegistrationGuard {
     fn drop(&mut self) {
         if let Some(directory) = own_directory()
             && RunningSandbox::find().is_some_and(|running| running == self.0)

@@ -105,7 +105,7 @@ struct Sandbox {
     aws: SimulatedAws,
     api: ApiClient,
     token: SecretString,
-    running: crate::running_sandbox::RunningGuard,
+    registration: crate::running_sandbox::RegistrationGuard,
     /// Stops API and worker when cancelled.
     stop_processes: CancellationToken,
     processes: JoinSet<anyhow::Result<()>>,
@@ -155,7 +155,7 @@ impl Sandbox {
             token: issuer.write_token(&token)?,
         };
         let api = ApiClient::new(api_url.parse()?, token.clone())?;
-        Ok(Self { data_dir, database, aws, api, token, running: running.register()?, stop_processes, processes })
+        Ok(Self { data_dir, database, aws, api, token, registration: running.register()?, stop_processes, processes })
     }
 
     /// Prints the addresses of the sandbox, then runs the demo if requested.
@@ -173,7 +173,7 @@ impl Sandbox {
 
     /// Stops all components. Each component is stopped before the components that it depends on.
     async fn stop(mut self) -> anyhow::Result<()> {
-        drop(self.running);
+        drop(self.registration);
         self.stop_processes.cancel();
         let mut stopped = Ok(());
         while let Some(process) = self.processes.join_next().await {

@@ -13,7 +13,7 @@ use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::aws::{Aws, Connection};
-use freehold_worker::limits::Limits;
+use freehold_worker::limits::AwsRateLimiter;
 use freehold_worker::{Worker, WorkerOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,11 +26,11 @@ use crate::sandbox::SimulatedAwsArgs;
 use crate::{shutdown, steps, telemetry, worker_metrics};
 
 /// Maximum number of database connections of an API process.
-const API_CONNECTIONS: u32 = 20;
+const MAX_API_CONNECTIONS: u32 = 20;
 
 /// Maximum number of database connections of a worker: one per running operation, one that listens for notifications,
 /// and some spare connections.
-const WORKER_CONNECTIONS: u32 = 20;
+const MAX_WORKER_CONNECTIONS: u32 = 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
@@ -108,7 +108,7 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
     if let Some(listen) = args.listen {
         config.api.listen = listen;
     }
-    let (pool, installation) = connect_and_check(&args.database, &config, kind, API_CONNECTIONS).await?;
+    let (pool, installation) = connect_and_check(&args.database, &config, kind, MAX_API_CONNECTIONS).await?;
     let listener = TcpListener::bind(config.api.listen).await;
     let listener = listener.with_context(|| format!("the API cannot listen on {}", config.api.listen))?;
     serve_api(pool, Arc::new(config), &installation, listener, shutdown).await?;
@@ -148,7 +148,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
         let metrics_server = worker_metrics::start_recording(address).await?;
         let connection = args.simulated_aws.connection()?;
         let (pool, installation) =
-            connect_and_check(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
+            connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_WORKER_CONNECTIONS).await?;
         worker_metrics::serve(metrics_server, &pool, &shutdown);
         run_worker(pool, Arc::new(config), &installation, connection, args.simulated_aws.lease(), shutdown).await?;
         return Ok(Exit::Success);
@@ -157,9 +157,9 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     args.log.start_with_traces("info", telemetry::build_tracer(&config.telemetry, "freehold-worker")?);
     let address = args.metrics_listen.or(config.telemetry.worker_metrics_listen);
     let metrics_server = worker_metrics::start_recording(address).await?;
-    let connection = Connection::ambient().await?;
+    let connection = Connection::from_environment().await?;
     let (pool, installation) =
-        connect_and_check(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;
+        connect_and_check(&args.database, &config, InstallationKind::Real, MAX_WORKER_CONNECTIONS).await?;
     worker_metrics::serve(metrics_server, &pool, &shutdown);
     run_worker(pool, Arc::new(config), &installation, connection, None, shutdown).await?;
     Ok(Exit::Success)
@@ -176,7 +176,7 @@ pub(crate) async fn run_worker(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let clock = installation.clock();
-    let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
+    let limits = Arc::new(AwsRateLimiter::new(pool.clone(), clock.clone(), config.quotas.clone()));
     let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
     let name = format!("{host}-{}", std::process::id());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use freehold_tenancy::config::Telemetry;
-use freehold_tenancy::trace::{self, Traces};
+use freehold_tenancy::trace::{self, TraceExporter};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -26,7 +26,7 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of the last export when the process exits.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
+static TRACER_PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 /// Builds the tracer of `service`. Returns `None` if no endpoint is configured.
 pub(crate) fn build_tracer(telemetry: &Telemetry, service: &'static str) -> anyhow::Result<Option<SdkTracer>> {
@@ -43,14 +43,14 @@ pub(crate) fn build_tracer(telemetry: &Telemetry, service: &'static str) -> anyh
     let resource = Resource::builder().with_service_name(service).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let tracer = provider.tracer("freehold");
-    _ = PROVIDER.set(provider);
+    _ = TRACER_PROVIDER.set(provider);
     trace::install(W3cTraceContext);
     Ok(Some(tracer))
 }
 
 /// Exports the remaining spans. This function blocks, so it must not be called on a thread of the Tokio runtime.
 pub(crate) fn shut_down() {
-    if let Some(provider) = PROVIDER.get() {
+    if let Some(provider) = TRACER_PROVIDER.get() {
         // An unreachable endpoint must not change the exit code.
         _ = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
     }
@@ -59,7 +59,7 @@ pub(crate) fn shut_down() {
 /// Propagation of span contexts in the W3C Trace Context format.
 struct W3cTraceContext;
 
-impl Traces for W3cTraceContext {
+impl TraceExporter for W3cTraceContext {
     fn traceparent(&self, span: &Span) -> Option<String> {
         let context = span.context();
         let span = context.span().span_context().clone();

@@ -105,7 +105,7 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::List(args) => list(args).await,
         TenantsCommand::Show(args) => {
             let api = args.client.api_client()?;
-            let tenant = get(&api, &args.id).await?;
+            let tenant = get_tenant(&api, &args.id).await?;
             let queues = match args.client.output {
                 Format::Json => Vec::new(),
                 Format::Table => show::queue_positions(&api, &tenant).await?,
@@ -120,14 +120,14 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::LegalHold(args) => offboard::legal_hold(args).await,
         TenantsCommand::Watch(args) => {
             let api = args.client.api_client()?;
-            let tenant = get(&api, &args.id).await?;
+            let tenant = get_tenant(&api, &args.id).await?;
             let ready = watch_tenants(&api, &[&tenant], ProgressOutput::Stdout(args.client.output)).await?;
             Ok(if ready { Exit::Success } else { Exit::NeedsAttention })
         }
     }
 }
 
-pub(crate) async fn get(api: &ApiClient, id: &str) -> anyhow::Result<Tenant> {
+pub(crate) async fn get_tenant(api: &ApiClient, id: &str) -> anyhow::Result<Tenant> {
     api.get(&format!("/v1/tenants/{}", encode_path_segment(id)), &[]).await
 }
 

@@ -98,14 +98,14 @@ pub(crate) async fn run(args: WebhooksArgs) -> anyhow::Result<Exit> {
         WebhooksCommand::Disable(args) => post(args, "disable").await,
         WebhooksCommand::Enable(args) => post(args, "enable").await,
         WebhooksCommand::Delete(args) => {
-            let () = args.client.api_client()?.delete(&path(&args.id), &[]).await?;
+            let () = args.client.api_client()?.delete(&endpoint_path(&args.id), &[]).await?;
             output::print_note(format!("deleted webhook endpoint {}", args.id));
             Ok(Exit::Success)
         }
     }
 }
 
-fn path(id: &str) -> String {
+fn endpoint_path(id: &str) -> String {
     format!("/v1/webhook-endpoints/{}", encode_path_segment(id))
 }
 
@@ -148,7 +148,7 @@ async fn create(args: CreateArgs) -> anyhow::Result<Exit> {
 }
 
 async fn post(args: EndpointArgs, action: &str) -> anyhow::Result<Exit> {
-    let path = format!("{}/{action}", path(&args.id));
+    let path = format!("{}/{action}", endpoint_path(&args.id));
     let endpoint: WebhookEndpoint = args.client.api_client()?.post(&path, &[], None::<&()>).await?;
     print_endpoint(&endpoint, args.client.output)
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Histogram buckets for AWS calls, in seconds. A call times out after 20 seconds.
-const CALL_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
+const AWS_CALL_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
 /// Histogram buckets for operations, in seconds: from one minute to the cooling-off period of seven days.
 const OPERATION_BUCKETS: [f64; 10] =
@@ -38,7 +38,7 @@ pub(crate) async fn start_recording(listen: Option<SocketAddr>) -> anyhow::Resul
     let listener = TcpListener::bind(listen).await;
     let listener = listener.with_context(|| format!("the worker cannot serve metrics on {listen}"))?;
     let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full("freehold_aws_call_duration_seconds".to_owned()), &CALL_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("freehold_aws_call_duration_seconds".to_owned()), &AWS_CALL_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full("freehold_operation_duration_seconds".to_owned()), &OPERATION_BUCKETS)?
         .install_recorder()?;
     metrics::describe_counter!("freehold_aws_calls_total", "AWS calls by outcome.");

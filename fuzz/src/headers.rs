@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use freehold_api::fuzzing;
 
-use crate::{text, two_texts};
+use crate::{split_at_line_break, text};
 
 /// Returns headers with this name, one for each line that is a valid header value, at most four.
 fn headers_named(name: &'static str, data: &[u8]) -> HeaderMap {
@@ -22,7 +22,7 @@ pub fn accept(data: &[u8]) {
     let Some(accept) = text(data) else { return };
     let Ok(value) = HeaderValue::from_str(accept) else { return };
     let headers = HeaderMap::from_iter([(header::ACCEPT, value)]);
-    let selected = fuzzing::format(&headers);
+    let selected = fuzzing::select_format(&headers);
     if accept.is_ascii()
         && let Some(qualities) = qualities(accept)
     {
@@ -33,7 +33,7 @@ pub fn accept(data: &[u8]) {
     // Upper case and unsupported media types make no difference.
     let other = format!("image/png, {}", accept.to_ascii_uppercase());
     let other = HeaderMap::from_iter([(header::ACCEPT, other.parse().unwrap())]);
-    assert_eq!(fuzzing::format(&other), selected, "{accept}");
+    assert_eq!(fuzzing::select_format(&other), selected, "{accept}");
 }
 
 /// Returns the quality value of each format in thousandths, or `None` if a weight is invalid according to RFC 9110.
@@ -44,7 +44,7 @@ fn qualities(accept: &str) -> Option<[u32; 3]> {
         let name = parts.next().unwrap_or_default().to_ascii_lowercase();
         let weights: Vec<_> = parts.filter_map(|part| part.split_once('=')).collect();
         let weight = weights.iter().find(|(name, _)| name.eq_ignore_ascii_case("q"));
-        let weight = weight.map_or(Some(1000), |(_, weight)| thousandths(weight.trim()))?;
+        let weight = weight.map_or(Some(1000), |(_, weight)| parse_weight(weight.trim()))?;
         for (format, best) in FORMATS.iter().zip(&mut best) {
             let (kind, _) = format.split_once('/').unwrap();
             let specificity = if name == *format {
@@ -64,7 +64,7 @@ fn qualities(accept: &str) -> Option<[u32; 3]> {
 }
 
 /// Parses a weight: `0` or `1` and at most three decimals.
-fn thousandths(weight: &str) -> Option<u32> {
+fn parse_weight(weight: &str) -> Option<u32> {
     let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
     let valid =
         ["0", "1"].contains(&whole) && decimals.len() <= 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
@@ -74,7 +74,7 @@ fn thousandths(weight: &str) -> Option<u32> {
 
 /// Checks that `If-Match` allows a change if and only if one of the tags is the current one or `*`.
 pub fn if_match(data: &[u8]) {
-    let (representation, list) = two_texts(data).unwrap_or(("{}", ""));
+    let (representation, list) = split_at_line_break(data).unwrap_or(("{}", ""));
     let tag = fuzzing::etag(representation);
     let headers = headers_named("if-match", list.as_bytes());
     let tags: Vec<_> = headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok()).collect();

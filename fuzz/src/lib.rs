@@ -26,6 +26,6 @@ fn text(data: &[u8]) -> Option<&str> {
 }
 
 /// Splits the bytes into two texts at the first line break.
-fn two_texts(data: &[u8]) -> Option<(&str, &str)> {
+fn split_at_line_break(data: &[u8]) -> Option<(&str, &str)> {
     text(data)?.split_once('\n')
 }

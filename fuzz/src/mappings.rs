@@ -36,13 +36,13 @@ pub fn csv_field(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let (first, second) = text.split_once('\u{1}').unwrap_or((text, ""));
     let mut line = Vec::new();
-    fuzzing::csv_row(&mut line, &[first, second]);
+    fuzzing::write_csv_row(&mut line, &[first, second]);
     let line = String::from_utf8(line).expect("valid UTF-8");
-    assert_eq!(parse_record(&line), Some(vec![as_exported(first), as_exported(second)]), "{line:?}");
+    assert_eq!(parse_record(&line), Some(vec![expected_field(first), expected_field(second)]), "{line:?}");
 }
 
 /// Returns the field as exported: a field that a spreadsheet would interpret as a formula is prefixed with `'`.
-fn as_exported(field: &str) -> String {
+fn expected_field(field: &str) -> String {
     if field.starts_with(['=', '+', '-', '@']) { format!("'{field}") } else { field.to_owned() }
 }
 

@@ -2,35 +2,35 @@
 
 use serde_json::Value;
 
-use crate::{text, two_texts};
+use crate::{split_at_line_break, text};
 
 #[path = "../../worker/src/guardrail.rs"]
 #[allow(dead_code, reason = "the module is part of another crate")]
 mod guardrail;
 
 use crate::simulated::policy::{
-    AccessRequest, Decision, Document, Keys, Principal, arn_matches, evaluate, text_matches,
+    AccessRequest, ConditionKeys, Decision, Document, Principal, arn_matches, evaluate, text_matches,
 };
 
 /// Checks that two policy documents are equal if and only if they are equal as JSON, and that the argument order does
 /// not matter.
 pub fn guardrail_document(data: &[u8]) {
-    let Some((first, second)) = two_texts(data) else { return };
-    assert_eq!(guardrail::same(first, second), guardrail::same(second, first));
+    let Some((first, second)) = split_at_line_break(data) else { return };
+    assert_eq!(guardrail::is_same_json(first, second), guardrail::is_same_json(second, first));
     let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
-    let Some(value) = parse(first) else { return assert!(!guardrail::same(first, first), "{first}") };
+    let Some(value) = parse(first) else { return assert!(!guardrail::is_same_json(first, first), "{first}") };
     // Policies have no fractions, and serde_json does not read long fractions exactly.
     if has_fractions(&value) {
         return;
     }
     let pretty = serde_json::to_string_pretty(&value).expect("JSON");
-    assert!(guardrail::same(first, &pretty), "{first} and {pretty}");
+    assert!(guardrail::is_same_json(first, &pretty), "{first} and {pretty}");
     if let Some(fields) = value.as_object() {
         let reversed: serde_json::Map<_, _> =
             fields.iter().rev().map(|(name, field)| (name.clone(), field.clone())).collect();
-        assert!(guardrail::same(first, &Value::Object(reversed).to_string()), "{first}");
+        assert!(guardrail::is_same_json(first, &Value::Object(reversed).to_string()), "{first}");
     }
-    assert_eq!(guardrail::same(first, second), parse(second) == Some(value));
+    assert_eq!(guardrail::is_same_json(first, second), parse(second) == Some(value));
 }
 
 fn has_fractions(value: &Value) -> bool {
@@ -44,11 +44,11 @@ fn has_fractions(value: &Value) -> bool {
 
 /// Checks that pattern matching agrees with its definition: `*` matches any characters, `?` exactly one.
 pub fn pattern(data: &[u8]) {
-    let Some((pattern, text)) = two_texts(data) else { return };
+    let Some((pattern, text)) = split_at_line_break(data) else { return };
     if pattern.len() > 64 || text.len() > 256 {
         return;
     }
-    assert_eq!(text_matches(pattern, text), matches(pattern, text), "{pattern:?} against {text:?}");
+    assert_eq!(text_matches(pattern, text), matches_by_definition(pattern, text), "{pattern:?} against {text:?}");
     if arn_matches(pattern, text) && pattern != "*" {
         assert!(text_matches(pattern, text), "{pattern:?} matches more as an ARN: {text:?}");
     }
@@ -57,7 +57,7 @@ pub fn pattern(data: &[u8]) {
 
 /// Reference implementation of pattern matching, which tracks the set of text positions that each prefix of the pattern
 /// can reach.
-fn matches(pattern: &str, text: &str) -> bool {
+fn matches_by_definition(pattern: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     let mut positions = vec![false; text.len() + 1];
     positions[0] = true;
@@ -84,8 +84,9 @@ pub fn policy(data: &[u8]) {
     assert_eq!(Document::parse(&saved).as_ref(), Ok(&document), "{saved}");
     let allow_all = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
     let allow_all = Document::parse(allow_all).expect("a document");
-    let keys =
-        Keys::default().with("aws:RequestedRegion", "eu-central-1").with("aws:PrincipalArn", "arn:aws:iam::1:role/x");
+    let keys = ConditionKeys::default()
+        .with("aws:RequestedRegion", "eu-central-1")
+        .with("aws:PrincipalArn", "arn:aws:iam::1:role/x");
     for action in ["iam:GetRole", "lambda:CreateFunction", "sts:AssumeRole"] {
         let principal =
             Principal::Aws { account: "1", arn: "arn:aws:iam::1:role/x", role_arn: "arn:aws:iam::1:role/x" };

@@ -9,7 +9,7 @@ use crate::text;
 /// Checks that a page token is valid only for the list that issued it, and that only issued tokens are accepted.
 pub fn page_token(data: &[u8]) {
     if let Some(token) = text(data)
-        && let Some((after, position)) = fuzzing::page_token_read("tenants", token)
+        && let Some((after, position)) = fuzzing::parse_page_token("tenants", token)
     {
         let encoded = fuzzing::page_token("tenants", after, position);
         assert!(encoded.eq_ignore_ascii_case(token), "{token} is encoded as {encoded}");
@@ -18,8 +18,8 @@ pub fn page_token(data: &[u8]) {
     let after = u128::from_be_bytes(*after);
     let position = rest.first_chunk::<8>().map(|bytes| i64::from_be_bytes(*bytes));
     let token = fuzzing::page_token("tenants", after, position);
-    assert_eq!(fuzzing::page_token_read("tenants", &token), Some((after, position)));
-    assert_eq!(fuzzing::page_token_read("operations", &token), None, "accepted for another list");
+    assert_eq!(fuzzing::parse_page_token("tenants", &token), Some((after, position)));
+    assert_eq!(fuzzing::parse_page_token("operations", &token), None, "accepted for another list");
 }
 
 /// Checks that accepted numbers of a feed query are within their limits, and that accepted values can be parsed again.

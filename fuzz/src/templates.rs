@@ -9,9 +9,9 @@ use crate::text;
 use crate::simulated::template::{PseudoParameters, ResourceValues, Template};
 
 /// Resolver that returns a value for every resource.
-struct Existing;
+struct AllResourcesExist;
 
-impl ResourceValues for Existing {
+impl ResourceValues for AllResourcesExist {
     fn reference(&self, logical_id: &str) -> Option<Value> {
         Some(Value::from(format!("physical-{logical_id}")))
     }
@@ -46,10 +46,10 @@ pub fn template(data: &[u8]) {
         for dependency in scope.dependencies(resource) {
             assert!(scope.resource(&dependency).is_some(), "{dependency} is a dependency but does not exist");
         }
-        let resolved = scope.resolve(&resource.properties, &Existing).map(|value| value.to_string());
-        assert_eq!(resolved, scope.resolve(&resource.properties, &Existing).map(|value| value.to_string()));
+        let resolved = scope.resolve(&resource.properties, &AllResourcesExist).map(|value| value.to_string());
+        assert_eq!(resolved, scope.resolve(&resource.properties, &AllResourcesExist).map(|value| value.to_string()));
     }
     for output in scope.outputs() {
-        _ = scope.resolve(&output.value, &Existing);
+        _ = scope.resolve(&output.value, &AllResourcesExist);
     }
 }

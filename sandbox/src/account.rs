@@ -16,7 +16,7 @@ use crate::world::{AwsError, Ctx, Request, State, access_denied};
 
 /// Service principal of Account Management. The management account can manage member accounts only if this service has
 /// trusted access.
-const SERVICE: &str = "account.amazonaws.com";
+const SERVICE_PRINCIPAL: &str = "account.amazonaws.com";
 
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: Value = request.json()?;
@@ -51,7 +51,7 @@ fn target_account(state: &State, ctx: &Ctx, account_id: Option<&str>) -> Result<
             "The management account can't specify its own AccountId; leave the parameter out.",
         ));
     }
-    let has_trusted_access = organization.trusted_services.contains_key(SERVICE);
+    let has_trusted_access = organization.trusted_services.contains_key(SERVICE_PRINCIPAL);
     let is_member = organization.members.contains_key(account_id);
     if ctx.caller.account != organization.management_account || !has_trusted_access || !is_member {
         return Err(denied());

@@ -8,7 +8,7 @@ pub use client::client;
 #[cfg(test)]
 pub(crate) use client::connector;
 pub(crate) use client::{from_sdk, to_sdk};
-pub use server::{Served, serve};
+pub use server::{RunningServer, serve};
 
 #[cfg(test)]
 mod tests {
@@ -18,9 +18,9 @@ mod tests {
 
     use super::*;
     use crate::world::Service;
-    use crate::world::testing::{Credentials, signed, world};
+    use crate::world::testing::{Credentials, signed_request, world};
 
-    async fn exchange(served: &Served, head: String, body: &[u8]) -> (u16, String) {
+    async fn send_http_request(served: &RunningServer, head: String, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(served.address()).await.unwrap();
         let length = body.len();
         let head = format!("{head}host: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
@@ -33,22 +33,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_server_handles_aws_calls_and_shows_pages_to_a_browser() {
+    async fn the_server_handles_aws_calls_and_serves_web_pages() {
         let world = world();
         let served = serve(&world, TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
         assert_eq!(world.base_url(), Some(served.url()));
 
-        let call = signed(&Credentials::management(&world), Service::Organizations, "ListRoots", &json!({}));
+        let call = signed_request(&Credentials::management(&world), Service::Organizations, "ListRoots", &json!({}));
         let headers = call.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
         let head = format!("POST / HTTP/1.1\r\n{}", headers.collect::<String>());
-        let (status, body) = exchange(&served, head, &call.body).await;
+        let (status, body) = send_http_request(&served, head, &call.body).await;
         assert_eq!(status, 200);
         assert!(body.contains("\"Roots\""), "{body}");
 
-        let (status, page) = exchange(&served, "GET / HTTP/1.1\r\n".into(), b"").await;
+        let (status, page) = send_http_request(&served, "GET / HTTP/1.1\r\n".into(), b"").await;
         assert_eq!(status, 200);
         assert!(page.contains("simulated AWS organisation") && page.contains("accounts       2"), "{page}");
-        let (_, dump) = exchange(&served, "GET /-/world HTTP/1.1\r\n".into(), b"").await;
+        let (_, dump) = send_http_request(&served, "GET /-/world HTTP/1.1\r\n".into(), b"").await;
         let dump: Value = serde_json::from_str(&dump).unwrap();
         assert_eq!(dump["accounts"].as_object().unwrap().len(), 2);
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use winterbaume_core::MockResponse;
 
-use crate::policy::{AccessRequest, Decision, Document, Keys, evaluate};
+use crate::policy::{AccessRequest, ConditionKeys, Decision, Document, evaluate};
 use crate::world::{AwsError, Ctx, Request, State};
 
 /// Lambda functions of one account in one region.
@@ -46,7 +46,7 @@ pub struct FunctionUrl {
 }
 
 impl FunctionUrl {
-    /// Returns the URL in AWS's format; [`served_url`] converts it to the URL at which the sandbox serves it.
+    /// Returns the URL in AWS's format; [`local_function_url`] converts it to the URL at which the sandbox serves it.
     pub fn address(&self, region: &str) -> String {
         format!("https://{}.lambda-url.{region}.on.aws/", self.id)
     }
@@ -145,7 +145,12 @@ impl Permission {
 }
 
 /// Handles a call of the Function URL `url_id` in `ctx.region`. `ctx.caller` can be anonymous.
-pub fn invoke_url(state: &mut State, ctx: &Ctx, url_id: &str, request: &Request) -> Result<MockResponse, AwsError> {
+pub fn invoke_function_url(
+    state: &mut State,
+    ctx: &Ctx,
+    url_id: &str,
+    request: &Request,
+) -> Result<MockResponse, AwsError> {
     let (account, function) = find(state, &ctx.region, url_id)
         .ok_or_else(|| AwsError::new("ResourceNotFoundException", "Function URL not found.").status(404))?;
     let auth_type = function.url.as_ref().map(|url| url.auth_type.as_str()).unwrap_or_default();
@@ -155,7 +160,7 @@ pub fn invoke_url(state: &mut State, ctx: &Ctx, url_id: &str, request: &Request)
         .is_some_and(|signature| signature.service != "lambda" || signature.region != ctx.region);
     if wrong_scope {
         let message = format!("Credential should be scoped to a valid region and the service lambda, {}", ctx.region);
-        return Err(forbidden(&message));
+        return Err(forbidden_error(&message));
     }
     let is_allowed = |action: &str, key: &str, value: &str| {
         let keys = state.condition_keys(ctx).with(key, value);
@@ -165,7 +170,7 @@ pub fn invoke_url(state: &mut State, ctx: &Ctx, url_id: &str, request: &Request)
     if !is_allowed("lambda:InvokeFunctionUrl", "lambda:FunctionUrlAuthType", auth_type)
         || !is_allowed("lambda:InvokeFunction", "lambda:InvokedViaFunctionUrl", "true")
     {
-        return Err(forbidden(
+        return Err(forbidden_error(
             "Forbidden. For troubleshooting Function URL authorization issues, see: \
              https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html",
         ));
@@ -175,7 +180,14 @@ pub fn invoke_url(state: &mut State, ctx: &Ctx, url_id: &str, request: &Request)
 
 /// Returns whether the caller may call the function. Within an account, the caller's policies or the function's policy
 /// must allow the action; across accounts, both must. A service control policy can deny the action in either case.
-fn is_authorized(state: &State, ctx: &Ctx, owner: &str, function: &Function, action: &str, keys: &Keys) -> bool {
+fn is_authorized(
+    state: &State,
+    ctx: &Ctx,
+    owner: &str,
+    function: &Function,
+    action: &str,
+    keys: &ConditionKeys,
+) -> bool {
     let role_arn = ctx.caller.principal_arn();
     let principal = ctx.caller.as_principal(&role_arn);
     let access_request = AccessRequest { action, resource: &function.arn, principal, keys };
@@ -208,13 +220,13 @@ fn find<'a>(state: &'a State, region: &str, url_id: &str) -> Option<(&'a str, &'
 }
 
 /// Returns an access-denied error with the member `Message`, as Function URLs do; other services use `message`.
-fn forbidden(message: &str) -> AwsError {
+fn forbidden_error(message: &str) -> AwsError {
     AwsError::new("AccessDeniedException", message).status(403).with("Message", message)
 }
 
 /// Converts a Function URL in AWS's format to the URL at which the sandbox serves it, and returns any other text
 /// unchanged. The URL is converted on each read, because the port can change after the stack was created.
-pub(crate) fn served_url(ctx: &Ctx, value: &str) -> String {
+pub(crate) fn local_function_url(ctx: &Ctx, value: &str) -> String {
     let id = value
         .strip_prefix("https://")
         .and_then(|rest| rest.strip_suffix(&format!(".lambda-url.{}.on.aws/", ctx.region)))

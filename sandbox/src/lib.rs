@@ -25,5 +25,5 @@ mod template;
 mod testing;
 pub mod world;
 
-pub use settings::{Durations, Settings, Spread};
+pub use settings::{DurationDistribution, Durations, Settings};
 pub use world::World;

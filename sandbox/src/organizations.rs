@@ -20,9 +20,9 @@ use winterbaume_core::MockResponse;
 pub use accounts::{Lifecycle, Member};
 pub use create_account::{CreateRequest, RequestState};
 pub use history::History;
-pub use policies::{FULL_ACCESS, ServiceControlPolicy};
+pub use policies::{FULL_ACCESS_POLICY_ID, ServiceControlPolicy};
 pub use state::Organization;
-pub use units::Unit;
+pub use units::OrganizationalUnit;
 
 use crate::settings::Settings;
 use crate::world::{AwsError, Ctx, Request, State};

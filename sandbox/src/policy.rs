@@ -18,7 +18,7 @@ pub struct AccessRequest<'a> {
     pub resource: &'a str,
     /// Principal of the request. Only policies that name principals (trust and function policies) use it.
     pub principal: Principal<'a>,
-    pub keys: &'a Keys,
+    pub keys: &'a ConditionKeys,
 }
 
 /// Principal that makes an access request.
@@ -40,9 +40,9 @@ pub enum Principal<'a> {
 
 /// Condition keys and their values. Key names are case-insensitive.
 #[derive(Clone, Debug, Default)]
-pub struct Keys(BTreeMap<String, Vec<String>>);
+pub struct ConditionKeys(BTreeMap<String, Vec<String>>);
 
-impl Keys {
+impl ConditionKeys {
     /// Adds a value to a condition key.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
@@ -55,13 +55,13 @@ impl Keys {
     }
 }
 
-impl Extend<(String, Vec<String>)> for Keys {
+impl Extend<(String, Vec<String>)> for ConditionKeys {
     fn extend<T: IntoIterator<Item = (String, Vec<String>)>>(&mut self, keys: T) {
         self.0.extend(keys);
     }
 }
 
-impl IntoIterator for Keys {
+impl IntoIterator for ConditionKeys {
     type Item = (String, Vec<String>);
     type IntoIter = std::collections::btree_map::IntoIter<String, Vec<String>>;
 
@@ -99,7 +99,7 @@ pub fn evaluate<'a>(documents: impl IntoIterator<Item = &'a Document>, request: 
 mod tests {
     use super::*;
 
-    fn evaluate_document(document: &str, action: &str, resource: &str, keys: &Keys) -> Decision {
+    fn evaluate_document(document: &str, action: &str, resource: &str, keys: &ConditionKeys) -> Decision {
         let document = Document::parse(document).unwrap();
         let arn = "arn:aws:sts::111122223333:assumed-role/worker/one";
         let role_arn = "arn:aws:iam::111122223333:role/worker";
@@ -107,7 +107,7 @@ mod tests {
         evaluate([&document], &AccessRequest { action, resource, principal, keys })
     }
 
-    const GUARDRAIL: &str = r#"{
+    const GUARDRAIL_POLICY: &str = r#"{
         "Version": "2012-10-17",
         "Statement": [
             {"Sid": "All", "Effect": "Allow", "Action": "*", "Resource": "*"},
@@ -117,15 +117,16 @@ mod tests {
                 "ArnNotLike": {"aws:PrincipalARN": ["arn:aws:iam::*:role/freehold-access"]}}}
         ]}"#;
 
-    fn in_region(region: &str, role: &str) -> Keys {
-        Keys::default()
+    fn in_region(region: &str, role: &str) -> ConditionKeys {
+        ConditionKeys::default()
             .with("aws:RequestedRegion", region)
             .with("aws:PrincipalArn", format!("arn:aws:iam::111122223333:role/{role}"))
     }
 
     #[test]
-    fn a_guardrail_denies_other_regions_except_to_the_exempt_role() {
-        let decision = |action, region, role| evaluate_document(GUARDRAIL, action, "*", &in_region(region, role));
+    fn a_guardrail_denies_other_regions_except_for_the_exempt_role() {
+        let decision =
+            |action, region, role| evaluate_document(GUARDRAIL_POLICY, action, "*", &in_region(region, role));
         assert_eq!(decision("lambda:ListFunctions", "eu-west-1", "verify"), Decision::Allow);
         assert_eq!(decision("lambda:ListFunctions", "us-east-1", "verify"), Decision::ExplicitDeny);
         assert_eq!(decision("lambda:ListFunctions", "us-east-1", "freehold-access"), Decision::Allow);
@@ -133,9 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn actions_ignore_case_and_resources_do_not() {
+    fn actions_are_case_insensitive_and_resources_are_case_sensitive() {
         let policy = r#"{"Statement": {"Effect": "Allow", "Action": "S3:get*", "Resource": "arn:aws:s3:::Bucket/*"}}"#;
-        let keys = Keys::default();
+        let keys = ConditionKeys::default();
         assert_eq!(evaluate_document(policy, "s3:GetObject", "arn:aws:s3:::Bucket/a/b", &keys), Decision::Allow);
         assert_eq!(evaluate_document(policy, "s3:GetObject", "arn:aws:s3:::bucket/a/b", &keys), Decision::ImplicitDeny);
         assert_eq!(evaluate_document(policy, "s3:PutObject", "arn:aws:s3:::Bucket/a", &keys), Decision::ImplicitDeny);
@@ -145,7 +146,7 @@ mod tests {
     fn not_resource_applies_to_all_other_resources() {
         let policy =
             r#"{"Statement": [{"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:iam::*:role/keep"}]}"#;
-        let keys = Keys::default();
+        let keys = ConditionKeys::default();
         assert_eq!(
             evaluate_document(policy, "iam:DeleteRole", "arn:aws:iam::111122223333:role/keep", &keys),
             Decision::ImplicitDeny
@@ -156,7 +157,7 @@ mod tests {
         );
     }
 
-    fn condition(operator: &str, key: &str, value: &str, keys: &Keys) -> bool {
+    fn condition(operator: &str, key: &str, value: &str, keys: &ConditionKeys) -> bool {
         let policy = format!(
             r#"{{"Statement": {{"Effect": "Allow", "Action": "*", "Resource": "*",
                 "Condition": {{"{operator}": {{"{key}": {value}}}}}}}}}"#
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn each_condition_operator_compares_correctly() {
-        let keys = Keys::default()
+        let keys = ConditionKeys::default()
             .with("sts:ExternalId", "Secret-1")
             .with("lambda:InvokedViaFunctionUrl", "true")
             .with("aws:PrincipalArn", "arn:aws:iam::111122223333:role/a/b");
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_missing_key_fails_equality_and_passes_inequality() {
-        let none = Keys::default();
+        let none = ConditionKeys::default();
         assert!(!condition("StringEquals", "sts:ExternalId", r#""x""#, &none));
         assert!(condition("StringEqualsIfExists", "sts:ExternalId", r#""x""#, &none));
         assert!(condition("StringNotEquals", "sts:ExternalId", r#""x""#, &none));
@@ -198,19 +199,19 @@ mod tests {
 
     #[test]
     fn set_operators_compare_all_or_any_values() {
-        let keys = Keys::default().with("aws:TagKeys", "a").with("aws:TagKeys", "b");
+        let keys = ConditionKeys::default().with("aws:TagKeys", "a").with("aws:TagKeys", "b");
         assert!(condition("ForAnyValue:StringEquals", "aws:TagKeys", r#""a""#, &keys));
         assert!(!condition("ForAllValues:StringEquals", "aws:TagKeys", r#""a""#, &keys));
         assert!(condition("ForAllValues:StringEquals", "aws:TagKeys", r#"["a", "b", "c"]"#, &keys));
     }
 
     #[test]
-    fn a_trust_policy_names_an_account_role_session_or_any_principal() {
+    fn a_trust_policy_can_list_accounts_roles_sessions_or_any_principal() {
         let trust = |principal: &str| {
             let policy = format!(
                 r#"{{"Statement": [{{"Effect": "Allow", "Principal": {principal}, "Action": "sts:AssumeRole"}}]}}"#
             );
-            evaluate_document(&policy, "sts:AssumeRole", "*", &Keys::default()) == Decision::Allow
+            evaluate_document(&policy, "sts:AssumeRole", "*", &ConditionKeys::default()) == Decision::Allow
         };
         assert!(trust(r#"{"AWS": "arn:aws:iam::111122223333:root"}"#));
         assert!(trust(r#"{"AWS": "111122223333"}"#));
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_document_can_be_saved_and_loaded() {
-        let document = Document::parse(GUARDRAIL).unwrap();
+        let document = Document::parse(GUARDRAIL_POLICY).unwrap();
         let saved = serde_json::to_string(&document).unwrap();
         assert_eq!(Document::parse(&saved).unwrap(), document);
     }

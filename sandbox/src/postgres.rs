@@ -3,7 +3,7 @@
 //! PostgreSQL refuses to run as root. If this process runs as root, the server runs as another user ([`ServerUser`]). A
 //! guard process ([`guard`]) stops the server when this process ends, even after a crash. After a crash of the machine,
 //! the next start deletes stale files ([`cleanup`]). Other users of the machine cannot connect: the server listens on a
-//! free loopback port with a random password, or on a socket in a private directory ([`Listen`]).
+//! free loopback port with a random password, or on a socket in a private directory ([`ListenMode`]).
 
 mod binaries;
 mod cleanup;
@@ -23,7 +23,7 @@ use std::time::Duration;
 pub use error::PostgresError;
 pub use templates::{TestDatabase, TestDatabases};
 
-use binaries::Binaries;
+use binaries::PostgresInstallation;
 use cluster::Settings;
 use directory::ServerDirectory;
 use guard::GuardedProcess;
@@ -40,11 +40,11 @@ const START_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Port number in the file name of the socket. The number can be fixed, because each server has its own socket
 /// directory.
-const SOCKET_NUMBER: u16 = 5432;
+const SOCKET_PORT_NUMBER: u16 = 5432;
 
 /// Type of the address on which the server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listen {
+pub enum ListenMode {
     /// A free loopback port with password authentication. All clients support it.
     Loopback,
     /// A Unix socket that only this user and root can access, without a password. Connecting is faster than with a
@@ -59,13 +59,13 @@ pub struct PostgresOptions {
     pub data_dir: Option<PathBuf>,
     /// True if commits survive a crash of the machine. Tests use `false`, which is several times faster.
     pub durable: bool,
-    pub listen: Listen,
+    pub listen: ListenMode,
     pub max_connections: u16,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { data_dir: None, durable: true, listen: Listen::Loopback, max_connections: 200 }
+        Self { data_dir: None, durable: true, listen: ListenMode::Loopback, max_connections: 200 }
     }
 }
 
@@ -73,7 +73,7 @@ impl PostgresOptions {
     /// Returns options for a temporary server for tests: no permanent data, no fsync, no password.
     pub fn for_tests() -> Self {
         // Many tests run at the same time, and each test starts several workers with their own connections.
-        Self { durable: false, listen: Listen::Socket, max_connections: 600, ..Self::default() }
+        Self { durable: false, listen: ListenMode::Socket, max_connections: 600, ..Self::default() }
     }
 }
 
@@ -83,7 +83,7 @@ impl PostgresOptions {
 pub struct Postgres {
     guard: GuardedProcess,
     directory: ServerDirectory,
-    listen: Listen,
+    listen: ListenMode,
     port: u16,
     password: String,
     pid: i32,
@@ -93,17 +93,17 @@ impl Postgres {
     /// Finds or downloads PostgreSQL, creates a cluster unless `data_dir` contains one, starts the server and waits
     /// until it accepts connections.
     pub async fn start(options: PostgresOptions) -> Result<Self, PostgresError> {
-        let user = ServerUser::choose()?;
+        let user = ServerUser::select()?;
         let directory = ServerDirectory::open(options.data_dir.as_deref(), &user)?;
-        let binaries = Binaries::find(&user, directory.cluster_version()?).await?;
+        let binaries = PostgresInstallation::find(&user, directory.cluster_version()?).await?;
         cleanup::stop_leftover_server(&directory).await?;
         let password = cluster::ensure_initialized(&directory, &binaries, &user, options.durable).await?;
         let PostgresOptions { durable, listen, max_connections, .. } = options;
         let mut attempt = 1;
         loop {
             let port = match listen {
-                Listen::Loopback => free_port()?,
-                Listen::Socket => SOCKET_NUMBER,
+                ListenMode::Loopback => free_port()?,
+                ListenMode::Socket => SOCKET_PORT_NUMBER,
             };
             let settings = Settings { durable, listen, port, max_connections };
             match cluster::start_server(&directory, &binaries, &user, &settings).await {
@@ -132,13 +132,13 @@ impl Postgres {
     pub fn database_url(&self, name: &str) -> String {
         let name = percent_encoded(name);
         match self.listen {
-            Listen::Loopback => {
+            ListenMode::Loopback => {
                 let (host, port, password) = (Ipv4Addr::LOCALHOST, self.port, &self.password);
                 // TLS is disabled, because the server does not offer it and requesting it costs each new connection a
                 // round trip.
                 format!("postgres://{SUPERUSER}:{password}@{host}:{port}/{name}?sslmode=disable")
             }
-            Listen::Socket => {
+            ListenMode::Socket => {
                 let directory = percent_encoded(&self.directory.path().to_string_lossy());
                 format!("postgres://{SUPERUSER}@localhost/{name}?host={directory}")
             }

@@ -31,7 +31,7 @@ const fn rate(per_second: f64, burst: f64) -> Rate {
 }
 
 /// Returns the rate limits of a call. Operations whose limits have the same name share a token bucket.
-fn limits(service: Service, operation: &str) -> Vec<(String, RateScope, Rate)> {
+fn rate_limits(service: Service, operation: &str) -> Vec<(String, RateScope, Rate)> {
     let single = |name: &str, scope, rate| vec![(name.to_owned(), scope, rate)];
     let per_account = |account: Rate| single(operation, RateScope::Account, account);
     let per_account_and_organization = |account: Rate, organization: Rate| {
@@ -70,29 +70,29 @@ fn limits(service: Service, operation: &str) -> Vec<(String, RateScope, Rate)> {
 
 /// Token buckets, by the key of their rate limit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Buckets(BTreeMap<String, Bucket>);
+pub struct TokenBuckets(BTreeMap<String, TokenBucket>);
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Bucket {
+struct TokenBucket {
     tokens: f64,
     at: DateTime<Utc>,
 }
 
-impl Buckets {
+impl TokenBuckets {
     /// Takes one token from each bucket, or none if one of the buckets is empty. Returns whether tokens were taken.
-    fn take_tokens(&mut self, limits: &[(String, Rate)], now: DateTime<Utc>) -> bool {
-        for (name, rate) in limits {
-            let bucket = self.0.entry(name.clone()).or_insert(Bucket { tokens: rate.burst, at: now });
+    fn take_tokens(&mut self, rate_limits: &[(String, Rate)], now: DateTime<Utc>) -> bool {
+        for (name, rate) in rate_limits {
+            let bucket = self.0.entry(name.clone()).or_insert(TokenBucket { tokens: rate.burst, at: now });
             let refill = (now - bucket.at).as_seconds_f64().max(0.0) * rate.per_second;
             bucket.tokens = (bucket.tokens + refill).min(rate.burst);
             bucket.at = now;
         }
         // Refills are rounded, so a difference of one millionth is tolerated.
         let has_token = |name: &String| self.0.get(name).is_some_and(|bucket| bucket.tokens >= 1.0 - 1e-6);
-        if !limits.iter().all(|(name, _)| has_token(name)) {
+        if !rate_limits.iter().all(|(name, _)| has_token(name)) {
             return false;
         }
-        for (name, _) in limits {
+        for (name, _) in rate_limits {
             if let Some(bucket) = self.0.get_mut(name) {
                 bucket.tokens -= 1.0;
             }
@@ -107,7 +107,7 @@ pub fn take_tokens(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
         return Ok(());
     }
     let service = ctx.service.name();
-    let limits: Vec<_> = limits(ctx.service, &ctx.operation)
+    let rate_limits: Vec<_> = rate_limits(ctx.service, &ctx.operation)
         .into_iter()
         .map(|(name, scope, rate)| {
             let account = &ctx.caller.account;
@@ -119,11 +119,11 @@ pub fn take_tokens(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
             (key, rate)
         })
         .collect();
-    if state.buckets.take_tokens(&limits, ctx.now) { Ok(()) } else { Err(throttled(ctx.service)) }
+    if state.buckets.take_tokens(&rate_limits, ctx.now) { Ok(()) } else { Err(throttling_error(ctx.service)) }
 }
 
 /// Returns the throttling error of a service.
-pub fn throttled(service: Service) -> AwsError {
+pub fn throttling_error(service: Service) -> AwsError {
     match service {
         Service::Organizations => AwsError::new(
             "TooManyRequestsException",
@@ -150,10 +150,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_passes_and_then_calls_are_limited_to_the_rate() {
-        let mut buckets = Buckets::default();
-        let limits = [("CreateAccount".to_owned(), rate(0.1, 3.0))];
-        let mut at = |seconds| buckets.take_tokens(&limits, DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds));
+    fn a_burst_is_allowed_and_then_calls_are_limited_to_the_rate() {
+        let mut buckets = TokenBuckets::default();
+        let rate_limits = [("CreateAccount".to_owned(), rate(0.1, 3.0))];
+        let mut at = |seconds| buckets.take_tokens(&rate_limits, DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds));
         assert_eq!([at(0), at(0), at(0), at(0)], [true, true, true, false]);
         assert!(!at(9));
         assert!(at(10), "a throttled call takes no token");
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_call_throttled_by_one_bucket_takes_no_token_from_the_other() {
-        let mut buckets = Buckets::default();
+        let mut buckets = TokenBuckets::default();
         let now = DateTime::UNIX_EPOCH;
         let narrow = ("narrow".to_owned(), rate(1.0, 1.0));
         let wide = ("wide".to_owned(), rate(1.0, 2.0));

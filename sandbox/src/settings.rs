@@ -70,23 +70,23 @@ impl Settings {
 
     /// Returns the duration of the work named `key`, drawn from a log-normal distribution. The result depends only on
     /// seed and key.
-    pub fn draw(&self, spread: Spread, key: &str) -> TimeDelta {
+    pub fn draw_duration(&self, spread: DurationDistribution, key: &str) -> TimeDelta {
         let sigma = (1.0 + spread.cv * spread.cv).ln().sqrt();
-        seconds(spread.median * (sigma * self.normal(key)).exp())
+        seconds(spread.median * (sigma * self.standard_normal(key)).exp())
     }
 
     /// Returns a uniform random number in [0, 1) that depends only on seed and key.
-    pub fn chance(&self, key: &str) -> f64 {
-        self.uniform(key).0
+    pub fn random_fraction(&self, key: &str) -> f64 {
+        self.uniform_pair(key).0
     }
 
     /// Returns a standard normal random number that depends only on seed and key (Box–Muller transform).
-    fn normal(&self, key: &str) -> f64 {
-        let (first, second) = self.uniform(key);
+    fn standard_normal(&self, key: &str) -> f64 {
+        let (first, second) = self.uniform_pair(key);
         (-2.0 * (1.0 - first).ln()).sqrt() * (std::f64::consts::TAU * second).cos()
     }
 
-    fn uniform(&self, key: &str) -> (f64, f64) {
+    fn uniform_pair(&self, key: &str) -> (f64, f64) {
         let digest = Sha256::new().chain_update(self.seed.to_be_bytes()).chain_update(key).finalize();
         let unit = |bytes: &[u8]| {
             let number = bytes.iter().take(4).fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
@@ -99,21 +99,21 @@ impl Settings {
 /// A log-normal distribution of durations.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Spread {
+pub struct DurationDistribution {
     /// Median in seconds.
     pub median: f64,
     /// Coefficient of variation: standard deviation divided by mean.
     pub cv: f64,
 }
 
-impl Spread {
+impl DurationDistribution {
     /// Returns a distribution with a median in seconds and a coefficient of variation of 0.3.
-    pub const fn around(median: f64) -> Self {
+    pub const fn with_median(median: f64) -> Self {
         Self { median, cv: 0.3 }
     }
 
     /// Returns a distribution whose value is always `median` seconds.
-    pub const fn exactly(median: f64) -> Self {
+    pub const fn constant(median: f64) -> Self {
         Self { median, cv: 0.0 }
     }
 }
@@ -124,42 +124,42 @@ impl Spread {
 pub struct Durations {
     /// Duration of CreateAccount, from the request to the state SUCCEEDED. AWS documents a few minutes, but less than
     /// one minute is usual.
-    pub create_account: Spread,
+    pub create_account: DurationDistribution,
     /// Time after SUCCEEDED during which a new account rejects AssumeRole.
-    pub settle: Spread,
+    pub settle: DurationDistribution,
     /// Time after `settle` until CloudFormation can be used in a new account.
-    pub subscribe: Spread,
+    pub subscribe: DurationDistribution,
     /// Duration of CloseAccount, from the request to the state CLOSED.
-    pub close_account: Spread,
+    pub close_account: DurationDistribution,
     /// Delay until a new, changed, attached or detached policy, or a move of an account, takes effect.
-    pub policy_propagation: Spread,
+    pub policy_propagation: DurationDistribution,
     /// Duration of EnableRegion, from the request to the status ENABLED. In AWS, this takes minutes to hours.
-    pub region_opt_in: Spread,
-    pub assignment: Spread,
-    pub provision_permission_set: Spread,
+    pub region_opt_in: DurationDistribution,
+    pub assignment: DurationDistribution,
+    pub provision_permission_set: DurationDistribution,
     /// Duration of the creation, update or deletion of one resource of a CloudFormation stack.
-    pub stack_resource: Spread,
+    pub stack_resource: DurationDistribution,
 }
 
 impl Default for Durations {
     fn default() -> Self {
         Self {
-            create_account: Spread::around(45.0),
-            settle: Spread::around(30.0),
-            subscribe: Spread::around(20.0),
-            close_account: Spread::around(60.0),
-            policy_propagation: Spread::around(4.0),
-            region_opt_in: Spread::around(900.0),
-            assignment: Spread::around(12.0),
-            provision_permission_set: Spread::around(12.0),
-            stack_resource: Spread::around(8.0),
+            create_account: DurationDistribution::with_median(45.0),
+            settle: DurationDistribution::with_median(30.0),
+            subscribe: DurationDistribution::with_median(20.0),
+            close_account: DurationDistribution::with_median(60.0),
+            policy_propagation: DurationDistribution::with_median(4.0),
+            region_opt_in: DurationDistribution::with_median(900.0),
+            assignment: DurationDistribution::with_median(12.0),
+            provision_permission_set: DurationDistribution::with_median(12.0),
+            stack_resource: DurationDistribution::with_median(8.0),
         }
     }
 }
 
 impl Durations {
     pub const fn instant() -> Self {
-        let zero = Spread::exactly(0.0);
+        let zero = DurationDistribution::constant(0.0);
         Self {
             create_account: zero,
             settle: zero,
@@ -179,14 +179,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_depend_on_seed_and_key_and_match_median_and_variation() {
+    fn durations_depend_on_seed_and_key_and_match_the_distribution() {
         let settings = Settings::default();
-        let spread = Spread::around(60.0);
-        assert_eq!(settings.draw(spread, "a"), Settings::default().draw(spread, "a"));
-        assert_ne!(settings.draw(spread, "a"), settings.draw(spread, "b"));
+        let spread = DurationDistribution::with_median(60.0);
+        assert_eq!(settings.draw_duration(spread, "a"), Settings::default().draw_duration(spread, "a"));
+        assert_ne!(settings.draw_duration(spread, "a"), settings.draw_duration(spread, "b"));
 
         let mut draws: Vec<f64> =
-            (0..2_000).map(|n| settings.draw(spread, &format!("k{n}")).as_seconds_f64()).collect();
+            (0..2_000).map(|n| settings.draw_duration(spread, &format!("k{n}")).as_seconds_f64()).collect();
         draws.sort_by(f64::total_cmp);
         assert!((57.0..63.0).contains(&draws[1_000]), "median {}", draws[1_000]);
         let mean = draws.iter().sum::<f64>() / 2_000.0;

@@ -37,7 +37,7 @@ pub struct IdentityCenter {
     pub permission_sets: BTreeMap<String, PermissionSet>,
     pub assignments: BTreeSet<Assignment>,
     pub requests: BTreeMap<String, AssignmentRequest>,
-    pub provisionings: BTreeMap<String, Provisioning>,
+    pub provisionings: BTreeMap<String, ProvisioningRequest>,
     /// Provisioned version of each permission set, by account id and ARN of the permission set.
     pub provisioned: BTreeMap<String, BTreeMap<String, u64>>,
 }
@@ -77,14 +77,14 @@ pub struct Assignment {
 
 /// Status of an asynchronous request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Progress {
+pub enum RequestStatus {
     InProgress,
     Succeeded,
     /// Contains the reason of the failure.
     Failed(String),
 }
 
-impl Progress {
+impl RequestStatus {
     /// Returns the status in the wire format.
     fn as_str(&self) -> &'static str {
         match self {
@@ -112,14 +112,14 @@ pub struct AssignmentRequest {
     pub created_at: DateTime<Utc>,
     /// Time at which the request completes; `None` if the request is stuck.
     pub ready_at: Option<DateTime<Utc>>,
-    pub progress: Progress,
+    pub progress: RequestStatus,
     /// Failure reason of an injected fault. The request fails with this reason when it completes.
     injected_failure: Option<String>,
 }
 
 /// A request to provision a permission set to accounts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Provisioning {
+pub struct ProvisioningRequest {
     pub id: String,
     pub permission_set: String,
     /// Account id, or `None` for all accounts to which the permission set is provisioned.
@@ -127,7 +127,7 @@ pub struct Provisioning {
     pub created_at: DateTime<Utc>,
     /// Time at which the request completes; `None` if the request is stuck.
     pub ready_at: Option<DateTime<Utc>>,
-    pub progress: Progress,
+    pub progress: RequestStatus,
     /// Failure reason of an injected fault. The request fails with this reason when it completes.
     injected_failure: Option<String>,
 }

@@ -38,13 +38,13 @@ pub(crate) struct Template {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) mappings: Map<String, Value>,
     pub(crate) conditions: Map<String, Value>,
-    pub(crate) resources: Vec<Declaration>,
+    pub(crate) resources: Vec<ResourceDeclaration>,
     pub(crate) outputs: Vec<Output>,
 }
 
 /// An entry of the template section `Resources`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Declaration {
+pub(crate) struct ResourceDeclaration {
     pub(crate) logical_id: String,
     pub(crate) kind: String,
     pub(crate) condition: Option<String>,

@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 use winterbaume_core::MockRequest;
 
 use crate::world::Service;
-use crate::world::testing::{Credentials, TestResponse, access_role, account, assume, call, control, world_with};
+use crate::world::testing::{Credentials, TestResponse, access_role, account, assume_role, call, control, world_with};
 use crate::{Settings, World};
 
 /// E-mail of the account that [`TestClient::member`] creates.
-pub(crate) const EMAIL: &str = "aws+one@example.com";
+pub(crate) const MEMBER_EMAIL: &str = "aws+one@example.com";
 
 /// Creates a simulated AWS in which all background work completes immediately.
 pub(crate) fn instant_world() -> World {
     world_with(Settings::instant())
 }
 
-pub(crate) fn wait(world: &World, seconds: u64) {
+pub(crate) fn advance_clock(world: &World, seconds: u64) {
     world.clock().advance(std::time::Duration::from_secs(seconds));
 }
 
@@ -40,15 +40,15 @@ impl TestClient {
 
     /// Creates a member account and a client for its administrator. The account is ready for use.
     pub(crate) fn member(world: &World) -> Self {
-        Self::administrator(world).assume(&access_role(&account(world, EMAIL)), &[])
+        Self::administrator(world).assume_role(&access_role(&account(world, MEMBER_EMAIL)), &[])
     }
 
     fn new(world: &World, credentials: &Credentials) -> Self {
         Self { world: world.clone(), credentials: credentials.in_region(&world.settings().home_region) }
     }
 
-    pub(crate) fn assume(&self, role: &str, extra: &[(&str, &str)]) -> Self {
-        let credentials = assume(&self.world, &self.credentials, role, extra);
+    pub(crate) fn assume_role(&self, role: &str, extra: &[(&str, &str)]) -> Self {
+        let credentials = assume_role(&self.world, &self.credentials, role, extra);
         Self {
             world: self.world.clone(),
             credentials: credentials.unwrap_or_else(|error| panic!("{role}: {}", error.body)),
@@ -82,7 +82,7 @@ impl TestClient {
     }
 }
 
-pub(crate) fn get_unsigned(world: &World, url: &str) -> u16 {
+pub(crate) fn get_unsigned_status(world: &World, url: &str) -> u16 {
     get(world, url, HeaderMap::new()).0
 }
 

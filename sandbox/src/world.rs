@@ -28,10 +28,10 @@ use freehold_tenancy::Clock;
 use winterbaume_core::{MockRequest, MockResponse};
 
 pub use authorize::access_denied;
-pub use busy::BusySpan;
+pub use busy::BackgroundWorkSpan;
 pub use calls::{CallCount, CallLog, CallRecord};
 pub use error::AwsError;
-pub use inspect::{AccountView, AssignmentView, PolicyView, StackView, UnitView};
+pub use inspect::{AccountView, AssignmentView, OrganizationalUnitView, PolicyView, StackView};
 pub use page::page;
 pub use request::{Request, Signature};
 pub(crate) use response::error_response;

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_identifies_operation_action_and_values() {
+    fn a_request_hash_depends_on_operation_action_and_values() {
         let operation = OperationId::new(DateTime::UNIX_EPOCH);
         let hash = |action, request| request_hash(operation, action, &request);
         let one = hash(ApprovalAction::Adopt, json!({ "a": "1", "b": "2" }));

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_a_title_of_its_own_and_one_sentence() {
+    fn every_code_has_a_unique_title_and_a_one_sentence_message() {
         let titles: BTreeSet<_> = AttentionCode::ALL.iter().map(|code| code.title()).collect();
         assert_eq!(titles.len(), AttentionCode::ALL.len());
         for code in AttentionCode::ALL {

@@ -11,13 +11,13 @@ use tokio::sync::Notify;
 
 /// Source of the current time. Cloning is cheap, and all clones show the same time.
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<Kind>);
+pub struct Clock(Arc<ClockKind>);
 
 #[derive(Debug)]
-enum Kind {
+enum ClockKind {
     Real,
     Scaled(Scale),
-    Manual { now: Mutex<DateTime<Utc>>, moved: Notify },
+    Manual { now: Mutex<DateTime<Utc>>, time_changed: Notify },
 }
 
 /// Parameters of a scaled clock: it showed `origin` at the real time `anchored_at` and has run at `speed` since then.
@@ -34,28 +34,28 @@ pub struct Scale {
 impl Clock {
     /// Creates a clock that shows the real time.
     pub fn real() -> Self {
-        Self(Arc::new(Kind::Real))
+        Self(Arc::new(ClockKind::Real))
     }
 
     /// Creates a clock that runs faster or slower than real time.
     pub fn scaled(scale: Scale) -> Self {
-        Self(Arc::new(Kind::Scaled(scale)))
+        Self(Arc::new(ClockKind::Scaled(scale)))
     }
 
     /// Creates a clock that changes only through [`Clock::advance_to`] and [`Clock::advance`].
     pub fn manual(start: DateTime<Utc>) -> Self {
-        Self(Arc::new(Kind::Manual { now: Mutex::new(start), moved: Notify::new() }))
+        Self(Arc::new(ClockKind::Manual { now: Mutex::new(start), time_changed: Notify::new() }))
     }
 
     /// Returns the current time, truncated to microseconds, the precision of PostgreSQL.
     pub fn now(&self) -> DateTime<Utc> {
         let now = match &*self.0 {
-            Kind::Real => real_time(),
-            Kind::Scaled(scale) => {
+            ClockKind::Real => real_time(),
+            ClockKind::Scaled(scale) => {
                 let elapsed = (real_time() - scale.anchored_at).as_seconds_f64().max(0.0);
                 scale.origin + seconds(elapsed * scale.speed)
             }
-            Kind::Manual { now, .. } => *now.lock().unwrap_or_else(PoisonError::into_inner),
+            ClockKind::Manual { now, .. } => *now.lock().unwrap_or_else(PoisonError::into_inner),
         };
         now.trunc_subsecs(6)
     }
@@ -63,13 +63,13 @@ impl Clock {
     /// Waits until this clock shows `deadline`.
     pub async fn sleep_until(&self, deadline: DateTime<Utc>) {
         match &*self.0 {
-            Kind::Real => tokio::time::sleep(non_negative(deadline - self.now())).await,
-            Kind::Scaled(scale) => {
+            ClockKind::Real => tokio::time::sleep(non_negative(deadline - self.now())).await,
+            ClockKind::Scaled(scale) => {
                 let left = non_negative(deadline - self.now()).as_secs_f64() / scale.speed;
                 tokio::time::sleep(Duration::from_secs_f64(left)).await;
             }
-            Kind::Manual { moved, .. } => loop {
-                let waiting = moved.notified();
+            ClockKind::Manual { time_changed, .. } => loop {
+                let waiting = time_changed.notified();
                 tokio::pin!(waiting);
                 waiting.as_mut().enable();
                 if self.now() >= deadline {
@@ -87,11 +87,11 @@ impl Clock {
 
     /// Sets a manual clock to `time`. Has no effect on other clocks or if `time` is in the past.
     pub fn advance_to(&self, time: DateTime<Utc>) {
-        if let Kind::Manual { now, moved } = &*self.0 {
+        if let ClockKind::Manual { now, time_changed } = &*self.0 {
             let mut now = now.lock().unwrap_or_else(PoisonError::into_inner);
             *now = time.max(*now);
             drop(now);
-            moved.notify_waiters();
+            time_changed.notify_waiters();
         }
     }
 
@@ -103,8 +103,8 @@ impl Clock {
     /// Returns the simulated seconds per real second; 1 for a real and a manual clock.
     pub fn speed(&self) -> f64 {
         match &*self.0 {
-            Kind::Scaled(scale) => scale.speed,
-            Kind::Real | Kind::Manual { .. } => 1.0,
+            ClockKind::Scaled(scale) => scale.speed,
+            ClockKind::Real | ClockKind::Manual { .. } => 1.0,
         }
     }
 }

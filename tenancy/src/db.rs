@@ -203,14 +203,14 @@ async fn applied(pool: &PgPool) -> Result<BTreeMap<i64, Vec<u8>>> {
 /// dropped transaction would keep its locks until its connection is used again.
 pub(crate) async fn finish_transaction<T>(
     tx: Transaction<'static, Postgres>,
-    answer: Result<T>,
-    is_kept: impl FnOnce(&T) -> bool,
+    result: Result<T>,
+    should_commit: impl FnOnce(&T) -> bool,
 ) -> Result<T> {
-    match &answer {
-        Ok(value) if is_kept(value) => tx.commit().await?,
+    match &result {
+        Ok(value) if should_commit(value) => tx.commit().await?,
         _ => tx.rollback().await?,
     }
-    answer
+    result
 }
 
 /// Maps the violation of a constraint that the caller can handle to its own error.
@@ -224,7 +224,7 @@ pub(crate) fn map_constraint_violation(error: sqlx::Error) -> DbError {
 }
 
 /// Parses a text column. Fails with `UnexpectedValue` if this version does not support the value.
-pub(crate) fn parsed<T: std::str::FromStr>(text: String) -> Result<T>
+pub(crate) fn parse_text<T: std::str::FromStr>(text: String) -> Result<T>
 where
     T::Err: std::fmt::Display,
 {

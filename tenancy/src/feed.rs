@@ -160,7 +160,7 @@ impl FeedType {
     }
 
     /// Returns true for events of an operation and false for events about the tenant itself.
-    pub fn is_of_an_operation(self) -> bool {
+    pub fn is_operation_event(self) -> bool {
         self != Self::TenantUpdated
     }
 

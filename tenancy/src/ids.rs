@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_survives_formatting_and_parsing() {
+    fn a_formatted_id_parses_to_the_same_id() {
         let id = TenantId::new(DateTime::UNIX_EPOCH);
         let text = id.to_string();
         assert_eq!(text.len(), "ten_".len() + ID_CHARACTERS);

@@ -49,7 +49,7 @@ impl Quota {
 
     /// Returns whether the rate token of `call` is granted with a slot, so that the rate limiter must not limit the
     /// call again.
-    pub fn permits(call: &str) -> bool {
+    pub fn is_granted_with_slot(call: &str) -> bool {
         Self::ALL.iter().any(|quota| quota.rate_limited_call() == Some(call))
     }
 }

@@ -15,7 +15,7 @@ pub struct Region(&'static str);
 pub struct UnknownRegion(String);
 
 /// Regions that are enabled by default (AWS Account Management, "Enable or disable AWS Regions").
-const DEFAULT: [&str; 17] = [
+const DEFAULT_REGIONS: [&str; 17] = [
     "ap-northeast-1",
     "ap-northeast-2",
     "ap-northeast-3",
@@ -36,7 +36,7 @@ const DEFAULT: [&str; 17] = [
 ];
 
 /// Regions that each account must enable before use (AWS Account Management, "Enable or disable AWS Regions").
-const OPT_IN: [&str; 17] = [
+const OPT_IN_REGIONS: [&str; 17] = [
     "af-south-1",
     "ap-east-1",
     "ap-east-2",
@@ -63,12 +63,12 @@ impl Region {
 
     /// Returns true if an account must opt in before it can use the region.
     pub fn is_opt_in(self) -> bool {
-        OPT_IN.contains(&self.0)
+        OPT_IN_REGIONS.contains(&self.0)
     }
 
     /// Returns all known regions.
     pub fn all() -> impl Iterator<Item = Region> {
-        DEFAULT.into_iter().chain(OPT_IN).map(Region)
+        DEFAULT_REGIONS.into_iter().chain(OPT_IN_REGIONS).map(Region)
     }
 }
 

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Secrets;
 
-const VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 1;
 const KEY_LENGTH: usize = 32;
 const KEY_ID_LENGTH: usize = 8;
 const NONCE_LENGTH: usize = 12;
@@ -101,7 +101,7 @@ impl Keyring {
         let cipher = key.cipher().ok_or(SealError::NoKey)?;
         let mut text = secret.to_vec();
         let nonce = cipher.seal_in_place_append_tag(Aad::from(owner), &mut text).map_err(|_| SealError::NoKey)?;
-        Ok([&[VERSION][..], &key.id(), nonce.as_ref(), &text].concat())
+        Ok([&[FORMAT_VERSION][..], &key.id(), nonce.as_ref(), &text].concat())
     }
 
     /// Decrypts a secret of the owner with the id `owner`.
@@ -110,7 +110,7 @@ impl Keyring {
             let (version, rest) = sealed.split_first()?;
             let (id, rest) = rest.split_first_chunk::<KEY_ID_LENGTH>()?;
             let (nonce, text) = rest.split_first_chunk::<NONCE_LENGTH>()?;
-            (*version == VERSION).then_some((id, nonce, text))
+            (*version == FORMAT_VERSION).then_some((id, nonce, text))
         };
         let (id, nonce, text) = split().ok_or(SealError::Tampered)?;
         if self.0.is_empty() {

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_of_a_company_name_counts_characters() {
+    fn company_name_length_is_measured_in_characters() {
         assert!("ü".repeat(120).parse::<CompanyName>().is_ok());
         for text in ["", " Example", "Exam\0ple", &"x".repeat(121)] {
             assert!(text.parse::<CompanyName>().is_err(), "{text:?} was accepted as a company name");

@@ -8,23 +8,23 @@ use std::sync::OnceLock;
 use tracing::Span;
 
 /// Exporter of spans. Other processes refer to an exported span by its `traceparent` (W3C Trace Context).
-pub trait Traces: Send + Sync {
+pub trait TraceExporter: Send + Sync {
     /// Returns the `traceparent` of a span, or `None` if the span is not exported.
     fn traceparent(&self, span: &Span) -> Option<String>;
     /// Sets the parent of a span that has not been entered yet. An invalid `traceparent` is ignored.
     fn set_parent(&self, span: &Span, traceparent: &str);
 }
 
-static INSTALLED: OnceLock<Box<dyn Traces>> = OnceLock::new();
+static EXPORTER: OnceLock<Box<dyn TraceExporter>> = OnceLock::new();
 
 /// Installs the exporter for this process. Only the first call has an effect.
-pub fn install(traces: impl Traces + 'static) {
-    _ = INSTALLED.set(Box::new(traces));
+pub fn install(traces: impl TraceExporter + 'static) {
+    _ = EXPORTER.set(Box::new(traces));
 }
 
 /// Sets the name, the OpenTelemetry kind (`server`, `client` or `internal`) and the remote parent of a span.
-pub fn begin(span: &Span, kind: &'static str, name: &str, parent: Option<&str>) {
-    let Some(traces) = INSTALLED.get() else { return };
+pub fn init_span(span: &Span, kind: &'static str, name: &str, parent: Option<&str>) {
+    let Some(traces) = EXPORTER.get() else { return };
     span.record("otel.kind", kind);
     span.record("otel.name", name);
     if let Some(parent) = parent {
@@ -34,18 +34,18 @@ pub fn begin(span: &Span, kind: &'static str, name: &str, parent: Option<&str>) 
 
 /// Records a span field under its OpenTelemetry name. Does nothing if spans are not exported, because logs contain the
 /// same value under another name.
-pub fn note(span: &Span, field: &'static str, value: impl tracing::Value) {
-    if INSTALLED.get().is_some() {
+pub fn record_field(span: &Span, field: &'static str, value: impl tracing::Value) {
+    if EXPORTER.get().is_some() {
         span.record(field, value);
     }
 }
 
 /// Returns true if spans are exported.
-pub fn installed() -> bool {
-    INSTALLED.get().is_some()
+pub fn is_installed() -> bool {
+    EXPORTER.get().is_some()
 }
 
 /// Returns the `traceparent` of the current span, so that another process can continue the trace.
 pub fn traceparent() -> Option<String> {
-    INSTALLED.get()?.traceparent(&Span::current())
+    EXPORTER.get()?.traceparent(&Span::current())
 }

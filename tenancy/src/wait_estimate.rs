@@ -44,7 +44,7 @@ pub struct StepDurations {
 
 impl StepDurations {
     /// Returns the configured durations, which are used until the journal contains enough measured durations.
-    pub fn guessed(expected: &ExpectedDurations) -> Self {
+    pub fn configured(expected: &ExpectedDurations) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a configured duration is a small number of seconds")]
         let with_poll_delay = |seconds: u64| seconds as f64 * POLL_DELAY_FACTOR;
         Self {
@@ -145,44 +145,45 @@ pub struct OnboardingModel {
     /// Queue model of the quota for access assignments.
     pub assignments: ServiceModel,
     /// Number of assignments per environment.
-    pub assignments_each: usize,
+    pub assignments_per_environment: usize,
     /// Times at which operations that have left the account queue enter the assignment queue. The list contains the
     /// current time for each operation that is already in the assignment queue.
-    pub on_the_way: Vec<DateTime<Utc>>,
+    pub assignment_arrivals: Vec<DateTime<Utc>>,
     /// Average durations of the steps of an onboarding.
-    pub spans: StepDurations,
+    pub average_durations: StepDurations,
 }
 
 impl OnboardingModel {
     /// Returns the estimates of the first `count` operations in the account queue.
-    pub fn ready(mut self, count: usize) -> Vec<Expected> {
-        self.on_the_way.sort_unstable();
-        for at in self.on_the_way.clone() {
+    pub fn ready(mut self, count: usize) -> Vec<ReadyEstimate> {
+        self.assignment_arrivals.sort_unstable();
+        for at in self.assignment_arrivals.clone() {
             self.assign(at);
         }
         (0..count)
             .map(|_| {
                 let (_, created) = self.creations.serve(self.creations.now);
-                let usable = created + seconds(self.spans.usable);
+                let usable = created + seconds(self.average_durations.usable);
                 let assigned = self.assign(usable);
-                let baseline_done = usable + seconds(self.spans.baseline);
-                let opted_in = (created + seconds(self.spans.opt_in)).max(baseline_done);
+                let baseline_done = usable + seconds(self.average_durations.baseline);
+                let opted_in = (created + seconds(self.average_durations.opt_in)).max(baseline_done);
                 let done = |deployable: DateTime<Utc>| {
-                    (deployable + seconds(self.spans.stack)).max(assigned) + seconds(self.spans.verify)
+                    (deployable + seconds(self.average_durations.stack)).max(assigned)
+                        + seconds(self.average_durations.verify)
                 };
-                Expected { ready: done(baseline_done), ready_after_opt_in: done(opted_in) }
+                ReadyEstimate { ready: done(baseline_done), ready_after_opt_in: done(opted_in) }
             })
             .collect()
     }
 
     fn assign(&mut self, at: DateTime<Utc>) -> DateTime<Utc> {
-        (0..self.assignments_each).map(|_| self.assignments.serve(at).1).last().unwrap_or(at)
+        (0..self.assignments_per_environment).map(|_| self.assignments.serve(at).1).last().unwrap_or(at)
     }
 }
 
 /// Estimated times at which an environment is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expected {
+pub struct ReadyEstimate {
     /// Estimate for a home region that is enabled by default.
     pub ready: DateTime<Utc>,
     /// Estimate for a home region that requires an opt-in.
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_durations_give_the_theoretical_bound() {
+    fn start_times_match_the_queue_formula_for_equal_durations() {
         // start_k = max((k - burst) / rate, start_{k-slots} + duration, 0)
         for duration in [20_i64, 60, 120, 300] {
             #[expect(clippy::cast_precision_loss, reason = "small")]
@@ -232,13 +233,14 @@ mod tests {
 
     #[test]
     fn the_tightest_quota_determines_the_estimate() {
-        let spans = StepDurations { assignment: 300.0, ..StepDurations::guessed(&ExpectedDurations::default()) };
+        let average_durations =
+            StepDurations { assignment: 300.0, ..StepDurations::configured(&ExpectedDurations::default()) };
         let onboarding = |duration: f64| OnboardingModel {
             creations: model(5, 20.0, create_account_rate()),
             assignments: model(15, duration, None),
-            assignments_each: 1,
-            on_the_way: Vec::new(),
-            spans,
+            assignments_per_environment: 1,
+            assignment_arrivals: Vec::new(),
+            average_durations,
         };
         let last = |duration| (onboarding(duration).ready(1_000).pop().unwrap().ready - NOON).num_seconds();
         assert!((9_970..10_300).contains(&last(10.0)), "limited by the rate of CreateAccount: {}", last(10.0));

@@ -32,7 +32,7 @@ pub enum WaitReason {
         stack: String,
     },
     /// Waits until CloudFormation accepts calls in a new account or region.
-    StackCalls {
+    CloudFormationUsable {
         region: Region,
         error: String,
     },
@@ -45,7 +45,7 @@ pub enum WaitReason {
     AccessRevocation,
     /// Waits until the result of a request to AWS is known, because the response to the request was lost.
     LostResponse(RequestedWork),
-    AnotherAttempt(RequestedWork),
+    RepeatedRequest(RequestedWork),
     /// Waits until AWS allows step `verify` to make a read call in the home region.
     HomeRegionAccess {
         region: Region,
@@ -77,7 +77,7 @@ pub enum WaitReason {
     },
     LegalHold,
     /// Waits because AWS refused a call with a temporary error.
-    Aws {
+    AwsRefusal {
         error: String,
     },
 }
@@ -96,7 +96,7 @@ impl WaitReason {
     pub fn customer_message(&self) -> &'static str {
         match self {
             Self::AccountCreation | Self::AccountCreationBeforeOffboarding => "AWS is creating the account.",
-            Self::AccountUsable | Self::StackCalls { .. } => "AWS is preparing the new account.",
+            Self::AccountUsable | Self::CloudFormationUsable { .. } => "AWS is preparing the new account.",
             Self::AccountClosure => "AWS is closing the account.",
             Self::ClosureLimit { .. } => {
                 "AWS limits how many accounts can be closed in 30 days; the closure is queued."
@@ -111,7 +111,7 @@ impl WaitReason {
             }
             Self::AccessRevocation => "Access to the environment is being revoked.",
             Self::LostResponse(_) => "The result of an earlier request is being checked.",
-            Self::AnotherAttempt(_) => "A part of the work is retried automatically.",
+            Self::RepeatedRequest(_) => "A part of the work is retried automatically.",
             Self::HomeRegionAccess { .. } | Self::GuardrailDenial { .. } | Self::StackResponse { .. } => {
                 "The environment is being checked before it is handed over."
             }
@@ -120,7 +120,7 @@ impl WaitReason {
             }
             Self::CoolingOff { .. } => "The environment is suspended and can still be restored.",
             Self::LegalHold => "The data of the tenant is kept for legal reasons.",
-            Self::Aws { .. } => "AWS is not ready for the next part of the work; it is retried automatically.",
+            Self::AwsRefusal { .. } => "AWS is not ready for the next part of the work; it is retried automatically.",
         }
     }
 }
@@ -135,7 +135,11 @@ impl fmt::Display for WaitReason {
             Self::AccountUsable => f.write_str("the new account to accept calls"),
             Self::AccountClosure => f.write_str("AWS to close the account"),
             Self::ClosureLimit { free_at: Some(free_at) } => {
-                write!(f, "AWS's limit of account closures in 30 days, which allows the next on {}", minute(*free_at))
+                write!(
+                    f,
+                    "AWS's limit of account closures in 30 days, which allows the next on {}",
+                    format_minute(*free_at)
+                )
             }
             Self::ClosureLimit { free_at: None } => {
                 f.write_str("AWS's limit of account closures in 30 days, which others in the organisation use as well")
@@ -143,7 +147,9 @@ impl fmt::Display for WaitReason {
             Self::StackDeployment { stack } => write!(f, "the stack {stack} to be deployed"),
             Self::StackDeletion { stack } => write!(f, "the stack {stack} to be deleted"),
             Self::StackRollback { stack } => write!(f, "the stack {stack} to be rolled back"),
-            Self::StackCalls { region, error } => write!(f, "CloudFormation in {region} to accept calls ({error})"),
+            Self::CloudFormationUsable { region, error } => {
+                write!(f, "CloudFormation in {region} to accept calls ({error})")
+            }
             Self::RegionOptIn { region } => write!(f, "the region {region} to be enabled"),
             Self::AccessAssignment => f.write_str("access to be assigned"),
             Self::AccessAssignmentBeforeRevocation => {
@@ -151,24 +157,26 @@ impl fmt::Display for WaitReason {
             }
             Self::AccessRevocation => f.write_str("access to be revoked"),
             Self::LostResponse(work) => write!(f, "the outcome of an earlier request for {work}"),
-            Self::AnotherAttempt(work) => {
+            Self::RepeatedRequest(work) => {
                 write!(f, "another request for {work}, because AWS did not complete the last one")
             }
             Self::HomeRegionAccess { region } => write!(f, "a read in the home region {region} to be allowed"),
             Self::GuardrailDenial { region } => write!(f, "the region guardrail to deny a read in {region}"),
             Self::StackResponse { error } => write!(f, "the stack to respond at its URL ({error})"),
             Self::AssignmentVisible { name } => write!(f, "the assignment of {name} to be visible"),
-            Self::Quota { quota, limit } => write!(f, "a free slot; AWS allows {limit} {} at a time", spaced(*quota)),
-            Self::QuotaUsage(quota) => write!(f, "a count of the {} that AWS has in progress", spaced(*quota)),
+            Self::Quota { quota, limit } => {
+                write!(f, "a free slot; AWS allows {limit} {} at a time", quota_in_words(*quota))
+            }
+            Self::QuotaUsage(quota) => write!(f, "a count of the {} that AWS has in progress", quota_in_words(*quota)),
             Self::RateLimit { call } => write!(f, "AWS's rate limit of {call}"),
             Self::FleetHold(kind) => f.write_str(kind.waits_for()),
             Self::CoolingOff { ends_at } => write!(
                 f,
                 "the end of the cooling-off period on {}; until then the environment can be restored",
-                minute(*ends_at)
+                format_minute(*ends_at)
             ),
             Self::LegalHold => f.write_str("the legal hold on the tenant to be lifted"),
-            Self::Aws { error } => write!(f, "AWS to be ready: {error}"),
+            Self::AwsRefusal { error } => write!(f, "AWS to be ready: {error}"),
         }
     }
 }
@@ -184,11 +192,11 @@ impl fmt::Display for RequestedWork {
     }
 }
 
-fn minute(at: DateTime<Utc>) -> String {
+fn format_minute(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-fn spaced(quota: Quota) -> String {
+fn quota_in_words(quota: Quota) -> String {
     quota.as_str().replace('-', " ")
 }
 

@@ -41,11 +41,11 @@ async fn main() -> ExitCode {
     println!("seed {seed}: {kills} kills, {} signups, {} workers", plan.signups, plan.workers);
     let started = Instant::now();
     let report = run(&plan, |text| println!("{:>6.1} s  {text}", started.elapsed().as_secs_f64())).await;
-    show(&plan, &report);
+    print_report(&plan, &report);
     if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn show(plan: &Plan, report: &Report) {
+fn print_report(plan: &Plan, report: &Report) {
     let (before_retries, after_retries) = (&report.invariants.0, &report.invariants.1);
     let attention: usize = before_retries.needs_attention.values().sum();
     println!();

@@ -178,11 +178,11 @@ impl ApiFixture {
     }
 
     /// Records the result of the started step. If `account` is set, it is mapped to the environment.
-    pub async fn record_step(&self, claim: &Claim, ending: StepDisposition, account: Option<&str>) {
+    pub async fn record_step(&self, claim: &Claim, state: StepDisposition, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
         let outcome = StepRecord {
             step: StepName::RequestAccount,
-            ending,
+            state,
             facts: Facts::new(),
             late: None,
             released: vec![],

@@ -26,10 +26,10 @@ pub use processes::{Process, Processes};
 use crate::invariants::InvariantReport;
 
 /// Simulated seconds per real second.
-const SPEED: f64 = 60.0;
+const CLOCK_SPEED: f64 = 60.0;
 
 /// Duration of a claim in real seconds.
-const LEASE: f64 = 5.0;
+const LEASE_SECONDS: f64 = 5.0;
 
 /// Maximum real time from the last fault until all operations have finished.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(15);
@@ -38,7 +38,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(15);
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Maximum number of manual retries per operation that needs attention.
-const RETRIES: usize = 6;
+const MAX_RETRIES: usize = 6;
 
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -76,8 +76,9 @@ pub struct Report {
 
 /// Runs the crash test and reports its progress to `log`.
 pub async fn run(plan: &Plan, log: impl Fn(&str)) -> Report {
-    let mut infrastructure = Infrastructure::start(Settings { seed: plan.seed, ..Settings::default() }, SPEED).await;
-    let mut processes = Processes::new(&plan.program, &infrastructure, plan.workers, Some(LEASE));
+    let mut infrastructure =
+        Infrastructure::start(Settings { seed: plan.seed, ..Settings::default() }, CLOCK_SPEED).await;
+    let mut processes = Processes::new(&plan.program, &infrastructure, plan.workers, Some(LEASE_SECONDS));
     for index in 0..=plan.workers {
         processes.start(index);
     }
@@ -215,7 +216,7 @@ async fn wait_until_idle(pool: &PgPool) {
 /// Retries all operations that need attention until none is left; returns the number of retried operations.
 async fn retry_operations_needing_attention(client: &ApiClient, pool: &PgPool) -> usize {
     let mut retried_operations = std::collections::BTreeSet::new();
-    for _ in 0..RETRIES {
+    for _ in 0..MAX_RETRIES {
         let parked = "select id from operations where state = 'needs_attention'";
         let parked: Vec<Uuid> = sqlx::query_scalar(parked).fetch_all(pool).await.expect("the operations");
         if parked.is_empty() {

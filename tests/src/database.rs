@@ -30,7 +30,7 @@ static REUSABLE: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
 /// SQL that terminates open connections, deletes all rows of all tables with triggers disabled, and inserts the rows
 /// that the migrations have inserted.
-const RESET: &str = "
+const RESET_SQL: &str = "
     select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();
     set session_replication_role = replica;
@@ -76,7 +76,7 @@ impl Drop for Database {
 
 async fn reset(database: &TestDatabase) {
     let mut connection = PgConnection::connect(database.url()).await.expect("a connection to a used database");
-    sqlx::raw_sql(RESET).execute(&mut connection).await.expect("an empty database");
+    sqlx::raw_sql(RESET_SQL).execute(&mut connection).await.expect("an empty database");
     // Without a vacuum, later queries would scan the deleted rows again and again.
     let tables = "select string_agg(tablename, ', ') from pg_tables where schemaname = 'public'";
     let tables: String = sqlx::query_scalar(tables).fetch_one(&mut connection).await.expect("the tables");

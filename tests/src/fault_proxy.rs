@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// File name of the PostgreSQL socket; a client gets the directory of this file as the host name.
-const SOCKET: &str = ".s.PGSQL.5432";
+const SOCKET_FILE_NAME: &str = ".s.PGSQL.5432";
 
 /// TLS request of a client. The server responds with a single byte (PostgreSQL manual, "Frontend/Backend Protocol").
 const SSL_REQUEST: [u8; 4] = 80_877_103_i32.to_be_bytes();
@@ -70,9 +70,9 @@ impl DatabaseProxy {
 
     fn with(url: &str, plan: Plan) -> Self {
         let (base, server) = url.split_once("?host=").expect("a database behind a socket");
-        let server = PathBuf::from(server.replace("%2F", "/")).join(SOCKET);
+        let server = PathBuf::from(server.replace("%2F", "/")).join(SOCKET_FILE_NAME);
         let directory = tempfile::tempdir().expect("a directory for the socket");
-        let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("a socket");
+        let listener = UnixListener::bind(directory.path().join(SOCKET_FILE_NAME)).expect("a socket");
         let host = directory.path().to_str().expect("a path of text").replace('/', "%2F");
         let shared = Arc::new(Shared { plan: Mutex::new(Some(plan)), ..Shared::default() });
         let listener_task = tokio::spawn(listen(listener, server, Arc::clone(&shared)));

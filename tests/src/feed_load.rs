@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 pub type AccountMap = BTreeMap<EnvironmentId, String>;
 
 /// Time of the first event.
-const BEGINNING: DateTime<Utc> = DateTime::UNIX_EPOCH;
+const START_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// Writes `events` events: maps accounts to an environment and ends the mappings alternately. Each commit is delayed by
 /// a random time of at most `max_delay`.
@@ -28,7 +28,7 @@ pub async fn write(
     seed: u64,
 ) {
     let mut rng = SmallRng::seed_from_u64(seed);
-    let mut at = BEGINNING;
+    let mut at = START_TIME;
     for number in 0..events {
         at += TimeDelta::seconds(1);
         let account = format!("{:04}{:08}", seed % 10_000, number / 2);
@@ -77,11 +77,11 @@ pub async fn write(
 
 /// Reads the feed after position `after` until all writers have finished. `is_finished` is evaluated before each read,
 /// so that the last read returns all remaining events.
-pub async fn tail(pool: &PgPool, mut after: i64, is_finished: impl Fn() -> bool) -> Vec<Entry> {
+pub async fn read_feed(pool: &PgPool, mut after: i64, is_finished: impl Fn() -> bool) -> Vec<Entry> {
     let mut entries = Vec::new();
     loop {
         let is_last = is_finished();
-        feed::advance(pool, BEGINNING).await.expect("a position");
+        feed::advance(pool, START_TIME).await.expect("a position");
         loop {
             match feed::read(pool, &FeedFilter::default(), Some(after), 200).await.expect("a page") {
                 ReadResult::Page(page) => {
@@ -103,7 +103,7 @@ pub async fn tail(pool: &PgPool, mut after: i64, is_finished: impl Fn() -> bool)
 
 /// Reads all account mappings page by page at one feed position; returns the position and the mappings.
 pub async fn snapshot(pool: &PgPool) -> (i64, AccountMap) {
-    let snapshot = account_mappings::snapshot(pool, BEGINNING).await.expect("a position");
+    let snapshot = account_mappings::snapshot(pool, START_TIME).await.expect("a position");
     let (mut accounts, mut after) = (AccountMap::new(), None);
     loop {
         let page = account_mappings::list(pool, &snapshot, after, 7).await.expect("a page");

@@ -16,7 +16,7 @@ use freehold_tenancy::operation::Operation;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
-use freehold_worker::limits::Limits;
+use freehold_worker::limits::AwsRateLimiter;
 use freehold_worker::{Worker, bootstrap};
 use sqlx::postgres::PgPoolOptions;
 
@@ -92,7 +92,7 @@ pub struct Freehold {
     pub installation: Installation,
     pub database: Database,
     signups: AtomicU64,
-    _aws_server: freehold_sandbox::http::Served,
+    _aws_server: freehold_sandbox::http::RunningServer,
 }
 
 impl Freehold {
@@ -144,7 +144,7 @@ impl Freehold {
     }
 
     async fn bootstrap(&self) {
-        let limits = Limits::new(self.pool().clone(), self.clock.clone(), self.config.quotas.clone());
+        let limits = AwsRateLimiter::new(self.pool().clone(), self.clock.clone(), self.config.quotas.clone());
         let aws = self.aws(Some(Arc::new(limits)));
         let prepare = async {
             let plan = bootstrap::plan(&aws, &self.config).await.expect("a plan");
@@ -167,7 +167,7 @@ impl Freehold {
     }
 
     /// Returns an AWS client with the credentials of Freehold's account.
-    pub fn aws(&self, limits: Option<Arc<Limits>>) -> Aws {
+    pub fn aws(&self, limits: Option<Arc<AwsRateLimiter>>) -> Aws {
         let key = AccessKey { id: &self.world.settings().freehold_access_key, secret: "secret" };
         let connection = Connection::in_process(key, "eu-central-1", self.step_faults.shared());
         Aws::connect(Arc::clone(&self.config), self.clock.clone(), limits, connection)
@@ -182,7 +182,7 @@ impl Freehold {
     pub fn worker_on(&self, name: &str, url: &str) -> Arc<Worker> {
         // Separate connections, which are closed when the worker crashes within a transaction.
         let pool = PgPoolOptions::new().max_connections(10).connect_lazy(url).expect("a pool");
-        let limits = Limits::new(pool.clone(), self.clock.clone(), self.config.quotas.clone());
+        let limits = AwsRateLimiter::new(pool.clone(), self.clock.clone(), self.config.quotas.clone());
         let audit_writer = AuditWriter::new(pool.clone(), self.clock.clone());
         let cloud = Arc::new(self.aws(Some(Arc::new(limits))).audited(audit_writer, name));
         let config = Arc::clone(&self.config);

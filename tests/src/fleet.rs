@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use freehold_sandbox::world::{BusySpan, CallCount};
+use freehold_sandbox::world::{BackgroundWorkSpan, CallCount};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::environment::Environment;
 use serde::Deserialize;
@@ -42,8 +42,8 @@ pub struct TenantTimeline {
 
 impl TenantTimeline {
     /// Returns the timelines of ready tenants, in the order of their account creation requests.
-    pub fn all(busy: &[BusySpan], environments: &[Environment], start: DateTime<Utc>) -> Vec<Self> {
-        let mut by_account: BTreeMap<&str, Vec<&BusySpan>> = BTreeMap::new();
+    pub fn all(busy: &[BackgroundWorkSpan], environments: &[Environment], start: DateTime<Utc>) -> Vec<Self> {
+        let mut by_account: BTreeMap<&str, Vec<&BackgroundWorkSpan>> = BTreeMap::new();
         for span in busy {
             by_account.entry(span.account_id.as_deref().unwrap_or_default()).or_default().push(span);
         }
@@ -56,7 +56,7 @@ impl TenantTimeline {
         timelines
     }
 
-    fn new(spans: &[&BusySpan], environment: &Environment, start: DateTime<Utc>) -> Self {
+    fn new(spans: &[&BackgroundWorkSpan], environment: &Environment, start: DateTime<Utc>) -> Self {
         let ready = environment.ready_at.expect("a time");
         let seconds = |at: DateTime<Utc>| (at.min(ready) - start).as_seconds_f64();
         let creation = spans.iter().find(|busy| busy.activity == "create-account").expect("an account creation");

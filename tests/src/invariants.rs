@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use freehold_sandbox::World;
 use freehold_sandbox::organizations::RequestState;
-use freehold_sandbox::ssoadmin::Progress;
+use freehold_sandbox::ssoadmin::RequestStatus;
 use freehold_sandbox::world::AccountView;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::{Config, EnvironmentId};
@@ -114,7 +114,7 @@ impl InvariantReport {
                 .expect("the mappings");
         for account in &accounts {
             let id = &account.id;
-            let owner = owner(&account.tags);
+            let owner = environment_id_of(&account.tags);
             let Some((environment_id, environment)) = owner.and_then(|owner| environments.get_key_value(&owner)) else {
                 self.add_violation(format!("account {id} belongs to no environment: {:?}", account.tags));
                 continue;
@@ -149,7 +149,7 @@ impl InvariantReport {
         self.account_requests = requests.len();
         let mut last_failure: BTreeMap<&str, Option<DateTime<Utc>>> = BTreeMap::new();
         for request in &requests {
-            if owner(&request.tags).is_none_or(|owner| !environments.contains_key(&owner)) {
+            if environment_id_of(&request.tags).is_none_or(|owner| !environments.contains_key(&owner)) {
                 self.add_violation(format!("the account request for {} belongs to no environment", request.email));
             }
             let failed_at = match &request.state {
@@ -207,7 +207,8 @@ impl InvariantReport {
         let existing = world.assignments();
         self.assignments = existing.len();
         let mut creations = BTreeMap::new();
-        for request in world.state().identity_center.requests.values().filter(|one| one.progress == Progress::Succeeded)
+        for request in
+            world.state().identity_center.requests.values().filter(|one| one.progress == RequestStatus::Succeeded)
         {
             *creations.entry(request.assignment.clone()).or_insert(0) += if request.creates { 1 } else { -1 };
         }
@@ -257,7 +258,7 @@ impl InvariantReport {
 }
 
 /// Returns the environment id from the tags of an AWS object.
-fn owner(tags: &BTreeMap<String, String>) -> Option<Uuid> {
+fn environment_id_of(tags: &BTreeMap<String, String>) -> Option<Uuid> {
     let id: EnvironmentId = tags.get("freehold:environment")?.parse().ok()?;
     Some(id.as_uuid())
 }

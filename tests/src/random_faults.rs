@@ -46,7 +46,7 @@ const CALLS: &[(&str, &str)] = &[
 ];
 
 /// AWS calls that start asynchronous work, each with the possible failure reasons. A region opt-in never fails.
-const WORK: &[(&str, &str, &[&str])] = &[
+const ASYNC_CALLS: &[(&str, &str, &[&str])] = &[
     (
         "organizations",
         "CreateAccount",
@@ -67,7 +67,7 @@ const WORK: &[(&str, &str, &[&str])] = &[
 ];
 
 /// Error responses of AWS calls; `*` means all calls of the service.
-const ERRORS: &[(&str, &str, u16, &str)] = &[
+const ERROR_RESPONSES: &[(&str, &str, u16, &str)] = &[
     ("organizations", "CreateAccount", 400, "ConcurrentModificationException"),
     ("organizations", "CreateAccount", 400, "FinalizingOrganizationException"),
     ("organizations", "MoveAccount", 400, "ConcurrentModificationException"),
@@ -151,19 +151,19 @@ fn random_fault(rng: &mut StdRng) -> RandomFault {
             on(service, call, Effect::Http(WireEffect::Delay(Duration::from_secs(seconds))))
         }
         60..72 => {
-            let (service, call, status, code) = *ERRORS.choose(rng).expect("an error");
+            let (service, call, status, code) = *ERROR_RESPONSES.choose(rng).expect("an error");
             let fault = Fault::Error { status, code: code.to_owned(), message: "injected by the test".to_owned() };
             on(service, call, Effect::Service(fault))
         }
         72..75 => on(service, call, Effect::Service(Fault::EmptyPage)),
         75..90 => {
-            let (service, call, reasons) = *WORK.choose(rng).expect("some work");
+            let (service, call, reasons) = *ASYNC_CALLS.choose(rng).expect("some work");
             let fault = reasons.choose(rng).map_or(Fault::Stuck, |reason| Fault::failed(reason));
             on(service, call, Effect::Service(fault))
         }
         // Only one call is affected, because work that never finishes holds a slot until its deadline.
         _ => {
-            let (service, call, _) = *WORK.choose(rng).expect("some work");
+            let (service, call, _) = *ASYNC_CALLS.choose(rng).expect("some work");
             RandomFault { times: 1, ..on(service, call, Effect::Service(Fault::Stuck)) }
         }
     }

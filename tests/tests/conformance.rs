@@ -78,7 +78,7 @@ async fn ministack_answers_as_expected() {
 }
 
 #[test]
-fn the_table_has_every_case_and_no_other() {
+fn expected_toml_contains_exactly_the_test_cases() {
     let mut names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
     names.sort();
     assert_eq!(Expected::load().names(), names);

@@ -20,18 +20,18 @@ use freehold_tenancy::{Clock, Config};
 use freehold_tests::database::{Database, current_mappings};
 use freehold_tests::{fixture, signup};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
-use freehold_worker::limits::Limits;
+use freehold_worker::limits::AwsRateLimiter;
 use freehold_worker::{Worker, bootstrap};
 use serde_json::Value;
 
-use crate::conformance::cloud::{Cloud, HOME};
+use crate::conformance::cloud::{Cloud, HOME_REGION};
 use crate::conformance::identity_center::instance;
 use crate::conformance::identity_store::group;
 use crate::conformance::target::Target;
 
 /// Feature that moto lacks, with the step at which an operation therefore stops.
 #[derive(Debug, PartialEq)]
-struct Gap {
+struct MissingFeature {
     step: &'static str,
     code: &'static str,
     error: &'static str,
@@ -39,14 +39,14 @@ struct Gap {
 
 /// moto 5.2 has no `AWS::Lambda::Url`. It fails on the output that refers to the resource with an empty response of
 /// status 500, which Freehold treats as a failure of AWS and retries.
-const NO_FUNCTION_URLS: Gap = Gap {
+const NO_FUNCTION_URLS: MissingFeature = MissingFeature {
     step: "deploy-stack",
     code: "step_keeps_failing",
     error: "The last error: cloudformation:CreateStack answered HTTP 500",
 };
 
 /// moto stores and attaches service control policies but does not apply them.
-const NO_GUARDRAILS: Gap = Gap {
+const NO_GUARDRAILS: MissingFeature = MissingFeature {
     step: "verify",
     code: "deadline_passed",
     error: "Still waiting for the region guardrail to deny a read in ap-northeast-1 after",
@@ -54,7 +54,7 @@ const NO_GUARDRAILS: Gap = Gap {
 
 /// moto supports only the alternate contacts of the Account Management API; all other calls return HTML with status
 /// 404.
-const NO_OPT_IN_REGIONS: Gap = Gap {
+const NO_OPT_IN_REGIONS: MissingFeature = MissingFeature {
     step: "enable-regions",
     code: "aws_refused",
     error: "AWS rejected the request permanently. Fix the cause, then retry. account:GetRegionOptStatus answered HTTP \
@@ -63,20 +63,20 @@ const NO_OPT_IN_REGIONS: Gap = Gap {
 
 #[tokio::test]
 async fn moto_onboards_a_tenant_until_a_function_url_is_needed() {
-    let onboarding = Onboarding::run(HOME, None).await;
-    onboarding.stops_at(&NO_FUNCTION_URLS, &["verify"]);
-    onboarding.account_is_ours().await;
-    onboarding.account_is_in("freehold-eu").await;
-    onboarding.baseline_is_installed_in("eu-central-1").await;
-    onboarding.access_is_granted(&["support", "tenant-admin"]).await;
+    let onboarding = Onboarding::run(HOME_REGION, None).await;
+    onboarding.assert_stopped_at(&NO_FUNCTION_URLS, &["verify"]);
+    onboarding.assert_account_created_and_mapped().await;
+    onboarding.assert_account_in_ou("freehold-eu").await;
+    onboarding.assert_baseline_installed("eu-central-1").await;
+    onboarding.assert_access_granted(&["support", "tenant-admin"]).await;
 }
 
 #[tokio::test]
 async fn moto_deploys_a_stack_until_the_guardrail_is_verified() {
-    let template = without_function_url();
-    let onboarding = Onboarding::run(HOME, Some(template.path())).await;
-    onboarding.stops_at(&NO_GUARDRAILS, &[]);
-    onboarding.account_is_in("freehold-eu").await;
+    let template = template_without_function_url();
+    let onboarding = Onboarding::run(HOME_REGION, Some(template.path())).await;
+    onboarding.assert_stopped_at(&NO_GUARDRAILS, &[]);
+    onboarding.assert_account_in_ou("freehold-eu").await;
     let account = onboarding.account();
     let outputs = onboarding.outputs("freehold-tenant", "eu-central-1").await;
     let function = format!("arn:aws:lambda:eu-central-1:{account}:function:freehold-tenant");
@@ -87,15 +87,15 @@ async fn moto_deploys_a_stack_until_the_guardrail_is_verified() {
 #[tokio::test]
 async fn moto_onboards_a_tenant_until_a_region_must_be_enabled() {
     let onboarding = Onboarding::run("eu-central-2", None).await;
-    onboarding.stops_at(&NO_OPT_IN_REGIONS, &["deploy-stack", "verify"]);
-    onboarding.account_is_in("freehold-ch").await;
+    onboarding.assert_stopped_at(&NO_OPT_IN_REGIONS, &["deploy-stack", "verify"]);
+    onboarding.assert_account_in_ou("freehold-ch").await;
     // No region of this residency is enabled by default.
-    onboarding.baseline_is_installed_in("us-east-1").await;
-    onboarding.access_is_granted(&["support", "tenant-admin"]).await;
+    onboarding.assert_baseline_installed("us-east-1").await;
+    onboarding.assert_access_granted(&["support", "tenant-admin"]).await;
 }
 
 /// Writes a copy of `stacks/tenant.yaml` without the Function URL.
-fn without_function_url() -> tempfile::NamedTempFile {
+fn template_without_function_url() -> tempfile::NamedTempFile {
     let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../stacks/tenant.yaml");
     let shipped = fs::read_to_string(shipped).expect("the shipped template");
     let (before, from) = shipped.split_once("\n  Url:\n").expect("a Function URL");
@@ -119,7 +119,7 @@ impl Onboarding {
     /// Bootstraps an organisation, signs up an enterprise tenant, and runs a worker until nothing is due.
     async fn run(home_region: &str, template: Option<&Path>) -> Self {
         let server = Target::moto().await;
-        let moto = server.fresh().await.expect("an organisation");
+        let moto = server.new_organisation().await.expect("an organisation");
         let store = instance(&moto).await.expect("Identity Center").identity_store;
         group(&moto, &store, "support").await.expect("a group");
 
@@ -135,7 +135,7 @@ impl Onboarding {
         let (kind, management) = (InstallationKind::Sandbox, &config.organization.management_account_id);
         let installation =
             installation::ensure(pool, kind, management, Some(scale), start).await.expect("an installation");
-        let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
+        let limits = Arc::new(AwsRateLimiter::new(pool.clone(), clock.clone(), config.quotas.clone()));
         let cloud = Arc::new(aws(&moto, &config, &clock, Some(limits)));
         let worker = Worker::new("worker-1", pool.clone(), Arc::clone(&config), clock.clone(), &installation, cloud);
         let worker = Arc::new(worker.expect("a worker"));
@@ -158,7 +158,7 @@ impl Onboarding {
 
     /// Asserts that the operation stopped at the missing feature, and that all steps except the steps `pending` are
     /// done.
-    fn stops_at(&self, gap: &Gap, pending: &[&str]) {
+    fn assert_stopped_at(&self, gap: &MissingFeature, pending: &[&str]) {
         let operation = &self.operation;
         assert_eq!(operation.state, OperationState::NeedsAttention, "{operation:#?}");
         let attention = operation.attention.as_ref().expect("attention");
@@ -186,7 +186,7 @@ impl Onboarding {
     }
 
     /// Asserts that moto created one account, which has name, address and tags of this environment and is mapped to it.
-    async fn account_is_ours(&self) {
+    async fn assert_account_created_and_mapped(&self) {
         let (account, environment) = (self.account(), &self.tenant.environments[0]);
         let organizations = self.moto.organizations();
         let listed = organizations.list_accounts().send().await.expect("accounts").accounts.unwrap_or_default();
@@ -207,7 +207,7 @@ impl Onboarding {
     }
 
     /// Asserts that the account is in the OU `ou`, and that this OU has a region guardrail.
-    async fn account_is_in(&self, ou: &str) {
+    async fn assert_account_in_ou(&self, ou: &str) {
         let organizations = self.moto.organizations();
         let parents = organizations.list_parents().child_id(self.account()).send().await.expect("parents");
         let parent = parents.parents()[0].id().expect("an id");
@@ -222,7 +222,7 @@ impl Onboarding {
 
     /// Asserts that the baseline stack exists in `region` of the tenant's account, with Freehold's two roles as its
     /// outputs.
-    async fn baseline_is_installed_in(&self, region: &'static str) {
+    async fn assert_baseline_installed(&self, region: &'static str) {
         let role = |name| format!("arn:aws:iam::{}:role/{name}", self.account());
         let outputs = self.outputs("freehold-baseline", region).await;
         let roles = [
@@ -238,7 +238,7 @@ impl Onboarding {
 
     /// Returns the outputs of a stack in the tenant's account, after asserting that the stack is complete.
     async fn outputs(&self, name: &str, region: &'static str) -> Vec<(String, String)> {
-        let inside = self.moto.enter(self.account()).await.expect("access to the account");
+        let inside = self.moto.assume_access_role(self.account()).await.expect("access to the account");
         let stacks = self.moto.cloudformation_in(&inside, region).describe_stacks().stack_name(name).send().await;
         let stack = stacks.expect("an answer").stacks.and_then(|stacks| stacks.into_iter().next()).expect("the stack");
         assert_eq!(stack.stack_status(), Some(&StackStatus::CreateComplete));
@@ -249,7 +249,7 @@ impl Onboarding {
     }
 
     /// Asserts that the permission sets `sets`, and no others, are assigned in the account, once each.
-    async fn access_is_granted(&self, sets: &[&str]) {
+    async fn assert_access_granted(&self, sets: &[&str]) {
         let sso = self.moto.sso();
         let arn = instance(&self.moto).await.expect("Identity Center").arn;
         let permission_sets = sso.list_permission_sets().instance_arn(&arn).send().await.expect("permission sets");
@@ -276,9 +276,9 @@ fn config(template: Option<&Path>) -> Config {
     config
 }
 
-fn aws(moto: &Cloud, config: &Arc<Config>, clock: &Clock, limits: Option<Arc<Limits>>) -> Aws {
+fn aws(moto: &Cloud, config: &Arc<Config>, clock: &Clock, limits: Option<Arc<AwsRateLimiter>>) -> Aws {
     let key = AccessKey { id: moto.management.access_key_id(), secret: moto.management.secret_access_key() };
-    let connection = Connection::loopback(key, HOME, &moto.endpoint).expect("an address on loopback");
+    let connection = Connection::loopback(key, HOME_REGION, &moto.endpoint).expect("an address on loopback");
     Aws::connect(Arc::clone(config), clock.clone(), limits, connection)
 }
 

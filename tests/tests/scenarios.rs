@@ -21,10 +21,10 @@ use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tenancy::{AwsAccountId, Region};
 use freehold_tests::fixture::Freehold;
 use freehold_worker::Worker;
-use freehold_worker::cloud::{Cloud, CreationState, NewAccount, Tags, Target};
+use freehold_worker::cloud::{CreationState, NewAccount, Tags, Target};
 
 /// Maximum simulated time of a run; longer than any wait that ends without a manual action.
-const LONG: TimeDelta = TimeDelta::days(2);
+const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(2);
 
 fn error(code: &str, message: &str) -> Fault {
     Fault::error(code, message)
@@ -33,7 +33,7 @@ fn error(code: &str, message: &str) -> Fault {
 /// Signs up a tenant with home region `region` and runs its operation until nothing is due.
 async fn onboard_in(freehold: &Freehold, region: &str) -> (Tenant, Operation) {
     let tenant = freehold.sign_up("Example", region, "standard").await;
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     (freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await)
 }
 
@@ -44,7 +44,7 @@ async fn onboard(freehold: &Freehold) -> (Tenant, Operation) {
 
 /// Asserts that the tenant is ready.
 #[track_caller]
-fn is_ready((tenant, operation): &(Tenant, Operation)) {
+fn assert_ready((tenant, operation): &(Tenant, Operation)) {
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
 }
 
@@ -61,12 +61,12 @@ async fn retry(freehold: &Freehold, tenant: &Tenant) -> (Tenant, Operation) {
     let id = freehold.operation_of(tenant).await.id;
     let retried = lifecycle::retry(freehold.pool(), id, "support", freehold.clock.now()).await;
     assert_eq!(retried.expect("an answer"), RetryResult::Scheduled);
-    freehold.run_until_idle(&freehold.worker("another"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("another"), MAX_SIMULATED_TIME).await;
     (freehold.reload_tenant(tenant).await, freehold.operation_of(tenant).await)
 }
 
 /// Returns the tags that Freehold sets on the resources of the tenant's environment.
-fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
+fn freehold_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
     Tags::from([
         ("freehold:installation".to_owned(), freehold.installation.id.to_string()),
         ("freehold:tenant".to_owned(), tenant.id.to_string()),
@@ -75,15 +75,15 @@ fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
 }
 
 /// Returns the account request that Freehold sends for the tenant.
-fn our_account(freehold: &Freehold, tenant: &Tenant) -> NewAccount {
+fn account_request(freehold: &Freehold, tenant: &Tenant) -> NewAccount {
     let environment = tenant.environments[0].id;
     let email = freehold.config.organization.account_email.address(environment);
-    NewAccount { name: format!("Example {environment}"), email, tags: our_tags(freehold, tenant) }
+    NewAccount { name: format!("Example {environment}"), email, tags: freehold_tags(freehold, tenant) }
 }
 
 /// Returns the existing AWS account of the tenant as the target of AWS calls.
 fn target(freehold: &Freehold, tenant: &Tenant) -> Target {
-    let email = our_account(freehold, tenant).email;
+    let email = account_request(freehold, tenant).email;
     let account = freehold.world.account_by_email(&email).expect("the account");
     target_of(freehold, tenant, &account.id)
 }
@@ -106,7 +106,12 @@ async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountI
 
 /// Runs `worker`, and runs `act` during its next AWS call that matches `call`: service, operation, and a part of the
 /// request.
-async fn meanwhile(freehold: &Freehold, worker: &Arc<Worker>, call: (&str, &str, &str), act: impl Future<Output = ()>) {
+async fn run_during_call(
+    freehold: &Freehold,
+    worker: &Arc<Worker>,
+    call: (&str, &str, &str),
+    act: impl Future<Output = ()>,
+) {
     let (service, operation, text) = call;
     let delay = WireEffect::Delay(Duration::from_secs(1));
     freehold.faulty_client.inject(WireRule::on(service, operation, delay.clone()).containing(text).nth(1));
@@ -117,7 +122,7 @@ async fn meanwhile(freehold: &Freehold, worker: &Arc<Worker>, call: (&str, &str,
         act.await;
         freehold.clock.advance(Duration::from_secs(2));
     };
-    tokio::join!(freehold.run_until_idle(worker, LONG), during_call);
+    tokio::join!(freehold.run_until_idle(worker, MAX_SIMULATED_TIME), during_call);
 }
 
 /// Returns the number of calls of an AWS operation, and how many of them failed.

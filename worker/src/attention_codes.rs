@@ -12,7 +12,7 @@ struct Row {
     /// Error code in AWS's response.
     code: &'static str,
     /// Text that AWS's error message must contain. The message starts with AWS's reason.
-    says: &'static str,
+    message_contains: &'static str,
     attention_code: AttentionCode,
     message: &'static str,
 }
@@ -21,7 +21,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     Row {
         service: "organizations",
         code: "ConstraintViolationException",
-        says: "TAG_POLICY_VIOLATION",
+        message_contains: "TAG_POLICY_VIOLATION",
         attention_code: AttentionCode::TagPolicyViolated,
         message: "A tag policy of the organisation forbids the tags that identify accounts of Freehold \
                    (freehold:installation, freehold:tenant, freehold:environment). Allow them, then retry.",
@@ -29,7 +29,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     Row {
         service: "organizations",
         code: "ConstraintViolationException",
-        says: "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED",
+        message_contains: "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED",
         attention_code: AttentionCode::PolicyLimitReached,
         message: "An OU has the maximum number of service control policies. Detach or merge policies, then run \
                   `freehold bootstrap` again.",
@@ -37,7 +37,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     Row {
         service: "organizations",
         code: "ConstraintViolationException",
-        says: "POLICY_CONTENT_LIMIT_EXCEEDED",
+        message_contains: "POLICY_CONTENT_LIMIT_EXCEEDED",
         attention_code: AttentionCode::GuardrailTooLong,
         message: "A residency has more regions than one service control policy can contain. Split the residency, then \
                   run `freehold bootstrap` again.",
@@ -45,14 +45,14 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     Row {
         service: "organizations",
         code: "DestinationParentNotFoundException",
-        says: "",
+        message_contains: "",
         attention_code: AttentionCode::ResidencyNotPrepared,
         message: "The OU of the residency no longer exists. Run `freehold bootstrap`, then retry.",
     },
     Row {
         service: "organizations",
         code: "AccountNotFoundException",
-        says: "",
+        message_contains: "",
         attention_code: AttentionCode::AccountMissing,
         message: "The account is no longer in the organisation. Invite it back, then retry; otherwise cancel or \
                   offboard.",
@@ -60,7 +60,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     Row {
         service: "*",
         code: "ServiceQuotaExceededException",
-        says: "",
+        message_contains: "",
         attention_code: AttentionCode::AwsQuotaReached,
         message: "An AWS quota is exhausted and does not reset by itself. Free capacity or request an increase, then \
                   retry.",
@@ -68,7 +68,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     Row {
         service: "*",
         code: "LimitExceededException",
-        says: "",
+        message_contains: "",
         attention_code: AttentionCode::AwsQuotaReached,
         message: "An AWS quota is exhausted and does not reset by itself. Free capacity or request an increase, then \
                   retry.",
@@ -76,14 +76,14 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     Row {
         service: "cloudformation",
         code: "ValidationError",
-        says: "TerminationProtection",
+        message_contains: "TerminationProtection",
         attention_code: AttentionCode::StackProtected,
         message: "The stack is protected from deletion. Remove its termination protection, then retry.",
     },
     Row {
         service: "cloudformation",
         code: "InsufficientCapabilitiesException",
-        says: "",
+        message_contains: "",
         attention_code: AttentionCode::StackNeedsCapabilities,
         message: "The template needs a capability that Freehold does not grant, such as macros. Remove that part from \
                   the template, then retry.",
@@ -95,13 +95,13 @@ impl Row {
         let service = error.call.split(':').next().unwrap_or_default();
         (self.service == "*" || self.service == service)
             && self.code == error.code
-            && error.message.contains(self.says)
+            && error.message.contains(self.message_contains)
             && matches!(error.kind, CloudErrorKind::Failed)
     }
 }
 
 /// Returns the attention code and message for an AWS error in the table, or `None` for any other error.
-pub(crate) fn known(error: &CloudError) -> Option<(AttentionCode, &'static str)> {
+pub(crate) fn for_error(error: &CloudError) -> Option<(AttentionCode, &'static str)> {
     TABLE.find(|row| row.applies(error)).map(|row| (row.attention_code, row.message))
 }
 
@@ -116,7 +116,7 @@ mod tests {
             "cloudformation" => "cloudformation:CreateStack",
             _ => "sso:CreateAccountAssignment",
         };
-        let (code, message) = (row.code.to_owned(), format!("{}: no", row.says));
+        let (code, message) = (row.code.to_owned(), format!("{}: no", row.message_contains));
         CloudError { kind: CloudErrorKind::Failed, call, code, message, request_id: None }
     }
 
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_temporary_or_unknown_error_gets_no_attention_code() {
         let error = example(&TABLE.0[0]);
-        assert_eq!(known(&CloudError { kind: CloudErrorKind::NotYet, ..error.clone() }), None);
-        assert_eq!(known(&CloudError { code: "BrandNewException".to_owned(), ..error }), None);
+        assert_eq!(for_error(&CloudError { kind: CloudErrorKind::NotYet, ..error.clone() }), None);
+        assert_eq!(for_error(&CloudError { code: "BrandNewException".to_owned(), ..error }), None);
     }
 }

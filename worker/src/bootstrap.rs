@@ -20,24 +20,24 @@ pub use apply::apply;
 use crate::attention_codes;
 use crate::aws::Aws;
 use crate::cloud::CloudError;
-use crate::guardrail::TooLong;
+use crate::guardrail::PolicyTooLong;
 use retry::retry_while_busy;
 
 /// Actions that prepare the organisation, in the order of execution.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// ARN of the identity that makes the calls in the management account.
-    pub acting_as: String,
+    pub caller_arn: String,
     /// Required changes; empty if the organisation matches the configuration.
     pub actions: Vec<Action>,
     /// Recommendations for the operator. They do not stop bootstrap.
     pub warnings: Vec<String>,
-    known: Ids,
+    known: KnownIds,
 }
 
 /// Ids of existing objects by name. `apply` adds the ids of the objects that it creates.
 #[derive(Debug, Clone, Default)]
-struct Ids {
+struct KnownIds {
     ous: BTreeMap<String, String>,
     policies: BTreeMap<String, String>,
     permission_sets: BTreeMap<String, String>,
@@ -45,7 +45,7 @@ struct Ids {
 
 /// Error of `freehold bootstrap`.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Problem {
+pub enum BootstrapError {
     /// The credentials belong to an organisation other than the configured one.
     #[error(
         "the credentials belong to the organisation of account {found}, but organization.management_account_id is \
@@ -62,12 +62,12 @@ pub enum Problem {
         "the organisation has consolidated billing only, so it has no service control policies; enable all features \
          (AWS Organizations console, Settings)"
     )]
-    BillingOnly,
+    ConsolidatedBillingOnly,
     /// A residency has more regions than fit into one policy.
     #[error(transparent)]
-    Guardrail(#[from] TooLong),
+    Guardrail(#[from] PolicyTooLong),
     /// An AWS call failed.
-    #[error("{}{}", hint(.0), .0)]
+    #[error("{}{}", advice_for(.0), .0)]
     Aws(CloudError),
     /// A permission set could not be provisioned in the accounts that have it.
     #[error("permission set {set} could not be provisioned in its accounts: {reason}")]
@@ -82,37 +82,37 @@ pub enum Problem {
     Missing(String),
 }
 
-impl From<CloudError> for Problem {
+impl From<CloudError> for BootstrapError {
     fn from(error: CloudError) -> Self {
         Self::Aws(error)
     }
 }
 
 /// Returns the advice for an AWS error, or an empty string.
-fn hint(error: &CloudError) -> String {
-    attention_codes::known(error).map(|(_, message)| format!("{message} ")).unwrap_or_default()
+fn advice_for(error: &CloudError) -> String {
+    attention_codes::for_error(error).map(|(_, message)| format!("{message} ")).unwrap_or_default()
 }
 
 /// Compares the organisation with the configuration and returns the differences as actions. Changes nothing.
-pub async fn plan(aws: &Aws, config: &Config) -> Result<Plan, Problem> {
+pub async fn plan(aws: &Aws, config: &Config) -> Result<Plan, BootstrapError> {
     let clock = aws.clock();
     // This call is not retried, because waiting does not help if credentials are missing.
     let aws = &aws.as_administrator().await?;
-    let acting_as = retry_while_busy(clock, || aws.acting_as()).await?;
+    let caller_arn = retry_while_busy(clock, || aws.caller_arn()).await?;
 
     let organization = retry_while_busy(clock, || aws.organization_facts()).await?;
     let configured = &config.organization.management_account_id;
     if organization.management_account_id != configured.as_str() {
-        return Err(Problem::AnotherOrganization {
+        return Err(BootstrapError::AnotherOrganization {
             configured: configured.clone(),
             found: organization.management_account_id,
         });
     }
     if !organization.all_features {
-        return Err(Problem::BillingOnly);
+        return Err(BootstrapError::ConsolidatedBillingOnly);
     }
 
-    let mut plan = Plan { acting_as, actions: Vec::new(), warnings: Vec::new(), known: Ids::default() };
+    let mut plan = Plan { caller_arn, actions: Vec::new(), warnings: Vec::new(), known: KnownIds::default() };
     guardrails::plan(aws, config, &mut plan).await?;
     access::plan(aws, config, &mut plan).await?;
     warnings::collect(aws, config, &mut plan).await?;

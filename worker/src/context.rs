@@ -14,7 +14,7 @@ use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::db::fence::Claim;
-use freehold_tenancy::db::operations::Subject;
+use freehold_tenancy::db::operations::OperationProperties;
 use freehold_tenancy::environment::Environment;
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::{JournalEntry, StepName};
@@ -24,7 +24,8 @@ use tokio::sync::MutexGuard;
 
 pub(crate) use fleet_holds::{CreationPermit, hold_kind};
 
-use crate::cloud::{Cloud, Tags, Target};
+use crate::aws::Aws;
+use crate::cloud::{Tags, Target};
 use crate::services::Services;
 use crate::step_outcome::StepError;
 
@@ -41,7 +42,7 @@ pub struct StepContext {
 pub(crate) struct OperationData {
     pub(crate) tenant: Tenant,
     pub(crate) environment: Environment,
-    pub(crate) subject: Subject,
+    pub(crate) subject: OperationProperties,
     /// Journal entries of earlier operations on the environment, with the latest entry first.
     pub(crate) history: Vec<JournalEntry>,
 }
@@ -89,8 +90,8 @@ impl StepContext {
         &self.services.config
     }
 
-    pub fn cloud(&self) -> &dyn Cloud {
-        &*self.services.cloud
+    pub fn aws(&self) -> &Aws {
+        &self.services.aws
     }
 
     pub fn now(&self) -> DateTime<Utc> {
@@ -128,7 +129,7 @@ impl StepContext {
     }
 
     /// Returns whether `tags` show that a resource belongs to this environment and this installation.
-    pub fn is_ours(&self, tags: &Tags) -> bool {
+    pub fn belongs_to_environment(&self, tags: &Tags) -> bool {
         ["freehold:installation", "freehold:environment"].iter().all(|key| tags.get(*key) == self.tags().get(*key))
     }
 
@@ -155,12 +156,12 @@ impl StepContext {
     }
 
     /// Returns the time that AWS may need to apply changed policies and permissions everywhere.
-    pub fn propagation(&self) -> TimeDelta {
+    pub fn propagation_time(&self) -> TimeDelta {
         seconds_of(self.config().timeouts.propagation_seconds)
     }
 
     /// Returns the cooling-off period, during which an environment can be restored.
-    pub fn cooling_off(&self) -> TimeDelta {
+    pub fn cooling_off_period(&self) -> TimeDelta {
         seconds_of(self.config().offboarding.cooling_off_seconds)
     }
 

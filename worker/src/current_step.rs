@@ -4,7 +4,7 @@ use freehold_tenancy::step::StepName;
 use freehold_tenancy::{OperationId, TenantId};
 
 tokio::task_local! {
-    static CURRENT: RunningStep;
+    static CURRENT_STEP: RunningStep;
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -17,12 +17,12 @@ pub(crate) struct RunningStep {
 impl RunningStep {
     /// Runs `work` with this step as the current step.
     pub(crate) async fn scope<T>(self, work: impl Future<Output = T>) -> T {
-        CURRENT.scope(self, work).await
+        CURRENT_STEP.scope(self, work).await
     }
 
     /// Returns the step that the current task runs, or `None` outside of steps.
     pub(crate) fn current() -> Option<Self> {
-        CURRENT.try_with(|running| *running).ok()
+        CURRENT_STEP.try_with(|running| *running).ok()
     }
 }
 

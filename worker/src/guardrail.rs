@@ -83,7 +83,7 @@ const ROLE_CHANGES: [&str; 14] = [
 /// Error for a policy that exceeds AWS's length limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("guardrail `{name}` has {characters} characters, but AWS allows at most {LONGEST_POLICY}; use fewer regions")]
-pub struct TooLong {
+pub struct PolicyTooLong {
     /// Name of the policy.
     pub name: String,
     /// Length of the policy in characters.
@@ -92,7 +92,7 @@ pub struct TooLong {
 
 /// Returns the guardrail of a residency. It denies other regions, changes of the enabled regions, leaving the
 /// organisation, and changes of Freehold's roles.
-pub fn of_residency(residency: &Residency, organization: &Organization) -> Result<String, TooLong> {
+pub fn residency_guardrail(residency: &Residency, organization: &Organization) -> Result<String, PolicyTooLong> {
     let regions: Vec<&str> = residency.regions.iter().map(|region| Region::as_str(*region)).collect();
     let mut with_global = regions.clone();
     if !with_global.contains(&GLOBAL_REGION) {
@@ -138,12 +138,12 @@ pub fn of_residency(residency: &Residency, organization: &Organization) -> Resul
             },
         ],
     });
-    minified(&residency.guardrail_name(), &document)
+    to_minified_json(&residency.guardrail_name(), &document)
 }
 
 /// Returns the policy on the quarantine OU. It denies all calls except those of Freehold's roles, which delete the
 /// stacks.
-pub fn of_quarantine(organization: &Organization) -> Result<String, TooLong> {
+pub fn quarantine_policy(organization: &Organization) -> Result<String, PolicyTooLong> {
     let document = json!({
         "Version": "2012-10-17",
         "Statement": [
@@ -162,12 +162,12 @@ pub fn of_quarantine(organization: &Organization) -> Result<String, TooLong> {
             },
         ],
     });
-    minified(QUARANTINE_POLICY, &document)
+    to_minified_json(QUARANTINE_POLICY, &document)
 }
 
 /// Returns whether two JSON documents have the same content. Whitespace is ignored. Invalid JSON never equals another
 /// text.
-pub fn same(one: &str, other: &str) -> bool {
+pub fn is_same_json(one: &str, other: &str) -> bool {
     match (serde_json::from_str::<Value>(one), serde_json::from_str::<Value>(other)) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
@@ -185,11 +185,11 @@ fn role(name: &str) -> String {
 }
 
 /// Returns the document without whitespace, because whitespace counts towards AWS's length limit.
-fn minified(name: &str, document: &Value) -> Result<String, TooLong> {
+fn to_minified_json(name: &str, document: &Value) -> Result<String, PolicyTooLong> {
     let text = document.to_string();
     match text.chars().count() {
         0..=LONGEST_POLICY => Ok(text),
-        characters => Err(TooLong { name: name.to_owned(), characters }),
+        characters => Err(PolicyTooLong { name: name.to_owned(), characters }),
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
 
     fn guardrail(regions: &[&str]) -> String {
         let config = config(regions);
-        of_residency(&config.residencies[0], &config.organization).unwrap()
+        residency_guardrail(&config.residencies[0], &config.organization).unwrap()
     }
 
     #[test]
@@ -274,9 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn quarantine_exempts_only_freehold() {
+    fn the_quarantine_policy_exempts_only_freehold_roles() {
         let config = config(&["eu-central-1"]);
-        let statements = statements(&of_quarantine(&config.organization).unwrap());
+        let statements = statements(&quarantine_policy(&config.organization).unwrap());
         assert_eq!(statements[0]["Action"], "*");
         assert!(statements[0]["Condition"]["ArnNotLike"]["aws:PrincipalArn"].to_string().contains(ACCESS_ROLE));
     }
@@ -290,18 +290,18 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_too_long_is_rejected_by_name() {
+    fn the_error_of_a_too_long_policy_names_the_policy() {
         let mut config = config(&["eu-central-1"]);
         config.residencies[0].regions = vec!["eu-central-1".parse().unwrap(); 1_000];
-        let error = of_residency(&config.residencies[0], &config.organization).unwrap_err();
+        let error = residency_guardrail(&config.residencies[0], &config.organization).unwrap_err();
         assert!(error.to_string().contains("freehold-region-eu"));
         assert!(error.characters > LONGEST_POLICY);
     }
 
     #[test]
     fn documents_are_compared_by_content() {
-        assert!(same(r#"{"a":1,"b":[2]}"#, "{ \"b\": [2],\n \"a\": 1 }"));
-        assert!(!same(r#"{"a":1}"#, r#"{"a":2}"#));
-        assert!(!same("not json", "not json"));
+        assert!(is_same_json(r#"{"a":1,"b":[2]}"#, "{ \"b\": [2],\n \"a\": 1 }"));
+        assert!(!is_same_json(r#"{"a":1}"#, r#"{"a":2}"#));
+        assert!(!is_same_json("not json", "not json"));
     }
 }

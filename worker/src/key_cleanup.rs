@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
-const INTERVAL: TimeDelta = TimeDelta::hours(1);
+const CLEANUP_INTERVAL: TimeDelta = TimeDelta::hours(1);
 
 /// Deletes expired idempotency keys with their stored responses, until `shutdown` is cancelled. Every worker runs this
 /// function; concurrent runs are harmless.
@@ -16,7 +16,7 @@ pub(crate) async fn run(services: &Services, shutdown: &CancellationToken) {
             tracing::warn!(%error, "cannot delete expired idempotency keys");
         }
         tokio::select! {
-            () = services.clock.sleep_until(services.clock.now() + INTERVAL) => {}
+            () = services.clock.sleep_until(services.clock.now() + CLEANUP_INTERVAL) => {}
             () = shutdown.cancelled() => {}
         }
     }

@@ -10,13 +10,13 @@ use crate::cloud::{CloudError, CloudErrorKind};
 
 /// Rate limiter for AWS calls, shared by all workers of an installation.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct AwsRateLimiter {
     pool: PgPool,
     clock: Clock,
     quotas: Quotas,
 }
 
-impl Limits {
+impl AwsRateLimiter {
     /// Creates a rate limiter with AWS's published rates and the overrides of `quotas`. The token buckets are in the
     /// database.
     pub fn new(pool: PgPool, clock: Clock, quotas: Quotas) -> Self {
@@ -25,8 +25,8 @@ impl Limits {
 
     /// Takes a token for `call`, such as `organizations:MoveAccount`. Without a token, the error contains the retry
     /// time.
-    pub async fn take(&self, call: &'static str) -> Result<(), CloudError> {
-        if Quota::permits(call) {
+    pub async fn take_token(&self, call: &'static str) -> Result<(), CloudError> {
+        if Quota::is_granted_with_slot(call) {
             // This call takes its token together with a slot, so that slots and tokens are granted in the order of one
             // queue.
             return Ok(());
@@ -41,13 +41,13 @@ impl Limits {
                 message: format!("the rate limit of {} calls per second is reached", rate.per_second()),
                 request_id: None,
             }),
-            Err(error) => Err(unknown(call, &error)),
+            Err(error) => Err(database_unavailable(call, &error)),
         }
     }
 
     /// Records that AWS throttled `call` despite a token, and lowers the rate of the call for all workers. The cause is
     /// another client in the organisation, or an AWS limit lower than published. Returns `error` with the retry time.
-    pub async fn throttled(&self, call: &'static str, mut error: CloudError) -> CloudError {
+    pub async fn record_throttle(&self, call: &'static str, mut error: CloudError) -> CloudError {
         metrics::counter!("freehold_aws_throttled_total", "call" => call).increment(1);
         let Some(rate) = CallRate::of(&self.quotas, call) else { return error };
         match rates::record_throttle(&self.pool, &rate, self.clock.now()).await {
@@ -59,7 +59,7 @@ impl Limits {
 }
 
 /// Creates the error for a call that was not made because the database is unavailable.
-fn unknown(call: &'static str, error: &DbError) -> CloudError {
+fn database_unavailable(call: &'static str, error: &DbError) -> CloudError {
     CloudError {
         kind: CloudErrorKind::NotYet,
         call,

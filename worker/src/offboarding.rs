@@ -12,7 +12,7 @@ use crate::steps::{
 };
 
 /// Steps of an `offboard` operation.
-pub static OFFBOARDING: &[Step] = &[
+pub static OFFBOARD_STEPS: &[Step] = &[
     Step {
         name: StepName::SettleAccount,
         after: &[],

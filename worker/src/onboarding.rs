@@ -11,7 +11,7 @@ use crate::steps::{
 
 /// Steps of an `onboard` operation. A step starts when all steps in its `after` are done; independent steps run
 /// concurrently.
-pub static ONBOARDING: &[Step] = &[
+pub static ONBOARD_STEPS: &[Step] = &[
     Step {
         name: StepName::RequestAccount,
         after: &[],

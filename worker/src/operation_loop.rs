@@ -17,11 +17,11 @@ use crate::services::Services;
 use crate::shared_poller;
 
 /// Maximum number of operations that a process runs concurrently. A waiting operation needs no task.
-const MAX_CONCURRENT: usize = 32;
+const MAX_CONCURRENT_OPERATIONS: usize = 32;
 
 /// Maximum real time between two checks for due operations, in case every wake-up is lost. Together with the lease, it
 /// limits the delay of an operation whose worker has died.
-const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+const MAX_SLEEP: Duration = Duration::from_secs(10);
 
 /// Minimum real time between two checks that no signal has caused.
 const MIN_SLEEP: Duration = Duration::from_millis(20);
@@ -60,7 +60,7 @@ impl OperationLoop {
                 let this = Arc::clone(self);
                 running.spawn(async move { this.poll().await });
             }
-            match self.claim(MAX_CONCURRENT.saturating_sub(running.len()), Affinity::Prefer).await {
+            match self.claim(MAX_CONCURRENT_OPERATIONS.saturating_sub(running.len()), Affinity::Prefer).await {
                 Ok(claims) => {
                     for claim in claims {
                         let this = Arc::clone(self);
@@ -74,7 +74,7 @@ impl OperationLoop {
                     continue;
                 }
             }
-            let full = running.len() >= MAX_CONCURRENT;
+            let full = running.len() >= MAX_CONCURRENT_OPERATIONS;
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 Some(_) = running.join_next() => {}
@@ -103,7 +103,7 @@ impl OperationLoop {
         let mut count = 0;
         loop {
             let polls = shared_poller::run_due_polls(&self.services).await?;
-            let claims = self.claim(MAX_CONCURRENT, affinity).await?;
+            let claims = self.claim(MAX_CONCURRENT_OPERATIONS, affinity).await?;
             if claims.is_empty() && polls == 0 {
                 return Ok(count);
             }
@@ -123,12 +123,12 @@ impl OperationLoop {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let (clock, lease) = (&self.services.clock, self.services.lease());
         let now = clock.now();
-        let left_since = match affinity {
+        let any_worker_since = match affinity {
             Affinity::Ignore => now,
             Affinity::Prefer => now - seconds(AFFINITY_PERIOD.as_secs_f64() * clock.speed().max(1.0)),
             Affinity::Require => DateTime::UNIX_EPOCH,
         };
-        operations::claim_with_affinity(&self.services.pool, &self.name, now, left_since, lease, limit).await
+        operations::claim_with_affinity(&self.services.pool, &self.name, now, any_worker_since, lease, limit).await
     }
 
     fn take_due_poll(&self) -> bool {
@@ -166,7 +166,7 @@ impl OperationLoop {
     /// again, so that the operation does not wait until the lease expires.
     async fn release_after_outage(&self, claim: Claim) {
         let (operation, pause) = (claim.operation_id, Duration::from_secs(1));
-        for _ in 0..LONGEST_SLEEP.as_secs() {
+        for _ in 0..MAX_SLEEP.as_secs() {
             tokio::time::sleep(pause).await;
             let now = self.services.clock.now();
             match operations::release(&self.services.pool, &claim, Some(now), now).await {
@@ -178,7 +178,7 @@ impl OperationLoop {
         }
     }
 
-    /// Waits until an operation or a shared poll is due. Checks the database every [`LONGEST_SLEEP`] with one
+    /// Waits until an operation or a shared poll is due. Checks the database every [`MAX_SLEEP`] with one
     /// statement, which claims nothing.
     async fn next_due(&self) {
         let clock = &self.services.clock;
@@ -193,7 +193,7 @@ impl OperationLoop {
             let until = [due.operation, due.look].into_iter().flatten().fold(tomorrow, Ord::min);
             tokio::select! {
                 () = clock.sleep_until(until) => return,
-                () = tokio::time::sleep(LONGEST_SLEEP) => {}
+                () = tokio::time::sleep(MAX_SLEEP) => {}
             }
         }
     }

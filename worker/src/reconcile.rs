@@ -28,7 +28,7 @@ pub use throttle::ObserveError;
 use throttle::ReadThrottle;
 
 /// Page size that returns all rows.
-const ALL: i64 = i64::MAX;
+const NO_LIMIT: i64 = i64::MAX;
 
 /// Reconciler that compares AWS with the database.
 pub struct Reconciler {
@@ -66,7 +66,7 @@ pub struct Report {
     /// Number of environments with an account.
     pub environments: usize,
     /// Findings of this comparison, with the most severe first.
-    pub findings: Vec<Reported>,
+    pub findings: Vec<ReportedFinding>,
     /// Number of earlier findings that this comparison has resolved.
     pub resolved: u64,
     /// Accounts that could not be read, each with the reason.
@@ -75,7 +75,7 @@ pub struct Report {
 
 /// Finding of a comparison, as recorded in the database.
 #[derive(Debug, Clone)]
-pub struct Reported {
+pub struct ReportedFinding {
     pub finding: Finding,
     /// Whether this comparison has opened the finding.
     pub is_new: bool,
@@ -105,12 +105,12 @@ impl Reconciler {
 
     async fn compare(&self, mode: RepairMode, stop: &CancellationToken) -> Result<Report, ReconcileError> {
         let started_at = self.services.clock.now();
-        let before = reconcile::known(&self.services.pool).await?;
+        let before = reconcile::expected(&self.services.pool).await?;
         let throttle =
             ReadThrottle::new(self.services.clock.clone(), self.services.config.quotas.clone(), stop.clone());
-        let seen = observe::observe(&*self.services.cloud, &self.services.config, &before, &throttle).await?;
+        let seen = observe::observe(&self.services.aws, &self.services.config, &before, &throttle).await?;
         // Read again, so that operations started or finished during the comparison cause no findings.
-        let known = reconcile::known(&self.services.pool).await?;
+        let known = reconcile::expected(&self.services.pool).await?;
         let input = CompareInput {
             seen: &seen,
             known: &known,
@@ -140,16 +140,17 @@ impl Reconciler {
         &self,
         comparison: &compare::Comparison,
         started_at: DateTime<Utc>,
-    ) -> Result<(Vec<Reported>, u64), ReconcileError> {
+    ) -> Result<(Vec<ReportedFinding>, u64), ReconcileError> {
         let now = self.services.clock.now();
         let recorded = findings::record(&self.services.pool, &comparison.found, now).await?;
-        let reported: Vec<_> = recorded.into_iter().map(|(finding, is_new)| Reported { finding, is_new }).collect();
-        for Reported { finding, .. } in reported.iter().filter(|one| one.is_new) {
+        let reported: Vec<_> =
+            recorded.into_iter().map(|(finding, is_new)| ReportedFinding { finding, is_new }).collect();
+        for ReportedFinding { finding, .. } in reported.iter().filter(|one| one.is_new) {
             log(finding);
         }
         let open = FindingFilter { state: Some(FindingState::Open), ..FindingFilter::default() };
         let found_again: BTreeSet<_> = reported.iter().map(|one| one.finding.id).collect();
-        let resolvable: Vec<_> = findings::list(&self.services.pool, &open, None, ALL)
+        let resolvable: Vec<_> = findings::list(&self.services.pool, &open, None, NO_LIMIT)
             .await?
             .into_iter()
             .filter(|finding| !found_again.contains(&finding.id) && comparison.would_have_found(finding))

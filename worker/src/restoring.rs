@@ -14,7 +14,7 @@ use crate::steps::{
 };
 
 /// Steps of `restore` and `repair` operations.
-pub static RESTORING: &[Step] = &[
+pub static RESTORE_STEPS: &[Step] = &[
     Step {
         name: StepName::EnforceResidency,
         after: &[],

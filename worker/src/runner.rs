@@ -47,7 +47,7 @@ pub(crate) async fn run_operation(
 
 async fn renew_lease(services: &Services, claim: Claim) -> Infallible {
     loop {
-        tokio::time::sleep(services.lease_real / 3).await;
+        tokio::time::sleep(services.real_time_lease / 3).await;
         let until = services.clock.now() + services.lease();
         if let Err(error) = operations::prolong(&services.pool, &claim, until).await {
             let operation = claim.operation_id;
@@ -59,13 +59,13 @@ async fn renew_lease(services: &Services, claim: Claim) -> Infallible {
 async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationToken) -> Result<(), DbError> {
     let pool = &services.pool;
     let id = claim.operation_id;
-    let data = Arc::new(load(services, claim).await?);
+    let data = Arc::new(load_operation_data(services, claim).await?);
     let (kind, tenant) = (data.subject.kind, data.tenant.id);
     let list = workflows::steps_of(kind);
 
     let mut journal = Arc::new(steps::journal(pool, id).await?);
     if claim.first || journal.len() < list.len() {
-        let plan: Vec<_> = list.iter().map(planned).collect();
+        let plan: Vec<_> = list.iter().map(to_planned_step).collect();
         steps::plan(pool, &claim, &plan, services.clock.now()).await?;
         journal = Arc::new(steps::journal(pool, id).await?);
     }
@@ -107,7 +107,7 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
     }
 }
 
-async fn load(services: &Services, claim: Claim) -> Result<OperationData, DbError> {
+async fn load_operation_data(services: &Services, claim: Claim) -> Result<OperationData, DbError> {
     let (pool, id) = (&services.pool, claim.operation_id);
     let missing = || DbError::UnexpectedValue(format!("{id} works on an environment that does not exist"));
     let subject = operations::subject(pool, id).await?.ok_or_else(missing)?;
@@ -122,7 +122,7 @@ async fn load(services: &Services, claim: Claim) -> Result<OperationData, DbErro
     Ok(OperationData { tenant, environment, subject, history })
 }
 
-fn planned(step: &Step) -> PlannedStep {
+fn to_planned_step(step: &Step) -> PlannedStep {
     PlannedStep { name: step.name, after: step.after.iter().map(ToString::to_string).collect() }
 }
 
@@ -133,14 +133,14 @@ async fn run_step(context: &StepContext, step: &'static Step) -> Result<(), DbEr
         "step", step = step.name.as_str(), tenant = %tenant, operation = %operation,
         otel.kind = Empty, otel.name = Empty,
     );
-    trace::begin(&span, "internal", step.name.as_str(), context.traceparent());
+    trace::init_span(&span, "internal", step.name.as_str(), context.traceparent());
     let running = RunningStep { step: step.name, operation, tenant };
     let running = running.scope(AssertUnwindSafe((step.run)(context)).catch_unwind());
     let result = running.instrument(span).await;
     let result =
         result.unwrap_or_else(|_| Err(StepError::Retry("the step panicked; see the log of the worker".to_owned())));
     let record = outcome::to_record(context, step, result)?;
-    let record = outcome::add_cancel(context, outcome::sanitize_texts(record));
+    let record = outcome::add_cancel_remedy(context, outcome::sanitize_texts(record));
     outcome::log(context, &record);
     match context.record(&record).await {
         Err(DbError::AccountTaken) => {

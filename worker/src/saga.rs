@@ -49,10 +49,10 @@ mod tests {
     use crate::step::Undo;
     use crate::step_outcome::StepOutcome;
 
-    const TOP: StepName = StepName::RequestAccount;
-    const LEFT: StepName = StepName::PlaceAccount;
-    const RIGHT: StepName = StepName::EnableRegions;
-    const BOTTOM: StepName = StepName::Verify;
+    const TOP_STEP: StepName = StepName::RequestAccount;
+    const LEFT_STEP: StepName = StepName::PlaceAccount;
+    const RIGHT_STEP: StepName = StepName::EnableRegions;
+    const BOTTOM_STEP: StepName = StepName::Verify;
 
     const fn step(name: StepName, after: &'static [StepName]) -> Step {
         Step {
@@ -64,7 +64,12 @@ mod tests {
         }
     }
 
-    static DIAMOND: &[Step] = &[step(TOP, &[]), step(LEFT, &[TOP]), step(RIGHT, &[TOP]), step(BOTTOM, &[LEFT, RIGHT])];
+    static DIAMOND_WORKFLOW: &[Step] = &[
+        step(TOP_STEP, &[]),
+        step(LEFT_STEP, &[TOP_STEP]),
+        step(RIGHT_STEP, &[TOP_STEP]),
+        step(BOTTOM_STEP, &[LEFT_STEP, RIGHT_STEP]),
+    ];
 
     fn noon() -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(12)
@@ -100,45 +105,45 @@ mod tests {
 
     #[test]
     fn an_operation_starts_with_the_first_step() {
-        assert_eq!(names(decide(DIAMOND, &[], noon())), [TOP]);
+        assert_eq!(names(decide(DIAMOND_WORKFLOW, &[], noon())), [TOP_STEP]);
     }
 
     #[test]
     fn independent_steps_run_concurrently() {
-        let journal = [entry(TOP, StepState::Done, None)];
-        assert_eq!(names(decide(DIAMOND, &journal, noon())), [LEFT, RIGHT]);
+        let journal = [entry(TOP_STEP, StepState::Done, None)];
+        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [LEFT_STEP, RIGHT_STEP]);
     }
 
     #[test]
     fn a_step_of_a_dead_worker_runs_again() {
-        let journal = [entry(TOP, StepState::Running, None)];
-        assert_eq!(names(decide(DIAMOND, &journal, noon())), [TOP]);
+        let journal = [entry(TOP_STEP, StepState::Running, None)];
+        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [TOP_STEP]);
     }
 
     #[test]
-    fn an_operation_sleeps_until_its_first_check() {
+    fn an_operation_waits_until_its_first_check() {
         let journal = [
-            entry(TOP, StepState::Done, None),
-            entry(LEFT, StepState::Waiting, Some(30)),
-            entry(RIGHT, StepState::Waiting, Some(10)),
+            entry(TOP_STEP, StepState::Done, None),
+            entry(LEFT_STEP, StepState::Waiting, Some(30)),
+            entry(RIGHT_STEP, StepState::Waiting, Some(10)),
         ];
-        assert_eq!(decide(DIAMOND, &journal, noon()), Decision::Wait(noon() + chrono::TimeDelta::seconds(10)));
-        assert_eq!(names(decide(DIAMOND, &journal, noon() + chrono::TimeDelta::seconds(10))), [RIGHT]);
+        assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Wait(noon() + chrono::TimeDelta::seconds(10)));
+        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon() + chrono::TimeDelta::seconds(10))), [RIGHT_STEP]);
     }
 
     #[test]
     fn a_parked_step_does_not_stop_other_steps() {
-        let journal = [entry(TOP, StepState::Done, None), entry(LEFT, StepState::Parked, None)];
-        assert_eq!(names(decide(DIAMOND, &journal, noon())), [RIGHT]);
-        let journal = [journal[0].clone(), journal[1].clone(), entry(RIGHT, StepState::Done, None)];
-        assert_eq!(decide(DIAMOND, &journal, noon()), Decision::Park);
+        let journal = [entry(TOP_STEP, StepState::Done, None), entry(LEFT_STEP, StepState::Parked, None)];
+        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [RIGHT_STEP]);
+        let journal = [journal[0].clone(), journal[1].clone(), entry(RIGHT_STEP, StepState::Done, None)];
+        assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Park);
     }
 
     #[test]
     fn an_operation_finishes_only_when_every_step_is_done() {
-        let mut journal: Vec<_> = DIAMOND.iter().map(|step| entry(step.name, StepState::Done, None)).collect();
-        assert_eq!(decide(DIAMOND, &journal, noon()), Decision::Finish);
+        let mut journal: Vec<_> = DIAMOND_WORKFLOW.iter().map(|step| entry(step.name, StepState::Done, None)).collect();
+        assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Finish);
         journal.pop();
-        assert_eq!(names(decide(DIAMOND, &journal, noon())), [BOTTOM]);
+        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [BOTTOM_STEP]);
     }
 }

@@ -12,15 +12,15 @@ use freehold_tenancy::db::rates::CallRate;
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::{Clock, Config, InstallationId};
 
-use crate::cloud::Cloud;
+use crate::aws::Aws;
 use crate::poll_schedule::DurationHistory;
 use crate::wakeups::WakeSignals;
 
 /// Duration of a claim without renewal, in real time. It exceeds the longest AWS call (20 s).
-const LEASE: Duration = Duration::from_secs(25);
+const LEASE_DURATION: Duration = Duration::from_secs(25);
 
 /// Default template of the tenant stack.
-const TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
+const DEFAULT_STACK_TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
 
 /// Error in the setup of a worker.
 #[derive(Debug, thiserror::Error)]
@@ -34,13 +34,13 @@ pub(crate) struct Services {
     pub(crate) pool: PgPool,
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
-    pub(crate) cloud: Arc<dyn Cloud>,
+    pub(crate) aws: Arc<Aws>,
     pub(crate) work_notifier: WorkNotifier,
     pub(crate) wake_signals: WakeSignals,
     pub(crate) installation: InstallationId,
     pub(crate) template: String,
     pub(crate) durations: DurationHistory,
-    pub(crate) lease_real: Duration,
+    pub(crate) real_time_lease: Duration,
     /// Serialises account requests, so that a rejection that applies to the whole fleet stops the requests after it.
     pub(crate) create_account_lock: tokio::sync::Mutex<()>,
 }
@@ -52,14 +52,14 @@ impl Services {
         config: Arc<Config>,
         clock: Clock,
         installation: &Installation,
-        cloud: Arc<dyn Cloud>,
+        aws: Arc<Aws>,
         lease: Option<Duration>,
     ) -> Result<Self, SetupError> {
         let template = match &config.stack.template {
             Some(path) => {
                 std::fs::read_to_string(path).map_err(|error| SetupError::Template { path: path.clone(), error })?
             }
-            None => TEMPLATE.to_owned(),
+            None => DEFAULT_STACK_TEMPLATE.to_owned(),
         };
         Ok(Self {
             work_notifier: WorkNotifier::new(pool.clone()),
@@ -67,19 +67,19 @@ impl Services {
             wake_signals: WakeSignals::default(),
             installation: installation.id,
             template,
-            lease_real: lease.unwrap_or(LEASE),
+            real_time_lease: lease.unwrap_or(LEASE_DURATION),
             create_account_lock: tokio::sync::Mutex::new(()),
             pool,
             config,
             clock,
-            cloud,
+            aws,
         })
     }
 
     /// Returns the duration of a claim on the installation's clock. It is longer than in real time if the clock of a
     /// sandbox runs faster.
     pub(crate) fn lease(&self) -> TimeDelta {
-        seconds(self.lease_real.as_secs_f64() * self.clock.speed().max(1.0))
+        seconds(self.real_time_lease.as_secs_f64() * self.clock.speed().max(1.0))
     }
 
     /// Returns the rate limit of the AWS call that needs a slot of `quota`, or `None` if the slots and the rate limit

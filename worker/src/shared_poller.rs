@@ -25,14 +25,14 @@ const EXTERNAL_USAGE_TTL: TimeDelta = TimeDelta::seconds(20);
 const RETRY_DELAY: TimeDelta = TimeDelta::seconds(15);
 
 /// Quotas whose requests AWS can list, each with the step that waits for the requests.
-const LISTED: [(Quota, StepName); 2] =
+const LISTED_QUOTAS: [(Quota, StepName); 2] =
     [(Quota::AccountCreations, StepName::AwaitAccount), (Quota::Assignments, StepName::GrantAccess)];
 
 /// Runs the shared polls that are due and returns the number of polls.
 pub(crate) async fn run_due_polls(services: &Services) -> Result<usize, DbError> {
     let due = shared_polls::claim_due(&services.pool, services.clock.now(), poll_lease(services)).await?;
     for quota in &due {
-        let Some((quota, step)) = LISTED.into_iter().find(|(listed, _)| listed == quota) else {
+        let Some((quota, step)) = LISTED_QUOTAS.into_iter().find(|(listed, _)| listed == quota) else {
             shared_polls::schedule_next(&services.pool, *quota, None).await?;
             continue;
         };
@@ -139,8 +139,8 @@ pub(crate) async fn wake_queue(services: &Services, quota: Quota) -> Result<u64,
 
 async fn in_progress(services: &Services, quota: Quota) -> cloud::Result<Vec<String>> {
     match quota {
-        Quota::Assignments => services.cloud.assignments_in_progress().await,
-        _ => services.cloud.creations_in_progress().await,
+        Quota::Assignments => services.aws.assignments_in_progress().await,
+        _ => services.aws.creations_in_progress().await,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::attention_codes;
 use crate::cloud::{CloudError, CloudErrorKind, ProtectedAccount};
 
 /// Maximum time for which AWS may refuse a step temporarily before the operation needs attention.
-const MAX_NOT_READY: TimeDelta = TimeDelta::hours(1);
+const MAX_NOT_READY_TIME: TimeDelta = TimeDelta::hours(1);
 
 /// Outcome of a run of a step.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl StepOutcome {
 
     /// Releases a slot when the outcome is written to the journal.
     #[must_use]
-    pub fn releasing(mut self, slot: QuotaSlot) -> Self {
+    pub fn with_released_slot(mut self, slot: QuotaSlot) -> Self {
         self.released.push(slot);
         self
     }
@@ -121,15 +121,15 @@ impl From<ProtectedAccount> for StepError {
 /// Converts an AWS error for steps that do not handle it themselves.
 impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
-        if let Some((code, message)) = attention_codes::known(&error) {
+        if let Some((code, message)) = attention_codes::for_error(&error) {
             return Self::needs_attention(code, format!("{message} {error}"));
         }
         match error.kind {
             CloudErrorKind::Unknown | CloudErrorKind::Conflict => Self::Retry(error.to_string()),
             CloudErrorKind::NotYet => Self::Blocked {
-                reason: WaitReason::Aws { error: error.to_string() },
+                reason: WaitReason::AwsRefusal { error: error.to_string() },
                 until: None,
-                at_most: Some(MAX_NOT_READY),
+                at_most: Some(MAX_NOT_READY_TIME),
             },
             CloudErrorKind::Throttled { until } => {
                 Self::Blocked { reason: WaitReason::RateLimit { call: error.call.to_owned() }, until, at_most: None }

@@ -10,7 +10,7 @@ use freehold_tenancy::webhook::Resolver;
 use freehold_tenancy::{Clock, Config};
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::Cloud;
+use crate::aws::Aws;
 use crate::key_cleanup;
 use crate::operation_loop::OperationLoop;
 use crate::reconcile::periodic::PeriodicReconciler;
@@ -44,9 +44,9 @@ impl Worker {
         config: Arc<Config>,
         clock: Clock,
         installation: &Installation,
-        cloud: Arc<dyn Cloud>,
+        aws: Arc<Aws>,
     ) -> std::result::Result<Self, SetupError> {
-        Self::with_options(name, pool, config, clock, installation, cloud, WorkerOptions::default())
+        Self::with_options(name, pool, config, clock, installation, aws, WorkerOptions::default())
     }
 
     pub fn with_options(
@@ -55,11 +55,11 @@ impl Worker {
         config: Arc<Config>,
         clock: Clock,
         installation: &Installation,
-        cloud: Arc<dyn Cloud>,
+        aws: Arc<Aws>,
         options: WorkerOptions,
     ) -> std::result::Result<Self, SetupError> {
         let name = name.into();
-        let services = Arc::new(Services::new(pool, config, clock, installation, cloud, options.lease)?);
+        let services = Arc::new(Services::new(pool, config, clock, installation, aws, options.lease)?);
         Ok(Self {
             operations: Arc::new(OperationLoop::new(name.clone(), Arc::clone(&services))),
             deliveries: Arc::new(DeliveryLoop::new(Arc::clone(&services), installation, options.resolver)),

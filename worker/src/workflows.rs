@@ -2,17 +2,17 @@
 
 use freehold_tenancy::operation::OperationKind;
 
-use crate::offboarding::OFFBOARDING;
-use crate::onboarding::ONBOARDING;
-use crate::restoring::RESTORING;
+use crate::offboarding::OFFBOARD_STEPS;
+use crate::onboarding::ONBOARD_STEPS;
+use crate::restoring::RESTORE_STEPS;
 use crate::step::Step;
 
 /// Returns the workflow of a kind of operation.
 pub fn steps_of(kind: OperationKind) -> &'static [Step] {
     match kind {
-        OperationKind::Onboard => ONBOARDING,
-        OperationKind::Offboard => OFFBOARDING,
-        OperationKind::Restore | OperationKind::Repair => RESTORING,
+        OperationKind::Onboard => ONBOARD_STEPS,
+        OperationKind::Offboard => OFFBOARD_STEPS,
+        OperationKind::Restore | OperationKind::Repair => RESTORE_STEPS,
     }
 }
 
@@ -22,10 +22,10 @@ mod tests {
     use crate::step::Undo;
 
     #[test]
-    fn an_undo_is_a_step_of_the_offboarding() {
-        for step in ONBOARDING {
+    fn every_undo_is_a_step_of_the_offboarding_workflow() {
+        for step in ONBOARD_STEPS {
             if let Undo::Step(name) = step.undo {
-                assert!(OFFBOARDING.iter().any(|step| step.name == name), "{} is undone by {name}", step.name);
+                assert!(OFFBOARD_STEPS.iter().any(|step| step.name == name), "{} is undone by {name}", step.name);
             }
         }
     }

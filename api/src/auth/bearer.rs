@@ -4,14 +4,14 @@ use axum::http::{HeaderMap, header};
 
 use super::caller::Caller;
 use super::tenant_scope::challenge;
-use super::token::{TokenError, Tokens};
+use super::token::{TokenError, TokenVerifier};
 use crate::problem::{ApiError, Code};
 use crate::scope::Scope;
 
 /// Verifies the bearer token of a request and returns the caller.
-pub(crate) async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, ApiError> {
+pub(crate) async fn authenticate(token_verifier: &TokenVerifier, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let token = bearer(headers).ok_or(TokenError::Missing)?;
-    Ok(tokens.verify(token).await?)
+    Ok(token_verifier.verify(token).await?)
 }
 
 /// Returns the bearer token, or `None` unless there is exactly one `Authorization` header and its scheme is `Bearer`.
@@ -38,7 +38,7 @@ impl From<TokenError> for ApiError {
                 (Code::TokenInvalid, format!(r#"Bearer error="invalid_token", error_description="{reason}""#))
             }
             TokenError::TenantScope(error) => return Self::from(*error),
-            TokenError::NoKeys(cause) => {
+            TokenError::KeysUnavailable(cause) => {
                 tracing::error!(error = %cause, "cannot verify tokens: the signing keys are unavailable");
                 return Self::new(
                     Code::SigningKeysUnavailable,

@@ -12,16 +12,17 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Accepted signature algorithms. All are asymmetric, so that a service that can verify tokens cannot create them.
-pub(super) const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
+pub(super) const ACCEPTED_ALGORITHMS: [Algorithm; 4] =
+    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
 
 /// Minimum time between two refreshes, so that tokens with invented key ids cannot flood the issuer with requests.
 const REFRESH_COOLDOWN: Duration = Duration::from_secs(30);
 
 /// Minimum time between two attempts to read the keys while no keys are cached.
-const INITIAL_RETRY: Duration = Duration::from_secs(1);
+const INITIAL_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Age at which cached keys are refreshed, so that a revoked key is no longer accepted.
-const MAX_AGE: Duration = Duration::from_mins(10);
+const MAX_KEY_AGE: Duration = Duration::from_mins(10);
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -38,42 +39,42 @@ pub enum KeysError {
     NoSource,
     /// `api.jwks` is an unencrypted `http://` URL of another machine.
     #[error("api.jwks: `{0}` must be an https:// URL, or an http:// URL on this machine")]
-    Insecure(String),
+    InsecureUrl(String),
     #[error("the keys at {0} cannot be read: {1}")]
-    Unreadable(PathBuf, std::io::Error),
+    ReadFailed(PathBuf, std::io::Error),
     #[error("the keys cannot be fetched: {0}")]
-    Unfetchable(#[from] reqwest::Error),
+    FetchFailed(#[from] reqwest::Error),
     #[error("the keys are larger than {MAX_KEY_SET_BYTES} bytes")]
     TooLarge,
     #[error("the keys are not a JSON Web Key Set: {0}")]
-    NotAKeySet(#[from] serde_json::Error),
+    InvalidKeySet(#[from] serde_json::Error),
     /// The last attempt to read the keys failed, and it is too early for a retry.
     #[error("the last attempt to read the keys failed")]
-    FetchedRecently,
+    RetryTooEarly,
 }
 
 /// Public key that verifies token signatures.
 #[derive(Clone)]
-pub(super) struct SigningKey {
+pub(super) struct VerificationKey {
     pub(super) decoding: DecodingKey,
     /// Time at which the key set was read.
-    pub(super) since: Instant,
+    pub(super) keys_read_at: Instant,
 }
 
 /// Cache of the issuer's keys; cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Keys(Arc<Cache>);
+pub(super) struct Keys(Arc<KeyCache>);
 
 #[derive(Debug)]
-struct Cache {
-    source: Source,
+struct KeyCache {
+    source: KeySource,
     current: ArcSwapOption<KeySetSnapshot>,
     /// Time of the last refresh; locked during a refresh.
     refreshed_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum KeySource {
     File(PathBuf),
     Url(reqwest::Url, reqwest::Client),
 }
@@ -81,7 +82,7 @@ enum Source {
 #[derive(Debug)]
 struct KeySetSnapshot {
     keys: Vec<PublicKey>,
-    since: Instant,
+    keys_read_at: Instant,
 }
 
 #[derive(Debug)]
@@ -101,21 +102,25 @@ impl Keys {
             Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_local(&url)) => {
                 let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT);
                 // A redirect could lead to a server that the operator does not trust.
-                Source::Url(url, client.redirect(reqwest::redirect::Policy::none()).build()?)
+                KeySource::Url(url, client.redirect(reqwest::redirect::Policy::none()).build()?)
             }
-            Ok(url) if url.has_host() => return Err(KeysError::Insecure(url.to_string())),
-            _ => Source::File(PathBuf::from(source)),
+            Ok(url) if url.has_host() => return Err(KeysError::InsecureUrl(url.to_string())),
+            _ => KeySource::File(PathBuf::from(source)),
         };
-        Ok(Self(Arc::new(Cache { source, current: ArcSwapOption::empty(), refreshed_at: Mutex::new(None) })))
+        Ok(Self(Arc::new(KeyCache { source, current: ArcSwapOption::empty(), refreshed_at: Mutex::new(None) })))
     }
 
     /// Returns the key with this id and algorithm. Without an id, returns the key for the algorithm if there is exactly
     /// one.
-    pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<SigningKey>, KeysError> {
-        let Cache { current, refreshed_at, .. } = &*self.0;
+    pub(super) async fn find(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Option<VerificationKey>, KeysError> {
+        let KeyCache { current, refreshed_at, .. } = &*self.0;
         let find = || current.load().as_ref().and_then(|keys| keys.find(id, algorithm));
         if let Some(found) = find() {
-            let is_stale = current.load().as_ref().is_some_and(|keys| keys.since.elapsed() > MAX_AGE);
+            let is_stale = current.load().as_ref().is_some_and(|keys| keys.keys_read_at.elapsed() > MAX_KEY_AGE);
             // The first caller refreshes a stale key set; concurrent callers use the stale one without waiting.
             return match refreshed_at.try_lock() {
                 Ok(refreshed_at) if is_stale => {
@@ -134,18 +139,18 @@ impl Keys {
     }
 }
 
-impl Cache {
+impl KeyCache {
     /// Reads the keys again, unless the last refresh is too recent. If reading fails, the cached keys are still used.
     async fn refresh(&self, mut refreshed_at: MutexGuard<'_, Option<Instant>>) -> Result<(), KeysError> {
         let is_first = self.current.load().is_none();
-        let cooldown = if is_first { INITIAL_RETRY } else { REFRESH_COOLDOWN };
+        let cooldown = if is_first { INITIAL_RETRY_INTERVAL } else { REFRESH_COOLDOWN };
         if refreshed_at.is_some_and(|at| at.elapsed() < cooldown) {
-            return if is_first { Err(KeysError::FetchedRecently) } else { Ok(()) };
+            return if is_first { Err(KeysError::RetryTooEarly) } else { Ok(()) };
         }
         *refreshed_at = Some(Instant::now());
         match self.source.read().await.and_then(|text| parse(&text)) {
             Ok(keys) => {
-                self.current.store(Some(Arc::new(KeySetSnapshot { keys, since: Instant::now() })));
+                self.current.store(Some(Arc::new(KeySetSnapshot { keys, keys_read_at: Instant::now() })));
                 if is_first {
                     // A token with an unknown key may trigger the next refresh immediately.
                     *refreshed_at = None;
@@ -161,10 +166,10 @@ impl Cache {
     }
 }
 
-impl Source {
+impl KeySource {
     async fn read(&self) -> Result<Vec<u8>, KeysError> {
         match self {
-            Self::File(path) => tokio::fs::read(path).await.map_err(|error| KeysError::Unreadable(path.clone(), error)),
+            Self::File(path) => tokio::fs::read(path).await.map_err(|error| KeysError::ReadFailed(path.clone(), error)),
             Self::Url(url, client) => {
                 let mut response = client.get(url.clone()).send().await?.error_for_status()?;
                 let mut text = Vec::new();
@@ -181,7 +186,7 @@ impl Source {
 }
 
 impl KeySetSnapshot {
-    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<SigningKey> {
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<VerificationKey> {
         let mut candidates = self
             .keys
             .iter()
@@ -189,7 +194,9 @@ impl KeySetSnapshot {
             .filter(|key| key.decoding.family().algorithms().contains(&algorithm))
             .filter(|key| key.algorithm.is_none_or(|only| only == algorithm));
         match (candidates.next(), candidates.next()) {
-            (Some(key), None) => Some(SigningKey { decoding: key.decoding.clone(), since: self.since }),
+            (Some(key), None) => {
+                Some(VerificationKey { decoding: key.decoding.clone(), keys_read_at: self.keys_read_at })
+            }
             _ => None,
         }
     }
@@ -221,7 +228,7 @@ fn usable_key(jwk: Jwk) -> Option<PublicKey> {
         _ => false,
     };
     let algorithm = match jwk.common.key_algorithm {
-        Some(only) => Some(only.to_string().parse().ok().filter(|only| ALGORITHMS.contains(only))?),
+        Some(only) => Some(only.to_string().parse().ok().filter(|only| ACCEPTED_ALGORITHMS.contains(only))?),
         None => None,
     };
     let decoding = DecodingKey::from_jwk(&jwk).ok()?;

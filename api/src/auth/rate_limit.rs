@@ -12,13 +12,13 @@ use super::caller::Caller;
 use crate::problem::{ApiError, Code};
 
 /// Response header with the rate limit (draft-ietf-httpapi-ratelimit-headers).
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const POLICY_HEADER: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Response header with the number of remaining requests.
-const REMAINING: HeaderName = HeaderName::from_static("ratelimit");
+const REMAINING_HEADER: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Length of the rate limit window, after which all requests of a client are available again.
-const WINDOW: Duration = Duration::from_mins(1);
+const RATE_LIMIT_WINDOW: Duration = Duration::from_mins(1);
 
 /// Number of clients in memory above which idle clients are removed.
 const CLEANUP_THRESHOLD: usize = 10_000;
@@ -28,7 +28,7 @@ const CLEANUP_THRESHOLD: usize = 10_000;
 pub(crate) struct RateLimiter {
     per_minute: u32,
     /// Time at which all requests of a client are available again, by issuer and client key.
-    full_at: Arc<Mutex<HashMap<(String, String), Instant>>>,
+    bucket_full_at: Arc<Mutex<HashMap<(String, String), Instant>>>,
 }
 
 /// Rate limit and number of remaining requests of a client.
@@ -37,13 +37,13 @@ pub(crate) struct RateLimitStatus {
     per_minute: u32,
     remaining: u32,
     /// Time until one more request is available.
-    more_in: Duration,
+    next_request_in: Duration,
 }
 
 impl RateLimiter {
     /// Creates a limiter; 0 requests per minute means unlimited.
     pub(crate) fn new(per_minute: u32) -> Self {
-        Self { per_minute, full_at: Arc::default() }
+        Self { per_minute, bucket_full_at: Arc::default() }
     }
 
     /// Counts a request of the caller. Returns `None` if no rate limit is configured; fails if the limit is exceeded.
@@ -52,10 +52,10 @@ impl RateLimiter {
             return Ok(None);
         }
         let key = (caller.issuer.clone(), caller.client_key());
-        match self.take(key, Instant::now()) {
+        match self.consume_request(key, Instant::now()) {
             Ok(status) => Ok(Some(status)),
             Err(status) => {
-                let seconds = whole_seconds(status.more_in);
+                let seconds = whole_seconds(status.next_request_in);
                 let detail = format!(
                     "The client exceeds its limit of {} requests per minute; retry in {seconds} s.",
                     self.per_minute
@@ -71,24 +71,25 @@ impl RateLimiter {
 
     /// Consumes one request, using the generic cell rate algorithm (GCRA): consumed requests become available again one
     /// by one during the window.
-    fn take(&self, caller: (String, String), now: Instant) -> Result<RateLimitStatus, RateLimitStatus> {
-        let interval = WINDOW / self.per_minute;
-        let mut callers = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+    fn consume_request(&self, caller: (String, String), now: Instant) -> Result<RateLimitStatus, RateLimitStatus> {
+        let interval = RATE_LIMIT_WINDOW / self.per_minute;
+        let mut callers = self.bucket_full_at.lock().unwrap_or_else(PoisonError::into_inner);
         if callers.len() >= CLEANUP_THRESHOLD {
-            callers.retain(|_, full_at| *full_at > now);
+            callers.retain(|_, bucket_full_at| *bucket_full_at > now);
         }
-        let full_at = callers.entry(caller).or_insert(now);
-        let used = full_at.saturating_duration_since(now) + interval;
-        let status = |used: Duration, more_in| {
-            let remaining = (WINDOW.saturating_sub(used).as_secs_f64() / interval.as_secs_f64() + 1e-6).floor();
+        let bucket_full_at = callers.entry(caller).or_insert(now);
+        let used = bucket_full_at.saturating_duration_since(now) + interval;
+        let status = |used: Duration, next_request_in| {
+            let remaining =
+                (RATE_LIMIT_WINDOW.saturating_sub(used).as_secs_f64() / interval.as_secs_f64() + 1e-6).floor();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the limit per minute")]
             let remaining = remaining as u32;
-            RateLimitStatus { per_minute: self.per_minute, remaining, more_in }
+            RateLimitStatus { per_minute: self.per_minute, remaining, next_request_in }
         };
-        if used > WINDOW {
-            return Err(status(used, used.saturating_sub(WINDOW)));
+        if used > RATE_LIMIT_WINDOW {
+            return Err(status(used, used.saturating_sub(RATE_LIMIT_WINDOW)));
         }
-        *full_at = now + used;
+        *bucket_full_at = now + used;
         Ok(status(used, interval))
     }
 }
@@ -103,9 +104,9 @@ impl RateLimitStatus {
     }
 
     fn headers(self) -> [(HeaderName, String); 2] {
-        let policy = format!(r#""requests";q={};w={}"#, self.per_minute, WINDOW.as_secs());
-        let remaining = format!(r#""requests";r={};t={}"#, self.remaining, whole_seconds(self.more_in));
-        [(POLICY, policy), (REMAINING, remaining)]
+        let policy = format!(r#""requests";q={};w={}"#, self.per_minute, RATE_LIMIT_WINDOW.as_secs());
+        let remaining = format!(r#""requests";r={};t={}"#, self.remaining, whole_seconds(self.next_request_in));
+        [(POLICY_HEADER, policy), (REMAINING_HEADER, remaining)]
     }
 }
 
@@ -125,23 +126,27 @@ mod tests {
     fn a_client_gets_more_requests_as_time_passes() {
         let (limiter, start) = (RateLimiter::new(60), Instant::now());
         for remaining in (0..60).rev() {
-            assert_eq!(limiter.take(caller("a"), start).unwrap().remaining, remaining);
+            assert_eq!(limiter.consume_request(caller("a"), start).unwrap().remaining, remaining);
         }
-        let refused = limiter.take(caller("a"), start).unwrap_err();
-        assert_eq!((refused.remaining, whole_seconds(refused.more_in)), (0, 1));
-        assert_eq!(limiter.take(caller("b"), start).unwrap().remaining, 59, "another client has its own limit");
-        assert!(limiter.take(caller("a"), start + Duration::from_secs(1)).is_ok());
-        assert!(limiter.take(caller("a"), start + Duration::from_secs(1)).is_err());
-        assert_eq!(limiter.take(caller("a"), start + Duration::from_secs(62)).unwrap().remaining, 59);
+        let refused = limiter.consume_request(caller("a"), start).unwrap_err();
+        assert_eq!((refused.remaining, whole_seconds(refused.next_request_in)), (0, 1));
+        assert_eq!(
+            limiter.consume_request(caller("b"), start).unwrap().remaining,
+            59,
+            "another client has its own limit"
+        );
+        assert!(limiter.consume_request(caller("a"), start + Duration::from_secs(1)).is_ok());
+        assert!(limiter.consume_request(caller("a"), start + Duration::from_secs(1)).is_err());
+        assert_eq!(limiter.consume_request(caller("a"), start + Duration::from_secs(62)).unwrap().remaining, 59);
     }
 
     #[test]
-    fn many_clients_do_not_fill_the_memory() {
+    fn idle_clients_are_removed_from_memory() {
         let (limiter, start) = (RateLimiter::new(600), Instant::now());
         for number in 0..2 * CLEANUP_THRESHOLD {
             let at = start + Duration::from_millis(u64::try_from(number).unwrap());
-            limiter.take(caller(&number.to_string()), at).unwrap();
+            limiter.consume_request(caller(&number.to_string()), at).unwrap();
         }
-        assert!(limiter.full_at.lock().unwrap().len() <= CLEANUP_THRESHOLD);
+        assert!(limiter.bucket_full_at.lock().unwrap().len() <= CLEANUP_THRESHOLD);
     }
 }

@@ -27,7 +27,7 @@ pub struct UnknownScope {
 
 impl Roles {
     /// Reads the roles from the `[api]` configuration.
-    pub(crate) fn read(api: &Api) -> Result<Self, UnknownScope> {
+    pub(crate) fn from_config(api: &Api) -> Result<Self, UnknownScope> {
         let mut roles = BTreeMap::new();
         for (role, scopes) in &api.roles {
             let known: Result<_, _> = scopes.iter().map(|scope| scope.parse()).collect();

@@ -32,7 +32,7 @@ pub(crate) enum TenantScopeError {
 impl TenantScope {
     /// Determines the tenant scope of a token. A tenant claim limits the token to one tenant, even with the scope
     /// `fleet`.
-    pub(super) fn read(tenant: Option<&Value>, has_fleet: bool) -> Result<Self, TenantScopeError> {
+    pub(super) fn from_claim(tenant: Option<&Value>, has_fleet: bool) -> Result<Self, TenantScopeError> {
         match tenant {
             None if has_fleet => Ok(Self::Fleet),
             None => Err(TenantScopeError::Missing),
@@ -50,7 +50,7 @@ impl TenantScope {
     pub(crate) fn filter(self, requested: Option<TenantId>) -> Result<Option<TenantId>, ApiError> {
         match (self, requested) {
             (Self::Fleet, requested) => Ok(requested),
-            (Self::Tenant(own), Some(other)) if own != other => Err(ApiError::no_tenant()),
+            (Self::Tenant(own), Some(other)) if own != other => Err(ApiError::tenant_not_found()),
             (Self::Tenant(own), _) => Ok(Some(own)),
         }
     }
@@ -70,14 +70,14 @@ impl TenantScope {
                 "This route needs the scope `fleet` and a token without a tenant claim.",
             )
             .with_header(header::WWW_AUTHENTICATE, &challenge(Scope::Fleet))),
-            ResourceScope::Tenant => match id::<TenantId>(parts).await {
+            ResourceScope::Tenant => match parse_path_id::<TenantId>(parts).await {
                 Some(requested) if requested == own => Ok(()),
-                _ => Err(ApiError::no_tenant()),
+                _ => Err(ApiError::tenant_not_found()),
             },
             ResourceScope::Operation => {
-                let id = id::<OperationId>(parts).await.ok_or_else(ApiError::no_operation)?;
+                let id = parse_path_id::<OperationId>(parts).await.ok_or_else(ApiError::operation_not_found)?;
                 let tenant = db::operations::tenant_of(pool, id).await?;
-                if tenant == Some(own) { Ok(()) } else { Err(ApiError::no_operation()) }
+                if tenant == Some(own) { Ok(()) } else { Err(ApiError::operation_not_found()) }
             }
         }
     }
@@ -103,7 +103,7 @@ pub(super) fn challenge(scope: Scope) -> String {
     format!(r#"Bearer error="insufficient_scope", scope="{scope}""#)
 }
 
-async fn id<T: std::str::FromStr>(parts: &mut Parts) -> Option<T> {
+async fn parse_path_id<T: std::str::FromStr>(parts: &mut Parts) -> Option<T> {
     let Path(values) = Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await.ok()?;
     values.into_iter().next()?.1.parse().ok()
 }

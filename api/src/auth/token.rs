@@ -10,11 +10,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::caller::Caller;
-use super::keys::{ALGORITHMS, Keys, KeysError};
+use super::keys::{ACCEPTED_ALGORITHMS, Keys, KeysError};
 use super::roles::Roles;
 use super::scope_claim::ScopeClaim;
 use super::tenant_scope::{TenantScope, TenantScopeError};
-use super::token_cache::{CachedToken, LEEWAY, TokenCache};
+use super::token_cache::{CachedToken, LEEWAY_SECONDS, TokenCache};
 use crate::scope::Scope;
 
 /// Reason why an access token is refused.
@@ -27,14 +27,14 @@ pub(super) enum TokenError {
     #[error("The token is invalid: {0}.")]
     Invalid(&'static str),
     #[error("the issuer's keys are unavailable: {0}")]
-    NoKeys(KeysError),
+    KeysUnavailable(KeysError),
     #[error("the token has no valid tenant scope")]
     TenantScope(TenantScopeError),
 }
 
 /// Verifier of access tokens, which must have the configured issuer and audience.
 #[derive(Debug)]
-pub(crate) struct Tokens {
+pub(crate) struct TokenVerifier {
     keys: Keys,
     issuer: String,
     audience: String,
@@ -55,10 +55,10 @@ struct Claims {
     scp: Option<ScopeClaim>,
     /// All other claims, including the claims for tenant and roles, whose names are configurable.
     #[serde(flatten)]
-    others: Map<String, Value>,
+    other_claims: Map<String, Value>,
 }
 
-impl Tokens {
+impl TokenVerifier {
     /// Creates the verifier from the `[api]` configuration. Fails if the issuer or a valid key source is missing.
     pub(crate) fn new(api: &Api, roles: Roles) -> Result<Self, KeysError> {
         if api.issuer.is_empty() {
@@ -80,30 +80,31 @@ impl Tokens {
         if let Some(cached) = self.cache.find(&digest)
             // The key lookup also refreshes an outdated key set.
             && let Ok(Some(key)) = self.keys.find(cached.key_id.as_deref(), cached.algorithm).await
-            && cached.is_valid(key.since)
+            && cached.is_valid(key.keys_read_at)
         {
             return Ok(cached.caller.clone());
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid("not a JWT"))?;
-        if !ALGORITHMS.contains(&header.alg) {
+        if !ACCEPTED_ALGORITHMS.contains(&header.alg) {
             return Err(TokenError::Invalid("the algorithm must be RS256, PS256, ES256 or EdDSA"));
         }
         if !self.has_expected_type(header.typ.as_deref()) {
             return Err(TokenError::Invalid("the header typ is not that of an access token"));
         }
-        let key = self.keys.find(header.kid.as_deref(), header.alg).await.map_err(TokenError::NoKeys)?;
+        let key = self.keys.find(header.kid.as_deref(), header.alg).await.map_err(TokenError::KeysUnavailable)?;
         let key = key.ok_or(TokenError::Invalid("the issuer has no key with this kid"))?;
 
         let mut validation = Validation::new(header.alg);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[&self.audience]);
-        validation.leeway = LEEWAY;
+        validation.leeway = LEEWAY_SECONDS;
         validation.validate_nbf = true;
         let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(invalid_token)?.claims;
         let expires = claims.exp;
         let caller = self.caller(claims)?;
-        let cached = CachedToken { caller, key_id: header.kid, algorithm: header.alg, since: key.since, expires };
+        let cached =
+            CachedToken { caller, key_id: header.kid, algorithm: header.alg, keys_read_at: key.keys_read_at, expires };
         Ok(self.cache.insert(digest, cached))
     }
 
@@ -117,9 +118,9 @@ impl Tokens {
         let expires_at = DateTime::from_timestamp(claims.exp as i64, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let mut scopes: BTreeSet<String> =
             [claims.scope, claims.scp].into_iter().flatten().flat_map(ScopeClaim::into_set).collect();
-        scopes.extend(self.roles.scopes(&claims.others));
+        scopes.extend(self.roles.scopes(&claims.other_claims));
         let has_fleet = scopes.contains(Scope::Fleet.as_str());
-        let tenant_scope = TenantScope::read(claims.others.get(&self.tenant_claim), has_fleet);
+        let tenant_scope = TenantScope::from_claim(claims.other_claims.get(&self.tenant_claim), has_fleet);
         let tenant_scope = tenant_scope.map_err(TokenError::TenantScope)?;
         Ok(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, tenant_scope, expires_at })
     }

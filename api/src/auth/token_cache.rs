@@ -13,17 +13,17 @@ use sha2::{Digest, Sha256};
 use super::caller::Caller;
 
 /// Accepted difference between the clocks of this server and the issuer, in seconds.
-pub(super) const LEEWAY: u64 = 30;
+pub(super) const LEEWAY_SECONDS: u64 = 30;
 
 /// Maximum number of cached tokens.
-const MAX_TOKENS: usize = 4096;
+const MAX_CACHED_TOKENS: usize = 4096;
 
 /// SHA-256 digest of a token.
-type Digested = [u8; 32];
+type TokenDigest = [u8; 32];
 
 /// Cache of verified tokens; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct TokenCache(Arc<Mutex<HashMap<Digested, Arc<CachedToken>>>>);
+pub(super) struct TokenCache(Arc<Mutex<HashMap<TokenDigest, Arc<CachedToken>>>>);
 
 /// Verified token in the cache.
 #[derive(Clone, Debug)]
@@ -34,43 +34,43 @@ pub(super) struct CachedToken {
     /// Signature algorithm from the token header (`alg`).
     pub(super) algorithm: Algorithm,
     /// Time at which the key set that verified the token was read.
-    pub(super) since: Instant,
+    pub(super) keys_read_at: Instant,
     /// Expiry time of the token (claim `exp`), in seconds since 1970.
     pub(super) expires: f64,
 }
 
 impl CachedToken {
-    /// Returns whether the token has not expired and was verified with the key set that was read at `since`.
-    pub(super) fn is_valid(&self, since: Instant) -> bool {
-        self.since == since && !self.has_expired()
+    /// Returns whether the token has not expired and was verified with the key set that was read at `keys_read_at`.
+    pub(super) fn is_valid(&self, keys_read_at: Instant) -> bool {
+        self.keys_read_at == keys_read_at && !self.has_expired()
     }
 
     /// Uses the same expiry rule as the `jsonwebtoken` crate.
     fn has_expired(&self) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
-        let earliest = jsonwebtoken::get_current_timestamp().saturating_sub(LEEWAY) as f64;
+        let earliest = jsonwebtoken::get_current_timestamp().saturating_sub(LEEWAY_SECONDS) as f64;
         self.expires < earliest
     }
 }
 
 impl TokenCache {
-    pub(super) fn digest(token: &str) -> Digested {
+    pub(super) fn digest(token: &str) -> TokenDigest {
         Sha256::digest(token).into()
     }
 
     /// Returns the cache entry of a token. The entry may be outdated.
-    pub(super) fn find(&self, digest: &Digested) -> Option<Arc<CachedToken>> {
+    pub(super) fn find(&self, digest: &TokenDigest) -> Option<Arc<CachedToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
     /// Stores a verified token in the cache and returns the caller.
-    pub(super) fn insert(&self, digest: Digested, token: CachedToken) -> Caller {
+    pub(super) fn insert(&self, digest: TokenDigest, token: CachedToken) -> Caller {
         let caller = token.caller.clone();
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cached.len() >= MAX_TOKENS {
-            cached.retain(|_, other| other.is_valid(token.since));
+        if cached.len() >= MAX_CACHED_TOKENS {
+            cached.retain(|_, other| other.is_valid(token.keys_read_at));
         }
-        if cached.len() >= MAX_TOKENS {
+        if cached.len() >= MAX_CACHED_TOKENS {
             cached.clear();
         }
         cached.insert(digest, Arc::new(token));
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::auth::tenant_scope::TenantScope;
 
-    fn cached_token(since: Instant, expires_in: i32) -> CachedToken {
+    fn cached_token(keys_read_at: Instant, expires_in: i32) -> CachedToken {
         let caller = Caller {
             issuer: "https://issuer.example.com".to_owned(),
             subject: "ann".to_owned(),
@@ -99,7 +99,7 @@ mod tests {
         };
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
         let expires = jsonwebtoken::get_current_timestamp() as f64 + f64::from(expires_in);
-        CachedToken { caller, key_id: None, algorithm: Algorithm::ES256, since, expires }
+        CachedToken { caller, key_id: None, algorithm: Algorithm::ES256, keys_read_at, expires }
     }
 
     #[test]
@@ -112,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn many_tokens_do_not_fill_the_memory() {
+    fn the_number_of_cached_tokens_is_limited() {
         let (cache, read_at) = (TokenCache::default(), Instant::now());
-        for number in 0..2 * MAX_TOKENS {
+        for number in 0..2 * MAX_CACHED_TOKENS {
             cache.insert(TokenCache::digest(&number.to_string()), cached_token(read_at, 60));
         }
-        assert!(cache.0.lock().unwrap().len() <= MAX_TOKENS);
-        assert!(cache.find(&TokenCache::digest(&(2 * MAX_TOKENS - 1).to_string())).is_some());
+        assert!(cache.0.lock().unwrap().len() <= MAX_CACHED_TOKENS);
+        assert!(cache.find(&TokenCache::digest(&(2 * MAX_CACHED_TOKENS - 1).to_string())).is_some());
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::problem::{ApiError, Code, FieldError};
 
 /// Maximum length of an unknown field name in an error response, in characters.
-const MAX_NAME_CHARS: usize = 64;
+const MAX_FIELD_NAME_CHARS: usize = 64;
 
 /// Request fields that are not parsed yet, and the errors of the fields that were parsed.
 pub(crate) struct Fields {
@@ -20,11 +20,11 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn of_body(values: Map<String, Value>) -> Self {
+    pub(super) fn from_body(values: Map<String, Value>) -> Self {
         Self { code: Code::ValidationFailed, values, errors: Vec::new() }
     }
 
-    pub(super) fn of_query(values: Map<String, Value>) -> Self {
+    pub(super) fn from_query(values: Map<String, Value>) -> Self {
         Self { code: Code::InvalidQuery, values, errors: Vec::new() }
     }
 
@@ -34,7 +34,7 @@ impl Fields {
     }
 
     /// Returns whether the field has a value other than `null`. A `null` value is removed.
-    pub(crate) fn names(&mut self, name: &str) -> bool {
+    pub(crate) fn has_value(&mut self, name: &str) -> bool {
         self.take_null(name);
         self.values.contains_key(name)
     }
@@ -64,11 +64,11 @@ impl Fields {
 
     /// Parses a required field. Returns `None` and records an error if the field is missing or invalid.
     pub(crate) fn required<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
-        self.required_or(name, "invalid")
+        self.required_with_code(name, "invalid")
     }
 
     /// Parses a required field; `code` is the error code for an invalid value.
-    pub(crate) fn required_or<T: FromStr<Err: Display>>(&mut self, name: &str, code: &str) -> Option<T> {
+    pub(crate) fn required_with_code<T: FromStr<Err: Display>>(&mut self, name: &str, code: &str) -> Option<T> {
         let Some(value) = self.take(name) else {
             self.error(name, "missing", "this field is required");
             return None;
@@ -90,7 +90,7 @@ impl Fields {
     }
 
     /// Parses an object whose values are strings.
-    pub(crate) fn texts(&mut self, name: &str) -> Option<BTreeMap<String, String>> {
+    pub(crate) fn string_map(&mut self, name: &str) -> Option<BTreeMap<String, String>> {
         let Value::Object(values) = self.take(name)? else {
             self.error(name, "wrong_type", "must be an object whose values are strings");
             return None;
@@ -99,7 +99,7 @@ impl Fields {
         for (key, value) in values {
             match value {
                 Value::String(text) => _ = texts.insert(key, text),
-                _ => self.error(format!("{name}.{}", shortened(&key)), "wrong_type", "must be a string"),
+                _ => self.error(format!("{name}.{}", sanitize_field_name(&key)), "wrong_type", "must be a string"),
             }
         }
         Some(texts)
@@ -113,7 +113,7 @@ impl Fields {
     /// Returns `parsed`, or an error that lists all invalid and unknown fields.
     pub(crate) fn finish<T>(mut self, parsed: Option<T>) -> Result<T, ApiError> {
         for (name, _) in std::mem::take(&mut self.values) {
-            self.error(shortened(&name), "unknown_field", "unknown field");
+            self.error(sanitize_field_name(&name), "unknown_field", "unknown field");
         }
         match parsed {
             Some(parsed) if self.errors.is_empty() => Ok(parsed),
@@ -145,6 +145,6 @@ impl Fields {
 }
 
 /// Returns a field name for an error response, shortened and without control characters.
-pub(crate) fn shortened(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect()
+pub(crate) fn sanitize_field_name(name: &str) -> String {
+    name.chars().filter(|character| !character.is_control()).take(MAX_FIELD_NAME_CHARS).collect()
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::auth::Caller;
 use crate::problem::{ApiError, Code};
 
-pub(super) const HEADER: &str = "idempotency-key";
+pub(super) const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 
 /// Maximum length of an idempotency key, in characters.
 const MAX_KEY_CHARS: usize = 255;
@@ -19,7 +19,7 @@ pub(crate) struct Key(String);
 
 impl Key {
     /// Returns the key as it is stored in the database, where it belongs to one caller and one route.
-    pub(crate) fn of(self, caller: &Caller, route: &str) -> IdempotencyKey {
+    pub(crate) fn into_stored_key(self, caller: &Caller, route: &str) -> IdempotencyKey {
         IdempotencyKey {
             issuer: caller.issuer.clone(),
             client: caller.client_key(),
@@ -29,8 +29,8 @@ impl Key {
     }
 
     /// Returns an empty key of the caller for this route, which is used to count the caller's stored keys.
-    pub(crate) fn any_of(caller: &Caller, route: &str) -> IdempotencyKey {
-        Self(String::new()).of(caller, route)
+    pub(crate) fn empty_stored_key(caller: &Caller, route: &str) -> IdempotencyKey {
+        Self(String::new()).into_stored_key(caller, route)
     }
 
     pub(crate) fn into_text(self) -> String {
@@ -42,13 +42,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        read(&parts.headers)
+        parse_header(&parts.headers)
     }
 }
 
 /// Parses the `Idempotency-Key` header, which is quoted as in the IETF draft or unquoted as most clients send it.
-pub(super) fn read(headers: &HeaderMap) -> Result<Key, ApiError> {
-    let mut given = headers.get_all(HEADER).iter();
+pub(super) fn parse_header(headers: &HeaderMap) -> Result<Key, ApiError> {
+    let mut given = headers.get_all(IDEMPOTENCY_KEY_HEADER).iter();
     let Some(value) = given.next() else {
         return Err(ApiError::new(
             Code::IdempotencyKeyRequired,
@@ -101,8 +101,8 @@ mod tests {
 
     fn key(value: &[u8]) -> Result<String, ApiError> {
         let mut headers = HeaderMap::new();
-        headers.insert(HEADER, HeaderValue::from_bytes(value).unwrap());
-        read(&headers).map(|key| key.0)
+        headers.insert(IDEMPOTENCY_KEY_HEADER, HeaderValue::from_bytes(value).unwrap());
+        parse_header(&headers).map(|key| key.0)
     }
 
     #[test]

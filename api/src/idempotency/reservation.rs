@@ -14,8 +14,8 @@ use freehold_tenancy::db::idempotency::{self, Reservation, ReserveResult, Stored
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::key::{self, HEADER};
-use super::response::{into_response, replayed};
+use super::key::{self, IDEMPOTENCY_KEY_HEADER};
+use super::response::{mark_as_replayed, to_http_response};
 use crate::auth::Caller;
 use crate::problem::ApiError;
 
@@ -28,7 +28,7 @@ pub(crate) enum ReservedKey {
 
 /// Returns whether the request is a POST with an idempotency key.
 pub(crate) fn has_key(parts: &Parts) -> bool {
-    parts.method == Method::POST && parts.headers.contains_key(HEADER)
+    parts.method == Method::POST && parts.headers.contains_key(IDEMPOTENCY_KEY_HEADER)
 }
 
 /// Reserves the idempotency key of a request for this caller and route.
@@ -42,12 +42,12 @@ pub(crate) async fn reserve(
     now: DateTime<Utc>,
 ) -> Result<ReservedKey, ApiError> {
     let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let key = key::read(&parts.headers)?.of(caller, &format!("POST {route}"));
+    let key = key::parse_header(&parts.headers)?.into_stored_key(caller, &format!("POST {route}"));
     match idempotency::reserve(pool, &key, hash(parts.uri.path(), body), now).await? {
         ReserveResult::Reserved(reservation) => Ok(ReservedKey::Reserved(reservation)),
         ReserveResult::Exists(existing) => {
             let stored = key::stored_response(existing)?;
-            Ok(ReservedKey::Replayed(replayed(into_response(stored))))
+            Ok(ReservedKey::Replayed(mark_as_replayed(to_http_response(stored))))
         }
     }
 }

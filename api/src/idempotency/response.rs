@@ -5,29 +5,29 @@ use axum::response::{IntoResponse, Response};
 use freehold_tenancy::db::idempotency::StoredResponse;
 
 /// Header that marks a response as replayed from the database.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// `Retry-After` value of an accepted request, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// Returns the `202 Accepted` response of a request that a worker completes later.
-pub(crate) fn accepted(stored: StoredResponse) -> Response {
-    let mut response = into_response(stored);
+pub(crate) fn accepted_response(stored: StoredResponse) -> Response {
+    let mut response = to_http_response(stored);
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response
 }
 
 /// Adds the header that marks a response as replayed.
-pub(crate) fn replayed(mut response: Response) -> Response {
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+pub(crate) fn mark_as_replayed(mut response: Response) -> Response {
+    response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
     response
 }
 
 pub(crate) fn is_replayed(response: &Response) -> bool {
-    response.headers().contains_key(REPLAYED)
+    response.headers().contains_key(REPLAYED_HEADER)
 }
 
-pub(super) fn into_response(stored: StoredResponse) -> Response {
+pub(super) fn to_http_response(stored: StoredResponse) -> Response {
     let status = u16::try_from(stored.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.unwrap_or(StatusCode::OK);
     let mut response = match status {

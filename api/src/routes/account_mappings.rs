@@ -23,7 +23,7 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use format::Format;
 
 /// Response header with the feed position at which the mappings were read.
-const FEED_POSITION: HeaderName = HeaderName::from_static("freehold-feed-position");
+const FEED_POSITION_HEADER: HeaderName = HeaderName::from_static("freehold-feed-position");
 
 /// Account mapping: an AWS account with its environment and tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -162,12 +162,12 @@ pub(crate) async fn list_account_mappings(
 ) -> Result<Response, ApiError> {
     if format != Format::Json {
         for name in ["page_size", "page_token"] {
-            if query.names(name) {
+            if query.has_value(name) {
                 query.error(name, "invalid", "not supported with CSV or NDJSON: the export is not paginated");
             }
         }
     }
-    let page = Page::read("account-mappings", &mut query)?;
+    let page = Page::from_query("account-mappings", &mut query)?;
     let at = query.optional("at").map(|Instant(at)| at);
     if at.is_some_and(|at| at > app.clock.now()) {
         query.error("at", "invalid", "must not be in the future");
@@ -181,10 +181,10 @@ pub(crate) async fn list_account_mappings(
     };
     let snapshot = Snapshot { position, at, tenant };
     let mut response = match format {
-        Format::Json => read_page(&app, page.at(position), &snapshot).await?.into_response(),
+        Format::Json => read_page(&app, page.with_position(position), &snapshot).await?.into_response(),
         Format::NdJson | Format::Csv => export::respond(&app, version, format, snapshot)?,
     };
-    response.headers_mut().insert(FEED_POSITION, position.into());
+    response.headers_mut().insert(FEED_POSITION_HEADER, position.into());
     Ok(response)
 }
 

@@ -8,7 +8,7 @@ use freehold_tenancy::{OperationId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::operations::load::accepted;
+use super::operations::load::accepted_response;
 use super::schema::operation::Operation;
 use crate::app::App;
 use crate::auth::Caller;
@@ -90,15 +90,15 @@ async fn decide(
     JsonFields(mut fields): JsonFields,
     approve: bool,
 ) -> Result<Response, ApiError> {
-    let id = id.ok_or_else(ApiError::no_operation)?;
-    let hash: Option<Hash> = fields.required("request_hash");
-    let Hash(hash) = fields.finish(hash)?;
+    let id = id.ok_or_else(ApiError::operation_not_found)?;
+    let hash: Option<RequestHash> = fields.required("request_hash");
+    let RequestHash(hash) = fields.finish(hash)?;
     match db::lifecycle::decide(&app.pool, id, &hash, approve, &caller.requester(), app.clock.now()).await? {
         DecisionResult::Recorded(_) => {
             app.work_notifier.notify();
-            accepted(&app, id).await
+            accepted_response(&app, id).await
         }
-        DecisionResult::NotFound => Err(ApiError::no_operation()),
+        DecisionResult::NotFound => Err(ApiError::operation_not_found()),
         DecisionResult::NonePending => {
             Err(ApiError::new(Code::ApprovalNotPending, "No request of this operation is waiting for approval."))
         }
@@ -115,9 +115,9 @@ async fn decide(
     }
 }
 
-struct Hash(String);
+struct RequestHash(String);
 
-impl std::str::FromStr for Hash {
+impl std::str::FromStr for RequestHash {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

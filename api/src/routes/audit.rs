@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::detached::detached;
+use crate::detached::run_detached;
 use crate::extract::{BoundedInt, QueryFields, SearchText};
 use crate::problem::{ApiError, Code};
 
@@ -134,8 +134,8 @@ pub(crate) async fn list_audit_events(
         request_id: query.optional("request_id").map(|SearchText::<256>(text)| text),
     };
     let filter = query.finish(Some(filter))?;
-    let (pool, kept_for, now) = (app.pool.clone(), app.config.audit.kept_for(), app.clock.now());
-    let head = detached(async move { db::audit::advance(&pool, kept_for, now).await }).await?;
+    let (pool, retention, now) = (app.pool.clone(), app.config.audit.retention(), app.clock.now());
+    let head = run_detached(async move { db::audit::advance(&pool, retention, now).await }).await?;
     if after > head.position {
         let detail = format!(
             "`after` is beyond the end of the trail at position {}; it may come from another installation.",

@@ -75,13 +75,13 @@ pub(crate) async fn create_environment(
     key: Key,
     JsonFields(mut fields): JsonFields,
 ) -> Result<Response, ApiError> {
-    let id = id.ok_or_else(ApiError::no_tenant)?;
+    let id = id.ok_or_else(ApiError::tenant_not_found)?;
     let request_hash = idempotency::hash(fields.values());
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     let name: Option<EnvironmentName> = fields.required("name");
     let default_region = tenant.environments.first().map(|first| first.home_region);
     let home_region: Option<Region> =
-        if fields.names("home_region") { fields.optional("home_region") } else { default_region };
+        if fields.has_value("home_region") { fields.optional("home_region") } else { default_region };
     let residency = home_region.and_then(|region| residency_of(&mut fields, &app.config, region));
     let (name, (home_region, residency)) = fields.finish(name.zip(home_region.zip(residency)))?;
 
@@ -102,18 +102,18 @@ pub(crate) async fn create_environment(
     let location = format!("/v1/tenants/{id}/environments/{}", environment.name);
     let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| ApiError::internal())?;
     let response = StoredResponse { status: 202, location, body };
-    let key = key.of(&caller, &format!("POST /v1/tenants/{id}/environments"));
+    let key = key.into_stored_key(&caller, &format!("POST /v1/tenants/{id}/environments"));
     match db::lifecycle::add_environment(&app.pool, &key, request_hash, &environment, &caller.requester(), &response)
         .await?
     {
         AddResult::Created => {
             app.work_notifier.notify();
-            Ok(idempotency::accepted(response))
+            Ok(idempotency::accepted_response(response))
         }
         AddResult::ExistingKey(key) => {
-            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(key)?)))
+            Ok(idempotency::mark_as_replayed(idempotency::accepted_response(idempotency::stored_response(key)?)))
         }
-        AddResult::TenantNotFound => Err(ApiError::no_tenant()),
+        AddResult::TenantNotFound => Err(ApiError::tenant_not_found()),
         AddResult::TenantOffboarded => {
             Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded; create a new one."))
         }
@@ -141,8 +141,8 @@ pub(crate) async fn get_environment(
     PathParam(id): PathParam<TenantId>,
     PathParam(name): PathParam<EnvironmentName, 1>,
 ) -> Result<Json<Environment>, ApiError> {
-    let id = id.ok_or_else(ApiError::no_tenant)?;
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
+    let id = id.ok_or_else(ApiError::tenant_not_found)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     let mut matches = tenant.environments.into_iter().filter(|environment| Some(&environment.name) == name.as_ref());
     // The name of an offboarded environment can be used again, so the newest match is returned.
     let found = matches.next_back().ok_or_else(not_found)?;

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::detached::detached;
+use crate::detached::run_detached;
 use crate::extract::{BoundedInt, Fields, QueryFields};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
@@ -26,7 +26,7 @@ const DEFAULT_PAGE_SIZE: i64 = 100;
 const MAX_PAGE_SIZE: i64 = 1000;
 
 /// Maximum value of `wait` in seconds. It must be less than the request timeout.
-const MAX_WAIT: i64 = 25;
+const MAX_WAIT_SECONDS: i64 = 25;
 
 /// Interval between database polls while a request with `wait` waits for events.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -35,7 +35,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeedEventPage {
     /// Events in the order of their positions.
-    #[schema(schema_with = schema::of_any_type)]
+    #[schema(schema_with = schema::event_list_schema)]
     pub events: Vec<FeedEvent>,
     /// Position to send as `after` for the next page. It advances even if the filters match no event.
     #[schema(example = 4811)]
@@ -97,13 +97,13 @@ pub(crate) async fn list_events(
     Extension(caller): Extension<Caller>,
     QueryFields(query): QueryFields,
 ) -> Result<Json<FeedEventPage>, ApiError> {
-    let FeedQuery { mut after, size, wait, types, tenant } = FeedQuery::read(query)?;
+    let FeedQuery { mut after, size, wait, types, tenant } = FeedQuery::from_query(query)?;
     let size = size.unwrap_or(DEFAULT_PAGE_SIZE);
     let filter = FeedFilter { tenant: caller.tenant_scope.filter(tenant)?, types };
 
     let deadline = tokio::time::Instant::now() + Duration::from_secs(wait.map_or(0, i64::unsigned_abs));
     loop {
-        let page = read(&app, &filter, after, size).await?;
+        let page = read_feed_page(&app, &filter, after, size).await?;
         let must_wait =
             page.entries.is_empty() && tokio::time::Instant::now() < deadline && !app.shutdown.is_cancelled();
         if !must_wait {
@@ -126,12 +126,12 @@ pub(crate) struct FeedQuery {
 }
 
 impl FeedQuery {
-    pub(crate) fn read(mut query: Fields) -> Result<Self, ApiError> {
+    pub(crate) fn from_query(mut query: Fields) -> Result<Self, ApiError> {
         let parsed = Self {
             after: query.optional("after").map(|BoundedInt::<0, { i64::MAX }>(after)| after),
             size: query.optional("page_size").map(|BoundedInt::<1, MAX_PAGE_SIZE>(size)| size),
-            wait: query.optional("wait").map(|BoundedInt::<0, MAX_WAIT>(wait)| wait),
-            types: query.optional("types").map(|Types(types)| types),
+            wait: query.optional("wait").map(|BoundedInt::<0, MAX_WAIT_SECONDS>(wait)| wait),
+            types: query.optional("types").map(|EventTypes(types)| types),
             tenant: query.optional("tenant"),
         };
         query.finish(Some(parsed))
@@ -142,10 +142,10 @@ impl FeedQuery {
 /// assignment.
 pub(super) async fn advance(app: &App) -> Result<i64, ApiError> {
     let (pool, now) = (app.pool.clone(), app.clock.now());
-    Ok(detached(async move { db::feed::advance(&pool, now).await }).await?)
+    Ok(run_detached(async move { db::feed::advance(&pool, now).await }).await?)
 }
 
-async fn read(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> Result<FeedPage, ApiError> {
+async fn read_feed_page(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> Result<FeedPage, ApiError> {
     advance(app).await?;
     match db::feed::read(&app.pool, filter, after, size).await? {
         ReadResult::Page(page) => Ok(page),
@@ -166,9 +166,9 @@ async fn read(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> 
 }
 
 /// Comma-separated list of event types.
-struct Types(Vec<FeedType>);
+struct EventTypes(Vec<FeedType>);
 
-impl std::str::FromStr for Types {
+impl std::str::FromStr for EventTypes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

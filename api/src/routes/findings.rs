@@ -128,7 +128,7 @@ pub(crate) async fn list_findings(
     State(app): State<App>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<FindingPage>, ApiError> {
-    let page = Page::read("findings", &mut query)?;
+    let page = Page::from_query("findings", &mut query)?;
     let filter = FindingFilter {
         state: query.optional("state"),
         severity: query.optional("severity"),

@@ -62,6 +62,6 @@ pub struct FleetHoldList {
     responses((status = 200, description = "Active fleet holds", body = FleetHoldList)),
 )]
 pub(crate) async fn list_fleet_holds(State(app): State<App>) -> Result<Json<FleetHoldList>, ApiError> {
-    let holds = db::fleet_holds::in_force(&app.pool).await?;
+    let holds = db::fleet_holds::list_active(&app.pool).await?;
     Ok(Json(FleetHoldList { holds: holds.into_iter().map(FleetHold::from).collect() }))
 }

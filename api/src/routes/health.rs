@@ -19,7 +19,7 @@ pub struct Health {
     pub status: String,
 }
 
-fn ok() -> Json<Health> {
+fn ok_response() -> Json<Health> {
     Json(Health { status: "ok".to_owned() })
 }
 
@@ -29,7 +29,7 @@ fn ok() -> Json<Health> {
     responses((status = 200, description = "The process runs", body = Health)),
 )]
 pub(crate) async fn livez() -> Json<Health> {
-    ok()
+    ok_response()
 }
 
 /// Check that requests can be served
@@ -47,7 +47,7 @@ pub(crate) async fn livez() -> Json<Health> {
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiError> {
     if db::is_migrated(&app.pool).await? {
-        return Ok(ok());
+        return Ok(ok_response());
     }
     Err(ApiError::new(Code::DatabaseNotMigrated, "The database schema is not up to date; run `freehold migrate`.")
         .retry_after(5))
@@ -66,20 +66,20 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiEr
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     match db::operations::counts(&app.pool).await {
-        Ok(counts) => app.metrics.operations(&counts),
+        Ok(counts) => app.metrics.record_operations(&counts),
         // The request metrics are returned even if the database is unavailable.
         Err(error) => tracing::warn!(%error, "cannot count operations for the metrics"),
     }
-    match db::fleet_holds::in_force(&app.pool).await {
-        Ok(holds) => app.metrics.holds(&holds),
+    match db::fleet_holds::list_active(&app.pool).await {
+        Ok(holds) => app.metrics.record_fleet_holds(&holds),
         Err(error) => tracing::warn!(%error, "cannot read fleet holds for the metrics"),
     }
     match db::findings::counts(&app.pool).await {
-        Ok(counts) => app.metrics.findings(&counts),
+        Ok(counts) => app.metrics.record_findings(&counts),
         Err(error) => tracing::warn!(%error, "cannot count findings for the metrics"),
     }
     match db::webhooks::endpoints::counts(&app.pool).await {
-        Ok(counts) => app.metrics.webhooks(&counts),
+        Ok(counts) => app.metrics.record_webhook_endpoints(&counts),
         Err(error) => tracing::warn!(%error, "cannot count webhook endpoints for the metrics"),
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())

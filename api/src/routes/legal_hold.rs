@@ -55,9 +55,9 @@ pub(crate) async fn set_legal_hold(
     if_match: Option<IfMatch>,
     JsonFields(mut fields): JsonFields,
 ) -> Result<Json<Tenant>, ApiError> {
-    let reason: Option<Reason> = fields.required("reason");
-    let Reason(reason) = fields.finish(reason)?;
-    set(app, id, if_match, Some(reason)).await
+    let reason: Option<LegalHoldReason> = fields.required("reason");
+    let LegalHoldReason(reason) = fields.finish(reason)?;
+    update_legal_hold(app, id, if_match, Some(reason)).await
 }
 
 /// Lift a legal hold
@@ -90,26 +90,26 @@ pub(crate) async fn lift_legal_hold(
     PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
 ) -> Result<Json<Tenant>, ApiError> {
-    set(app, id, if_match, None).await
+    update_legal_hold(app, id, if_match, None).await
 }
 
-async fn set(
+async fn update_legal_hold(
     app: App,
     id: Option<TenantId>,
     if_match: Option<IfMatch>,
     reason: Option<String>,
 ) -> Result<Json<Tenant>, ApiError> {
-    let id = id.ok_or_else(ApiError::no_tenant)?;
+    let id = id.ok_or_else(ApiError::tenant_not_found)?;
     check_if_match(&app, id, if_match.as_ref()).await?;
     db::lifecycle::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
     app.work_notifier.notify();
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     Ok(Json(tenant.into()))
 }
 
-struct Reason(String);
+struct LegalHoldReason(String);
 
-impl std::str::FromStr for Reason {
+impl std::str::FromStr for LegalHoldReason {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -62,7 +62,7 @@ pub(crate) async fn offboard_tenant(
     if_match: Option<IfMatch>,
     query: QueryFields,
 ) -> Result<Response, ApiError> {
-    offboard(app, caller, id.ok_or_else(ApiError::no_tenant)?, None, if_match, query).await
+    offboard(app, caller, id.ok_or_else(ApiError::tenant_not_found)?, None, if_match, query).await
 }
 
 /// Offboard one environment of a tenant
@@ -111,7 +111,7 @@ pub(crate) async fn offboard_environment(
     query: QueryFields,
 ) -> Result<Response, ApiError> {
     let name = name.ok_or_else(environments::not_found)?;
-    offboard(app, caller, id.ok_or_else(ApiError::no_tenant)?, Some(name), if_match, query).await
+    offboard(app, caller, id.ok_or_else(ApiError::tenant_not_found)?, Some(name), if_match, query).await
 }
 
 async fn offboard(
@@ -159,7 +159,7 @@ pub(crate) async fn restore_tenant(
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
 ) -> Result<Response, ApiError> {
-    restore(app, caller, id.ok_or_else(ApiError::no_tenant)?, None).await
+    restore(app, caller, id.ok_or_else(ApiError::tenant_not_found)?, None).await
 }
 
 /// Restore one environment of a tenant
@@ -188,7 +188,7 @@ pub(crate) async fn restore_environment(
     PathParam(name): PathParam<EnvironmentName, 1>,
 ) -> Result<Response, ApiError> {
     let name = name.ok_or_else(environments::not_found)?;
-    restore(app, caller, id.ok_or_else(ApiError::no_tenant)?, Some(name)).await
+    restore(app, caller, id.ok_or_else(ApiError::tenant_not_found)?, Some(name)).await
 }
 
 async fn restore(
@@ -206,7 +206,7 @@ async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResu
     match result {
         LifecycleResult::Started(_) => app.work_notifier.notify(),
         LifecycleResult::NotFound if named => return Err(environments::not_found()),
-        LifecycleResult::NotFound => return Err(ApiError::no_tenant()),
+        LifecycleResult::NotFound => return Err(ApiError::tenant_not_found()),
         LifecycleResult::LegalHold(reason) => return Err(ApiError::legal_hold(&reason)),
         LifecycleResult::AlreadyOffboarded => {
             return Err(ApiError::new(
@@ -219,7 +219,7 @@ async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResu
             return Err(ApiError::new(Code::NotRestorable, format!("The environment cannot be restored: {reason}.")));
         }
     }
-    let current = db::tenants::get(&app.pool, tenant).await?.ok_or_else(ApiError::no_tenant)?;
+    let current = db::tenants::get(&app.pool, tenant).await?.ok_or_else(ApiError::tenant_not_found)?;
     let location = HeaderValue::from_str(&format!("/v1/tenants/{tenant}")).map_err(|_| ApiError::internal())?;
     let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("5"))];
     Ok((StatusCode::ACCEPTED, headers, Json(Tenant::from(current))).into_response())

@@ -101,9 +101,9 @@ pub(crate) async fn follow_operation(
     PathParam(id): PathParam<OperationId>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let id = id.ok_or_else(ApiError::no_operation)?;
-    let seen = last_event_id(&headers)?;
-    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(ApiError::no_operation)?;
+    let id = id.ok_or_else(ApiError::operation_not_found)?;
+    let last_sent_seq = last_event_id(&headers)?;
+    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(ApiError::operation_not_found)?;
 
     let stream_end = {
         let token_lifetime = (caller.expires_at - Clock::real().now()).to_std().unwrap_or_default();
@@ -115,7 +115,8 @@ pub(crate) async fn follow_operation(
             }
         }
     };
-    let stream = OperationEventStream { app, id, seen, finished: operation.finished_at.is_some(), end_sent: false };
+    let stream =
+        OperationEventStream { app, id, last_sent_seq, finished: operation.finished_at.is_some(), end_sent: false };
     let events =
         stream::unfold(stream, OperationEventStream::next).map(stream::iter).flatten().take_until(Box::pin(stream_end));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)))
@@ -133,7 +134,7 @@ struct OperationEventStream {
     app: App,
     id: OperationId,
     /// Sequence number of the latest sent event.
-    seen: i64,
+    last_sent_seq: i64,
     /// True if the operation had finished at the last poll. From then on, no new events are written.
     finished: bool,
     /// True after `event: end` was sent.
@@ -147,7 +148,7 @@ impl OperationEventStream {
             return None;
         }
         loop {
-            let events = match db::events::after(&self.app.pool, self.id, self.seen, BATCH_SIZE).await {
+            let events = match db::events::after(&self.app.pool, self.id, self.last_sent_seq, BATCH_SIZE).await {
                 Ok(events) => events,
                 Err(error) => {
                     // The client can resume the stream with `Last-Event-ID`.
@@ -156,7 +157,7 @@ impl OperationEventStream {
                 }
             };
             if let Some(latest) = events.last() {
-                self.seen = latest.seq;
+                self.last_sent_seq = latest.seq;
                 self.finished = self.finished || self.is_finished().await;
                 return Some((events.into_iter().filter_map(to_sse).map(Ok).collect(), self));
             }

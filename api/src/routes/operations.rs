@@ -64,7 +64,7 @@ pub(crate) async fn list_operations(
     Extension(caller): Extension<Caller>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<OperationPage>, ApiError> {
-    let page = Page::read("operations", &mut query)?;
+    let page = Page::from_query("operations", &mut query)?;
     let filter = OperationFilter {
         state: query.optional("state"),
         code: query.optional::<AttentionCode>("code").map(|code| code.0),
@@ -103,6 +103,6 @@ pub(crate) async fn get_operation(
     State(app): State<App>,
     PathParam(id): PathParam<OperationId>,
 ) -> Result<Json<Operation>, ApiError> {
-    let id = id.ok_or_else(ApiError::no_operation)?;
-    load::load(&app, id).await.map(Json)
+    let id = id.ok_or_else(ApiError::operation_not_found)?;
+    load::load_operation(&app, id).await.map(Json)
 }

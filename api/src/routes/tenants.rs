@@ -89,18 +89,18 @@ pub(crate) async fn create_tenant(
     let dry_run = query.optional("dry_run").unwrap_or(false);
     query.finish(Some(()))?;
     if dry_run {
-        let tenant = signup::read(fields, &app.config, app.clock.now())?;
+        let tenant = signup::parse_signup(fields, &app.config, app.clock.now())?;
         return Ok(Json(dry_run::dry_run(&app, &caller, &tenant).await?).into_response());
     }
     let key = key?;
     let request_hash = idempotency::hash(fields.values());
-    let tenant = signup::read(fields, &app.config, app.clock.now())?;
+    let tenant = signup::parse_signup(fields, &app.config, app.clock.now())?;
     let location = format!("/v1/tenants/{}", tenant.id);
     let body = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| ApiError::internal())?;
     let response = StoredResponse { status: 202, location, body };
 
-    let key = key.of(&caller, signup::IDEMPOTENCY_ROUTE);
-    let per_day = signup::daily_limit(&app.config);
+    let key = key.into_stored_key(&caller, signup::IDEMPOTENCY_ROUTE);
+    let per_day = signup::daily_signup_limit(&app.config);
     let requested_by = &caller.requester();
     let (key, tenant_id) = (&key, tenant.id);
     let signup = db::signup::Signup {
@@ -116,10 +116,10 @@ pub(crate) async fn create_tenant(
         SignupResult::Created => {
             app.work_notifier.notify();
             tracing::info!(%tenant_id, "tenant {tenant_id} was created");
-            Ok(idempotency::accepted(response))
+            Ok(idempotency::accepted_response(response))
         }
         SignupResult::DuplicateKey(key) => {
-            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(key)?)))
+            Ok(idempotency::mark_as_replayed(idempotency::accepted_response(idempotency::stored_response(key)?)))
         }
         SignupResult::DailyLimitReached(until) => {
             Err(daily_limit_reached(until - app.clock.now(), app.config.api.signups_per_day))
@@ -175,7 +175,7 @@ pub(crate) async fn list_tenants(
     Extension(caller): Extension<Caller>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<TenantPage>, ApiError> {
-    let page = Page::read("tenants", &mut query)?;
+    let page = Page::from_query("tenants", &mut query)?;
     let filter = TenantFilter {
         id: caller.tenant_scope.filter(None)?,
         state: query.optional("state"),
@@ -205,7 +205,7 @@ pub(crate) async fn get_tenant(
     State(app): State<App>,
     PathParam(id): PathParam<TenantId>,
 ) -> Result<Response, ApiError> {
-    let id = id.ok_or_else(ApiError::no_tenant)?;
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
-    etag::with_etag(&tenant.into())
+    let id = id.ok_or_else(ApiError::tenant_not_found)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
+    etag::response_with_etag(&tenant.into())
 }

@@ -20,7 +20,7 @@ fn not_found() -> ApiError {
 }
 
 /// Loads the webhook endpoint whose id is in the path.
-async fn load(app: &App, id: Option<WebhookEndpointId>) -> Result<Endpoint, ApiError> {
+async fn load_endpoint(app: &App, id: Option<WebhookEndpointId>) -> Result<Endpoint, ApiError> {
     db::webhooks::endpoints::get(&app.pool, id.ok_or_else(not_found)?).await?.ok_or_else(not_found)
 }
 

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_fields_of_its_spans() {
+    fn a_log_line_contains_the_fields_of_its_spans() {
         let lines = Lines::default();
         let writer = lines.clone();
         let layer = tracing_subscriber::fmt::layer()

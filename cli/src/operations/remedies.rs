@@ -4,7 +4,7 @@ use clap::Args;
 use freehold_api::schema::{AdoptRequest, Approval, ApprovalDecision, Operation, RetryRequest};
 use serde::Serialize;
 
-use super::{path, print_operation};
+use super::{operation_path, print_operation};
 use crate::client::{ApiClient, ClientArgs};
 use crate::exit::{Exit, exit_codes};
 
@@ -87,23 +87,24 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<Exit> {
 }
 
 pub(super) async fn decide(args: DecideArgs, action: &str) -> anyhow::Result<Exit> {
-    let request_hash = complete_hash(&args.client.api_client()?, &args.id, &args.request_hash).await?;
+    let request_hash = find_full_hash(&args.client.api_client()?, &args.id, &args.request_hash).await?;
     post(&args.client, &args.id, action, Some(&ApprovalDecision { request_hash })).await
 }
 
 async fn post(client: &ClientArgs, id: &str, action: &str, body: Option<&impl Serialize>) -> anyhow::Result<Exit> {
-    let operation: Operation = client.api_client()?.post(&format!("{}/{action}", path(id)), &[], body).await?;
+    let operation: Operation =
+        client.api_client()?.post(&format!("{}/{action}", operation_path(id)), &[], body).await?;
     print_operation(&operation, client.output)
 }
 
 /// Returns the full hash of the pending request whose hash starts with `hash`. A full hash is returned unchanged.
-async fn complete_hash(api: &ApiClient, id: &str, hash: &str) -> anyhow::Result<String> {
-    const COMPLETE_LENGTH: usize = 64;
+async fn find_full_hash(api: &ApiClient, id: &str, hash: &str) -> anyhow::Result<String> {
+    const FULL_LENGTH: usize = 64;
     const MIN_LENGTH: usize = 8;
-    if hash.len() >= COMPLETE_LENGTH {
+    if hash.len() >= FULL_LENGTH {
         return Ok(hash.to_owned());
     }
-    let operation: Operation = api.get(&path(id), &[]).await?;
+    let operation: Operation = api.get(&operation_path(id), &[]).await?;
     let is_match =
         |one: &&Approval| one.state == "pending" && hash.len() >= MIN_LENGTH && one.request_hash.starts_with(hash);
     operation.approvals.iter().flatten().find(is_match).map(|one| one.request_hash.clone()).ok_or_else(|| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use freehold_sandbox::http::{Served, serve};
-use freehold_sandbox::{Settings, Spread, World};
+use freehold_sandbox::http::{RunningServer, serve};
+use freehold_sandbox::{DurationDistribution, Settings, World};
 use freehold_tenancy::Config;
 use freehold_tenancy::db::installation::Installation;
 use freehold_worker::aws::{AccessKey, Aws, Connection};
@@ -20,14 +20,14 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct SimulatedAws {
     world: World,
-    server: Served,
-    saver: Option<JoinHandle<()>>,
+    server: RunningServer,
+    save_task: Option<JoinHandle<()>>,
 }
 
 /// Returns the settings of the simulated AWS. A region opt-in takes 5 minutes instead of 15, to shorten the demo.
 pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
-    settings.durations.region_opt_in = Spread::around(300.0);
+    settings.durations.region_opt_in = DurationDistribution::with_median(300.0);
     settings
 }
 
@@ -38,16 +38,16 @@ impl SimulatedAws {
         listener: TcpListener,
     ) -> anyhow::Result<Self> {
         let clock = installation.clock();
-        let (world, saver) = match data_dir.world_file() {
+        let (world, save_task) = match data_dir.world_file() {
             Some(file) => {
                 let world = World::open(&file, settings(), clock)?;
-                let saver = tokio::spawn(save_changes(world.clone(), data_dir.clone()));
-                (world, Some(saver))
+                let save_task = tokio::spawn(save_changes(world.clone(), data_dir.clone()));
+                (world, Some(save_task))
             }
             None => (World::new(settings(), clock), None),
         };
         let server = serve(&world, listener).context("cannot serve the simulated AWS")?;
-        Ok(Self { world, server, saver })
+        Ok(Self { world, server, save_task })
     }
 
     /// Prepares the simulated organisation like `freehold bootstrap`, with administrator credentials.
@@ -92,10 +92,10 @@ impl SimulatedAws {
     /// Stops the server and saves the state of the simulated AWS.
     pub(super) async fn stop(self, data_dir: &DataDir) -> anyhow::Result<()> {
         self.server.stop();
-        if let Some(saver) = self.saver {
-            saver.abort();
+        if let Some(save_task) = self.save_task {
+            save_task.abort();
             // A save that is in progress finishes first.
-            _ = saver.await;
+            _ = save_task.await;
         }
         save(&self.world, data_dir)
     }

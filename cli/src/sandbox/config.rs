@@ -10,13 +10,13 @@ use freehold_tenancy::secrets::SealingKey;
 use super::Issuer;
 use super::issuer::{AUDIENCE, ISSUER};
 
-const BUILT_IN: &str = include_str!("freehold.toml");
+const BUILT_IN_CONFIG: &str = include_str!("freehold.toml");
 
 /// Loads the configuration from a file, by default the built-in one. `FREEHOLD_…` variables are ignored.
 pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     let text = match file {
         Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
-        None => BUILT_IN.to_owned(),
+        None => BUILT_IN_CONFIG.to_owned(),
     };
     let mut config = Config::parse(&text)?;
     // A fixed key is safe, because a sandbox has no real secrets. All processes of a sandbox, and its next start, need

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use freehold_sandbox::postgres::{Listen, Postgres, PostgresOptions};
+use freehold_sandbox::postgres::{ListenMode, Postgres, PostgresOptions};
 use freehold_tenancy::clock::Scale;
 use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
 use freehold_tenancy::db::{self, PgPool};
@@ -14,44 +14,44 @@ use super::SandboxArgs;
 use super::data_dir::DataDir;
 
 /// Maximum number of database connections of a component, such as the API or the worker.
-const CONNECTIONS: u32 = 20;
+const MAX_CONNECTIONS: u32 = 20;
 
 pub(super) struct Database {
-    private: Option<Postgres>,
+    private_postgres: Option<Postgres>,
     url: SecretString,
 }
 
 impl Database {
     pub(super) async fn start(args: &SandboxArgs) -> anyhow::Result<Self> {
         if let Some(url) = &args.database_url {
-            return Ok(Self { private: None, url: url.clone() });
+            return Ok(Self { private_postgres: None, url: url.clone() });
         }
         let options = PostgresOptions {
             data_dir: args.data.clone(),
             // Data that is deleted on exit need not survive a crash.
             durable: args.data.is_some(),
             // A Unix socket needs no password, because only this user can open it.
-            listen: Listen::Socket,
+            listen: ListenMode::Socket,
             ..PostgresOptions::default()
         };
-        let private = Postgres::start(options).await?;
-        let url = SecretString::from(private.url());
-        Ok(Self { private: Some(private), url })
+        let private_postgres = Postgres::start(options).await?;
+        let url = SecretString::from(private_postgres.url());
+        Ok(Self { private_postgres: Some(private_postgres), url })
     }
 
     /// Returns the directory of the private PostgreSQL. The directory is deleted together with the data, even if this
     /// process is killed.
     pub(super) fn directory(&self) -> Option<&Path> {
-        self.private.as_ref().map(Postgres::directory)
+        self.private_postgres.as_ref().map(Postgres::directory)
     }
 
     /// Returns the URL of the private PostgreSQL, or `None` for another server, whose URL may contain a password.
     pub(super) fn printable_url(&self) -> Option<&str> {
-        self.private.is_some().then(|| self.url.expose_secret())
+        self.private_postgres.is_some().then(|| self.url.expose_secret())
     }
 
     pub(super) async fn pool(&self) -> anyhow::Result<PgPool> {
-        db::connect(&self.url, CONNECTIONS).await.context("cannot connect to the PostgreSQL of the sandbox")
+        db::connect(&self.url, MAX_CONNECTIONS).await.context("cannot connect to the PostgreSQL of the sandbox")
     }
 
     /// Migrates the database and starts the simulated clock. The clock continues from the time of the previous run.
@@ -79,8 +79,8 @@ impl Database {
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        if let Some(private) = self.private {
-            private.stop().await?;
+        if let Some(private_postgres) = self.private_postgres {
+            private_postgres.stop().await?;
         }
         Ok(())
     }

@@ -26,9 +26,9 @@ pub(super) const AUDIENCE: &str = "freehold";
 /// Lifetime of the token that the sandbox prints at its start.
 pub(super) const DEFAULT_TTL: Duration = Duration::from_hours(12);
 
-const KEY: &str = "signing-key.der";
-const JWKS: &str = "jwks.json";
-const TOKEN: &str = "token";
+const KEY_FILE: &str = "signing-key.der";
+const JWKS_FILE: &str = "jwks.json";
+const TOKEN_FILE: &str = "token";
 
 pub(crate) struct Issuer {
     directory: PathBuf,
@@ -65,7 +65,7 @@ struct AccessToken<'a> {
 impl Issuer {
     /// Opens the issuer in `directory`. Generates the signing key if it does not exist.
     pub(crate) fn open(directory: &Path) -> anyhow::Result<Self> {
-        let file = directory.join(KEY);
+        let file = directory.join(KEY_FILE);
         if !file.exists() {
             let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
             write_private_file(&file, pkcs8.map_err(|_| anyhow!("cannot generate a signing key"))?.as_ref())?;
@@ -89,11 +89,11 @@ impl Issuer {
     }
 
     pub(super) fn jwks_path(&self) -> PathBuf {
-        self.directory.join(JWKS)
+        self.directory.join(JWKS_FILE)
     }
 
     pub(super) fn key_path(&self) -> PathBuf {
-        self.directory.join(KEY)
+        self.directory.join(KEY_FILE)
     }
 
     pub(crate) fn sign(&self, claims: &Claims<'_>) -> anyhow::Result<SecretString> {
@@ -131,7 +131,7 @@ impl Issuer {
 
     /// Writes a token to the file that other commands read. Returns the path.
     pub(super) fn write_token(&self, token: &SecretString) -> anyhow::Result<PathBuf> {
-        let file = self.directory.join(TOKEN);
+        let file = self.directory.join(TOKEN_FILE);
         write_private_file(&file, token.expose_secret().as_bytes())?;
         Ok(file)
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use freehold_api::schema::{Signup, SignupPreview, Tenant};
 use uuid::Uuid;
 
-use super::{get, show};
+use super::{get_tenant, show};
 use crate::client::{ApiClient, ClientArgs};
 use crate::exit::{Exit, exit_codes};
 use crate::output;
@@ -90,7 +90,7 @@ pub(super) async fn run(args: CreateArgs) -> anyhow::Result<Exit> {
     if args.wait {
         output::print_note(format!("created tenant {} ({})", tenant.id, tenant.company_name));
         ready = watch_tenants(&api, &[&tenant], ProgressOutput::Stderr).await?;
-        tenant = get(&api, &tenant.id).await?;
+        tenant = get_tenant(&api, &tenant.id).await?;
     }
     show::print_tenant(&tenant, &[], args.client.output)?;
     if !args.wait && args.client.output == output::Format::Table {

@@ -8,7 +8,7 @@ use freehold_api::schema::{
 };
 use serde_json::json;
 
-use super::{path, print_fields};
+use super::{endpoint_path, print_fields};
 use crate::client::{ApiClient, ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
@@ -61,7 +61,7 @@ pub(super) struct ReplayArgs {
 }
 
 pub(super) async fn show(args: ShowArgs) -> anyhow::Result<Exit> {
-    let (api, endpoint) = (args.client.api_client()?, path(&args.id));
+    let (api, endpoint) = (args.client.api_client()?, endpoint_path(&args.id));
     if let Some(delivery) = &args.delivery {
         return show_delivery(
             &api,
@@ -120,7 +120,7 @@ async fn show_delivery(api: &ApiClient, path: &str, format: Format) -> anyhow::R
 }
 
 pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<Exit> {
-    let (api, endpoint) = (args.client.api_client()?, path(&args.id));
+    let (api, endpoint) = (args.client.api_client()?, endpoint_path(&args.id));
     match (args.delivery, args.since) {
         (Some(delivery), _) => {
             let path = format!("{endpoint}/deliveries/{}/replay", encode_path_segment(&delivery));

@@ -3,25 +3,26 @@
 use serde_json::{Value, json};
 
 use crate::world::AwsError;
-use crate::world::shape::{Kind, Member, Shape, Violation, check, matching, optional, required, text};
+use crate::world::shape::{InputMember, Shape, Violation, ViolationKind, check, matching, optional, required, text};
 
-const ACCOUNT: Member = optional("AccountId", matching(0, 12, r"\d{12}"));
-const REGION: Member = required("RegionName", text(1, 50));
-const CONTACT_TYPE: Member = required("AlternateContactType", Shape::OneOf(&["BILLING", "OPERATIONS", "SECURITY"]));
-const STATUS: Shape = Shape::OneOf(&["ENABLED", "ENABLING", "DISABLING", "DISABLED", "ENABLED_BY_DEFAULT"]);
+const ACCOUNT_ID: InputMember = optional("AccountId", matching(0, 12, r"\d{12}"));
+const REGION_NAME: InputMember = required("RegionName", text(1, 50));
+const CONTACT_TYPE: InputMember =
+    required("AlternateContactType", Shape::OneOf(&["BILLING", "OPERATIONS", "SECURITY"]));
+const OPT_IN_STATUS: Shape = Shape::OneOf(&["ENABLED", "ENABLING", "DISABLING", "DISABLED", "ENABLED_BY_DEFAULT"]);
 
-fn members(operation: &str) -> Option<Vec<Member>> {
+fn members(operation: &str) -> Option<Vec<InputMember>> {
     Some(match operation {
-        "EnableRegion" | "GetRegionOptStatus" => vec![ACCOUNT, REGION],
+        "EnableRegion" | "GetRegionOptStatus" => vec![ACCOUNT_ID, REGION_NAME],
         "ListRegions" => vec![
-            ACCOUNT,
+            ACCOUNT_ID,
             optional("MaxResults", Shape::Number { min: 1, max: 50 }),
             optional("NextToken", text(0, 1_000)),
-            optional("RegionOptStatusContains", Shape::List(usize::MAX, &STATUS)),
+            optional("RegionOptStatusContains", Shape::List(usize::MAX, &OPT_IN_STATUS)),
         ],
-        "GetAlternateContact" | "DeleteAlternateContact" => vec![ACCOUNT, CONTACT_TYPE],
+        "GetAlternateContact" | "DeleteAlternateContact" => vec![ACCOUNT_ID, CONTACT_TYPE],
         "PutAlternateContact" => vec![
-            ACCOUNT,
+            ACCOUNT_ID,
             CONTACT_TYPE,
             required("Name", text(1, 64)),
             required("Title", text(1, 50)),
@@ -39,7 +40,7 @@ pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError
 }
 
 fn invalid(violation: &Violation) -> AwsError {
-    if violation.kind == Kind::Type {
+    if violation.kind == ViolationKind::Type {
         return AwsError::serialization(violation.constraint.clone());
     }
     let message = format!(

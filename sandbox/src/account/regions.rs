@@ -7,12 +7,12 @@ use winterbaume_account::wire;
 use winterbaume_core::MockResponse;
 
 use crate::faults::Fault;
-use crate::world::{AwsError, BusySpan, Ctx, Request, State, page};
+use crate::world::{AwsError, BackgroundWorkSpan, Ctx, Request, State, page};
 
 /// Maximum number of region opt-ins in progress per account (AWS Account Management quotas).
-const MAX_IN_PROGRESS_PER_ACCOUNT: usize = 6;
+const MAX_OPT_INS_PER_ACCOUNT: usize = 6;
 /// Maximum number of region opt-ins in progress per organisation (AWS Account Management quotas).
-const MAX_IN_PROGRESS_PER_ORGANIZATION: usize = 50;
+const MAX_OPT_INS_PER_ORGANIZATION: usize = 50;
 
 /// The opt-in state of a region that is disabled by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,9 +75,7 @@ pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Requ
         Some(_) => {}
     }
     let total: usize = state.accounts.keys().map(|account| state.opt_ins_in_progress(account, ctx.now)).sum();
-    if state.opt_ins_in_progress(account, ctx.now) >= MAX_IN_PROGRESS_PER_ACCOUNT
-        || total >= MAX_IN_PROGRESS_PER_ORGANIZATION
-    {
+    if state.opt_ins_in_progress(account, ctx.now) >= MAX_OPT_INS_PER_ACCOUNT || total >= MAX_OPT_INS_PER_ORGANIZATION {
         return Err(AwsError::new(
             "TooManyRequestsException",
             "The operation failed because it was called too frequently and exceeded a throttle limit.",
@@ -85,10 +83,10 @@ pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Requ
         .status(429));
     }
     let key = format!("opt-in:{account}:{region}");
-    let ready_at = ctx.now + ctx.draw(ctx.settings.durations.region_opt_in, &key);
+    let ready_at = ctx.now + ctx.draw_duration(ctx.settings.durations.region_opt_in, &key);
     let stuck = ctx.fault == Some(Fault::Stuck);
     if !stuck {
-        state.record_busy(BusySpan::account(account, "opt-in", ctx.now, ready_at));
+        state.record_background_work(BackgroundWorkSpan::account(account, "opt-in", ctx.now, ready_at));
     }
     if let Some(account) = state.accounts.get_mut(account) {
         account.region(&region).opt_in = OptIn::Enabling((!stuck).then_some(ready_at));

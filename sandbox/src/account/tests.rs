@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::testing::{Credentials, TestResponse, access_role, account, assume, call, world};
+use crate::world::testing::{Credentials, TestResponse, access_role, account, assume_role, call, world};
 use crate::world::{Service, World};
 
 fn call_api(world: &World, operation: &str, input: Value) -> TestResponse {
@@ -17,7 +17,7 @@ fn enable_trusted_access(world: &World) {
 }
 
 #[test]
-fn the_management_account_acts_on_members_after_trusted_access() {
+fn the_management_account_needs_trusted_access_to_manage_members() {
     let world = world();
     let id = account(&world, "a@example.com");
     let input = json!({ "AccountId": id, "RegionName": "eu-south-2" });
@@ -34,7 +34,7 @@ fn an_opt_in_region_rejects_calls_until_it_is_enabled() {
     let id = account(&world, "a@example.com");
     enable_trusted_access(&world);
     let member =
-        assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
+        assume_role(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
     let stacks = || call(&world, &member, Service::CloudFormation, "ListStacks", json!({})).code();
     let status = || {
         let input = json!({ "AccountId": id, "RegionName": "eu-south-2" });
@@ -53,7 +53,7 @@ fn an_opt_in_region_rejects_calls_until_it_is_enabled() {
     assert_eq!(status(), "ENABLED");
     enable().ok();
     let member =
-        assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
+        assume_role(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
     call(&world, &member, Service::CloudFormation, "ListStacks", json!({})).ok();
 }
 
@@ -70,7 +70,7 @@ fn at_most_six_opt_ins_are_in_progress() {
 }
 
 #[test]
-fn contacts_are_stored_by_type() {
+fn alternate_contacts_are_stored_by_type() {
     let world = world();
     let security = json!({ "AlternateContactType": "SECURITY" });
     assert_eq!(

@@ -40,7 +40,7 @@ pub(crate) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>
             else {
                 continue;
             };
-            run::StackRun::new(state, &mut stack, internal_context(&settings, &account, &region, now), now).run();
+            run::StackProcessor::new(state, &mut stack, internal_context(&settings, &account, &region, now), now).run();
             if let Some(stacks) = stacks_mut(state, &account, &region) {
                 stacks.by_id.insert(id, stack);
             }
@@ -53,7 +53,7 @@ pub(crate) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>
 
 impl Stacks {
     /// Schedules all stuck tasks to finish at `now`. Tasks that depend on them then run normally.
-    pub(crate) fn unstick(&mut self, now: DateTime<Utc>) {
+    pub(crate) fn resume_stuck_tasks(&mut self, now: DateTime<Utc>) {
         for work in self.by_id.values_mut().filter_map(|stack| stack.work.as_mut()) {
             if work.injected_fault == Some(InjectedFault::Stuck) {
                 work.injected_fault = None;

@@ -47,9 +47,9 @@ pub(super) fn list_stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Re
             stack_status: Some(stack.status.as_str().into()),
             stack_status_reason: stack.reason.clone(),
             template_description: description(stack),
-            creation_time: Some(time(stack.created_at)),
-            last_updated_time: stack.updated_at.map(time),
-            deletion_time: stack.deleted_at.map(time),
+            creation_time: Some(format_timestamp(stack.created_at)),
+            last_updated_time: stack.updated_at.map(format_timestamp),
+            deletion_time: stack.deleted_at.map(format_timestamp),
             ..Default::default()
         })
         .collect();
@@ -75,7 +75,7 @@ pub(super) fn describe_stack_events(state: &mut State, ctx: &Ctx, request: &Requ
         resource_status: Some(event.status.as_str().into()),
         resource_status_reason: event.reason.clone(),
         client_request_token: event.token.clone(),
-        timestamp: Some(time(event.at)),
+        timestamp: Some(format_timestamp(event.at)),
         ..Default::default()
     };
     Ok(wire::serialize_describe_stack_events_response(&model::DescribeStackEventsOutput {
@@ -101,7 +101,7 @@ pub(super) fn describe_stack_resources(
         resource_type: Some(resource.kind.clone()),
         resource_status: Some(resource.status.as_str().into()),
         resource_status_reason: resource.reason.clone(),
-        timestamp: Some(time(resource.changed_at)),
+        timestamp: Some(format_timestamp(resource.changed_at)),
         ..Default::default()
     };
     let items: Vec<_> = stack
@@ -181,7 +181,7 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
     });
     let outputs = stack.outputs.iter().map(|(key, output)| model::Output {
         output_key: Some(key.clone()),
-        output_value: Some(crate::lambda::served_url(ctx, &output.value)),
+        output_value: Some(crate::lambda::local_function_url(ctx, &output.value)),
         description: output.description.clone(),
         export_name: None,
     });
@@ -192,9 +192,9 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
         description: template.as_ref().and_then(|template| template.description.clone()),
         stack_status: Some(stack.status.as_str().into()),
         stack_status_reason: stack.reason.clone(),
-        creation_time: Some(time(stack.created_at)),
-        last_updated_time: stack.updated_at.map(time),
-        deletion_time: stack.deleted_at.map(time),
+        creation_time: Some(format_timestamp(stack.created_at)),
+        last_updated_time: stack.updated_at.map(format_timestamp),
+        deletion_time: stack.deleted_at.map(format_timestamp),
         parameters: Some(model::Parameters { items: parameters.collect() }),
         outputs: Some(model::Outputs { items: outputs.collect() }),
         tags: Some(model::Tags { items: tags.collect() }),
@@ -217,6 +217,6 @@ fn invalid_token() -> AwsError {
     validation("Invalid NextToken")
 }
 
-fn time(at: DateTime<Utc>) -> String {
+fn format_timestamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use logs::LogGroup;
 
 use super::stack::Resource;
-use crate::policy::Keys;
+use crate::policy::ConditionKeys;
 use crate::world::ids::UPPERCASE;
 use crate::world::{Ctx, State, permissions};
 
@@ -239,10 +239,10 @@ impl ResourceContext<'_> {
 
     /// Returns an access-denied error unless the caller of CloudFormation has this permission.
     fn authorize(&self, state: &State, action: &str, resource: &str) -> Result<(), String> {
-        self.authorize_with(state, action, resource, Keys::default())
+        self.authorize_with(state, action, resource, ConditionKeys::default())
     }
 
-    fn authorize_with(&self, state: &State, action: &str, resource: &str, keys: Keys) -> Result<(), String> {
+    fn authorize_with(&self, state: &State, action: &str, resource: &str, keys: ConditionKeys) -> Result<(), String> {
         permissions::record_stack_action(&self.ctx.caller, action);
         let mut ctx = self.ctx.clone();
         // IAM is a global service with its endpoint in us-east-1, so `aws:RequestedRegion` is us-east-1.
@@ -264,7 +264,7 @@ impl ResourceContext<'_> {
     }
 
     /// Returns the resource name in `property`, or a generated name if the property is not set.
-    fn name_or_generate(&self, state: &mut State, properties: &Value, property: &str, max_length: usize) -> String {
+    fn resource_name(&self, state: &mut State, properties: &Value, property: &str, max_length: usize) -> String {
         match text(properties, property) {
             Some(name) => name.to_owned(),
             None => self.generate_name(state, max_length),

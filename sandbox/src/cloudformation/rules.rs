@@ -15,7 +15,7 @@ const MAX_BODY_BYTES: usize = 51_200;
 
 /// Validates a stack name, which must start with a letter, contain only letters, digits and hyphens, and have at most
 /// 128 characters.
-pub(super) fn check_name(name: &str) -> Result<(), AwsError> {
+pub(super) fn check_stack_name(name: &str) -> Result<(), AwsError> {
     let mut characters = name.chars();
     let well_formed = characters.next().is_some_and(|first| first.is_ascii_alphabetic())
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '-');
@@ -153,8 +153,8 @@ pub(super) fn check_resource_types(template: &Template) -> Result<(), TemplateEr
 }
 
 fn check_capabilities(template: &Template, capabilities: &[String]) -> Result<(), AwsError> {
-    const KNOWN: [&str; 3] = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
-    if let Some(unknown) = capabilities.iter().find(|capability| !KNOWN.contains(&capability.as_str())) {
+    const KNOWN_CAPABILITIES: [&str; 3] = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
+    if let Some(unknown) = capabilities.iter().find(|capability| !KNOWN_CAPABILITIES.contains(&capability.as_str())) {
         return Err(constraint_error(
             "capabilities",
             &format!("[{unknown}]"),

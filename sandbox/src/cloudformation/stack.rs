@@ -93,7 +93,7 @@ pub struct Stack {
     /// Stack events in chronological order.
     pub events: Vec<Event>,
     /// Stack operation in progress; `None` if there is none.
-    pub(super) work: Option<Work>,
+    pub(super) work: Option<StackOperation>,
 }
 
 /// Template, parameters, tags and capabilities that a caller passed to CreateStack or UpdateStack.
@@ -158,7 +158,7 @@ pub struct Event {
 
 /// Stack operation in progress, such as a creation or an update.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Work {
+pub(super) struct StackOperation {
     pub(super) phase: Phase,
     pub(super) tasks: Vec<Task>,
     /// Time of the API call that started the stack operation.

@@ -4,14 +4,14 @@ use serde_json::json;
 
 use super::*;
 use crate::faults::{Fault, Rule};
-use crate::testing::{TestClient, instant_world, wait, xml_text};
+use crate::testing::{TestClient, advance_clock, instant_world, xml_text};
 use crate::world::Service;
 use crate::world::testing::world;
 
-const TENANT: &str = include_str!("../../../stacks/tenant.yaml");
-const BASELINE: &str = include_str!("../../../stacks/baseline.yaml");
-const ENVIRONMENT: &str = "env_01jb0000000000000000000000";
-const CONTROL: &str = "arn:aws:iam::111122223333:role/freehold-control";
+const TENANT_TEMPLATE: &str = include_str!("../../../stacks/tenant.yaml");
+const BASELINE_TEMPLATE: &str = include_str!("../../../stacks/baseline.yaml");
+const ENVIRONMENT_ID: &str = "env_01jb0000000000000000000000";
+const CONTROL_ROLE_ARN: &str = "arn:aws:iam::111122223333:role/freehold-control";
 
 impl TestClient {
     fn cloudformation(&self, action: &str, params: &[(&str, &str)]) -> (u16, String) {
@@ -84,9 +84,9 @@ impl TestClient {
 }
 
 fn install_baseline(member: &TestClient) -> (TestClient, TestClient) {
-    let parameters = [("ControlRoleArn", CONTROL), ("ExternalId", ENVIRONMENT)];
-    member.create_stack("freehold-baseline", BASELINE, &parameters).unwrap();
-    wait(&member.world, 600);
+    let parameters = [("ControlRoleArn", CONTROL_ROLE_ARN), ("ExternalId", ENVIRONMENT_ID)];
+    member.create_stack("freehold-baseline", BASELINE_TEMPLATE, &parameters).unwrap();
+    advance_clock(&member.world, 600);
     assert_eq!(
         member.stack_status("freehold-baseline"),
         "CREATE_COMPLETE",
@@ -96,7 +96,7 @@ fn install_baseline(member: &TestClient) -> (TestClient, TestClient) {
     let control = TestClient::control(&member.world);
     let role = |name: &str| {
         let arn = format!("arn:aws:iam::{}:role/{name}", member.account());
-        control.assume(&arn, &[("ExternalId", ENVIRONMENT)])
+        control.assume_role(&arn, &[("ExternalId", ENVIRONMENT_ID)])
     };
     (role("freehold-access"), role("freehold-verify"))
 }
@@ -104,7 +104,7 @@ fn install_baseline(member: &TestClient) -> (TestClient, TestClient) {
 fn tenant_parameters(verify: &str) -> [(&str, &str); 4] {
     [
         ("TenantId", "ten_01jb0000000000000000000000"),
-        ("EnvironmentId", ENVIRONMENT),
+        ("EnvironmentId", ENVIRONMENT_ID),
         ("EnvironmentName", "production"),
         ("VerifyRoleArn", verify),
     ]
@@ -176,7 +176,7 @@ Resources:
     assert!(reasons.contains("The following resource(s) failed to create: [Function]. Rollback requested by user."));
     {
         let state = member.world.state();
-        let account = &state.accounts[&member_account(&id)];
+        let account = &state.accounts[&account_id_of(&id)];
         assert!(account.regions["eu-central-1"].log_groups.is_empty(), "the rollback left a log group behind");
         assert!(!account.roles.keys().any(|name| name.starts_with("one-Role")), "the rollback left a role behind");
     }
@@ -188,12 +188,12 @@ Resources:
     assert!(member.create_stack("one", LOG, &[]).is_ok());
 }
 
-fn member_account(stack_id: &str) -> String {
+fn account_id_of(stack_id: &str) -> String {
     stack_id.split(':').nth(4).unwrap().to_owned()
 }
 
 #[test]
-fn on_failure_decides_what_a_failed_creation_leaves() {
+fn on_failure_controls_the_result_of_a_failed_creation() {
     let member = TestClient::member(&instant_world());
     let template = "Resources: {A: {Type: 'AWS::Logs::LogGroup'}, \
                     B: {Type: 'AWS::Logs::LogGroup', DependsOn: A, Properties: {RetentionInDays: 2}}}";
@@ -255,7 +255,7 @@ fn invalid_requests_are_rejected_before_a_stack_is_created() {
         error(member.create_stack("one", LOG, &[("Foo", "1")]))
             .contains("Parameters: [Foo] do not exist in the template")
     );
-    assert!(error(member.create_stack("one", TENANT, &[])).contains("must have values"));
+    assert!(error(member.create_stack("one", TENANT_TEMPLATE, &[])).contains("must have values"));
     assert!(
         error(member.create_stack("one", "Resources: {R: {Type: AWS::EC2::VPC}}", &[]))
             .contains("Unrecognized resource types")
@@ -266,7 +266,7 @@ fn invalid_requests_are_rejected_before_a_stack_is_created() {
 }
 
 #[test]
-fn an_update_changes_only_differences_and_rolls_back_on_failure() {
+fn an_update_changes_only_modified_resources_and_rolls_back_on_failure() {
     let member = TestClient::member(&instant_world());
     let first = "Resources: {A: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: a, RetentionInDays: 7}}, \
                  B: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: b}}}\nOutputs: {O: {Value: !Ref B}}";
@@ -312,14 +312,14 @@ fn a_stack_with_termination_protection_cannot_be_deleted() {
 }
 
 #[test]
-fn a_restored_world_continues_its_stack_operations() {
+fn stack_operations_continue_after_the_state_is_loaded() {
     let world = world();
     let member = TestClient::member(&world);
     member.create_stack("one", LOG, &[]).unwrap();
     let text = serde_json::to_string(&*world.state()).unwrap();
     let restored: State = serde_json::from_str(&text).unwrap();
     *world.state() = restored;
-    wait(&world, 600);
+    advance_clock(&world, 600);
     assert_eq!(member.stack_status("one"), "CREATE_COMPLETE");
 }
 
@@ -334,7 +334,7 @@ fn a_failed_stack_rolls_back_and_a_stuck_stack_can_be_deleted() {
 
     member.world.inject(rule(Fault::Stuck));
     let id = member.create_stack("two", LOG, &[]).unwrap();
-    wait(&member.world, 1_800);
+    advance_clock(&member.world, 1_800);
     assert_eq!(member.stack_status("two"), "CREATE_IN_PROGRESS");
     member.cloudformation("DeleteStack", &[("StackName", "two")]);
     assert_eq!(member.stack_status(&id), "DELETE_COMPLETE");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
-use super::stack::{InjectedFault, OnFailure, Phase, Stack, StackDefinition, Status, TaskState, Work};
+use super::stack::{InjectedFault, OnFailure, Phase, Stack, StackDefinition, StackOperation, Status, TaskState};
 use super::{Stacks, progress, rules, validation};
 use crate::faults::Fault;
 use crate::template::{PseudoParameters, Template};
@@ -18,7 +18,7 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     let input = wire::deserialize_create_stack_request(&request.params).map_err(validation)?;
     let name = input.stack_name;
     let token = input.client_request_token;
-    rules::check_name(&name)?;
+    rules::check_stack_name(&name)?;
     rules::check_token(token.as_deref())?;
     let on_failure = match (input.on_failure.as_deref(), input.disable_rollback) {
         (Some(_), Some(_)) => return Err(validation("Specify only one of DisableRollback and OnFailure")),
@@ -75,7 +75,7 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         work: None,
     };
     stack.set_status(Status::CreateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
-    start_work(ctx, &mut stack, Phase::Create, progress::build_tasks(&template), token.clone());
+    start_operation(ctx, &mut stack, Phase::Create, progress::build_tasks(&template), token.clone());
     stacks.insert(stack, token);
     Ok(create_response(&id))
 }
@@ -129,7 +129,7 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     stack.previous_definition = Some(std::mem::replace(&mut stack.definition, definition));
     stack.updated_at = Some(ctx.now);
     stack.set_status(Status::UpdateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
-    start_work(ctx, &mut stack, Phase::Update, progress::build_tasks(&template), token.clone());
+    start_operation(ctx, &mut stack, Phase::Update, progress::build_tasks(&template), token.clone());
     stacks.insert(stack, token);
     Ok(update_response(&id))
 }
@@ -157,7 +157,7 @@ pub(super) fn continue_update_rollback(
         let token = input.client_request_token;
         stack.set_status(Status::UpdateRollbackInProgress, Some("User Initiated".into()), ctx.now, token.clone());
         let tasks = progress::restore_tasks(&stack.resources, &skipped);
-        start_work(ctx, &mut stack, Phase::UpdateRollback, tasks, token.clone());
+        start_operation(ctx, &mut stack, Phase::UpdateRollback, tasks, token.clone());
         stacks.insert(stack, token);
     }
     Ok(wire::serialize_continue_update_rollback_response(&model::ContinueUpdateRollbackOutput {}))
@@ -217,7 +217,7 @@ pub(super) fn delete_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         }
         stack.set_status(Status::DeleteInProgress, Some("User Initiated".into()), ctx.now, token.clone());
         let tasks = progress::deletion_tasks(&stack.resources);
-        start_work(ctx, &mut stack, Phase::Delete, tasks, token.clone());
+        start_operation(ctx, &mut stack, Phase::Delete, tasks, token.clone());
         stacks.insert(stack, token);
     }
     Ok(wire::serialize_delete_stack_response())
@@ -239,14 +239,14 @@ pub(super) fn update_termination_protection(
 }
 
 /// Starts a stack operation. [`progress`] executes its tasks over simulated time.
-fn start_work(ctx: &Ctx, stack: &mut Stack, phase: Phase, tasks: Vec<super::stack::Task>, token: Option<String>) {
+fn start_operation(ctx: &Ctx, stack: &mut Stack, phase: Phase, tasks: Vec<super::stack::Task>, token: Option<String>) {
     let injected_fault = match &ctx.fault {
         Some(Fault::Stuck) => Some(InjectedFault::Stuck),
         Some(Fault::FailedState { reason }) => Some(InjectedFault::Failure(reason.clone())),
         _ => None,
     };
     debug_assert!(tasks.iter().all(|task| task.state == TaskState::Waiting));
-    stack.work = Some(Work {
+    stack.work = Some(StackOperation {
         phase,
         tasks,
         started_at: ctx.now,

@@ -73,7 +73,7 @@ impl Rule {
     /// Applies the fault to `per_mille` of every 1,000 matching calls on average. The selection is derived from the
     /// seed.
     #[must_use]
-    pub fn sometimes(mut self, per_mille: u16) -> Self {
+    pub fn with_probability_per_mille(mut self, per_mille: u16) -> Self {
         self.per_mille = per_mille;
         self
     }
@@ -140,19 +140,19 @@ pub struct Faults {
 
 impl Faults {
     /// Returns the fault to inject into a call, if a rule matches.
-    pub fn for_call(&mut self, ctx: &Ctx, request: &Request) -> Option<Fault> {
+    pub fn fault_for_call(&mut self, ctx: &Ctx, request: &Request) -> Option<Fault> {
         if self.rules.is_empty() {
             return None;
         }
         let mut text = String::from_utf8_lossy(&request.body).into_owned();
         // A form body is percent-encoded, so match the decoded parameters as well.
         text.extend(request.params.values().flat_map(|value| ["\n", value]));
-        self.for_work(ctx, ctx.service.name(), &ctx.operation, &text)
+        self.fault_for_work(ctx, ctx.service.name(), &ctx.operation, &text)
     }
 
     /// Returns the fault to inject into a call or into background work, if a rule matches. For the work on a resource
     /// of a stack, `operation` is the resource type and `text` contains the names of stack and resource.
-    pub fn for_work(&mut self, ctx: &Ctx, service: &str, operation: &str, text: &str) -> Option<Fault> {
+    pub fn fault_for_work(&mut self, ctx: &Ctx, service: &str, operation: &str, text: &str) -> Option<Fault> {
         let account = &ctx.caller.account;
         let mut fault = None;
         // Throttling applies to API calls only, not to the work on a stack's resources.
@@ -161,7 +161,7 @@ impl Faults {
             self.rules.iter_mut().filter(|rule| rule.matches(service, operation, account, text)).filter(is_applicable)
         {
             rule.seen += 1;
-            let draw = || ctx.settings.chance(&format!("fault/{service}:{operation}/{}", rule.seen));
+            let draw = || ctx.settings.random_fraction(&format!("fault/{service}:{operation}/{}", rule.seen));
             if rule.per_mille < always_per_mille() && draw() >= f64::from(rule.per_mille) / 1000.0 {
                 continue;
             }

@@ -2,12 +2,12 @@
 
 use crate::account::OptIn;
 use crate::organizations::RequestState;
-use crate::ssoadmin::Progress;
+use crate::ssoadmin::RequestStatus;
 use crate::world::World;
 
 impl World {
     /// Completes all background work that a fault has blocked.
-    pub fn unstick_all(&self) {
+    pub fn complete_stuck_work(&self) {
         let now = self.clock().now();
         let state = &mut *self.state();
         let organization = &mut state.organization;
@@ -20,14 +20,16 @@ impl World {
         let center = &mut state.identity_center;
         let requests = center.requests.values_mut().map(|request| (&request.progress, &mut request.ready_at));
         let provisionings = center.provisionings.values_mut().map(|request| (&request.progress, &mut request.ready_at));
-        for (_, ready_at) in requests.chain(provisionings).filter(|(progress, _)| **progress == Progress::InProgress) {
+        for (_, ready_at) in
+            requests.chain(provisionings).filter(|(progress, _)| **progress == RequestStatus::InProgress)
+        {
             ready_at.get_or_insert(now);
         }
         for region in state.accounts.values_mut().flat_map(|account| account.regions.values_mut()) {
             if let OptIn::Enabling(ready_at) = &mut region.opt_in {
                 ready_at.get_or_insert(now);
             }
-            region.stacks.unstick(now);
+            region.stacks.resume_stuck_tasks(now);
         }
         state.advance(self.settings(), now);
     }

@@ -218,8 +218,8 @@ impl HttpConnector for FaultyConnector {
                 })
             }
             Some(WireEffect::Throttle) => {
-                let response =
-                    parsed.map(|request| error_response(request.service, &crate::quotas::throttled(request.service)));
+                let response = parsed
+                    .map(|request| error_response(request.service, &crate::quotas::throttling_error(request.service)));
                 HttpConnectorFuture::ready(response.map(to_sdk).ok_or_else(connection_reset))
             }
         }
@@ -239,12 +239,12 @@ mod tests {
     use crate::http::connector;
     use crate::world::Service;
     use crate::world::World;
-    use crate::world::testing::{Credentials, signed, world};
+    use crate::world::testing::{Credentials, signed_request, world};
 
     /// Calls CreateAccount through the client. Returns the HTTP status, or `None` if there was no response.
     async fn create_account(world: &World, client: &FaultyClient, email: &str) -> Option<u16> {
         let input = json!({ "Email": email, "AccountName": "Example" });
-        let call = signed(&Credentials::management(world), Service::Organizations, "CreateAccount", &input);
+        let call = signed_request(&Credentials::management(world), Service::Organizations, "CreateAccount", &input);
         let mut request = http::Request::post(&call.uri).body(call.body.into()).unwrap();
         *request.headers_mut() = call.headers;
         let connector = FaultyConnector { client: client.clone(), inner: connector(world) };
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_or_its_response_is_lost_according_to_the_rules() {
+    async fn fault_rules_drop_requests_or_responses() {
         let world = world();
         let client = FaultyClient::new(crate::http::client(&world), world.clock().clone());
         client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetBeforeCall).nth(1));

@@ -17,30 +17,30 @@ use crate::world::World;
 
 /// Creates an HTTP client whose requests are handled by the simulated AWS in process.
 pub fn client(world: &World) -> SharedHttpClient {
-    SharedHttpClient::new(InProcess(world.clone()))
+    SharedHttpClient::new(InProcessClient(world.clone()))
 }
 
 #[cfg(test)]
 pub(crate) fn connector(world: &World) -> SharedHttpConnector {
-    SharedHttpConnector::new(InProcess(world.clone()))
+    SharedHttpConnector::new(InProcessClient(world.clone()))
 }
 
 #[derive(Clone)]
-struct InProcess(World);
+struct InProcessClient(World);
 
-impl fmt::Debug for InProcess {
+impl fmt::Debug for InProcessClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("InProcess")
     }
 }
 
-impl HttpClient for InProcess {
+impl HttpClient for InProcessClient {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
 
-impl HttpConnector for InProcess {
+impl HttpConnector for InProcessClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::ready(Ok(to_sdk(self.0.handle(&from_sdk(&request)))))
     }

@@ -12,14 +12,14 @@ pub(super) fn page(world: &World, method: &Method, path: &str, headers: &HeaderM
         return None;
     }
     match path {
-        "/" => Some(text(&overview(world))),
+        "/" => Some(text(&overview_text(world))),
         "/-/world" => Some(MockResponse::rest_json(200, serde_json::to_vec(&*world.state()).unwrap_or_default())),
         "/-/calls" => Some(MockResponse::rest_json(200, json!(world.calls().by_operation()).to_string())),
         _ => None,
     }
 }
 
-fn overview(world: &World) -> String {
+fn overview_text(world: &World) -> String {
     let url = world.base_url().unwrap_or_default();
     let calls: u64 = world.calls().by_operation().values().map(|count| count.calls).sum();
     let now = world.clock().now();

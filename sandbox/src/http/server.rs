@@ -16,12 +16,12 @@ use crate::world::World;
 
 /// A running HTTP server. The server stops when this value is dropped.
 #[derive(Debug)]
-pub struct Served {
+pub struct RunningServer {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
-impl Served {
+impl RunningServer {
     /// Returns the endpoint URL of the server, as used in `aws --endpoint-url` and `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -37,14 +37,14 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for RunningServer {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
 /// Starts an HTTP server for the simulated AWS and sets the base URL, so that Function URLs point to this server.
-pub fn serve(world: &World, listener: TcpListener) -> std::io::Result<Served> {
+pub fn serve(world: &World, listener: TcpListener) -> std::io::Result<RunningServer> {
     let address = listener.local_addr()?;
     world.set_base_url(format!("http://{address}"));
     let router = Router::new().fallback(handle).with_state(world.clone());
@@ -53,7 +53,7 @@ pub fn serve(world: &World, listener: TcpListener) -> std::io::Result<Served> {
             tracing::error!(%error, "the server of the simulated AWS stopped");
         }
     });
-    Ok(Served { address, task })
+    Ok(RunningServer { address, task })
 }
 
 async fn handle(State(world): State<World>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::ssoadmin::violation_error;
 use crate::world::AwsError;
-use crate::world::shape::{Member, Shape, check, matching, optional, required};
+use crate::world::shape::{InputMember, Shape, check, matching, optional, required};
 
 const STORE_ID: Shape = matching(
     1,
@@ -14,7 +14,7 @@ const STORE_ID: Shape = matching(
         "(d-[0-9a-f]{10}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
     ),
 );
-const ID: Shape = matching(
+const RESOURCE_ID: Shape = matching(
     1,
     100,
     concat!(
@@ -26,8 +26,8 @@ const ID: Shape = matching(
 const TEXT: Shape = matching(1, 1_024, r"[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]+");
 /// Text without control characters or white space.
 const USER_NAME: Shape = matching(1, 128, r"[^\x00-\x20\x7F]+");
-const PATH: Shape = matching(1, 255, r"[A-Za-z:.]+");
-const NAME: Shape = Shape::Structure(&[
+const ATTRIBUTE_PATH: Shape = matching(1, 255, r"[A-Za-z:.]+");
+const PERSON_NAME: Shape = Shape::Structure(&[
     optional("Formatted", TEXT),
     optional("FamilyName", TEXT),
     optional("GivenName", TEXT),
@@ -38,44 +38,46 @@ const NAME: Shape = Shape::Structure(&[
 /// List of e-mail addresses; AWS allows one per user.
 const EMAILS: Shape = Shape::List(1, &Shape::Structure(&[optional("Value", TEXT), optional("Type", TEXT)]));
 const FILTERS: Shape =
-    Shape::List(1, &Shape::Structure(&[required("AttributePath", PATH), required("AttributeValue", TEXT)]));
-const ALTERNATE: Shape = Shape::Structure(&[optional(
+    Shape::List(1, &Shape::Structure(&[required("AttributePath", ATTRIBUTE_PATH), required("AttributeValue", TEXT)]));
+const ALTERNATE_IDENTIFIER: Shape = Shape::Structure(&[optional(
     "UniqueAttribute",
-    Shape::Structure(&[required("AttributePath", PATH), required("AttributeValue", TEXT)]),
+    Shape::Structure(&[required("AttributePath", ATTRIBUTE_PATH), required("AttributeValue", TEXT)]),
 )]);
-const MEMBER: Shape = Shape::Structure(&[required("UserId", ID)]);
+const MEMBER_ID: Shape = Shape::Structure(&[required("UserId", RESOURCE_ID)]);
 
-const STORE: Member = required("IdentityStoreId", STORE_ID);
-const NEXT_TOKEN: Member = optional("NextToken", matching(1, 65_535, "[-a-zA-Z0-9+=/:_]*"));
-const MAX_RESULTS: Member = optional("MaxResults", Shape::Number { min: 1, max: 100 });
+const IDENTITY_STORE: InputMember = required("IdentityStoreId", STORE_ID);
+const NEXT_TOKEN: InputMember = optional("NextToken", matching(1, 65_535, "[-a-zA-Z0-9+=/:_]*"));
+const MAX_RESULTS: InputMember = optional("MaxResults", Shape::Number { min: 1, max: 100 });
 
 /// Returns the input members of an operation, or `None` if the operation is not simulated.
-fn members(operation: &str) -> Option<Vec<Member>> {
+fn members(operation: &str) -> Option<Vec<InputMember>> {
     Some(match operation {
         "CreateUser" => vec![
-            STORE,
+            IDENTITY_STORE,
             optional("UserName", USER_NAME),
-            optional("Name", NAME),
+            optional("Name", PERSON_NAME),
             optional("DisplayName", TEXT),
             optional("NickName", TEXT),
             optional("Emails", EMAILS),
             optional("UserType", TEXT),
             optional("Title", TEXT),
         ],
-        "DescribeUser" | "DeleteUser" => vec![STORE, required("UserId", ID)],
-        "GetUserId" | "GetGroupId" => vec![STORE, required("AlternateIdentifier", ALTERNATE)],
-        "ListUsers" | "ListGroups" => vec![STORE, optional("Filters", FILTERS), NEXT_TOKEN, MAX_RESULTS],
-        "CreateGroup" => vec![STORE, optional("DisplayName", TEXT), optional("Description", TEXT)],
-        "DescribeGroup" | "DeleteGroup" => vec![STORE, required("GroupId", ID)],
+        "DescribeUser" | "DeleteUser" => vec![IDENTITY_STORE, required("UserId", RESOURCE_ID)],
+        "GetUserId" | "GetGroupId" => vec![IDENTITY_STORE, required("AlternateIdentifier", ALTERNATE_IDENTIFIER)],
+        "ListUsers" | "ListGroups" => vec![IDENTITY_STORE, optional("Filters", FILTERS), NEXT_TOKEN, MAX_RESULTS],
+        "CreateGroup" => vec![IDENTITY_STORE, optional("DisplayName", TEXT), optional("Description", TEXT)],
+        "DescribeGroup" | "DeleteGroup" => vec![IDENTITY_STORE, required("GroupId", RESOURCE_ID)],
         "CreateGroupMembership" | "GetGroupMembershipId" => {
-            vec![STORE, required("GroupId", ID), required("MemberId", MEMBER)]
+            vec![IDENTITY_STORE, required("GroupId", RESOURCE_ID), required("MemberId", MEMBER_ID)]
         }
-        "ListGroupMemberships" => vec![STORE, required("GroupId", ID), NEXT_TOKEN, MAX_RESULTS],
-        "ListGroupMembershipsForMember" => vec![STORE, required("MemberId", MEMBER), NEXT_TOKEN, MAX_RESULTS],
+        "ListGroupMemberships" => vec![IDENTITY_STORE, required("GroupId", RESOURCE_ID), NEXT_TOKEN, MAX_RESULTS],
+        "ListGroupMembershipsForMember" => {
+            vec![IDENTITY_STORE, required("MemberId", MEMBER_ID), NEXT_TOKEN, MAX_RESULTS]
+        }
         "IsMemberInGroups" => {
-            vec![STORE, required("MemberId", MEMBER), required("GroupIds", Shape::List(100, &ID))]
+            vec![IDENTITY_STORE, required("MemberId", MEMBER_ID), required("GroupIds", Shape::List(100, &RESOURCE_ID))]
         }
-        "DeleteGroupMembership" => vec![STORE, required("MembershipId", ID)],
+        "DeleteGroupMembership" => vec![IDENTITY_STORE, required("MembershipId", RESOURCE_ID)],
         _ => return None,
     })
 }

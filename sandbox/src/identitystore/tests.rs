@@ -57,7 +57,7 @@ fn user_names_are_unique_ignoring_case_and_can_be_looked_up() {
 }
 
 #[test]
-fn the_groups_of_the_settings_exist_and_others_can_be_created() {
+fn groups_from_the_settings_exist_and_others_can_be_created() {
     let world = instant_world();
     call_api(&world, "GetGroupId", unique_attribute("displayName", "support")).ok();
     assert_eq!(
@@ -92,7 +92,7 @@ fn a_user_can_be_added_to_a_group_once() {
 }
 
 #[test]
-fn an_unknown_store_is_not_found_and_lists_have_pages() {
+fn an_unknown_store_is_rejected_and_lists_are_paginated() {
     let world = instant_world();
     let other = call_api(&world, "ListGroups", json!({ "IdentityStoreId": "d-0000000000" }));
     assert_eq!(code(&other), "ResourceNotFoundException");

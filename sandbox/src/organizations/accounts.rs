@@ -114,10 +114,10 @@ pub(super) fn move_account(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<
     if !organization.members.contains_key(&input.account_id) {
         return Err(account_not_found());
     }
-    if !organization.has_parent(&input.source_parent_id) {
-        return Err(source_not_found());
+    if !organization.is_valid_parent(&input.source_parent_id) {
+        return Err(source_parent_not_found());
     }
-    if !organization.has_parent(&input.destination_parent_id) {
+    if !organization.is_valid_parent(&input.destination_parent_id) {
         return Err(error(
             "DestinationParentNotFoundException",
             "You specified a destination parent that doesn't exist.",
@@ -129,10 +129,10 @@ pub(super) fn move_account(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<
         return Err(error("DuplicateAccountException", "You specified an account that already exists."));
     }
     if *parent != input.source_parent_id {
-        return Err(source_not_found());
+        return Err(source_parent_not_found());
     }
     let key = format!("move:{}:{}", input.account_id, input.destination_parent_id);
-    let delay = ctx.draw(ctx.settings.durations.policy_propagation, &key);
+    let delay = ctx.draw_duration(ctx.settings.durations.policy_propagation, &key);
     member.parent.set(ctx.now, delay, input.destination_parent_id);
     Ok(wire::serialize_move_account_response())
 }
@@ -142,6 +142,6 @@ pub(super) fn account_not_found() -> AwsError {
     error("AccountNotFoundException", "You specified an account that doesn't exist.")
 }
 
-fn source_not_found() -> AwsError {
+fn source_parent_not_found() -> AwsError {
     error("SourceParentNotFoundException", "You specified a source parent that doesn't exist.")
 }

@@ -6,10 +6,10 @@ use winterbaume_organizations::wire;
 
 use super::accounts::account_not_found;
 use super::{Lifecycle, constraint_violation, error};
-use crate::world::{AwsError, BusySpan, Ctx, State};
+use crate::world::{AwsError, BackgroundWorkSpan, Ctx, State};
 
 /// Maximum number of account closures in progress (AWS Organizations quotas).
-const MAX_IN_PROGRESS: usize = 3;
+const MAX_CLOSURES_IN_PROGRESS: usize = 3;
 
 pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_close_account_request(body).map_err(AwsError::serialization)?;
@@ -33,7 +33,7 @@ pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRes
         }
         Some(Lifecycle::Active) => {}
     }
-    if in_progress >= MAX_IN_PROGRESS {
+    if in_progress >= MAX_CLOSURES_IN_PROGRESS {
         return Err(constraint_violation(
             "CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED",
             "You have exceeded the number of accounts that you can close at one time.",
@@ -47,13 +47,13 @@ pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRes
             "You have exceeded the number of accounts that you can close in a 30-day period.",
         ));
     }
-    let until = ctx.now + ctx.draw(ctx.settings.durations.close_account, &format!("close-account:{id}"));
+    let until = ctx.now + ctx.draw_duration(ctx.settings.durations.close_account, &format!("close-account:{id}"));
     organization.closures.push(ctx.now);
     if let Some(member) = organization.members.get_mut(&id) {
         member.lifecycle = Lifecycle::Closing(until);
     }
     organization.schedule(until);
-    state.record_busy(BusySpan::account(&id, "close-account", ctx.now, until));
+    state.record_background_work(BackgroundWorkSpan::account(&id, "close-account", ctx.now, until));
     Ok(wire::serialize_close_account_response())
 }
 

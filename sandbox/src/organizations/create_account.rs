@@ -10,10 +10,10 @@ use super::tags::{check_tags, tag_map};
 use super::{History, Lifecycle, Member, constraint_violation, error, page, timestamp};
 use crate::faults::Fault;
 use crate::settings::Settings;
-use crate::world::{AccountState, AwsError, BusySpan, Ctx, State};
+use crate::world::{AccountState, AwsError, BackgroundWorkSpan, Ctx, State};
 
 /// Maximum number of account creations in progress (AWS Organizations quotas).
-const MAX_IN_PROGRESS: usize = 5;
+const MAX_CREATIONS_IN_PROGRESS: usize = 5;
 /// Duration of a failing CreateAccount request as a fraction of the duration of a successful one.
 const FAILURE_DURATION_FACTOR: f64 = 0.2;
 
@@ -55,8 +55,8 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     let input = wire::deserialize_create_account_request(body).map_err(AwsError::serialization)?;
     let tags = tag_map(input.tags.as_deref().unwrap_or_default());
     check_tags(input.tags.as_deref().unwrap_or_default(), tags.len())?;
-    let open = state.organization.requests.iter().filter(|request| request.is_open()).count();
-    if open >= MAX_IN_PROGRESS {
+    let open = state.organization.requests.iter().filter(|request| request.is_in_progress()).count();
+    if open >= MAX_CREATIONS_IN_PROGRESS {
         return Err(constraint_violation(
             "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED",
             "You have exceeded the number of accounts that you can create at one time.",
@@ -73,16 +73,16 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     let email = input.email;
     let outcome = match &ctx.fault {
         Some(Fault::FailedState { reason }) => Err(reason.clone()),
-        _ => decide_outcome(state, &ctx.settings, &email, &input.account_name),
+        _ => determine_outcome(state, &ctx.settings, &email, &input.account_name),
     };
-    let full_duration = ctx.draw(ctx.settings.durations.create_account, &format!("create-account:{email}"));
-    let duration = if outcome.is_ok() { full_duration } else { scaled(full_duration, FAILURE_DURATION_FACTOR) };
+    let full_duration = ctx.draw_duration(ctx.settings.durations.create_account, &format!("create-account:{email}"));
+    let duration = if outcome.is_ok() { full_duration } else { scale_duration(full_duration, FAILURE_DURATION_FACTOR) };
     let ready_at = (ctx.fault != Some(Fault::Stuck)).then_some(ctx.now + duration);
     if let (Ok(account), Some(ready_at)) = (&outcome, ready_at) {
-        record_busy(state, &ctx.settings, account, &email, ctx.now, ready_at);
+        record_background_work(state, &ctx.settings, account, &email, ctx.now, ready_at);
     }
     let request = CreateRequest {
-        id: state.ids.prefixed("car-", 32),
+        id: state.ids.next_with_prefix("car-", 32),
         account_name: input.account_name,
         email,
         role_name: input.role_name.unwrap_or_else(|| "OrganizationAccountAccessRole".into()),
@@ -172,14 +172,14 @@ fn add_account(state: &mut State, settings: &Settings, request: &CreateRequest, 
 }
 
 /// Returns the id of the account to be created, or the reason with which the request will fail.
-fn decide_outcome(state: &State, settings: &Settings, email: &str, name: &str) -> Result<String, String> {
+fn determine_outcome(state: &State, settings: &Settings, email: &str, name: &str) -> Result<String, String> {
     let organization = &state.organization;
     let has_same_email = |other: &str| other.eq_ignore_ascii_case(email);
-    let mut open = organization.requests.iter().filter(|request| request.is_open());
+    let mut open = organization.requests.iter().filter(|request| request.is_in_progress());
     if open.any(|request| has_same_email(&request.email) && request.account_name == name) {
         return Err("CONCURRENT_ACCOUNT_MODIFICATION".into());
     }
-    let mut open = organization.requests.iter().filter(|request| request.is_open());
+    let mut open = organization.requests.iter().filter(|request| request.is_in_progress());
     let is_taken = organization.members.values().any(|member| has_same_email(&member.email))
         || organization.foreign_emails.iter().any(|email| has_same_email(email))
         || open.any(|request| has_same_email(&request.email));
@@ -211,11 +211,11 @@ fn account_id(state: &State, seed: u64, email: &str) -> String {
 /// Returns two times for a new account: the first time at which its roles can be assumed, and the first time at which
 /// CloudFormation can be used.
 fn ready_times(settings: &Settings, email: &str, created_at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
-    let settled_at = created_at + settings.draw(settings.durations.settle, &format!("settle:{email}"));
-    (settled_at, settled_at + settings.draw(settings.durations.subscribe, &format!("subscribe:{email}")))
+    let settled_at = created_at + settings.draw_duration(settings.durations.settle, &format!("settle:{email}"));
+    (settled_at, settled_at + settings.draw_duration(settings.durations.subscribe, &format!("subscribe:{email}")))
 }
 
-fn record_busy(
+fn record_background_work(
     state: &mut State,
     settings: &Settings,
     account: &str,
@@ -227,19 +227,19 @@ fn record_busy(
     for (activity, from, until) in
         [("create-account", now, ready_at), ("settle", ready_at, settled_at), ("subscribe", settled_at, subscribed_at)]
     {
-        state.record_busy(BusySpan {
+        state.record_background_work(BackgroundWorkSpan {
             email: Some(email.to_owned()),
-            ..BusySpan::account(account, activity, from, until)
+            ..BackgroundWorkSpan::account(account, activity, from, until)
         });
     }
 }
 
-fn scaled(span: TimeDelta, factor: f64) -> TimeDelta {
+fn scale_duration(span: TimeDelta, factor: f64) -> TimeDelta {
     freehold_tenancy::clock::seconds(span.as_seconds_f64() * factor)
 }
 
 impl CreateRequest {
-    fn is_open(&self) -> bool {
+    fn is_in_progress(&self) -> bool {
         matches!(self.state, RequestState::InProgress { .. })
     }
 

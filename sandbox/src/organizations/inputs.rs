@@ -3,26 +3,26 @@
 use serde_json::Value;
 
 use crate::world::AwsError;
-use crate::world::shape::{Kind, Member, Shape, Violation, check, matching, optional, required, text};
+use crate::world::shape::{InputMember, Shape, Violation, ViolationKind, check, matching, optional, required, text};
 
-const ACCOUNT: Shape = matching(0, 12, r"\d{12}");
-const ROOT: Shape = matching(0, 34, "r-[0-9a-z]{4,32}");
-const UNIT: Shape = matching(0, 68, "ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
-const PARENT: Shape = matching(0, 100, "r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
-const CHILD: Shape = matching(0, 100, r"\d{12}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
-const TARGET: Shape = matching(0, 100, r"r-[0-9a-z]{4,32}|\d{12}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
-const TAGGABLE: Shape =
+const ACCOUNT_ID: Shape = matching(0, 12, r"\d{12}");
+const ROOT_ID: Shape = matching(0, 34, "r-[0-9a-z]{4,32}");
+const OU_ID: Shape = matching(0, 68, "ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
+const PARENT_ID: Shape = matching(0, 100, "r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
+const CHILD_ID: Shape = matching(0, 100, r"\d{12}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
+const TARGET_ID: Shape = matching(0, 100, r"r-[0-9a-z]{4,32}|\d{12}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
+const TAGGABLE_RESOURCE_ID: Shape =
     matching(0, 130, r"r-[0-9a-z]{4,32}|\d{12}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}|r?[pt]?-[0-9a-zA-Z_]{4,128}");
-const POLICY: Shape = matching(0, 130, "p-[0-9a-zA-Z_]{8,128}");
-const REQUEST: Shape = matching(0, 36, "car-[a-z0-9]{8,32}");
+const POLICY_ID: Shape = matching(0, 130, "p-[0-9a-zA-Z_]{8,128}");
+const CREATE_ACCOUNT_REQUEST_ID: Shape = matching(0, 36, "car-[a-z0-9]{8,32}");
 const EMAIL: Shape = matching(6, 64, r"[^\s@]+@[^\s@]+\.[^\s@]+");
 const ACCOUNT_NAME: Shape = matching(1, 50, r"[\x20-\x7E]+");
 const ROLE_NAME: Shape = matching(0, 64, r"[\w+=,.@-]{1,64}");
 /// Pattern of tag keys and values. AWS allows letters, spaces and digits of any script, and `_.:/=+-@`. For simplicity,
 /// the sandbox allows all non-ASCII characters.
-const TAG_TEXT: &str = r"(?:[\w .:/=+\-@]|[^\x00-\x7F])*";
-const TAG_KEY: Shape = matching(1, 128, TAG_TEXT);
-const TAG_VALUE: Shape = matching(0, 256, TAG_TEXT);
+const TAG_PATTERN: &str = r"(?:[\w .:/=+\-@]|[^\x00-\x7F])*";
+const TAG_KEY: Shape = matching(1, 128, TAG_PATTERN);
+const TAG_VALUE: Shape = matching(0, 256, TAG_PATTERN);
 const TAGS: Shape =
     Shape::List(usize::MAX, &Shape::Structure(&[required("Key", TAG_KEY), required("Value", TAG_VALUE)]));
 const POLICY_TYPE: Shape = Shape::OneOf(&[
@@ -41,17 +41,17 @@ const POLICY_TYPE: Shape = Shape::OneOf(&[
     "NETWORK_SECURITY_DIRECTOR_POLICY",
     "GUARDDUTY_POLICY",
 ]);
-const STATE: Shape = Shape::OneOf(&["IN_PROGRESS", "SUCCEEDED", "FAILED"]);
+const CREATE_ACCOUNT_STATE: Shape = Shape::OneOf(&["IN_PROGRESS", "SUCCEEDED", "FAILED"]);
 const CHILD_TYPE: Shape = Shape::OneOf(&["ACCOUNT", "ORGANIZATIONAL_UNIT"]);
-const PRINCIPAL: Shape = matching(1, 128, r"[\w+=,.@-]*");
-const CONTENT: Shape = text(1, usize::MAX);
+const SERVICE_PRINCIPAL: Shape = matching(1, 128, r"[\w+=,.@-]*");
+const POLICY_CONTENT: Shape = text(1, usize::MAX);
 const NAME: Shape = text(1, 128);
 const DESCRIPTION: Shape = text(0, 512);
-const NEXT_TOKEN: Member = optional("NextToken", text(0, 100_000));
-const MAX_RESULTS: Member = optional("MaxResults", Shape::Number { min: 1, max: 20 });
+const NEXT_TOKEN: InputMember = optional("NextToken", text(0, 100_000));
+const MAX_RESULTS: InputMember = optional("MaxResults", Shape::Number { min: 1, max: 20 });
 
 /// Returns the input members of an operation, or `None` if the operation is not simulated.
-fn members(operation: &str) -> Option<Vec<Member>> {
+fn members(operation: &str) -> Option<Vec<InputMember>> {
     Some(match operation {
         "DescribeOrganization" => vec![],
         "ListRoots" | "ListAccounts" | "ListAWSServiceAccessForOrganization" => vec![NEXT_TOKEN, MAX_RESULTS],
@@ -62,52 +62,54 @@ fn members(operation: &str) -> Option<Vec<Member>> {
             optional("IamUserAccessToBilling", Shape::OneOf(&["ALLOW", "DENY"])),
             optional("Tags", TAGS),
         ],
-        "DescribeCreateAccountStatus" => vec![required("CreateAccountRequestId", REQUEST)],
-        "ListCreateAccountStatus" => vec![optional("States", Shape::List(usize::MAX, &STATE)), NEXT_TOKEN, MAX_RESULTS],
-        "DescribeAccount" | "CloseAccount" | "RemoveAccountFromOrganization" => vec![required("AccountId", ACCOUNT)],
+        "DescribeCreateAccountStatus" => vec![required("CreateAccountRequestId", CREATE_ACCOUNT_REQUEST_ID)],
+        "ListCreateAccountStatus" => {
+            vec![optional("States", Shape::List(usize::MAX, &CREATE_ACCOUNT_STATE)), NEXT_TOKEN, MAX_RESULTS]
+        }
+        "DescribeAccount" | "CloseAccount" | "RemoveAccountFromOrganization" => vec![required("AccountId", ACCOUNT_ID)],
         "MoveAccount" => vec![
-            required("AccountId", ACCOUNT),
-            required("SourceParentId", PARENT),
-            required("DestinationParentId", PARENT),
+            required("AccountId", ACCOUNT_ID),
+            required("SourceParentId", PARENT_ID),
+            required("DestinationParentId", PARENT_ID),
         ],
-        "ListParents" => vec![required("ChildId", CHILD), NEXT_TOKEN, MAX_RESULTS],
+        "ListParents" => vec![required("ChildId", CHILD_ID), NEXT_TOKEN, MAX_RESULTS],
         "ListChildren" => {
-            vec![required("ParentId", PARENT), required("ChildType", CHILD_TYPE), NEXT_TOKEN, MAX_RESULTS]
+            vec![required("ParentId", PARENT_ID), required("ChildType", CHILD_TYPE), NEXT_TOKEN, MAX_RESULTS]
         }
         "ListAccountsForParent" | "ListOrganizationalUnitsForParent" => {
-            vec![required("ParentId", PARENT), NEXT_TOKEN, MAX_RESULTS]
+            vec![required("ParentId", PARENT_ID), NEXT_TOKEN, MAX_RESULTS]
         }
         "CreateOrganizationalUnit" => {
-            vec![required("ParentId", PARENT), required("Name", NAME), optional("Tags", TAGS)]
+            vec![required("ParentId", PARENT_ID), required("Name", NAME), optional("Tags", TAGS)]
         }
-        "DescribeOrganizationalUnit" => vec![required("OrganizationalUnitId", UNIT)],
+        "DescribeOrganizationalUnit" => vec![required("OrganizationalUnitId", OU_ID)],
         "CreatePolicy" => vec![
-            required("Content", CONTENT),
+            required("Content", POLICY_CONTENT),
             required("Description", DESCRIPTION),
             required("Name", NAME),
             required("Type", POLICY_TYPE),
             optional("Tags", TAGS),
         ],
         "UpdatePolicy" => vec![
-            required("PolicyId", POLICY),
+            required("PolicyId", POLICY_ID),
             optional("Name", NAME),
             optional("Description", DESCRIPTION),
-            optional("Content", CONTENT),
+            optional("Content", POLICY_CONTENT),
         ],
-        "DescribePolicy" | "DeletePolicy" => vec![required("PolicyId", POLICY)],
+        "DescribePolicy" | "DeletePolicy" => vec![required("PolicyId", POLICY_ID)],
         "ListPolicies" => vec![required("Filter", POLICY_TYPE), NEXT_TOKEN, MAX_RESULTS],
         "ListPoliciesForTarget" => {
-            vec![required("TargetId", TARGET), required("Filter", POLICY_TYPE), NEXT_TOKEN, MAX_RESULTS]
+            vec![required("TargetId", TARGET_ID), required("Filter", POLICY_TYPE), NEXT_TOKEN, MAX_RESULTS]
         }
-        "ListTargetsForPolicy" => vec![required("PolicyId", POLICY), NEXT_TOKEN, MAX_RESULTS],
-        "AttachPolicy" | "DetachPolicy" => vec![required("PolicyId", POLICY), required("TargetId", TARGET)],
-        "EnablePolicyType" => vec![required("RootId", ROOT), required("PolicyType", POLICY_TYPE)],
-        "TagResource" => vec![required("ResourceId", TAGGABLE), required("Tags", TAGS)],
+        "ListTargetsForPolicy" => vec![required("PolicyId", POLICY_ID), NEXT_TOKEN, MAX_RESULTS],
+        "AttachPolicy" | "DetachPolicy" => vec![required("PolicyId", POLICY_ID), required("TargetId", TARGET_ID)],
+        "EnablePolicyType" => vec![required("RootId", ROOT_ID), required("PolicyType", POLICY_TYPE)],
+        "TagResource" => vec![required("ResourceId", TAGGABLE_RESOURCE_ID), required("Tags", TAGS)],
         "UntagResource" => {
-            vec![required("ResourceId", TAGGABLE), required("TagKeys", Shape::List(usize::MAX, &TAG_KEY))]
+            vec![required("ResourceId", TAGGABLE_RESOURCE_ID), required("TagKeys", Shape::List(usize::MAX, &TAG_KEY))]
         }
-        "ListTagsForResource" => vec![required("ResourceId", TAGGABLE), NEXT_TOKEN],
-        "EnableAWSServiceAccess" | "DisableAWSServiceAccess" => vec![required("ServicePrincipal", PRINCIPAL)],
+        "ListTagsForResource" => vec![required("ResourceId", TAGGABLE_RESOURCE_ID), NEXT_TOKEN],
+        "EnableAWSServiceAccess" | "DisableAWSServiceAccess" => vec![required("ServicePrincipal", SERVICE_PRINCIPAL)],
         _ => return None,
     })
 }
@@ -120,17 +122,19 @@ pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError
 
 fn invalid_input(violation: &Violation) -> AwsError {
     let reason = match violation.kind {
-        Kind::Type => return AwsError::serialization(format!("{}: {}", violation.member, violation.constraint)),
-        Kind::Required => "INPUT_REQUIRED",
-        Kind::TooShort => "MIN_LENGTH_EXCEEDED",
-        Kind::TooLong => "MAX_LENGTH_EXCEEDED",
-        Kind::Pattern => "INVALID_PATTERN",
-        Kind::Enum => "INVALID_ENUM",
-        Kind::TooSmall => "MIN_VALUE_EXCEEDED",
-        Kind::TooLarge => "MAX_VALUE_EXCEEDED",
+        ViolationKind::Type => {
+            return AwsError::serialization(format!("{}: {}", violation.member, violation.constraint));
+        }
+        ViolationKind::Required => "INPUT_REQUIRED",
+        ViolationKind::TooShort => "MIN_LENGTH_EXCEEDED",
+        ViolationKind::TooLong => "MAX_LENGTH_EXCEEDED",
+        ViolationKind::Pattern => "INVALID_PATTERN",
+        ViolationKind::Enum => "INVALID_ENUM",
+        ViolationKind::TooSmall => "MIN_VALUE_EXCEEDED",
+        ViolationKind::TooLarge => "MAX_VALUE_EXCEEDED",
     };
     let message = match violation.kind {
-        Kind::Pattern if violation.member == "NextToken" => "You specified an invalid NextToken.".to_owned(),
+        ViolationKind::Pattern if violation.member == "NextToken" => "You specified an invalid NextToken.".to_owned(),
         _ => format!("You specified an invalid value for {}: {}.", violation.member, violation.constraint),
     };
     AwsError::new("InvalidInputException", message).reason(reason)

@@ -14,13 +14,13 @@ use crate::world::{AwsError, Ctx, State};
 
 /// Id of the policy FullAWSAccess, which allows everything. AWS attaches it to the root and to each organizational unit
 /// and account.
-pub const FULL_ACCESS: &str = "p-FullAWSAccess";
+pub const FULL_ACCESS_POLICY_ID: &str = "p-FullAWSAccess";
 
 const POLICY_TYPE: &str = "SERVICE_CONTROL_POLICY";
 /// Maximum number of characters in a policy, including white space (AWS Organizations quotas).
-const MAX_CONTENT_CHARACTERS: usize = 10_240;
+const MAX_POLICY_CHARACTERS: usize = 10_240;
 /// Maximum number of policies attached to the root, an organizational unit or an account (AWS Organizations quotas).
-const MAX_ATTACHED: usize = 10;
+const MAX_ATTACHED_POLICIES: usize = 10;
 /// Maximum number of policies in the organisation (AWS Organizations quotas).
 const MAX_POLICIES: usize = 10_000;
 
@@ -52,12 +52,12 @@ impl Organization {
     /// Attaches FullAWSAccess to an organizational unit or account if service control policies are enabled.
     pub(super) fn attach_full_access(&mut self, target: &str, now: DateTime<Utc>) {
         if self.policies_enabled {
-            self.attached.insert(target.to_owned(), History::new(now, vec![FULL_ACCESS.to_owned()]));
+            self.attached.insert(target.to_owned(), History::new(now, vec![FULL_ACCESS_POLICY_ID.to_owned()]));
         }
     }
 
     /// Returns the ids of the policies attached to the root, an organizational unit or an account.
-    pub fn attached_to(&self, target: &str) -> &[String] {
+    pub fn attached_policies(&self, target: &str) -> &[String] {
         self.attached.get(target).map(|attached| attached.current().as_slice()).unwrap_or_default()
     }
 
@@ -119,7 +119,7 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     let tags = tag_map(input.tags.as_deref().unwrap_or_default());
     check_tags(input.tags.as_deref().unwrap_or_default(), tags.len())?;
     let document = parse_content(&input.content)?;
-    check_name(&state.organization, &input.name, None)?;
+    check_policy_name_unused(&state.organization, &input.name, None)?;
     if state.organization.policies.len() >= MAX_POLICIES {
         return Err(constraint_violation(
             "POLICY_NUMBER_LIMIT_EXCEEDED",
@@ -145,10 +145,11 @@ pub(super) fn update(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     let id = input.policy_id;
     check_not_aws_managed(&state.organization, &id)?;
     if let Some(name) = &input.name {
-        check_name(&state.organization, name, Some(&id))?;
+        check_policy_name_unused(&state.organization, name, Some(&id))?;
     }
     let document = input.content.as_deref().map(parse_content).transpose()?;
-    let delay = ctx.draw(ctx.settings.durations.policy_propagation, &format!("policy:{id}:{}", ctx.request_id));
+    let delay =
+        ctx.draw_duration(ctx.settings.durations.policy_propagation, &format!("policy:{id}:{}", ctx.request_id));
     let policy = state.organization.policies.get_mut(&id).ok_or_else(policy_not_found)?;
     if let (Some(content), Some(document)) = (input.content, document) {
         policy.content = content;
@@ -195,7 +196,7 @@ pub(super) fn list_for_target(state: &State, ctx: &Ctx, body: &[u8]) -> Result<M
     let input = wire::deserialize_list_policies_for_target_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
     check_target(organization, &input.target_id)?;
-    let attached = organization.attached_to(&input.target_id).iter().filter(|_| input.filter == POLICY_TYPE);
+    let attached = organization.attached_policies(&input.target_id).iter().filter(|_| input.filter == POLICY_TYPE);
     let policies = attached.filter_map(|id| Some(organization.wire_summary(id, organization.policies.get(id)?)));
     let (policies, next_token) = page(ctx, policies, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_policies_for_target_response(&wire::ListPoliciesForTargetResponse {
@@ -221,14 +222,14 @@ pub(super) fn list_targets(state: &State, ctx: &Ctx, body: &[u8]) -> Result<Mock
 
 pub(super) fn attach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_attach_policy_request(body).map_err(AwsError::serialization)?;
-    edit_attachments(state, ctx, &input.policy_id, &input.target_id, |attached| {
+    update_attached_policies(state, ctx, &input.policy_id, &input.target_id, |attached| {
         if attached.contains(&input.policy_id) {
             return Err(error(
                 "DuplicatePolicyAttachmentException",
                 "A policy with the specified name and type is already attached to the specified target.",
             ));
         }
-        if attached.len() >= MAX_ATTACHED {
+        if attached.len() >= MAX_ATTACHED_POLICIES {
             return Err(constraint_violation(
                 "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED",
                 "You have exceeded the number of policies of this type that can be attached to an entity.",
@@ -242,7 +243,7 @@ pub(super) fn attach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
 
 pub(super) fn detach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_detach_policy_request(body).map_err(AwsError::serialization)?;
-    edit_attachments(state, ctx, &input.policy_id, &input.target_id, |attached| {
+    update_attached_policies(state, ctx, &input.policy_id, &input.target_id, |attached| {
         if !attached.contains(&input.policy_id) {
             return Err(error(
                 "PolicyNotAttachedException",
@@ -262,7 +263,7 @@ pub(super) fn detach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
 }
 
 /// Changes the list of policies attached to a target. The change takes effect with a delay.
-fn edit_attachments(
+fn update_attached_policies(
     state: &mut State,
     ctx: &Ctx,
     policy: &str,
@@ -280,16 +281,16 @@ fn edit_attachments(
             "This operation can be performed only for enabled policy types.",
         ));
     }
-    let mut attached = organization.attached_to(target).to_vec();
+    let mut attached = organization.attached_policies(target).to_vec();
     edit(&mut attached)?;
-    let delay = ctx.draw(ctx.settings.durations.policy_propagation, &format!("attach:{policy}:{target}"));
+    let delay = ctx.draw_duration(ctx.settings.durations.policy_propagation, &format!("attach:{policy}:{target}"));
     let history = organization.attached.entry(target.to_owned());
     history.or_insert_with(|| History::new(ctx.now, Vec::new())).set(ctx.now, delay, attached);
     Ok(())
 }
 
 fn parse_content(content: &str) -> Result<Document, AwsError> {
-    if content.chars().count() > MAX_CONTENT_CHARACTERS {
+    if content.chars().count() > MAX_POLICY_CHARACTERS {
         return Err(constraint_violation(
             "POLICY_CONTENT_LIMIT_EXCEEDED",
             "You have exceeded the maximum number of characters in a policy.",
@@ -315,7 +316,7 @@ fn check_policy_type(policy_type: &str) -> Result<(), AwsError> {
     Err(error("PolicyTypeNotAvailableForOrganizationException", "The sandbox simulates service control policies only."))
 }
 
-fn check_name(organization: &Organization, name: &str, except: Option<&str>) -> Result<(), AwsError> {
+fn check_policy_name_unused(organization: &Organization, name: &str, except: Option<&str>) -> Result<(), AwsError> {
     if organization.policies.iter().any(|(id, policy)| policy.name == name && Some(id.as_str()) != except) {
         return Err(error("DuplicatePolicyException", "A policy with the same name already exists."));
     }
@@ -333,7 +334,7 @@ fn check_not_aws_managed(organization: &Organization, id: &str) -> Result<(), Aw
 }
 
 fn check_target(organization: &Organization, target: &str) -> Result<(), AwsError> {
-    if organization.has_target(target) {
+    if organization.is_valid_target(target) {
         return Ok(());
     }
     Err(error("TargetNotFoundException", "You specified a target that doesn't exist."))

@@ -9,7 +9,7 @@ use super::{constraint_violation, error};
 use crate::world::{AwsError, Ctx, State};
 
 /// Minimum age at which an account that was created in the organisation can be removed (AWS Organizations quotas).
-const MINIMUM_AGE: TimeDelta = TimeDelta::days(4);
+const MIN_ACCOUNT_AGE: TimeDelta = TimeDelta::days(4);
 
 /// Removes an account from the organisation. The account still exists and keeps its e-mail, but its tags, policy
 /// attachments and account assignments are deleted.
@@ -24,7 +24,7 @@ pub(super) fn remove(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
         ));
     }
     let member = organization.members.get(&id).ok_or_else(account_not_found)?;
-    if member.joined_method == "CREATED" && ctx.now < member.joined_at + MINIMUM_AGE {
+    if member.joined_method == "CREATED" && ctx.now < member.joined_at + MIN_ACCOUNT_AGE {
         return Err(constraint_violation(
             "WAIT_PERIOD_ACTIVE",
             "You must wait at least four days after you create an account before you can remove it.",

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{CreateRequest, FULL_ACCESS, History, Lifecycle, Member, ServiceControlPolicy, Unit};
+use super::{
+    CreateRequest, FULL_ACCESS_POLICY_ID, History, Lifecycle, Member, OrganizationalUnit, ServiceControlPolicy,
+};
 use crate::policy::Document;
 use crate::settings::Settings;
-use crate::world::ids::Ids;
+use crate::world::ids::IdGenerator;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Organization {
@@ -18,7 +20,7 @@ pub struct Organization {
     pub root: String,
     /// Id of the management account; service control policies do not apply to it.
     pub management_account: String,
-    pub units: BTreeMap<String, Unit>,
+    pub units: BTreeMap<String, OrganizationalUnit>,
     pub members: BTreeMap<String, Member>,
     /// Account ids in the order in which the accounts joined the organisation. List calls return accounts in this
     /// order.
@@ -48,8 +50,8 @@ impl Organization {
     /// Creates an organisation with the management account and Freehold's own account, both in the root. As in AWS,
     /// service control policies are not enabled.
     pub fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
-        let mut ids = Ids::new(settings.seed.wrapping_add(0x6f));
-        let root = ids.prefixed("r-", 4);
+        let mut ids = IdGenerator::new(settings.seed.wrapping_add(0x6f));
+        let root = ids.next_with_prefix("r-", 4);
         let member = |name: &str, email: &str, joined_method: &str| Member {
             name: name.to_owned(),
             email: email.to_owned(),
@@ -60,7 +62,7 @@ impl Organization {
         };
         let (management, freehold) = (&settings.management_account, &settings.freehold_account);
         Self {
-            id: ids.prefixed("o-", 10),
+            id: ids.next_with_prefix("o-", 10),
             management_account: management.clone(),
             units: BTreeMap::new(),
             members: BTreeMap::from([
@@ -69,7 +71,7 @@ impl Organization {
             ]),
             joined: vec![management.clone(), freehold.clone()],
             requests: Vec::new(),
-            policies: BTreeMap::from([(FULL_ACCESS.to_owned(), ServiceControlPolicy::full_access(now))]),
+            policies: BTreeMap::from([(FULL_ACCESS_POLICY_ID.to_owned(), ServiceControlPolicy::full_access(now))]),
             attached: BTreeMap::new(),
             policies_enabled: false,
             tags: BTreeMap::new(),
@@ -86,7 +88,7 @@ impl Organization {
     /// type.
     pub fn arn_of(&self, id: &str) -> String {
         let (management, organization) = (&self.management_account, &self.id);
-        if id == FULL_ACCESS {
+        if id == FULL_ACCESS_POLICY_ID {
             return format!("arn:aws:organizations::aws:policy/service_control_policy/{id}");
         }
         let kind = match id.split('-').next() {
@@ -108,12 +110,12 @@ impl Organization {
     }
 
     /// Returns whether the id belongs to the root, an organizational unit or an account.
-    pub fn has_target(&self, id: &str) -> bool {
+    pub fn is_valid_target(&self, id: &str) -> bool {
         id == self.root || self.units.contains_key(id) || self.members.contains_key(id)
     }
 
     /// Returns whether the id belongs to the root or to an organizational unit.
-    pub fn has_parent(&self, id: &str) -> bool {
+    pub fn is_valid_parent(&self, id: &str) -> bool {
         id == self.root || self.units.contains_key(id)
     }
 
@@ -133,10 +135,10 @@ impl Organization {
             parent = &unit.parent;
         }
         path.push(&self.root);
-        path.into_iter().rev().map(|target| self.effective_on_target(target, now)).collect()
+        path.into_iter().rev().map(|target| self.effective_policies_of_target(target, now)).collect()
     }
 
-    fn effective_on_target(&self, target: &str, now: DateTime<Utc>) -> Vec<&Document> {
+    fn effective_policies_of_target(&self, target: &str, now: DateTime<Utc>) -> Vec<&Document> {
         let attached = self.attached.get(target).map(|attached| attached.effective(now));
         let policies = attached.into_iter().flatten().filter_map(|id| self.policies.get(id));
         policies.map(|policy| policy.document.effective(now)).collect()

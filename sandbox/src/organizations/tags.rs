@@ -37,7 +37,7 @@ pub(super) fn tag_map(tags: &[wire::Tag]) -> BTreeMap<String, String> {
 
 fn tags_of<'a>(state: &'a mut State, id: &str) -> Result<&'a mut BTreeMap<String, String>, AwsError> {
     let organization = &mut state.organization;
-    if !organization.has_target(id) && !organization.policies.contains_key(id) {
+    if !organization.is_valid_target(id) && !organization.policies.contains_key(id) {
         return Err(error("TargetNotFoundException", "You specified a target that doesn't exist."));
     }
     Ok(organization.tags.entry(id.to_owned()).or_default())

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::faults::{Fault, Rule};
 use crate::settings::Settings;
-use crate::world::testing::{Credentials, TestResponse, access_role, account, assume, call, world, world_with};
+use crate::world::testing::{Credentials, TestResponse, access_role, account, assume_role, call, world, world_with};
 use crate::world::{Service, World};
 
 fn call_api(world: &World, operation: &str, input: Value) -> TestResponse {
@@ -57,7 +57,7 @@ fn a_new_account_is_listed_in_the_root_once_its_creation_completes() {
 }
 
 #[test]
-fn a_second_account_with_the_same_email_fails_in_its_status() {
+fn creating_an_account_with_a_used_email_fails() {
     let world = world();
     account(&world, "a@example.com");
     world.reserve_email("foreign@example.com");
@@ -99,7 +99,7 @@ fn at_most_five_creations_are_in_progress_within_the_account_quota() {
 fn only_the_management_account_may_call_organizations() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
+    let member = assume_role(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
     let call_api = |operation, input| call(&world, &member, Service::Organizations, operation, input);
     let denied = call_api("CreateAccount", json!({ "Email": "b@example.com", "AccountName": "x" }));
     assert_eq!(denied.code().as_deref(), Some("AccessDeniedException"));
@@ -153,7 +153,7 @@ const DENY_OTHER_REGIONS: &str = r#"{"Statement": {"Effect": "Deny", "NotAction"
     "Condition": {"StringNotEquals": {"aws:RequestedRegion": "eu-central-1"}}}}"#;
 
 #[test]
-fn a_unit_has_one_to_ten_policies_once_the_type_is_enabled() {
+fn an_ou_has_one_to_ten_policies_if_the_policy_type_is_enabled() {
     let world = world();
     let unit = unit(&world, "eu");
     let id = |n: usize| {
@@ -179,7 +179,7 @@ fn a_unit_has_one_to_ten_policies_once_the_type_is_enabled() {
 }
 
 #[test]
-fn a_policy_is_valid_and_has_at_most_10_240_characters() {
+fn an_invalid_policy_or_one_over_10_240_characters_is_rejected() {
     let world = world();
     let long = format!("{DENY_OTHER_REGIONS}{}", " ".repeat(10_241 - DENY_OTHER_REGIONS.len()));
     assert_eq!(policy(&world, "long", &long).reason(), "POLICY_CONTENT_LIMIT_EXCEEDED");
@@ -202,7 +202,7 @@ fn a_policy_applies_after_a_delay_and_never_to_the_management_account() {
     let input = json!({ "AccountId": id, "SourceParentId": root, "DestinationParentId": unit });
     call_api(&world, "MoveAccount", input).ok();
 
-    let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
+    let member = assume_role(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
     let stacks = |region| call(&world, &member.in_region(region), Service::CloudFormation, "ListStacks", json!({}));
     stacks("eu-west-1").ok();
     world.clock().advance(Duration::from_mins(1));
@@ -222,7 +222,7 @@ fn a_policy_applies_after_a_delay_and_never_to_the_management_account() {
 }
 
 #[test]
-fn a_call_must_be_allowed_by_a_policy_on_every_level() {
+fn a_call_must_be_allowed_by_a_policy_at_every_level() {
     let world = world();
     let id = account(&world, "a@example.com");
     let root = root(&world);
@@ -232,7 +232,8 @@ fn a_call_must_be_allowed_by_a_policy_on_every_level() {
     call_api(&world, "DetachPolicy", json!({ "PolicyId": "p-FullAWSAccess", "TargetId": id })).ok();
     world.clock().advance(Duration::from_mins(1));
     let member =
-        assume(&world, &Credentials::management(&world).in_region("eu-central-1"), &access_role(&id), &[]).unwrap();
+        assume_role(&world, &Credentials::management(&world).in_region("eu-central-1"), &access_role(&id), &[])
+            .unwrap();
     let denied = call(&world, &member, Service::CloudFormation, "ListStacks", json!({}));
     let message = denied.element("Message").unwrap();
     assert!(
@@ -245,7 +246,7 @@ fn a_call_must_be_allowed_by_a_policy_on_every_level() {
 fn a_closed_account_keeps_its_email_and_rejects_all_calls() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
+    let member = assume_role(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
     let close = || call_api(&world, "CloseAccount", json!({ "AccountId": id }));
     close().ok();
     assert_eq!(close().code().as_deref(), Some("ConflictException"));
@@ -260,7 +261,7 @@ fn a_closed_account_keeps_its_email_and_rejects_all_calls() {
         (&described["Account"]["State"], &described["Account"]["Status"]),
         (&json!("CLOSED"), &json!("SUSPENDED"))
     );
-    assert!(assume(&world, &Credentials::management(&world), &access_role(&id), &[]).is_err());
+    assert!(assume_role(&world, &Credentials::management(&world), &access_role(&id), &[]).is_err());
     let again = create(&world, "a@example.com").ok();
     world.clock().advance(Duration::from_mins(10));
     assert_eq!(status(&world, &again)["FailureReason"], "EMAIL_ALREADY_EXISTS");

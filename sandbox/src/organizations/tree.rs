@@ -82,7 +82,7 @@ pub(super) fn list_children(state: &State, ctx: &Ctx, body: &[u8]) -> Result<Moc
 
 /// Returns an error if the parent does not exist.
 pub(super) fn check_parent(state: &State, parent: &str) -> Result<(), AwsError> {
-    if state.organization.has_parent(parent) {
+    if state.organization.is_valid_parent(parent) {
         return Ok(());
     }
     Err(error("ParentNotFoundException", "You specified parent that doesn't exist."))

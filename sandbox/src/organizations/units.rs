@@ -10,12 +10,12 @@ use super::{Organization, constraint_violation, error, page};
 use crate::world::{AwsError, Ctx, State};
 
 /// Maximum number of organizational units in an organisation (AWS Organizations quotas).
-const MAX_UNITS: usize = 2_000;
+const MAX_OUS: usize = 2_000;
 /// Maximum nesting depth of organizational units below the root (AWS Organizations quotas).
-const MAX_DEPTH: usize = 5;
+const MAX_OU_DEPTH: usize = 5;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Unit {
+pub struct OrganizationalUnit {
     /// Name of the organizational unit, unique within the parent.
     pub name: String,
     /// Id of the parent (root or organizational unit).
@@ -32,7 +32,7 @@ impl Organization {
         depth
     }
 
-    fn wire_unit(&self, id: &str, unit: &Unit) -> wire::OrganizationalUnit {
+    fn wire_unit(&self, id: &str, unit: &OrganizationalUnit) -> wire::OrganizationalUnit {
         let mut path = format!("{id}/");
         let mut parent = &unit.parent;
         while let Some(above) = self.units.get(parent) {
@@ -60,22 +60,22 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
             "An OU with the same name already exists in the specified parent.",
         ));
     }
-    if organization.units.len() >= MAX_UNITS {
+    if organization.units.len() >= MAX_OUS {
         return Err(constraint_violation(
             "OU_NUMBER_LIMIT_EXCEEDED",
             "You have exceeded the number of OUs that you can have.",
         ));
     }
-    if organization.depth(&input.parent_id) >= MAX_DEPTH {
+    if organization.depth(&input.parent_id) >= MAX_OU_DEPTH {
         return Err(constraint_violation(
             "OU_DEPTH_LIMIT_EXCEEDED",
             "You attempted to create an OU tree that is too many levels deep.",
         ));
     }
     let prefix = format!("ou-{}-", organization.root.trim_start_matches("r-"));
-    let id = state.ids.prefixed(&prefix, 8);
+    let id = state.ids.next_with_prefix(&prefix, 8);
     let organization = &mut state.organization;
-    let unit = Unit { name: input.name, parent: input.parent_id };
+    let unit = OrganizationalUnit { name: input.name, parent: input.parent_id };
     let wire_unit = organization.wire_unit(&id, &unit);
     organization.units.insert(id.clone(), unit);
     organization.tags.insert(id.clone(), tags);

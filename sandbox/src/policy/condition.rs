@@ -1,6 +1,6 @@
 //! Condition operators of policy statements.
 
-use super::{Keys, arn_matches, text_matches};
+use super::{ConditionKeys, arn_matches, text_matches};
 
 /// A condition operator, such as `ForAnyValue:StringNotLikeIfExists`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Operator {
     }
 
     /// Returns whether the condition on `key` is satisfied.
-    pub(super) fn is_satisfied(self, key: &str, expected: &[String], keys: &Keys) -> bool {
+    pub(super) fn is_satisfied(self, key: &str, expected: &[String], keys: &ConditionKeys) -> bool {
         let values = keys.get(key).unwrap_or_default();
         if self.comparison == Comparison::Null {
             return expected.iter().any(|expected| expected.eq_ignore_ascii_case("true") == values.is_empty());

@@ -40,9 +40,9 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Patterns {
     /// Matches the listed patterns (`Action`, `Resource`).
-    Only(Vec<String>),
+    AnyOf(Vec<String>),
     /// Matches everything except the listed patterns (`NotAction`, `NotResource`).
-    Except(Vec<String>),
+    NoneOf(Vec<String>),
 }
 
 /// Principals of a statement.
@@ -92,8 +92,8 @@ impl Statement {
 impl Patterns {
     fn includes(&self, matches: impl Fn(&str) -> bool) -> bool {
         match self {
-            Self::Only(patterns) => patterns.iter().any(|pattern| matches(pattern)),
-            Self::Except(patterns) => !patterns.iter().any(|pattern| matches(pattern)),
+            Self::AnyOf(patterns) => patterns.iter().any(|pattern| matches(pattern)),
+            Self::NoneOf(patterns) => !patterns.iter().any(|pattern| matches(pattern)),
         }
     }
 }
@@ -120,7 +120,7 @@ impl Principals {
 
     /// Returns whether the statement lists this role or session by its own ARN. Listing only its account is not
     /// sufficient.
-    pub(crate) fn names_exactly(&self, arn: &str, role_arn: &str) -> bool {
+    pub(crate) fn lists_principal_arn(&self, arn: &str, role_arn: &str) -> bool {
         match self {
             Self::Any(_) => false,
             Self::Named(named) => named
@@ -249,8 +249,8 @@ fn patterns(
 ) -> Result<Option<Patterns>, String> {
     match (only, except) {
         (Some(_), Some(_)) => Err(format!("a statement cannot have both {name} and {not_name}")),
-        (Some(only), None) => Ok(Some(Patterns::Only(only.0))),
-        (None, Some(except)) => Ok(Some(Patterns::Except(except.0))),
+        (Some(only), None) => Ok(Some(Patterns::AnyOf(only.0))),
+        (None, Some(except)) => Ok(Some(Patterns::NoneOf(except.0))),
         (None, None) => Ok(None),
     }
 }
@@ -265,8 +265,8 @@ impl From<Document> for RawDocument {
 impl From<Statement> for RawStatement {
     fn from(statement: Statement) -> Self {
         let split = |patterns: Option<Patterns>| match patterns {
-            Some(Patterns::Only(patterns)) => (Some(OneOrMany(patterns)), None),
-            Some(Patterns::Except(patterns)) => (None, Some(OneOrMany(patterns))),
+            Some(Patterns::AnyOf(patterns)) => (Some(OneOrMany(patterns)), None),
+            Some(Patterns::NoneOf(patterns)) => (None, Some(OneOrMany(patterns))),
             None => (None, None),
         };
         let (action, not_action) = split(Some(statement.actions));

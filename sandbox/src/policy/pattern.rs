@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_in_an_arn_does_not_cross_parts() {
+    fn a_wildcard_matches_only_within_one_part_of_an_arn() {
         assert!(arn_matches("arn:aws:iam::*:role/x", "arn:aws:iam::111122223333:role/x"));
         assert!(!arn_matches("arn:aws:*:role/x", "arn:aws:iam::111122223333:role/x"));
         assert!(arn_matches("*", "anything"));

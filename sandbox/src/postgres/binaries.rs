@@ -8,25 +8,25 @@ use super::PostgresError;
 use super::server_user::ServerUser;
 
 /// Oldest supported major version of PostgreSQL; Debian 12 contains this version.
-const MINIMUM_VERSION: u32 = 15;
+const MIN_MAJOR_VERSION: u32 = 15;
 
 /// A PostgreSQL installation with programs that the server's user can run.
 #[derive(Clone, Debug)]
-pub(super) struct Binaries {
+pub(super) struct PostgresInstallation {
     directory: PathBuf,
     version: u32,
 }
 
-impl Binaries {
+impl PostgresInstallation {
     /// Finds a PostgreSQL installation. An existing cluster requires the version that created it. Searches `PG_BINDIR`,
     /// `pg_config --bindir` and the usual directories of Debian, Red Hat and Homebrew, and then tries a download.
     pub(super) async fn find(user: &ServerUser, cluster: Option<(PathBuf, u32)>) -> Result<Self, PostgresError> {
         let mut searched = Vec::new();
-        for directory in candidates() {
+        for directory in candidate_directories() {
             let found = Self::probe(&directory, user);
             match (&found, &cluster) {
                 (Some(binaries), Some((_, version))) if binaries.version == *version => return Ok(binaries.clone()),
-                (Some(binaries), None) if binaries.version >= MINIMUM_VERSION => return Ok(binaries.clone()),
+                (Some(binaries), None) if binaries.version >= MIN_MAJOR_VERSION => return Ok(binaries.clone()),
                 _ => searched.push((directory, found)),
             }
         }
@@ -51,7 +51,7 @@ impl Binaries {
                 } else {
                     descriptions
                 };
-                Err(PostgresError::NotInstalled { minimum: MINIMUM_VERSION, searched, download })
+                Err(PostgresError::NotInstalled { minimum: MIN_MAJOR_VERSION, searched, download })
             }
         }
     }
@@ -74,25 +74,25 @@ impl Binaries {
 }
 
 /// Returns the directories that usually contain the PostgreSQL programs, in order of preference.
-fn candidates() -> Vec<PathBuf> {
-    let mut candidates = Vec::new();
-    candidates.extend(std::env::var_os("PG_BINDIR").map(PathBuf::from));
+fn candidate_directories() -> Vec<PathBuf> {
+    let mut candidate_directories = Vec::new();
+    candidate_directories.extend(std::env::var_os("PG_BINDIR").map(PathBuf::from));
     if let Ok(output) = Command::new("pg_config").arg("--bindir").output() {
-        candidates.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+        candidate_directories.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     }
-    candidates.extend(versioned(Path::new("/usr/lib/postgresql"), ""));
-    candidates.extend(versioned(Path::new("/usr"), "pgsql-"));
+    candidate_directories.extend(versioned_bin_directories(Path::new("/usr/lib/postgresql"), ""));
+    candidate_directories.extend(versioned_bin_directories(Path::new("/usr"), "pgsql-"));
     for prefix in ["/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"] {
-        candidates.extend(versioned(Path::new(prefix), "postgresql@"));
-        candidates.push(Path::new(prefix).join("postgresql/bin"));
+        candidate_directories.extend(versioned_bin_directories(Path::new(prefix), "postgresql@"));
+        candidate_directories.push(Path::new(prefix).join("postgresql/bin"));
     }
-    candidates.push(PathBuf::from("/usr/bin"));
-    candidates.retain(|candidate| candidate.is_dir());
-    candidates
+    candidate_directories.push(PathBuf::from("/usr/bin"));
+    candidate_directories.retain(|candidate| candidate.is_dir());
+    candidate_directories
 }
 
 /// Returns the `bin` directories of `parent/{prefix}{number}`, highest number first.
-fn versioned(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+fn versioned_bin_directories(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = fs::read_dir(parent)
         .into_iter()
         .flatten()
@@ -113,7 +113,7 @@ fn major_version(text: &str) -> Option<u32> {
 }
 
 /// Downloads the newest PostgreSQL version into a cache directory, unless an earlier run has downloaded it.
-async fn download(user: &ServerUser) -> Result<Binaries, String> {
+async fn download(user: &ServerUser) -> Result<PostgresInstallation, String> {
     let cache = if user.is_other_user() {
         // The server's user cannot access the cache directory of root.
         PathBuf::from("/var/cache")
@@ -136,7 +136,8 @@ async fn download(user: &ServerUser) -> Result<Binaries, String> {
     let mut postgresql = postgresql_embedded::PostgreSQL::new(settings);
     postgresql.setup().await.map_err(|error| error.to_string())?;
     let directory = postgresql.settings().binary_dir();
-    Binaries::probe(&directory, user).ok_or_else(|| format!("the programs in {} do not run", directory.display()))
+    PostgresInstallation::probe(&directory, user)
+        .ok_or_else(|| format!("the programs in {} do not run", directory.display()))
 }
 
 #[cfg(test)]

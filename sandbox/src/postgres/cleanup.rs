@@ -50,7 +50,7 @@ async fn stop(pid: i32, directory: &ServerDirectory) -> Result<(), PostgresError
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    Err(PostgresError::Leftover { pid, directory: directory.path().to_owned() })
+    Err(PostgresError::LeftoverServer { pid, directory: directory.path().to_owned() })
 }
 
 /// Returns whether the process `pid` is a PostgreSQL server that uses this cluster. The operating system may have

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use super::binaries::Binaries;
+use super::binaries::PostgresInstallation;
 use super::directory::ServerDirectory;
 use super::error::io_error_at;
 use super::guard::GuardedProcess;
 use super::server_user::ServerUser;
-use super::{Listen, PostgresError, START_TIMEOUT, SUPERUSER};
+use super::{ListenMode, PostgresError, START_TIMEOUT, SUPERUSER};
 
 /// Server settings that can differ from run to run.
 pub(super) struct Settings {
     pub(super) durable: bool,
-    pub(super) listen: Listen,
+    pub(super) listen: ListenMode,
     pub(super) port: u16,
     pub(super) max_connections: u16,
 }
@@ -26,7 +26,7 @@ pub(super) struct Settings {
 /// Creates the cluster if it does not exist. Returns the superuser's password.
 pub(super) async fn ensure_initialized(
     directory: &ServerDirectory,
-    binaries: &Binaries,
+    binaries: &PostgresInstallation,
     user: &ServerUser,
     durable: bool,
 ) -> Result<String, PostgresError> {
@@ -74,7 +74,7 @@ pub(super) async fn ensure_initialized(
 /// Starts the server and waits until it accepts connections. Returns the guarded process and the server's process id.
 pub(super) async fn start_server(
     directory: &ServerDirectory,
-    binaries: &Binaries,
+    binaries: &PostgresInstallation,
     user: &ServerUser,
     settings: &Settings,
 ) -> Result<(GuardedProcess, i32), PostgresError> {
@@ -96,7 +96,7 @@ pub(super) async fn start_server(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let pid = tokio::time::timeout(START_TIMEOUT, ready).await.map_err(|_| PostgresError::TooSlow {
+    let pid = tokio::time::timeout(START_TIMEOUT, ready).await.map_err(|_| PostgresError::Timeout {
         action: "start",
         seconds: START_TIMEOUT.as_secs(),
         log: directory.log(),
@@ -106,8 +106,8 @@ pub(super) async fn start_server(
 
 fn configuration(directory: &ServerDirectory, settings: &Settings) -> Vec<(&'static str, String)> {
     let (addresses, sockets) = match settings.listen {
-        Listen::Loopback => ("127.0.0.1", String::new()),
-        Listen::Socket => ("", directory.path().display().to_string()),
+        ListenMode::Loopback => ("127.0.0.1", String::new()),
+        ListenMode::Socket => ("", directory.path().display().to_string()),
     };
     let mut configuration = vec![
         ("listen_addresses", addresses.to_owned()),

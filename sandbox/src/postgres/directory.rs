@@ -25,8 +25,8 @@ impl ServerDirectory {
     /// locked the directory.
     pub(super) fn open(data_dir: Option<&Path>, user: &ServerUser) -> Result<Self, PostgresError> {
         let path = match data_dir {
-            Some(data_dir) => open_permanent(data_dir, user)?,
-            None => create_temporary(user)?,
+            Some(data_dir) => open_data_directory(data_dir, user)?,
+            None => create_temporary_directory(user)?,
         };
         let lock_file = path.join("lock");
         let lock = File::create(&lock_file).map_err(io_error_at("creating", &lock_file))?;
@@ -80,15 +80,15 @@ impl Drop for ServerDirectory {
 
 /// Returns `data_dir/postgres`, creating it if needed. Under root, if the server's user cannot access `data_dir` (for
 /// example below `/root`), that path becomes a symbolic link to an accessible directory.
-fn open_permanent(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, PostgresError> {
+fn open_data_directory(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, PostgresError> {
     fs::create_dir_all(data_dir).map_err(io_error_at("creating", data_dir))?;
     let data_dir = data_dir.canonicalize().map_err(io_error_at("opening", data_dir))?;
     let directory = data_dir.join("postgres");
     if !directory.exists() {
-        if user.can_enter(&data_dir) {
-            create_private(&directory, user)?;
+        if user.can_access(&data_dir) {
+            create_private_directory(&directory, user)?;
         } else {
-            let fallback = create_fallback(user)?;
+            let fallback = create_fallback_directory(user)?;
             _ = fs::remove_file(&directory);
             symlink(&fallback, &directory).map_err(io_error_at("creating the symbolic link", &directory))?;
             tracing::info!(
@@ -98,7 +98,7 @@ fn open_permanent(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, Postgre
         }
     }
     let directory = directory.canonicalize().map_err(io_error_at("opening", &directory))?;
-    if user.can_enter(&directory) {
+    if user.can_access(&directory) {
         Ok(directory)
     } else {
         Err(PostgresError::Unreachable { user: user.name().to_owned(), directory })
@@ -106,7 +106,7 @@ fn open_permanent(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, Postgre
 }
 
 /// Creates a directory for the server's user in a parent directory that all users can access.
-fn create_fallback(user: &ServerUser) -> Result<PathBuf, PostgresError> {
+fn create_fallback_directory(user: &ServerUser) -> Result<PathBuf, PostgresError> {
     let parent = Path::new(FALLBACK_PARENT);
     if !parent.exists() {
         fs::create_dir_all(parent).map_err(io_error_at("creating", parent))?;
@@ -119,7 +119,7 @@ fn create_fallback(user: &ServerUser) -> Result<PathBuf, PostgresError> {
     Ok(directory.keep())
 }
 
-fn create_temporary(user: &ServerUser) -> Result<PathBuf, PostgresError> {
+fn create_temporary_directory(user: &ServerUser) -> Result<PathBuf, PostgresError> {
     let candidates = [std::env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")];
     let parent = candidates
         .iter()
@@ -133,7 +133,7 @@ fn create_temporary(user: &ServerUser) -> Result<PathBuf, PostgresError> {
     Ok(directory.keep())
 }
 
-fn create_private(directory: &Path, user: &ServerUser) -> Result<(), PostgresError> {
+fn create_private_directory(directory: &Path, user: &ServerUser) -> Result<(), PostgresError> {
     DirBuilder::new().mode(0o700).create(directory).map_err(io_error_at("creating", directory))?;
     user.set_owner(directory)
 }

@@ -50,7 +50,7 @@ pub enum PostgresError {
         "the PostgreSQL server of an earlier run (process {pid}, in {}) does not stop; stop it, then try again",
         .directory.display()
     )]
-    Leftover {
+    LeftoverServer {
         pid: i32,
         /// Directory of the server's data.
         directory: PathBuf,
@@ -65,7 +65,7 @@ pub enum PostgresError {
     },
     /// The server did not become ready or did not stop in time.
     #[error("PostgreSQL did not {action} within {seconds} s; its log is {}", .log.display())]
-    TooSlow {
+    Timeout {
         /// Action that took too long, either `start` or `stop`.
         action: &'static str,
         /// Timeout in seconds.
@@ -104,8 +104,9 @@ impl PostgresError {
     /// Returns whether a start failed for a transient reason: another process took the port, or processes of a killed
     /// server have not exited yet.
     pub(super) fn is_transient(&self) -> bool {
-        const TRANSIENT: [&str; 3] = ["could not bind", "Address already in use", "pre-existing shared memory block"];
-        matches!(self, Self::Failed { output, .. } if TRANSIENT.iter().any(|reason| output.contains(reason)))
+        const TRANSIENT_MESSAGES: [&str; 3] =
+            ["could not bind", "Address already in use", "pre-existing shared memory block"];
+        matches!(self, Self::Failed { output, .. } if TRANSIENT_MESSAGES.iter().any(|reason| output.contains(reason)))
     }
 }
 

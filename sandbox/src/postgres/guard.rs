@@ -20,7 +20,7 @@ use super::server_user::ServerUser;
 /// The guard script. Arguments: the temporary directory to delete (or an empty string), the signal that stops the
 /// child, and the child's command. Exits with the status of the child. Uses `read` and not `cat`, so that no process
 /// is left when the watcher is killed.
-const SCRIPT: &str = r#"
+const GUARD_SCRIPT: &str = r#"
 temporary_dir=$1 signal=$2 owner_gone=
 shift 2
 exec 3<&0
@@ -75,7 +75,7 @@ impl GuardedProcess {
             if directory.is_temporary() { (directory.path(), "QUIT") } else { (Path::new(""), "INT") };
         let mut shell = user
             .command(Path::new("/bin/sh"), directory.path())
-            .args(["-c", SCRIPT, "freehold-postgres-guard"])
+            .args(["-c", GUARD_SCRIPT, "freehold-postgres-guard"])
             .arg(temporary_dir)
             .arg(signal)
             .arg(program)
@@ -111,7 +111,7 @@ impl GuardedProcess {
         drop(self.keepalive_pipe.take());
         let (seconds, log) = (STOP_TIMEOUT.as_secs(), self.log.clone());
         let result = tokio::time::timeout(STOP_TIMEOUT, self.wait()).await;
-        result.map_err(|_| PostgresError::TooSlow { action: "stop", seconds, log })?.map(|_| ())
+        result.map_err(|_| PostgresError::Timeout { action: "stop", seconds, log })?.map(|_| ())
     }
 
     /// Returns the last lines of the child's output, or the text `nothing` if there is no output.

@@ -16,7 +16,7 @@ pub(super) struct ServerUser(Option<User>);
 
 impl ServerUser {
     /// Selects the current user. Under root, selects `postgres` (which packaged PostgreSQL installs) or else `nobody`.
-    pub(super) fn choose() -> Result<Self, PostgresError> {
+    pub(super) fn select() -> Result<Self, PostgresError> {
         if !Uid::effective().is_root() {
             return Ok(Self(None));
         }
@@ -66,7 +66,7 @@ impl ServerUser {
 
     /// Returns whether this user can access `directory`. The check runs a shell as this user, because access control
     /// lists and mount options also affect access.
-    pub(super) fn can_enter(&self, directory: &Path) -> bool {
+    pub(super) fn can_access(&self, directory: &Path) -> bool {
         self.shell_test("cd \"$1\"", directory)
     }
 

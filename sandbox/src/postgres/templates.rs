@@ -49,7 +49,7 @@ impl TestDatabases {
             finished: Arc::default(),
         };
         databases.execute(&format!("create database {template}")).await?;
-        migrate(databases.url_of(&template))
+        migrate(databases.database_url(&template))
             .await
             .map_err(|error| PostgresError::database("migrating the template database", error))?;
         // PostgreSQL can copy a database only while it has no connections.
@@ -69,11 +69,11 @@ impl TestDatabases {
             self.created.fetch_add(1, Ordering::Relaxed)
         );
         self.execute(&format!("create database {name} template {}", self.template)).await?;
-        Ok(TestDatabase { url: self.url_of(&name), name, finished: Arc::clone(&self.finished) })
+        Ok(TestDatabase { url: self.database_url(&name), name, finished: Arc::clone(&self.finished) })
     }
 
     /// Returns the server's URL with the given database.
-    fn url_of(&self, database: &str) -> String {
+    fn database_url(&self, database: &str) -> String {
         let (url, query) = self.server_url.split_once('?').unwrap_or((&self.server_url, ""));
         let authority = url.find("://").map_or(0, |at| at + 3);
         let base = url[authority..].find('/').map_or(url, |at| &url[..authority + at]);

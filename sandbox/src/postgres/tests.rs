@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row};
 use tempfile::TempDir;
 
-use super::{Listen, Postgres, PostgresError, PostgresOptions, TestDatabases};
+use super::{ListenMode, Postgres, PostgresError, PostgresOptions, TestDatabases};
 
 /// Environment variable that contains the path of the file to which the child process writes its report.
 const CHILD_REPORT_FILE: &str = "FREEHOLD_TEST_CHILD_REPORT_FILE";
@@ -42,7 +42,7 @@ fn data_directory() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
 }
 
-async fn eventually(condition: &str, is_met: impl Fn() -> bool) {
+async fn wait_until(condition: &str, is_met: impl Fn() -> bool) {
     for _ in 0..1200 {
         if is_met() {
             return;
@@ -65,8 +65,8 @@ async fn a_stopped_server_leaves_no_process_and_no_directory() {
 }
 
 #[tokio::test]
-async fn a_loopback_connection_needs_the_password() {
-    let options = PostgresOptions { listen: Listen::Loopback, ..PostgresOptions::for_tests() };
+async fn a_loopback_connection_requires_the_password() {
+    let options = PostgresOptions { listen: ListenMode::Loopback, ..PostgresOptions::for_tests() };
     let postgres = Postgres::start(options).await.unwrap();
     assert_eq!(query(&postgres.url(), "select 'in'").await, "in");
     let wrong_password_url = postgres.url().replace(&postgres.password, "freehold");
@@ -112,20 +112,20 @@ async fn a_dropped_server_is_stopped() {
     let postgres = Postgres::start(PostgresOptions::for_tests()).await.unwrap();
     let (pid, directory) = (postgres.pid(), postgres.directory().to_owned());
     drop(postgres);
-    eventually("server and directory are gone", || !is_running(pid) && !directory.exists()).await;
+    wait_until("server and directory are gone", || !is_running(pid) && !directory.exists()).await;
 }
 
 #[tokio::test]
 async fn the_server_stops_when_its_process_is_killed() {
-    let (pid, directory) = kill_owner(None).await;
-    eventually("server and directory are gone", || !is_running(pid) && !directory.exists()).await;
+    let (pid, directory) = start_and_kill_child_process(None).await;
+    wait_until("server and directory are gone", || !is_running(pid) && !directory.exists()).await;
 }
 
 #[tokio::test]
 async fn the_next_start_cleans_up_after_a_killed_process() {
     let data = data_directory();
     // The next server starts immediately after the kill, so the old server may still be shutting down.
-    let (old_pid, _) = kill_owner(Some(data.path())).await;
+    let (old_pid, _) = start_and_kill_child_process(Some(data.path())).await;
     let options = PostgresOptions { data_dir: Some(data.path().to_owned()), ..PostgresOptions::default() };
     let next = Postgres::start(options.clone()).await.unwrap();
     assert!(!is_running(old_pid), "two servers on one directory");
@@ -148,7 +148,7 @@ async fn the_next_start_stops_a_server_without_a_guard() {
     let options = PostgresOptions { data_dir: Some(data.path().to_owned()), ..PostgresOptions::default() };
     let first = Postgres::start(options.clone()).await.unwrap();
     let (pid, directory) = (first.pid(), first.directory().to_owned());
-    for guard in guards_of(&directory) {
+    for guard in guard_process_ids(&directory) {
         kill(Pid::from_raw(guard), Signal::SIGKILL).unwrap();
     }
     drop(first);
@@ -160,7 +160,7 @@ async fn the_next_start_stops_a_server_without_a_guard() {
 
 /// Returns the process ids of the guard processes of the server in `directory`.
 #[cfg(target_os = "linux")]
-fn guards_of(directory: &Path) -> Vec<i32> {
+fn guard_process_ids(directory: &Path) -> Vec<i32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     ids.filter(|id| {
@@ -200,17 +200,17 @@ async fn a_failed_migration_is_reported() {
 
 /// Runs this test program as a child process that starts PostgreSQL, then kills the child process. Returns the process
 /// id and directory of the PostgreSQL server.
-async fn kill_owner(data: Option<&Path>) -> (i32, PathBuf) {
+async fn start_and_kill_child_process(data: Option<&Path>) -> (i32, PathBuf) {
     let reports = tempfile::tempdir().unwrap();
     let report = reports.path().join("report");
-    let mut child = Command::new(this_program());
+    let mut child = Command::new(test_program_path());
     child.args(["--exact", "postgres::tests::child_process", "--include-ignored"]);
     child.env(CHILD_REPORT_FILE, &report).stdout(Stdio::null()).stderr(Stdio::null());
     if let Some(data) = data {
         child.env(CHILD_DATA_DIR, data);
     }
     let mut child = child.spawn().unwrap();
-    eventually("the child has reported", || report.exists()).await;
+    wait_until("the child has reported", || report.exists()).await;
     let text = std::fs::read_to_string(&report).unwrap();
     let (pid, directory) = text.split_once(' ').unwrap();
     let (pid, directory) = (pid.parse().unwrap(), PathBuf::from(directory));
@@ -221,7 +221,7 @@ async fn kill_owner(data: Option<&Path>) -> (i32, PathBuf) {
 }
 
 /// Returns the path of this program, even if a newer build has replaced the file.
-fn this_program() -> PathBuf {
+fn test_program_path() -> PathBuf {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { running } else { std::env::current_exe().unwrap() }
 }

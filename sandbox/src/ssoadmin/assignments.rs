@@ -4,13 +4,15 @@ use winterbaume_core::MockResponse;
 use winterbaume_ssoadmin::{model, wire};
 
 use super::permission_sets::find;
-use super::{Assignment, AssignmentRequest, Progress, conflict, not_found, page, progress, quota_exceeded, seconds};
+use super::{
+    Assignment, AssignmentRequest, RequestStatus, conflict, not_found, page, progress, quota_exceeded, seconds,
+};
 use crate::organizations::Lifecycle;
-use crate::quotas::throttled;
-use crate::world::{AwsError, BusySpan, Ctx, State};
+use crate::quotas::throttling_error;
+use crate::world::{AwsError, BackgroundWorkSpan, Ctx, State};
 
 /// Maximum number of CreateAccountAssignment requests in progress (IAM Identity Center quotas, fixed).
-const MAX_IN_PROGRESS: usize = 15;
+const MAX_CREATIONS_IN_PROGRESS: usize = 15;
 /// Maximum number of permission sets provisioned to one account (IAM Identity Center quotas).
 const MAX_PROVISIONED: usize = 500;
 
@@ -22,12 +24,12 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
         principal_type: input.principal_type,
         principal_id: input.principal_id,
     };
-    check_exists(state, &assignment)?;
+    check_assignment_target_exists(state, &assignment)?;
     let center = &state.identity_center;
     let in_progress =
-        center.requests.values().filter(|request| request.creates && request.progress == Progress::InProgress);
-    if in_progress.count() >= MAX_IN_PROGRESS {
-        return Err(throttled(ctx.service));
+        center.requests.values().filter(|request| request.creates && request.progress == RequestStatus::InProgress);
+    if in_progress.count() >= MAX_CREATIONS_IN_PROGRESS {
+        return Err(throttling_error(ctx.service));
     }
     check_no_conflict(state, &assignment)?;
     let provisioned = center.provisioned.get(&assignment.account);
@@ -37,7 +39,7 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
             assignment.account
         )));
     }
-    let request = accept_request(state, ctx, assignment, true);
+    let request = store_request(state, ctx, assignment, true);
     Ok(wire::serialize_create_account_assignment_response(&model::CreateAccountAssignmentResponse {
         account_assignment_creation_status: Some(to_wire(&request)),
     }))
@@ -53,14 +55,14 @@ pub(super) fn delete(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     };
     find(state, &assignment.permission_set)?;
     check_no_conflict(state, &assignment)?;
-    let request = accept_request(state, ctx, assignment, false);
+    let request = store_request(state, ctx, assignment, false);
     Ok(wire::serialize_delete_account_assignment_response(&model::DeleteAccountAssignmentResponse {
         account_assignment_deletion_status: Some(to_wire(&request)),
     }))
 }
 
 /// Returns an error unless the permission set, the account and the principal exist.
-fn check_exists(state: &mut State, assignment: &Assignment) -> Result<(), AwsError> {
+fn check_assignment_target_exists(state: &mut State, assignment: &Assignment) -> Result<(), AwsError> {
     find(state, &assignment.permission_set)?;
     if !state.organization.members.contains_key(&assignment.account) {
         return Err(not_found("Account", &assignment.account));
@@ -77,12 +79,12 @@ fn check_exists(state: &mut State, assignment: &Assignment) -> Result<(), AwsErr
 fn check_no_conflict(state: &State, assignment: &Assignment) -> Result<(), AwsError> {
     let center = &state.identity_center;
     let is_same_target = |request: &&AssignmentRequest| {
-        request.progress == Progress::InProgress
+        request.progress == RequestStatus::InProgress
             && request.assignment.account == assignment.account
             && request.assignment.permission_set == assignment.permission_set
     };
-    let is_provisioning = |provisioning: &&super::Provisioning| {
-        provisioning.progress == Progress::InProgress
+    let is_provisioning = |provisioning: &&super::ProvisioningRequest| {
+        provisioning.progress == RequestStatus::InProgress
             && provisioning.permission_set == assignment.permission_set
             && provisioning.account.as_ref().is_none_or(|account| *account == assignment.account)
     };
@@ -96,7 +98,7 @@ fn check_no_conflict(state: &State, assignment: &Assignment) -> Result<(), AwsEr
 
 /// Stores a new assignment request. Requests for one account are processed sequentially, so the new request starts
 /// after all earlier requests for the account.
-fn accept_request(state: &mut State, ctx: &Ctx, assignment: Assignment, creates: bool) -> AssignmentRequest {
+fn store_request(state: &mut State, ctx: &Ctx, assignment: Assignment, creates: bool) -> AssignmentRequest {
     let id = state.ids.uuid();
     let set = state.identity_center.permission_sets.get(&assignment.permission_set);
     let verb = if creates { "grant" } else { "revoke" };
@@ -108,13 +110,15 @@ fn accept_request(state: &mut State, ctx: &Ctx, assignment: Assignment, creates:
     );
     let requests = state.identity_center.requests.values();
     let starts_at = requests
-        .filter(|request| request.progress == Progress::InProgress && request.assignment.account == assignment.account)
+        .filter(|request| {
+            request.progress == RequestStatus::InProgress && request.assignment.account == assignment.account
+        })
         .filter_map(|request| request.ready_at)
         .fold(ctx.now, std::cmp::max);
-    let done_at = starts_at + ctx.draw(ctx.settings.durations.assignment, &key);
-    let (ready_at, injected_failure) = progress::apply_fault(ctx, done_at);
+    let done_at = starts_at + ctx.draw_duration(ctx.settings.durations.assignment, &key);
+    let (ready_at, injected_failure) = progress::apply_injected_fault(ctx, done_at);
     if ready_at.is_some() {
-        state.record_busy(BusySpan::account(&assignment.account, "assignment", ctx.now, done_at));
+        state.record_background_work(BackgroundWorkSpan::account(&assignment.account, "assignment", ctx.now, done_at));
     }
     let request = AssignmentRequest {
         id: id.clone(),
@@ -122,7 +126,7 @@ fn accept_request(state: &mut State, ctx: &Ctx, assignment: Assignment, creates:
         assignment,
         created_at: ctx.now,
         ready_at,
-        progress: Progress::InProgress,
+        progress: RequestStatus::InProgress,
         injected_failure,
     };
     state.identity_center.requests.insert(id, request.clone());

@@ -2,15 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Assignment, AssignmentRequest, Progress, assignments};
+use super::{Assignment, AssignmentRequest, RequestStatus, assignments};
 use crate::faults::Fault;
 use crate::policy::Document;
 use crate::world::{Ctx, State};
 
 /// Completes the requests that are due at `now`, in the order of their completion times.
 pub(crate) fn advance(state: &mut State, now: DateTime<Utc>) {
-    let due = |ready_at: Option<DateTime<Utc>>, progress: &Progress| {
-        ready_at.filter(|ready_at| *ready_at <= now && *progress == Progress::InProgress)
+    let due = |ready_at: Option<DateTime<Utc>>, progress: &RequestStatus| {
+        ready_at.filter(|ready_at| *ready_at <= now && *progress == RequestStatus::InProgress)
     };
     let center = &state.identity_center;
     let mut requests: Vec<(DateTime<Utc>, String)> = center
@@ -28,8 +28,8 @@ pub(crate) fn advance(state: &mut State, now: DateTime<Utc>) {
     for (at, id) in requests {
         let Some(request) = state.identity_center.requests.get(&id).cloned() else { continue };
         let progress = match finish(state, &request, at) {
-            Ok(()) => Progress::Succeeded,
-            Err(reason) => Progress::Failed(reason),
+            Ok(()) => RequestStatus::Succeeded,
+            Err(reason) => RequestStatus::Failed(reason),
         };
         if let Some(request) = state.identity_center.requests.get_mut(&id) {
             request.progress = progress;
@@ -120,7 +120,7 @@ fn role_name(set_name: &str, set_arn: &str, account: &str) -> String {
 
 /// Applies the injected fault to a new request. Returns the completion time (`None` if stuck) and the failure reason,
 /// if any.
-pub(super) fn apply_fault(ctx: &Ctx, done_at: DateTime<Utc>) -> (Option<DateTime<Utc>>, Option<String>) {
+pub(super) fn apply_injected_fault(ctx: &Ctx, done_at: DateTime<Utc>) -> (Option<DateTime<Utc>>, Option<String>) {
     match &ctx.fault {
         Some(Fault::Stuck) => (None, None),
         Some(Fault::FailedState { reason }) => (Some(done_at), Some(reason.clone())),

@@ -5,12 +5,12 @@ use winterbaume_core::MockResponse;
 use winterbaume_ssoadmin::{model, wire};
 
 use super::permission_sets::find;
-use super::{Progress, Provisioning, conflict, not_found, page, progress, seconds, validation_error};
-use crate::quotas::throttled;
-use crate::world::{AwsError, BusySpan, Ctx, State};
+use super::{ProvisioningRequest, RequestStatus, conflict, not_found, page, progress, seconds, validation_error};
+use crate::quotas::throttling_error;
+use crate::world::{AwsError, BackgroundWorkSpan, Ctx, State};
 
 /// Maximum number of ProvisionPermissionSet requests in progress (IAM Identity Center quotas).
-const MAX_IN_PROGRESS: usize = 3;
+const MAX_REQUESTS_IN_PROGRESS: usize = 3;
 
 pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_provision_permission_set_request(body).map_err(AwsError::serialization)?;
@@ -28,9 +28,9 @@ pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<Moc
         return Err(not_found("Provisioned permission set for account", account));
     }
     let in_progress: Vec<_> =
-        center.provisionings.values().filter(|other| other.progress == Progress::InProgress).collect();
-    if in_progress.len() >= MAX_IN_PROGRESS {
-        return Err(throttled(ctx.service));
+        center.provisionings.values().filter(|other| other.progress == RequestStatus::InProgress).collect();
+    if in_progress.len() >= MAX_REQUESTS_IN_PROGRESS {
+        return Err(throttling_error(ctx.service));
     }
     if in_progress.iter().any(|other| other.permission_set == set) {
         return Err(conflict("The permission set is being provisioned already"));
@@ -39,18 +39,18 @@ pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<Moc
     let mut done_at = ctx.now;
     for target in &targets {
         let key = format!("provision/{}/{name}", progress::account_email(state, target));
-        let until = ctx.now + ctx.draw(ctx.settings.durations.provision_permission_set, &key);
-        state.record_busy(BusySpan::account(target, "provision-permission-set", ctx.now, until));
+        let until = ctx.now + ctx.draw_duration(ctx.settings.durations.provision_permission_set, &key);
+        state.record_background_work(BackgroundWorkSpan::account(target, "provision-permission-set", ctx.now, until));
         done_at = done_at.max(until);
     }
-    let (ready_at, injected_failure) = progress::apply_fault(ctx, done_at);
-    let request = Provisioning {
+    let (ready_at, injected_failure) = progress::apply_injected_fault(ctx, done_at);
+    let request = ProvisioningRequest {
         id: state.ids.uuid(),
         permission_set: set,
         account,
         created_at: ctx.now,
         ready_at,
-        progress: Progress::InProgress,
+        progress: RequestStatus::InProgress,
         injected_failure,
     };
     let status = to_wire(&request);
@@ -64,12 +64,12 @@ pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<Moc
 pub(super) fn finish(state: &mut State, id: &str, at: DateTime<Utc>) {
     let Some(request) = state.identity_center.provisionings.get(id).cloned() else { return };
     let progress = if let Some(reason) = request.injected_failure {
-        Progress::Failed(reason)
+        RequestStatus::Failed(reason)
     } else {
         for account in accounts(state, &request.permission_set, request.account.as_deref()) {
             progress::provision(state, &account, &request.permission_set, at);
         }
-        Progress::Succeeded
+        RequestStatus::Succeeded
     };
     if let Some(request) = state.identity_center.provisionings.get_mut(id) {
         request.progress = progress;
@@ -132,7 +132,7 @@ fn accounts(state: &State, set: &str, only: Option<&str>) -> Vec<String> {
     provisioned.map(|(account, _)| account.clone()).filter(|account| only.is_none_or(|only| only == account)).collect()
 }
 
-fn to_wire(request: &Provisioning) -> model::PermissionSetProvisioningStatus {
+fn to_wire(request: &ProvisioningRequest) -> model::PermissionSetProvisioningStatus {
     model::PermissionSetProvisioningStatus {
         request_id: Some(request.id.clone()),
         status: Some(request.progress.as_str().into()),

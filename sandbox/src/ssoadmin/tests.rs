@@ -2,12 +2,12 @@ use serde_json::{Value, json};
 
 use crate::World;
 use crate::faults::{Fault, Rule};
-use crate::settings::{Durations, Settings, Spread};
-use crate::testing::{TestClient, instant_world, wait};
+use crate::settings::{DurationDistribution, Durations, Settings};
+use crate::testing::{TestClient, advance_clock, instant_world};
 use crate::world::Service;
 use crate::world::testing::{TestResponse, account, world, world_with};
 
-const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+const ADMINISTRATOR_POLICY_ARN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 /// Test fixture with an administrator, an account, a permission set and the two initial groups of the sandbox.
 struct Fixture {
@@ -100,18 +100,20 @@ fn the_instance_is_visible_in_its_home_region_only() {
 #[test]
 fn an_assignment_completes_later_and_creates_a_role_in_the_account() {
     let fixture = Fixture::new(&world());
-    fixture.call_api("AttachManagedPolicyToPermissionSet", json!({ "ManagedPolicyArn": ADMINISTRATOR })).ok();
+    fixture
+        .call_api("AttachManagedPolicyToPermissionSet", json!({ "ManagedPolicyArn": ADMINISTRATOR_POLICY_ARN }))
+        .ok();
     let response = fixture.create_assignment(0).ok();
     assert_eq!(fixture.status(&response)["Status"], "IN_PROGRESS");
     assert_eq!((fixture.count_assignments(), fixture.roles().len()), (0, 0));
-    wait(&fixture.administrator.world, 600);
+    advance_clock(&fixture.administrator.world, 600);
     assert_eq!(fixture.status(&response)["Status"], "SUCCEEDED");
     assert_eq!((fixture.count_assignments(), fixture.roles().len()), (1, 1));
     assert!(fixture.roles()[0].starts_with("AWSReservedSSO_support_"));
     assert_eq!(fixture.administrator.world.busy().iter().filter(|busy| busy.activity == "assignment").count(), 1);
 
     let deleted = fixture.call_api("DeleteAccountAssignment", fixture.assignment(&fixture.account, 0)).ok();
-    wait(&fixture.administrator.world, 600);
+    advance_clock(&fixture.administrator.world, 600);
     let id = &deleted.body["AccountAssignmentDeletionStatus"]["RequestId"];
     let input = json!({ "AccountAssignmentDeletionRequestId": id });
     let status = fixture.call_api("DescribeAccountAssignmentDeletionStatus", input).ok();
@@ -129,13 +131,13 @@ fn creating_an_assignment_twice_leaves_one_assignment() {
 }
 
 #[test]
-fn a_write_conflicts_with_an_earlier_one_on_the_same_set_and_account() {
+fn concurrent_writes_to_the_same_set_and_account_conflict() {
     let fixture = Fixture::new(&world());
     fixture.create_assignment(0).ok();
     assert_eq!(fixture.create_assignment(1).code().as_deref(), Some("ConflictException"));
-    wait(&fixture.administrator.world, 600);
+    advance_clock(&fixture.administrator.world, 600);
     fixture.create_assignment(1).ok();
-    wait(&fixture.administrator.world, 600);
+    advance_clock(&fixture.administrator.world, 600);
     assert_eq!(fixture.count_assignments(), 2);
 }
 
@@ -143,7 +145,7 @@ fn a_write_conflicts_with_an_earlier_one_on_the_same_set_and_account() {
 fn at_most_fifteen_creations_are_in_progress() {
     let settings = Settings {
         throttling: false,
-        durations: Durations { assignment: Spread::exactly(60.0), ..Durations::instant() },
+        durations: Durations { assignment: DurationDistribution::constant(60.0), ..Durations::instant() },
         ..Settings::default()
     };
     let world = world_with(settings);
@@ -154,7 +156,7 @@ fn at_most_fifteen_creations_are_in_progress() {
     }
     let one_more = || fixture.call_api("CreateAccountAssignment", fixture.assignment(&accounts[15], 0));
     assert_eq!(one_more().code().as_deref(), Some("ThrottlingException"));
-    wait(&world, 61);
+    advance_clock(&world, 61);
     one_more().ok();
 }
 
@@ -165,13 +167,13 @@ fn assignments_to_new_or_unknown_accounts_fail() {
     let new_account = {
         let input = json!({ "Email": "aws+fresh@example.com", "AccountName": "Fresh" });
         fixture.administrator.call(Service::Organizations, "CreateAccount", input).ok();
-        wait(&world, 600);
+        advance_clock(&world, 600);
         let id = world.account_by_email("aws+fresh@example.com").unwrap().id;
         world.state().accounts.get_mut(&id).unwrap().settled_at = world.clock().now() + chrono::TimeDelta::hours(1);
         id
     };
     let response = fixture.call_api("CreateAccountAssignment", fixture.assignment(&new_account, 0)).ok();
-    wait(&world, 600);
+    advance_clock(&world, 600);
     let status = fixture.status(&response);
     assert_eq!(status["Status"], "FAILED");
     assert!(text(&status["FailureReason"]).starts_with("Received a 403 status error: Access denied by IAM"));
@@ -181,7 +183,7 @@ fn assignments_to_new_or_unknown_accounts_fail() {
 }
 
 #[test]
-fn a_changed_set_takes_effect_in_accounts_when_provisioned() {
+fn a_changed_permission_set_takes_effect_when_provisioned() {
     let fixture = Fixture::new(&instant_world());
     fixture.create_assignment(0).ok();
     let stale = || {
@@ -212,9 +214,9 @@ fn permission_set_names_and_attached_policies_are_unique() {
     assert_eq!(code("CreatePermissionSet", json!({ "Name": "support" })), "ConflictException");
     assert_eq!(code("CreatePermissionSet", json!({ "Name": "x".repeat(33) })), "ValidationException");
     assert_eq!(code("CreatePermissionSet", json!({ "Name": "a", "SessionDuration": "PT13H" })), "ValidationException");
-    assert_eq!(code("AttachManagedPolicyToPermissionSet", json!({ "ManagedPolicyArn": ADMINISTRATOR })), "");
+    assert_eq!(code("AttachManagedPolicyToPermissionSet", json!({ "ManagedPolicyArn": ADMINISTRATOR_POLICY_ARN })), "");
     assert_eq!(
-        code("AttachManagedPolicyToPermissionSet", json!({ "ManagedPolicyArn": ADMINISTRATOR })),
+        code("AttachManagedPolicyToPermissionSet", json!({ "ManagedPolicyArn": ADMINISTRATOR_POLICY_ARN })),
         "ConflictException"
     );
     let long = format!(r#"{{"Statement":[],"Version":"{}"}}"#, "x".repeat(10_240));
@@ -260,7 +262,7 @@ fn a_failed_assignment_has_a_reason_and_a_stuck_one_stays_in_progress() {
     assert_eq!(fixture.status(&failed)["FailureReason"], "Received a 404 status error");
     fixture.administrator.world.inject(rule(Fault::Stuck));
     let stuck = fixture.create_assignment(0).ok();
-    wait(&fixture.administrator.world, 86_400);
+    advance_clock(&fixture.administrator.world, 86_400);
     assert_eq!(fixture.status(&stuck)["Status"], "IN_PROGRESS");
     assert_eq!(fixture.count_assignments(), 0);
 }

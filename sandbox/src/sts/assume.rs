@@ -10,20 +10,20 @@ use winterbaume_sts::wire;
 use super::errors::{assume_role_denied, new_account_error, packed_policy_too_large, validation_error};
 use crate::iam::Role;
 use crate::organizations::Lifecycle;
-use crate::policy::{AccessRequest, Decision, Document, Keys, evaluate};
+use crate::policy::{AccessRequest, ConditionKeys, Decision, Document, evaluate};
 use crate::world::ids::{ALPHANUMERIC, UPPERCASE};
-use crate::world::shape::{Member, Shape, check, matching, optional, required, text};
+use crate::world::shape::{InputMember, Shape, check, matching, optional, required, text};
 use crate::world::{AwsError, Ctx, Session, State};
 
 /// Maximum session duration with role chaining, in seconds (IAM, "Role chaining"); also the default duration.
-const MAX_CHAINED_SECONDS: i32 = 3_600;
+const MAX_CHAINED_SESSION_SECONDS: i32 = 3_600;
 /// Maximum number of characters of a session policy.
-const MAX_POLICY_CHARACTERS: usize = 2_048;
+const MAX_SESSION_POLICY_CHARACTERS: usize = 2_048;
 /// Number of hours for which expired sessions are kept. Calls of these sessions fail with ExpiredToken.
-const EXPIRED_RETENTION_HOURS: i64 = 12;
+const EXPIRED_SESSION_RETENTION_HOURS: i64 = 12;
 
 /// Input constraints of AssumeRole, taken from the botocore service model `sts`.
-const INPUT: &[Member] = &[
+const ASSUME_ROLE_INPUT: &[InputMember] = &[
     required("RoleArn", text(20, 2_048)),
     required("RoleSessionName", matching(2, 64, r"[\w+=,.@-]*")),
     optional("DurationSeconds", Shape::Number { min: 900, max: 43_200 }),
@@ -38,7 +38,7 @@ pub(super) fn assume_role(
     params: &HashMap<String, String>,
 ) -> Result<MockResponse, AwsError> {
     let input: Map<String, Value> = params.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
-    check(INPUT, &Value::Object(input)).map_err(|violation| validation_error(&violation, params))?;
+    check(ASSUME_ROLE_INPUT, &Value::Object(input)).map_err(|violation| validation_error(&violation, params))?;
     let input =
         wire::deserialize_assume_role_request(params).map_err(|message| AwsError::new("ValidationError", message))?;
 
@@ -50,8 +50,8 @@ pub(super) fn assume_role(
     let external_id = input.external_id.as_deref();
     let role = authorized_role(state, ctx, account, role, &input.role_arn, external_id)?.clone();
 
-    let seconds = input.duration_seconds.unwrap_or(MAX_CHAINED_SECONDS);
-    if ctx.caller.role().is_some() && seconds > MAX_CHAINED_SECONDS {
+    let seconds = input.duration_seconds.unwrap_or(MAX_CHAINED_SESSION_SECONDS);
+    if ctx.caller.role().is_some() && seconds > MAX_CHAINED_SESSION_SECONDS {
         return Err(AwsError::new(
             "ValidationError",
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
@@ -112,7 +112,8 @@ fn authorized_role<'a>(
     let role = state.accounts.get(account).and_then(|account| account.roles.get(role));
     let role = role.filter(|role| role.arn == arn).ok_or_else(|| assume_role_denied(ctx, arn))?;
 
-    let extra = external_id.map_or_else(Keys::default, |id| Keys::default().with("sts:ExternalId", id));
+    let extra =
+        external_id.map_or_else(ConditionKeys::default, |id| ConditionKeys::default().with("sts:ExternalId", id));
     let mut keys = state.condition_keys(ctx);
     keys.extend(extra.clone());
     let caller_role = ctx.caller.principal_arn();
@@ -123,7 +124,10 @@ fn authorized_role<'a>(
     }
     // Within one account, a trust policy that names the caller itself is sufficient.
     let trusts_caller_directly = role.trust.statements().iter().any(|statement| {
-        statement.principals.as_ref().is_some_and(|principals| principals.names_exactly(&ctx.caller.arn, &caller_role))
+        statement
+            .principals
+            .as_ref()
+            .is_some_and(|principals| principals.lists_principal_arn(&ctx.caller.arn, &caller_role))
     });
     if !(trusts_caller_directly && account == ctx.caller.account) {
         state.authorize_with(ctx, "sts:AssumeRole", arn, extra)?;
@@ -139,7 +143,7 @@ fn parse_role_arn(arn: &str) -> Option<(&str, &str)> {
 }
 
 fn parse_session_policy(text: &str) -> Result<Document, AwsError> {
-    if text.chars().count() > MAX_POLICY_CHARACTERS {
+    if text.chars().count() > MAX_SESSION_POLICY_CHARACTERS {
         return Err(packed_policy_too_large());
     }
     Document::parse(text).map_err(|error| AwsError::new("MalformedPolicyDocument", error))
@@ -147,7 +151,7 @@ fn parse_session_policy(text: &str) -> Result<Document, AwsError> {
 
 fn delete_expired_sessions(state: &mut State, ctx: &Ctx) {
     if state.access_keys.len().is_multiple_of(1_000) {
-        let cutoff = ctx.now - TimeDelta::hours(EXPIRED_RETENTION_HOURS);
+        let cutoff = ctx.now - TimeDelta::hours(EXPIRED_SESSION_RETENTION_HOURS);
         state.access_keys.retain(|_, session| session.expires.is_none_or(|expires| expires > cutoff));
     }
 }

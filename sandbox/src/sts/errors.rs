@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::world::shape::{Kind, Violation};
+use crate::world::shape::{Violation, ViolationKind};
 use crate::world::{AwsError, Ctx, State, access_denied};
 
 /// Returns the error for a role that the caller may not assume or that does not exist.
@@ -19,10 +19,10 @@ pub(super) fn new_account_error(state: &State, ctx: &Ctx, account: &str, role_ar
     let account_state = state.accounts.get(account).filter(|account| account.settled_at > ctx.now)?;
     let joined_at = state.organization.members.get(account)?.joined_at;
     let in_first_half = ctx.now - joined_at < (account_state.settled_at - joined_at) / 2;
-    let chance = ctx.settings.chance(&format!("odd-refusal:{account}"));
-    Some(if in_first_half && chance < ctx.settings.odd_refusals / 2.0 {
+    let random_fraction = ctx.settings.random_fraction(&format!("odd-refusal:{account}"));
+    Some(if in_first_half && random_fraction < ctx.settings.odd_refusals / 2.0 {
         region_disabled(&ctx.region, account)
-    } else if in_first_half && chance < ctx.settings.odd_refusals {
+    } else if in_first_half && random_fraction < ctx.settings.odd_refusals {
         AwsError::new("InvalidClientTokenId", "The security token included in the request is invalid.").status(403)
     } else {
         assume_role_denied(ctx, role_arn)
@@ -50,7 +50,7 @@ pub(super) fn validation_error(violation: &Violation, params: &HashMap<String, S
     let name = &violation.member;
     let camel = name.chars().take(1).flat_map(char::to_lowercase).chain(name.chars().skip(1)).collect::<String>();
     let value = match (violation.kind, params.get(name)) {
-        (Kind::Required, _) | (_, None) => "null".to_owned(),
+        (ViolationKind::Required, _) | (_, None) => "null".to_owned(),
         (_, Some(value)) => format!("'{value}'"),
     };
     let constraint = &violation.constraint;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::settings::Settings;
-use crate::world::testing::{Credentials, access_role, account, assume, call, control, world, world_with};
+use crate::world::testing::{Credentials, access_role, account, assume_role, call, control, world, world_with};
 use crate::world::{Service, World};
 
 fn error_code(result: Result<Credentials, crate::world::testing::TestResponse>) -> String {
@@ -20,7 +20,7 @@ fn control_role(world: &World) -> String {
 fn freehold_assumes_the_control_role_then_the_access_role_of_a_member() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let member = assume(&world, &control(&world), &access_role(&id), &[]).unwrap();
+    let member = assume_role(&world, &control(&world), &access_role(&id), &[]).unwrap();
     let identity = call(&world, &member, Service::Sts, "GetCallerIdentity", json!({})).ok();
     assert_eq!(identity.element("Account"), Some(id.clone()));
     assert_eq!(
@@ -28,14 +28,14 @@ fn freehold_assumes_the_control_role_then_the_access_role_of_a_member() {
         Some(format!("arn:aws:sts::{id}:assumed-role/OrganizationAccountAccessRole/test"))
     );
     assert_eq!(
-        error_code(assume(&world, &Credentials::freehold(&world), &access_role(&id), &[])),
+        error_code(assume_role(&world, &Credentials::freehold(&world), &access_role(&id), &[])),
         "AccessDenied",
         "the role trusts the management account alone"
     );
 }
 
 #[test]
-fn a_new_account_rejects_calls_at_first() {
+fn a_new_account_initially_rejects_calls() {
     let world = world();
     let organizations =
         |operation, input| call(&world, &Credentials::management(&world), Service::Organizations, operation, input);
@@ -44,7 +44,7 @@ fn a_new_account_rejects_calls_at_first() {
     for _ in 0..600 {
         world.clock().advance(Duration::from_secs(1));
         let Some(account) = world.account_by_email("a@example.com") else { continue };
-        match assume(&world, &Credentials::management(&world), &access_role(&account.id), &[]) {
+        match assume_role(&world, &Credentials::management(&world), &access_role(&account.id), &[]) {
             Err(error) => error_codes.push(error.code().unwrap()),
             Ok(member) => match call(&world, &member, Service::CloudFormation, "ListStacks", json!({})).code() {
                 Some(code) => error_codes.push(code),
@@ -57,7 +57,7 @@ fn a_new_account_rejects_calls_at_first() {
 }
 
 #[test]
-fn some_new_accounts_return_other_codes_at_first() {
+fn some_new_accounts_initially_return_other_error_codes() {
     let world = world_with(Settings { throttling: false, odd_refusals: 1.0, ..Settings::default() });
     let mut codes = std::collections::BTreeSet::new();
     for n in 0..20 {
@@ -69,7 +69,7 @@ fn some_new_accounts_return_other_codes_at_first() {
                 break account;
             }
         };
-        codes.insert(error_code(assume(&world, &Credentials::management(&world), &access_role(&created.id), &[])));
+        codes.insert(error_code(assume_role(&world, &Credentials::management(&world), &access_role(&created.id), &[])));
     }
     assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["InvalidClientTokenId", "RegionDisabledException"]);
 }
@@ -78,7 +78,7 @@ fn some_new_accounts_return_other_codes_at_first() {
 fn a_missing_role_gives_the_same_error_as_a_denied_role() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let by_management = |arn: &str| error_code(assume(&world, &Credentials::management(&world), arn, &[]));
+    let by_management = |arn: &str| error_code(assume_role(&world, &Credentials::management(&world), arn, &[]));
     assert_eq!(by_management(&format!("arn:aws:iam::{id}:role/Unknown")), "AccessDenied");
     assert_eq!(by_management(&access_role("999999999999")), "AccessDenied");
     assert_eq!(by_management("arn:aws:iam::1:role/short-account"), "ValidationError");
@@ -89,7 +89,7 @@ fn a_chained_session_lasts_at_most_one_hour() {
     let world = world();
     let id = account(&world, "a@example.com");
     let control = control(&world);
-    let chained = |seconds| assume(&world, &control, &access_role(&id), &[("DurationSeconds", seconds)]);
+    let chained = |seconds| assume_role(&world, &control, &access_role(&id), &[("DurationSeconds", seconds)]);
     assert_eq!(error_code(chained("3601")), "ValidationError");
     assert_eq!(error_code(chained("899")), "ValidationError");
     let member = chained("900").unwrap();
@@ -104,7 +104,7 @@ fn a_chained_session_lasts_at_most_one_hour() {
 fn assume_role_needs_the_external_id_of_the_trust_policy() {
     let settings = Settings { control_external_id: Some("secret-1".into()), ..Settings::instant() };
     let world = world_with(settings);
-    let with = |more: &[(&str, &str)]| assume(&world, &Credentials::freehold(&world), &control_role(&world), more);
+    let with = |more: &[(&str, &str)]| assume_role(&world, &Credentials::freehold(&world), &control_role(&world), more);
     assert_eq!(error_code(with(&[])), "AccessDenied");
     assert_eq!(error_code(with(&[("ExternalId", "secret-2")])), "AccessDenied");
     with(&[("ExternalId", "secret-1")]).unwrap();
@@ -115,7 +115,7 @@ fn a_session_policy_limits_the_permissions_of_the_role() {
     let world = world();
     let only_cloudformation = r#"{"Statement": {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}}"#;
     let restricted =
-        assume(&world, &Credentials::freehold(&world), &control_role(&world), &[("Policy", only_cloudformation)])
+        assume_role(&world, &Credentials::freehold(&world), &control_role(&world), &[("Policy", only_cloudformation)])
             .unwrap();
     call(&world, &restricted, Service::CloudFormation, "ListStacks", json!({})).ok();
     let denied = call(&world, &restricted, Service::Organizations, "ListAccounts", json!({}));

@@ -43,8 +43,9 @@ fn check_conditions(template: &Template) -> Result<(), TemplateError> {
             return Err(undefined_error(undefined, "Conditions"));
         }
         let references = references::find_references(expression, &|_| None);
-        let undefined =
-            references.iter().filter(|reference| !reference.is_pseudo() && !template.has_parameter(&reference.name));
+        let undefined = references
+            .iter()
+            .filter(|reference| !reference.is_pseudo_parameter() && !template.has_parameter(&reference.name));
         check_undefined(undefined.map(|reference| reference.name.as_str()), "Conditions")?;
     }
     let resources = template.resources.iter().map(|resource| (&resource.condition, &resource.properties, "Resources"));
@@ -77,7 +78,7 @@ fn if_condition_names(value: &Value) -> Vec<String> {
 fn check_references(template: &Template, value: &Value, block: &str) -> Result<(), TemplateError> {
     let is_undefined = |reference: &&Reference| match &reference.attribute {
         Some(_) => template.resource(&reference.name).is_none(),
-        None if reference.is_pseudo() => !PSEUDO_PARAMETERS.contains(&reference.name.as_str()),
+        None if reference.is_pseudo_parameter() => !PSEUDO_PARAMETERS.contains(&reference.name.as_str()),
         None => template.resource(&reference.name).is_none() && !template.has_parameter(&reference.name),
     };
     let references = references::find_references(value, &|_| None);

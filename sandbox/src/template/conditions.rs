@@ -21,7 +21,7 @@ impl BoundTemplate {
     }
 
     /// Evaluates a condition and the conditions that it refers to.
-    fn evaluate_condition(&self, name: &str, evaluation: &RefCell<Evaluation>) -> Result<bool, TemplateError> {
+    fn evaluate_condition(&self, name: &str, evaluation: &RefCell<ConditionEvaluation>) -> Result<bool, TemplateError> {
         if let Some(known) = evaluation.borrow().results.get(name) {
             return Ok(*known);
         }
@@ -39,7 +39,11 @@ impl BoundTemplate {
         Ok(is_true)
     }
 
-    fn evaluate_expression(&self, expression: &Value, evaluation: &RefCell<Evaluation>) -> Result<bool, TemplateError> {
+    fn evaluate_expression(
+        &self,
+        expression: &Value,
+        evaluation: &RefCell<ConditionEvaluation>,
+    ) -> Result<bool, TemplateError> {
         let malformed = || TemplateError::format("Every Conditions member must be a boolean function.");
         let all = |parts: &Value| -> Result<Vec<bool>, TemplateError> {
             let parts = parts.as_array().ok_or_else(malformed)?;
@@ -71,17 +75,17 @@ impl BoundTemplate {
 
 /// State of the evaluation of conditions. It caches results and detects circular dependencies.
 #[derive(Default)]
-struct Evaluation {
+struct ConditionEvaluation {
     results: BTreeMap<String, bool>,
     in_progress: BTreeSet<String>,
 }
 
-impl Evaluation {
+impl ConditionEvaluation {
     /// Maximum length of a chain of conditions. A longer chain is reported as a circular dependency.
-    const MAX_DEPTH: usize = 100;
+    const MAX_CONDITION_DEPTH: usize = 100;
 
     fn start(&mut self, name: &str) -> bool {
-        self.in_progress.len() < Self::MAX_DEPTH && self.in_progress.insert(name.to_owned())
+        self.in_progress.len() < Self::MAX_CONDITION_DEPTH && self.in_progress.insert(name.to_owned())
     }
 
     fn finish(&mut self, name: &str, is_true: bool) {

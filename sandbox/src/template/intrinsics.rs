@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::parameters::{self, scalar_text};
-use super::references::{self, Piece};
-use super::{Declaration, Output, Template, TemplateError};
+use super::references::{self, SubPart};
+use super::{Output, ResourceDeclaration, Template, TemplateError};
 
 /// Values of the pseudo parameters of a stack, such as `AWS::Region`.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +41,7 @@ impl Template {
         values: &BTreeMap<String, String>,
         pseudo: PseudoParameters,
     ) -> Result<BoundTemplate, TemplateError> {
-        let parameters = parameters::bind_values(&self.parameters, values)?;
+        let parameters = parameters::bind_parameter_values(&self.parameters, values)?;
         let mut bound = BoundTemplate { template: self, parameters, conditions: BTreeMap::new(), pseudo };
         bound.conditions = bound.evaluate_conditions()?;
         for resource in bound.resources() {
@@ -61,7 +61,7 @@ impl Template {
         Ok(bound)
     }
 
-    pub(crate) fn resource(&self, logical_id: &str) -> Option<&Declaration> {
+    pub(crate) fn resource(&self, logical_id: &str) -> Option<&ResourceDeclaration> {
         self.resources.iter().find(|resource| resource.logical_id == logical_id)
     }
 
@@ -72,7 +72,7 @@ impl Template {
     /// Returns the logical ids of the resources that `resource` depends on, through `DependsOn` or references.
     pub(super) fn dependencies(
         &self,
-        resource: &Declaration,
+        resource: &ResourceDeclaration,
         condition_value: &dyn Fn(&str) -> Option<bool>,
     ) -> BTreeSet<String> {
         let implied = references::find_references(&resource.properties, condition_value)
@@ -84,7 +84,7 @@ impl Template {
 
 impl BoundTemplate {
     /// Returns the resources whose conditions are true, in the order of the template.
-    pub(crate) fn resources(&self) -> impl Iterator<Item = &Declaration> {
+    pub(crate) fn resources(&self) -> impl Iterator<Item = &ResourceDeclaration> {
         self.template.resources.iter().filter(|resource| self.is_condition_true(resource.condition.as_ref()))
     }
 
@@ -94,12 +94,12 @@ impl BoundTemplate {
     }
 
     /// Returns the resource with this logical id, if its condition is true.
-    pub(crate) fn resource(&self, logical_id: &str) -> Option<&Declaration> {
+    pub(crate) fn resource(&self, logical_id: &str) -> Option<&ResourceDeclaration> {
         self.template.resource(logical_id).filter(|resource| self.is_condition_true(resource.condition.as_ref()))
     }
 
     /// Returns the logical ids of the resources that must exist before `resource` is created.
-    pub(crate) fn dependencies(&self, resource: &Declaration) -> BTreeSet<String> {
+    pub(crate) fn dependencies(&self, resource: &ResourceDeclaration) -> BTreeSet<String> {
         let mut needs = self.template.dependencies(resource, &|name| self.conditions.get(name).copied());
         needs.retain(|id| self.exists(id));
         needs
@@ -274,11 +274,11 @@ impl BoundTemplate {
         resources: &dyn ResourceValues,
     ) -> Result<Value, TemplateError> {
         let mut result = String::new();
-        for piece in references::split_sub(text) {
+        for piece in references::split_sub_text(text) {
             match piece {
-                Piece::Text(text) => result.push_str(text),
-                Piece::Literal(name) => result.extend(["${", name, "}"]),
-                Piece::Variable(name) => {
+                SubPart::Text(text) => result.push_str(text),
+                SubPart::Literal(name) => result.extend(["${", name, "}"]),
+                SubPart::Variable(name) => {
                     let value = match (variables.get(name), name.split_once('.')) {
                         (Some(value), _) => value.clone(),
                         (None, Some((id, attribute))) => self.resolve_attribute(id, attribute, resources)?,

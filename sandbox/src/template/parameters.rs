@@ -15,7 +15,7 @@ pub(crate) struct Parameter {
     pub(crate) default: Option<String>,
     /// True if DescribeStacks returns `****` instead of the parameter value.
     pub(crate) no_echo: bool,
-    kind: Kind,
+    kind: ParameterType,
     allowed_values: Vec<String>,
     allowed_pattern: Option<String>,
     length: (Option<f64>, Option<f64>),
@@ -24,11 +24,11 @@ pub(crate) struct Parameter {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ParameterType {
     Text,
     Number,
-    List,
-    Numbers,
+    TextList,
+    NumberList,
 }
 
 impl Parameter {
@@ -38,12 +38,14 @@ impl Parameter {
             TemplateError::format(format_args!("{location} Every Parameters object must be an object."))
         })?;
         let kind = match fields.get("Type").and_then(Value::as_str) {
-            Some("Number") => Kind::Number,
-            Some("List<Number>") => Kind::Numbers,
-            Some("CommaDelimitedList") => Kind::List,
-            Some(list) if list.starts_with("List<AWS::") => Kind::List,
-            Some("String") => Kind::Text,
-            Some(aws) if aws.starts_with("AWS::") && !aws.starts_with("AWS::SSM::Parameter::Value") => Kind::Text,
+            Some("Number") => ParameterType::Number,
+            Some("List<Number>") => ParameterType::NumberList,
+            Some("CommaDelimitedList") => ParameterType::TextList,
+            Some(list) if list.starts_with("List<AWS::") => ParameterType::TextList,
+            Some("String") => ParameterType::Text,
+            Some(aws) if aws.starts_with("AWS::") && !aws.starts_with("AWS::SSM::Parameter::Value") => {
+                ParameterType::Text
+            }
             Some(other) => {
                 return Err(TemplateError::format(format_args!("Unrecognized parameter type: {other}")));
             }
@@ -81,8 +83,8 @@ impl Parameter {
 
     fn check(&self, value: &str) -> Result<(), TemplateError> {
         let items: Vec<&str> = match self.kind {
-            Kind::Text | Kind::Number => vec![value],
-            Kind::List | Kind::Numbers => value.split(',').map(str::trim).collect(),
+            ParameterType::Text | ParameterType::Number => vec![value],
+            ParameterType::TextList | ParameterType::NumberList => value.split(',').map(str::trim).collect(),
         };
         for item in items {
             if let Some(violation) = self.violation(item) {
@@ -97,7 +99,7 @@ impl Parameter {
     }
 
     fn violation(&self, value: &str) -> Option<String> {
-        if matches!(self.kind, Kind::Number | Kind::Numbers) {
+        if matches!(self.kind, ParameterType::Number | ParameterType::NumberList) {
             let Ok(number) = value.parse::<f64>() else {
                 return Some("must be a number.".to_owned());
             };
@@ -127,14 +129,16 @@ impl Parameter {
     /// Converts the text of a parameter value to the value of `Ref`, which is a string or a list of strings.
     fn value(&self, text: &str) -> Value {
         match self.kind {
-            Kind::Text | Kind::Number => json!(text),
-            Kind::List | Kind::Numbers => text.split(',').map(|item| json!(item.trim())).collect(),
+            ParameterType::Text | ParameterType::Number => json!(text),
+            ParameterType::TextList | ParameterType::NumberList => {
+                text.split(',').map(|item| json!(item.trim())).collect()
+            }
         }
     }
 }
 
 /// Returns the value of `Ref` for each parameter. Parameters without an entry in `values` get their default.
-pub(super) fn bind_values(
+pub(super) fn bind_parameter_values(
     declared: &[Parameter],
     values: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Value>, TemplateError> {

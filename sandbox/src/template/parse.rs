@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
 
 use super::parameters::Parameter;
-use super::{Declaration, Output, Template, TemplateError};
+use super::{Output, ResourceDeclaration, Template, TemplateError};
 
 const SECTIONS: [&str; 9] = [
     "AWSTemplateFormatVersion",
@@ -68,7 +68,7 @@ fn take_section(root: &mut Map<String, Value>, name: &str) -> Result<Map<String,
     }
 }
 
-fn parse_resource(logical_id: String, value: Value) -> Result<Declaration, TemplateError> {
+fn parse_resource(logical_id: String, value: Value) -> Result<ResourceDeclaration, TemplateError> {
     const ATTRIBUTES: [&str; 9] = [
         "Type",
         "Properties",
@@ -120,7 +120,7 @@ fn parse_resource(logical_id: String, value: Value) -> Result<Declaration, Templ
             return Err(TemplateError::format(format_args!("Unrecognized DeletionPolicy {policy} for {logical_id}")));
         }
     };
-    Ok(Declaration {
+    Ok(ResourceDeclaration {
         condition: condition_name(fields.remove("Condition"))?,
         logical_id,
         kind,

@@ -17,7 +17,7 @@ impl Reference {
         }
     }
 
-    pub(super) fn is_pseudo(&self) -> bool {
+    pub(super) fn is_pseudo_parameter(&self) -> bool {
         self.name.starts_with("AWS::")
     }
 }
@@ -105,7 +105,7 @@ pub(super) fn single_entry(value: &Value) -> Option<(&str, &Value)> {
 }
 
 /// A part of the text of `Fn::Sub`.
-pub(super) enum Piece<'a> {
+pub(super) enum SubPart<'a> {
     Text(&'a str),
     /// `${Name}` or `${Name.Attribute}`.
     Variable(&'a str),
@@ -113,27 +113,27 @@ pub(super) enum Piece<'a> {
     Literal(&'a str),
 }
 
-pub(super) fn split_sub(text: &str) -> Vec<Piece<'_>> {
+pub(super) fn split_sub_text(text: &str) -> Vec<SubPart<'_>> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         let Some((name, following)) = after.split_once('}') else { break };
-        pieces.push(Piece::Text(before));
+        pieces.push(SubPart::Text(before));
         pieces.push(match name.strip_prefix('!') {
-            Some(literal) => Piece::Literal(literal),
-            None => Piece::Variable(name.trim()),
+            Some(literal) => SubPart::Literal(literal),
+            None => SubPart::Variable(name.trim()),
         });
         rest = following;
     }
-    pieces.push(Piece::Text(rest));
+    pieces.push(SubPart::Text(rest));
     pieces
 }
 
 fn sub_references(text: &str) -> Vec<Reference> {
-    split_sub(text)
+    split_sub_text(text)
         .into_iter()
         .filter_map(|piece| match piece {
-            Piece::Variable(name) => Some(Reference::from_path(name)),
+            SubPart::Variable(name) => Some(Reference::from_path(name)),
             _ => None,
         })
         .collect()

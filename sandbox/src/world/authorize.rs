@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, permissions};
-use crate::policy::{AccessRequest, Decision, Keys, Principal, evaluate};
+use crate::policy::{AccessRequest, ConditionKeys, Decision, Principal, evaluate};
 
 /// Authorises the called operation for each resource in the request. Returns an access-denied error if a policy does
 /// not allow it.
@@ -28,11 +28,17 @@ impl State {
     /// Returns an access-denied error unless the policies allow the caller to perform `action` (such as
     /// `lambda:CreateFunction`) on `resource` (an ARN, or `*`).
     pub fn authorize(&self, ctx: &Ctx, action: &str, resource: &str) -> Result<(), AwsError> {
-        self.authorize_with(ctx, action, resource, Keys::default())
+        self.authorize_with(ctx, action, resource, ConditionKeys::default())
     }
 
     /// Performs the same check as [`State::authorize`], with additional condition keys.
-    pub fn authorize_with(&self, ctx: &Ctx, action: &str, resource: &str, extra: Keys) -> Result<(), AwsError> {
+    pub fn authorize_with(
+        &self,
+        ctx: &Ctx,
+        action: &str,
+        resource: &str,
+        extra: ConditionKeys,
+    ) -> Result<(), AwsError> {
         let mut keys = self.condition_keys(ctx);
         keys.extend(extra);
         let role_arn = ctx.caller.principal_arn();
@@ -83,8 +89,9 @@ impl State {
     }
 
     /// Returns the condition keys that do not depend on the called operation.
-    pub(crate) fn condition_keys(&self, ctx: &Ctx) -> Keys {
-        let keys = Keys::default().with("aws:RequestedRegion", &ctx.region).with("aws:SecureTransport", "true");
+    pub(crate) fn condition_keys(&self, ctx: &Ctx) -> ConditionKeys {
+        let keys =
+            ConditionKeys::default().with("aws:RequestedRegion", &ctx.region).with("aws:SecureTransport", "true");
         if ctx.caller.session.is_none() {
             return keys;
         }
@@ -116,9 +123,9 @@ pub fn access_denied(service: Service, message: impl Into<String>) -> AwsError {
 }
 
 /// Returns the condition keys that depend on the request (Service Authorization Reference).
-fn request_keys(ctx: &Ctx, request: &Request) -> Keys {
+fn request_keys(ctx: &Ctx, request: &Request) -> ConditionKeys {
     let tags = permissions::tag_keys(request);
-    let keys = tags.into_iter().fold(Keys::default(), |keys, tag| keys.with("aws:TagKeys", tag));
+    let keys = tags.into_iter().fold(ConditionKeys::default(), |keys, tag| keys.with("aws:TagKeys", tag));
     if ctx.service != Service::Organizations {
         return keys;
     }

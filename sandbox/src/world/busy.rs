@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of spans in the log. The oldest spans are dropped first.
-const MAX_SPANS: usize = 100_000;
+const MAX_BUSY_SPANS: usize = 100_000;
 
 /// A time span during which the simulated AWS performed background work for one account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BusySpan {
+pub struct BackgroundWorkSpan {
     /// Account id; `None` while the account is being created and has no id.
     pub account_id: Option<String>,
     /// E-mail of the account, set only while the account is created and becomes ready.
@@ -24,7 +24,7 @@ pub struct BusySpan {
     pub until: DateTime<Utc>,
 }
 
-impl BusySpan {
+impl BackgroundWorkSpan {
     /// Creates a span of work for an existing account.
     pub fn account(account_id: &str, activity: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
         Self { account_id: Some(account_id.to_owned()), email: None, activity: activity.to_owned(), from, until }
@@ -32,18 +32,18 @@ impl BusySpan {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct BusyLog(VecDeque<BusySpan>);
+pub struct BackgroundWorkLog(VecDeque<BackgroundWorkSpan>);
 
-impl BusyLog {
-    pub(super) fn push(&mut self, busy: BusySpan) {
-        if self.0.len() == MAX_SPANS {
+impl BackgroundWorkLog {
+    pub(super) fn push(&mut self, busy: BackgroundWorkSpan) {
+        if self.0.len() == MAX_BUSY_SPANS {
             self.0.pop_front();
         }
         self.0.push_back(busy);
     }
 
     /// Iterates over the spans in the log, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &BusySpan> {
+    pub fn iter(&self) -> impl Iterator<Item = &BackgroundWorkSpan> {
         self.0.iter()
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Maximum number of individual calls in the log. The oldest calls are dropped first, but the counts still include
 /// them.
-const MAX_RECENT: usize = 20_000;
+const MAX_RECENT_CALLS: usize = 20_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRecord {
@@ -57,7 +57,7 @@ impl CallLog {
         count.calls += 1;
         count.throttled += u64::from(call.is_throttled());
         count.errors += u64::from(call.error.is_some());
-        if self.recent.len() == MAX_RECENT {
+        if self.recent.len() == MAX_RECENT_CALLS {
             self.recent.pop_front();
         }
         self.recent.push_back(call);

@@ -47,29 +47,29 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     let mut response = match result {
         Ok(mut response) => {
             if request.service.protocol() == Protocol::AwsJson {
-                response::set(&mut response, "content-type", "application/x-amz-json-1.1");
+                response::set_header(&mut response, "content-type", "application/x-amz-json-1.1");
             }
             response
         }
         Err(error) => response::error(request.service, &error, &ctx.request_id),
     };
-    response::set(&mut response, "x-amzn-requestid", &ctx.request_id);
+    response::set_header(&mut response, "x-amzn-requestid", &ctx.request_id);
     response
 }
 
 fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Result<MockResponse, AwsError> {
     ctx.caller = authenticate(state, ctx, request.signature.as_ref())?;
     super::permissions::record_call(ctx, request);
-    super::availability::check(state, ctx)?;
-    match state.faults.for_call(ctx, request) {
+    super::availability::check_availability(state, ctx)?;
+    match state.faults.fault_for_call(ctx, request) {
         Some(Fault::Error { status, code, message }) => return Err(AwsError::new(&code, message).status(status)),
-        Some(Fault::Throttle) => return Err(crate::quotas::throttled(ctx.service)),
+        Some(Fault::Throttle) => return Err(crate::quotas::throttling_error(ctx.service)),
         fault => ctx.fault = fault,
     }
     crate::quotas::take_tokens(state, ctx)?;
     if ctx.service == Service::Lambda {
         let (_, id) = function_url(uri).unwrap_or_default();
-        return crate::lambda::invoke_url(state, ctx, &id, request);
+        return crate::lambda::invoke_function_url(state, ctx, &id, request);
     }
     super::authorize::authorize_operation(state, ctx, request)?;
 
@@ -92,7 +92,7 @@ fn authenticate(state: &State, ctx: &Ctx, signature: Option<&Signature>) -> Resu
             return Ok(Caller::anonymous());
         }
         let message = "Request is missing Authentication Token";
-        return Err(unauthenticated(
+        return Err(authentication_error(
             ctx.service,
             "MissingAuthenticationToken",
             "MissingAuthenticationTokenException",
@@ -101,23 +101,23 @@ fn authenticate(state: &State, ctx: &Ctx, signature: Option<&Signature>) -> Resu
     };
     let session = state.access_keys.get(&signature.access_key).filter(|session| session.token == signature.token);
     let Some(session) = session else {
-        return Err(invalid_token(ctx.service));
+        return Err(invalid_token_error(ctx.service));
     };
     if session.expires.is_some_and(|expires| expires <= ctx.now) {
         let message = "The security token included in the request is expired";
-        return Err(unauthenticated(ctx.service, "ExpiredToken", "ExpiredTokenException", message));
+        return Err(authentication_error(ctx.service, "ExpiredToken", "ExpiredTokenException", message));
     }
     Ok(Caller { account: session.account.clone(), arn: session.arn.clone(), session: Some(session.clone()) })
 }
 
 /// Returns the error for an access key that is unknown, or not valid in this region.
-pub(super) fn invalid_token(service: Service) -> AwsError {
+pub(super) fn invalid_token_error(service: Service) -> AwsError {
     let message = "The security token included in the request is invalid.";
-    unauthenticated(service, "InvalidClientTokenId", "UnrecognizedClientException", message)
+    authentication_error(service, "InvalidClientTokenId", "UnrecognizedClientException", message)
 }
 
 /// Returns an authentication error. XML and JSON services use different codes for the same error.
-fn unauthenticated(service: Service, xml_code: &str, json_code: &str, message: &str) -> AwsError {
+fn authentication_error(service: Service, xml_code: &str, json_code: &str, message: &str) -> AwsError {
     match service.protocol() {
         Protocol::AwsQuery => AwsError::new(xml_code, message).status(403),
         Protocol::AwsJson => AwsError::new(json_code, message),

@@ -12,12 +12,12 @@ pub const DIGITS: &[u8] = b"0123456789";
 
 /// A generator of unique ids.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ids {
+pub struct IdGenerator {
     seed: u64,
     generated: u64,
 }
 
-impl Ids {
+impl IdGenerator {
     /// Creates a generator whose ids depend on `seed`.
     pub fn new(seed: u64) -> Self {
         Self { seed, generated: 0 }
@@ -44,7 +44,7 @@ impl Ids {
     }
 
     /// Returns a new id of lower-case letters and digits after a prefix, as in `ou-ab12-…`.
-    pub fn prefixed(&mut self, prefix: &str, length: usize) -> String {
+    pub fn next_with_prefix(&mut self, prefix: &str, length: usize) -> String {
         format!("{prefix}{}", self.next(ALPHANUMERIC, length))
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{BusySpan, CallLog, World};
+use super::{BackgroundWorkSpan, CallLog, World};
 use crate::organizations::CreateRequest;
 
 /// Data of an account, as returned by [`World::accounts`].
@@ -38,7 +38,7 @@ pub struct PolicyView {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct UnitView {
+pub struct OrganizationalUnitView {
     pub id: String,
     pub name: String,
     /// Id of the parent (root or organizational unit).
@@ -126,12 +126,12 @@ impl World {
             .collect()
     }
 
-    pub fn units(&self) -> Vec<UnitView> {
+    pub fn units(&self) -> Vec<OrganizationalUnitView> {
         let state = self.state();
         let organization = &state.organization;
         let units = organization.units.iter();
         units
-            .map(|(id, unit)| UnitView {
+            .map(|(id, unit)| OrganizationalUnitView {
                 id: id.clone(),
                 name: unit.name.clone(),
                 parent: unit.parent.clone(),
@@ -184,7 +184,7 @@ impl World {
     }
 
     /// Sets the maximum number of accounts in the organisation.
-    pub fn raise_account_quota(&self, quota: usize) {
+    pub fn set_account_quota(&self, quota: usize) {
         self.state().organization.account_quota = Some(quota);
     }
 
@@ -193,7 +193,7 @@ impl World {
     }
 
     /// Returns the latest spans of background work, oldest first.
-    pub fn busy(&self) -> Vec<BusySpan> {
+    pub fn busy(&self) -> Vec<BackgroundWorkSpan> {
         self.state().busy.iter().cloned().collect()
     }
 }

@@ -13,13 +13,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::{Caller, Ctx, Request, Service};
 
 /// Environment variable that contains the directory of the log files.
-const LOG_DIRECTORY: &str = "FREEHOLD_TEST_CALLS";
+const LOG_DIRECTORY_VARIABLE: &str = "FREEHOLD_TEST_CALLS";
 
 /// User-agent token that Freehold's client sends with every request.
-const USER_AGENT: &str = "app/freehold";
+const FREEHOLD_USER_AGENT: &str = "app/freehold";
 
 /// Suffix of the session ARN when `freehold bootstrap` uses the control role.
-const BOOTSTRAP_SESSION: &str = "/freehold-bootstrap";
+const BOOTSTRAP_SESSION_SUFFIX: &str = "/freehold-bootstrap";
 
 /// Returns the IAM actions that a call requires: the action of the operation itself, and its dependent actions (Service
 /// Authorization Reference, "Dependent actions").
@@ -56,7 +56,7 @@ pub(super) fn record_call(ctx: &Ctx, request: &Request) {
         return;
     }
     let user_agents = ["user-agent", "x-amz-user-agent"].iter().filter_map(|name| request.header(name));
-    if user_agents.flat_map(str::split_whitespace).any(|word| word == USER_AGENT) {
+    if user_agents.flat_map(str::split_whitespace).any(|word| word == FREEHOLD_USER_AGENT) {
         for action in required_actions(ctx, request) {
             append(principal(ctx, &ctx.caller), &action);
         }
@@ -74,7 +74,7 @@ pub(crate) fn record_stack_action(caller: &Caller, action: &str) {
 fn principal<'a>(ctx: &Ctx, caller: &'a Caller) -> &'a str {
     match caller.role() {
         Some(role) if role != ctx.settings.control_role => role,
-        Some(_) if !caller.arn.ends_with(BOOTSTRAP_SESSION) => "control",
+        Some(_) if !caller.arn.ends_with(BOOTSTRAP_SESSION_SUFFIX) => "control",
         // This is an administrator of the management account, or a bootstrap session of the control role.
         _ if caller.account == ctx.settings.management_account => "bootstrap",
         _ => "worker",
@@ -90,7 +90,7 @@ struct PermissionLog {
 fn log() -> Option<&'static Mutex<PermissionLog>> {
     static LOG: OnceLock<Option<Mutex<PermissionLog>>> = OnceLock::new();
     let open = || {
-        let name = Path::new(&std::env::var_os(LOG_DIRECTORY)?).join(format!("{}.tsv", std::process::id()));
+        let name = Path::new(&std::env::var_os(LOG_DIRECTORY_VARIABLE)?).join(format!("{}.tsv", std::process::id()));
         let file = OpenOptions::new().create(true).append(true).open(name).ok()?;
         Some(Mutex::new(PermissionLog { file, logged: BTreeSet::new() }))
     };

@@ -60,8 +60,8 @@ impl Request {
         };
 
         let params = match service.protocol() {
-            Protocol::AwsQuery if !request.body.is_empty() => form(&String::from_utf8_lossy(&request.body)),
-            _ => form(query),
+            Protocol::AwsQuery if !request.body.is_empty() => parse_form(&String::from_utf8_lossy(&request.body)),
+            _ => parse_form(query),
         };
         let operation = match service.protocol() {
             Protocol::AwsJson => target.rsplit('.').next().unwrap_or_default().to_owned(),
@@ -135,7 +135,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Parses `a=b&c=d` and percent-decodes it as UTF-8.
-pub(crate) fn form(text: &str) -> HashMap<String, String> {
+pub(crate) fn parse_form(text: &str) -> HashMap<String, String> {
     let decode = |part: &str| {
         let mut bytes = Vec::with_capacity(part.len());
         let mut rest = part.bytes();
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_form_is_decoded_as_utf_8() {
-        let params = form("Action=CreateStack&TemplateBody=gr%C3%BC%C3%9Fe+a%26b&Empty=");
+        let params = parse_form("Action=CreateStack&TemplateBody=gr%C3%BC%C3%9Fe+a%26b&Empty=");
         assert_eq!(params["TemplateBody"], "grüße a&b");
         assert_eq!(params["Empty"], "");
     }

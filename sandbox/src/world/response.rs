@@ -22,7 +22,7 @@ pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> Moc
                 body.extend(error.members.clone());
             }
             let mut response = json_response(error.status, &body, "application/json");
-            set(&mut response, "x-amzn-errortype", &error.code);
+            set_header(&mut response, "x-amzn-errortype", &error.code);
             response
         }
         Protocol::AwsQuery => {
@@ -47,7 +47,7 @@ pub(crate) fn error_response(service: Service, cause: &AwsError) -> MockResponse
 }
 
 /// Sets a response header. A value that is not a valid header value is ignored.
-pub(super) fn set(response: &mut MockResponse, name: &'static str, value: &str) {
+pub(super) fn set_header(response: &mut MockResponse, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers.insert(HeaderName::from_static(name), value);
     }
@@ -55,6 +55,6 @@ pub(super) fn set(response: &mut MockResponse, name: &'static str, value: &str) 
 
 fn json_response(status: u16, body: &serde_json::Value, content_type: &str) -> MockResponse {
     let mut response = MockResponse::rest_json(status, body.to_string());
-    set(&mut response, "content-type", content_type);
+    set_header(&mut response, "content-type", content_type);
     response
 }

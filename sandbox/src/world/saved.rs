@@ -10,13 +10,13 @@ use super::{State, World};
 use crate::settings::Settings;
 
 #[derive(Serialize)]
-struct Saved<'a> {
+struct SavedFile<'a> {
     settings: &'a Settings,
     state: &'a State,
 }
 
 #[derive(Deserialize)]
-struct Loaded {
+struct LoadedFile {
     settings: Settings,
     state: State,
 }
@@ -39,7 +39,7 @@ impl World {
         let path_text = path.display().to_string();
         let text = {
             let state = self.state();
-            serde_json::to_vec(&Saved { settings: self.settings(), state: &state })
+            serde_json::to_vec(&SavedFile { settings: self.settings(), state: &state })
                 .map_err(|error| SaveError::Format(path_text.clone(), error))?
         };
         let write = || {
@@ -68,7 +68,7 @@ impl World {
     }
 }
 
-fn read_file(path: &Path) -> Result<Loaded, SaveError> {
+fn read_file(path: &Path) -> Result<LoadedFile, SaveError> {
     let path_text = path.display().to_string();
     let text = std::fs::read(path).map_err(|error| SaveError::File(path_text.clone(), error))?;
     serde_json::from_slice(&text).map_err(|error| SaveError::Format(path_text, error))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountId, Service};
 use crate::faults::Fault;
-use crate::settings::{Settings, Spread};
+use crate::settings::{DurationDistribution, Settings};
 
 /// Session or user that an access key belongs to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -79,8 +79,8 @@ pub struct Ctx {
 impl Ctx {
     /// Returns a random duration for the work named `key`. The key must consist of names (an e-mail, or the names of a
     /// stack and a resource) and not contain the time, so that durations do not depend on the order of calls.
-    pub fn draw(&self, spread: Spread, key: &str) -> TimeDelta {
-        self.settings.draw(spread, key)
+    pub fn draw_duration(&self, spread: DurationDistribution, key: &str) -> TimeDelta {
+        self.settings.draw_duration(spread, key)
     }
 
     /// Returns the Function URL with this id in the region of the call.

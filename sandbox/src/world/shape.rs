@@ -22,12 +22,12 @@ pub enum Shape {
     },
     /// A list with a maximum length, and the constraint on each item.
     List(usize, &'static Shape),
-    Structure(&'static [Member]),
+    Structure(&'static [InputMember]),
 }
 
 /// A member of the input of an operation.
 #[derive(Clone, Copy, Debug)]
-pub struct Member {
+pub struct InputMember {
     pub name: &'static str,
     pub required: bool,
     pub shape: Shape,
@@ -38,14 +38,14 @@ pub struct Member {
 pub struct Violation {
     /// Path of the member in the input, such as `Tags[1].Key`.
     pub member: String,
-    pub kind: Kind,
+    pub kind: ViolationKind,
     /// Constraint as in the error messages of AWS, such as "Member must have length less than or equal to 50".
     pub constraint: String,
 }
 
 /// The kind of a violated constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ViolationKind {
     Required,
     Type,
     TooShort,
@@ -64,27 +64,27 @@ pub const fn matching(min: usize, max: usize, pattern: &'static str) -> Shape {
     Shape::Text { min, max, pattern: Some(pattern) }
 }
 
-pub const fn required(name: &'static str, shape: Shape) -> Member {
-    Member { name, required: true, shape }
+pub const fn required(name: &'static str, shape: Shape) -> InputMember {
+    InputMember { name, required: true, shape }
 }
 
-pub const fn optional(name: &'static str, shape: Shape) -> Member {
-    Member { name, required: false, shape }
+pub const fn optional(name: &'static str, shape: Shape) -> InputMember {
+    InputMember { name, required: false, shape }
 }
 
 /// Validates the input of an operation. Returns the first violation as the error.
-pub fn check(members: &[Member], input: &Value) -> Result<(), Violation> {
+pub fn check(members: &[InputMember], input: &Value) -> Result<(), Violation> {
     check_structure(members, input, "")
 }
 
-fn check_structure(members: &[Member], input: &Value, path: &str) -> Result<(), Violation> {
+fn check_structure(members: &[InputMember], input: &Value, path: &str) -> Result<(), Violation> {
     for member in members {
         let path = if path.is_empty() { member.name.to_owned() } else { format!("{path}.{}", member.name) };
         match input.get(member.name) {
             None | Some(Value::Null) if member.required => {
                 return Err(Violation {
                     member: path,
-                    kind: Kind::Required,
+                    kind: ViolationKind::Required,
                     constraint: "Member must not be null".into(),
                 });
             }
@@ -100,59 +100,69 @@ fn check_shape(shape: &Shape, value: &Value, path: &str) -> Result<(), Violation
     match shape {
         Shape::Text { min, max, pattern } => {
             let Some(text) = value.as_str() else {
-                return violation(Kind::Type, "Member must be a string".into());
+                return violation(ViolationKind::Type, "Member must be a string".into());
             };
             let length = text.chars().count();
             if length < *min {
-                return violation(Kind::TooShort, format!("Member must have length greater than or equal to {min}"));
+                return violation(
+                    ViolationKind::TooShort,
+                    format!("Member must have length greater than or equal to {min}"),
+                );
             }
             if length > *max {
-                return violation(Kind::TooLong, format!("Member must have length less than or equal to {max}"));
+                return violation(
+                    ViolationKind::TooLong,
+                    format!("Member must have length less than or equal to {max}"),
+                );
             }
             match pattern {
-                Some(pattern) if !matches(pattern, text) => {
-                    violation(Kind::Pattern, format!("Member must satisfy regular expression pattern: {pattern}"))
-                }
+                Some(pattern) if !matches(pattern, text) => violation(
+                    ViolationKind::Pattern,
+                    format!("Member must satisfy regular expression pattern: {pattern}"),
+                ),
                 _ => Ok(()),
             }
         }
         Shape::OneOf(values) => match value.as_str() {
             Some(text) if values.contains(&text) => Ok(()),
-            _ => violation(Kind::Enum, format!("Member must satisfy enum value set: [{}]", values.join(", "))),
+            _ => violation(ViolationKind::Enum, format!("Member must satisfy enum value set: [{}]", values.join(", "))),
         },
         Shape::Number { min, max } => {
             let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
             match number {
-                None => violation(Kind::Type, "Member must be a number".into()),
+                None => violation(ViolationKind::Type, "Member must be a number".into()),
                 Some(number) if number < *min => {
-                    violation(Kind::TooSmall, format!("Member must have value greater than or equal to {min}"))
+                    violation(ViolationKind::TooSmall, format!("Member must have value greater than or equal to {min}"))
                 }
                 Some(number) if number > *max => {
-                    violation(Kind::TooLarge, format!("Member must have value less than or equal to {max}"))
+                    violation(ViolationKind::TooLarge, format!("Member must have value less than or equal to {max}"))
                 }
                 Some(_) => Ok(()),
             }
         }
         Shape::List(max, item) => {
             let Some(values) = value.as_array() else {
-                return violation(Kind::Type, "Member must be a list".into());
+                return violation(ViolationKind::Type, "Member must be a list".into());
             };
             if values.len() > *max {
-                return violation(Kind::TooLong, format!("Member must have length less than or equal to {max}"));
+                return violation(
+                    ViolationKind::TooLong,
+                    format!("Member must have length less than or equal to {max}"),
+                );
             }
             values.iter().enumerate().try_for_each(|(n, value)| check_shape(item, value, &format!("{path}[{n}]")))
         }
         Shape::Structure(members) => match value {
             Value::Object(_) => check_structure(members, value, path),
-            _ => violation(Kind::Type, "Member must be a structure".into()),
+            _ => violation(ViolationKind::Type, "Member must be a structure".into()),
         },
     }
 }
 
 /// Returns whether the whole text matches the pattern. An invalid pattern matches any text.
 fn matches(pattern: &'static str, text: &str) -> bool {
-    static COMPILED: LazyLock<Mutex<HashMap<&'static str, Option<Regex>>>> = LazyLock::new(Mutex::default);
-    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    static COMPILED_PATTERNS: LazyLock<Mutex<HashMap<&'static str, Option<Regex>>>> = LazyLock::new(Mutex::default);
+    let mut compiled = COMPILED_PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
     let regex = compiled.entry(pattern).or_insert_with(|| Regex::new(&format!("^(?:{pattern})$")).ok());
     regex.as_ref().is_none_or(|regex| regex.is_match(text))
 }
@@ -163,28 +173,28 @@ mod tests {
 
     use super::*;
 
-    const MEMBERS: &[Member] = &[
+    const MEMBERS: &[InputMember] = &[
         required("Name", matching(1, 5, "[a-z]+")),
         optional("Count", Shape::Number { min: 1, max: 20 }),
         optional("Kind", Shape::OneOf(&["A", "B"])),
         optional("Tags", Shape::List(2, &Shape::Structure(&[required("Key", text(1, 3))]))),
     ];
 
-    fn kind(input: &Value) -> Option<(String, Kind)> {
+    fn kind(input: &Value) -> Option<(String, ViolationKind)> {
         check(MEMBERS, input).err().map(|violation| (violation.member, violation.kind))
     }
 
     #[test]
-    fn the_first_broken_constraint_is_named() {
+    fn the_first_violated_constraint_is_returned() {
         assert_eq!(kind(&json!({"Name": "abc", "Count": 20, "Kind": "A", "Tags": [{"Key": "k"}]})), None);
         let of = |member: &str, kind| Some((member.to_owned(), kind));
-        assert_eq!(kind(&json!({})), of("Name", Kind::Required));
-        assert_eq!(kind(&json!({"Name": ""})), of("Name", Kind::TooShort));
-        assert_eq!(kind(&json!({"Name": "abcdef"})), of("Name", Kind::TooLong));
-        assert_eq!(kind(&json!({"Name": "abC"})), of("Name", Kind::Pattern));
-        assert_eq!(kind(&json!({"Name": 3})), of("Name", Kind::Type));
-        assert_eq!(kind(&json!({"Name": "a", "Count": 21})), of("Count", Kind::TooLarge));
-        assert_eq!(kind(&json!({"Name": "a", "Kind": "C"})), of("Kind", Kind::Enum));
-        assert_eq!(kind(&json!({"Name": "a", "Tags": [{"Key": "k"}, {}]})), of("Tags[1].Key", Kind::Required));
+        assert_eq!(kind(&json!({})), of("Name", ViolationKind::Required));
+        assert_eq!(kind(&json!({"Name": ""})), of("Name", ViolationKind::TooShort));
+        assert_eq!(kind(&json!({"Name": "abcdef"})), of("Name", ViolationKind::TooLong));
+        assert_eq!(kind(&json!({"Name": "abC"})), of("Name", ViolationKind::Pattern));
+        assert_eq!(kind(&json!({"Name": 3})), of("Name", ViolationKind::Type));
+        assert_eq!(kind(&json!({"Name": "a", "Count": 21})), of("Count", ViolationKind::TooLarge));
+        assert_eq!(kind(&json!({"Name": "a", "Kind": "C"})), of("Kind", ViolationKind::Enum));
+        assert_eq!(kind(&json!({"Name": "a", "Tags": [{"Key": "k"}, {}]})), of("Tags[1].Key", ViolationKind::Required));
     }
 }

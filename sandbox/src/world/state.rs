@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::busy::BusyLog;
+use super::busy::BackgroundWorkLog;
 use super::calls::CallLog;
-use super::ids::Ids;
-use super::{BusySpan, Ctx, Session};
+use super::ids::IdGenerator;
+use super::{BackgroundWorkSpan, Ctx, Session};
 use crate::account::{AlternateContact, OptIn};
 use crate::cloudformation::{LogGroup, Stacks};
 use crate::faults::Faults;
@@ -16,7 +16,7 @@ use crate::iam::Role;
 use crate::identitystore::IdentityStore;
 use crate::lambda::Functions;
 use crate::organizations::Organization;
-use crate::quotas::Buckets;
+use crate::quotas::TokenBuckets;
 use crate::settings::Settings;
 use crate::ssoadmin::IdentityCenter;
 
@@ -34,13 +34,13 @@ pub struct State {
     pub access_keys: BTreeMap<String, Session>,
     pub identity_center: IdentityCenter,
     pub identity_store: IdentityStore,
-    pub ids: Ids,
+    pub ids: IdGenerator,
     /// Token buckets of the rate limits.
-    pub buckets: Buckets,
+    pub buckets: TokenBuckets,
     pub faults: Faults,
     pub calls: CallLog,
     /// Log of background work.
-    pub busy: BusyLog,
+    pub busy: BackgroundWorkLog,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,11 +97,11 @@ impl State {
             access_keys: BTreeMap::new(),
             identity_center: IdentityCenter::new(settings, now),
             identity_store: IdentityStore::new(settings, now),
-            ids: Ids::new(settings.seed),
-            buckets: Buckets::default(),
+            ids: IdGenerator::new(settings.seed),
+            buckets: TokenBuckets::default(),
             faults: Faults::default(),
             calls: CallLog::default(),
-            busy: BusyLog::default(),
+            busy: BackgroundWorkLog::default(),
         };
         crate::iam::create_initial_accounts(&mut state, settings, now);
         state
@@ -125,7 +125,7 @@ impl State {
     }
 
     /// Adds a span to the log of background work. The span may end in the future.
-    pub fn record_busy(&mut self, busy: BusySpan) {
+    pub fn record_background_work(&mut self, busy: BackgroundWorkSpan) {
         self.busy.push(busy);
     }
 }

@@ -18,11 +18,11 @@ pub(crate) fn world() -> World {
 
 /// Creates a simulated AWS with the given settings and a manual clock.
 pub(crate) fn world_with(settings: Settings) -> World {
-    World::new(settings, Clock::manual(start()))
+    World::new(settings, Clock::manual(start_time()))
 }
 
 /// Returns the initial time of the manual clock.
-pub(crate) fn start() -> DateTime<Utc> {
+pub(crate) fn start_time() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 9, 0, 0).unwrap()
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn call(
     operation: &str,
     input: Value,
 ) -> TestResponse {
-    let response = world.handle(&signed(credentials, service, operation, &input));
+    let response = world.handle(&signed_request(credentials, service, operation, &input));
     let text = String::from_utf8(response.body.to_vec()).unwrap();
     let mut body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     if let Some(code) = response.headers.get("x-amzn-errortype") {
@@ -100,7 +100,12 @@ pub(crate) fn call(
     TestResponse { status: response.status, body }
 }
 
-pub(crate) fn signed(credentials: &Credentials, service: Service, operation: &str, input: &Value) -> MockRequest {
+pub(crate) fn signed_request(
+    credentials: &Credentials,
+    service: Service,
+    operation: &str,
+    input: &Value,
+) -> MockRequest {
     let mut headers = HeaderMap::new();
     let scope = format!("{}/20261123/{}/{}/aws4_request", credentials.key, credentials.region, signing_name(service));
     let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
@@ -129,7 +134,7 @@ pub(crate) fn signed(credentials: &Credentials, service: Service, operation: &st
 }
 
 /// Calls AssumeRole. Returns the credentials of the session, or the error response.
-pub(crate) fn assume(
+pub(crate) fn assume_role(
     world: &World,
     credentials: &Credentials,
     role_arn: &str,
@@ -151,7 +156,7 @@ pub(crate) fn assume(
 pub(crate) fn control(world: &World) -> Credentials {
     let settings = world.settings();
     let arn = format!("arn:aws:iam::{}:role/{}", settings.management_account, settings.control_role);
-    assume(world, &Credentials::freehold(world), &arn, &[]).unwrap()
+    assume_role(world, &Credentials::freehold(world), &arn, &[]).unwrap()
 }
 
 /// Creates an account and advances the clock until the account is ready. Returns the account id.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use freehold_tenancy::Clock;
 use serde_json::json;
 
-use super::testing::{Credentials, account, call, start, world, world_with};
+use super::testing::{Credentials, account, call, start_time, world, world_with};
 use super::{Service, World};
 use crate::faults::{Fault, Rule};
 use crate::settings::Settings;
@@ -56,7 +56,7 @@ fn a_fault_rule_applies_to_matching_calls_only() {
 }
 
 #[test]
-fn the_busy_log_names_the_activity_and_the_account() {
+fn the_background_work_log_contains_activity_and_account() {
     let world = world();
     let id = account(&world, "a@example.com");
     let busy = world.busy();
@@ -66,7 +66,7 @@ fn the_busy_log_names_the_activity_and_the_account() {
         busy.iter()
             .all(|busy| busy.account_id.as_deref() == Some(&id) && busy.email.as_deref() == Some("a@example.com"))
     );
-    assert!(busy[0].from == start() && busy[0].until == busy[1].from && busy[1].until == busy[2].from);
+    assert!(busy[0].from == start_time() && busy[0].until == busy[1].from && busy[1].until == busy[2].from);
 }
 
 #[test]

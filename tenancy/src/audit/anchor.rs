@@ -43,7 +43,7 @@ pub enum AnchorError {
 
 /// JSON form of an anchor, which is one line of the anchor file.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct AnchorLine {
     installation: String,
     position: i64,
     hash: String,
@@ -55,7 +55,7 @@ struct Line {
 impl Anchor {
     /// Returns the anchor as one line of JSON.
     pub fn line(&self) -> String {
-        let line = Line {
+        let line = AnchorLine {
             installation: self.installation.to_string(),
             position: self.head.position,
             hash: hex::encode(self.head.hash),
@@ -67,7 +67,7 @@ impl Anchor {
     }
 
     fn parse(line: &str) -> Option<Self> {
-        let line: Line = serde_json::from_str(line).ok()?;
+        let line: AnchorLine = serde_json::from_str(line).ok()?;
         let mut hash = [0; 32];
         hex::decode_to_slice(&line.hash, &mut hash).ok()?;
         Some(Self {
@@ -136,7 +136,7 @@ pub struct AnchorFileContents {
     /// Anchors of the requested installation.
     pub anchors: Vec<Anchor>,
     /// Numbers of incomplete lines, which remain after a full disk or a power failure has interrupted a write.
-    pub torn: Vec<usize>,
+    pub incomplete_lines: Vec<usize>,
 }
 
 impl AnchorFile {
@@ -165,7 +165,7 @@ impl AnchorFile {
         let mut contents = AnchorFileContents::default();
         for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
             let Some(anchor) = Anchor::parse(line) else {
-                contents.torn.push(number);
+                contents.incomplete_lines.push(number);
                 continue;
             };
             if !anchor.is_signed_with(keys) {

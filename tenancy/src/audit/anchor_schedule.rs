@@ -11,18 +11,18 @@ use crate::config::Audit;
 use crate::db::installation::Installation;
 
 /// Schedule of anchors. A head that has not changed is not anchored again.
-pub(super) struct Anchors {
+pub(super) struct AnchorSchedule {
     signer: Option<Signer>,
     file: Option<AnchorFile>,
     installation: InstallationId,
     interval: Duration,
-    anchored: i64,
+    anchored_position: i64,
     /// Time at which the next anchor is due; `None` if the head has not changed since the last anchor.
     next_at: Option<Instant>,
     last_at: Option<Instant>,
 }
 
-impl Anchors {
+impl AnchorSchedule {
     pub(super) fn new(config: &Audit, installation: &Installation) -> Self {
         // The configuration is validated when it is loaded.
         let signer = config.signing_key.as_ref().and_then(|key| Signer::new(key).ok());
@@ -31,14 +31,14 @@ impl Anchors {
             file: config.anchor_file.as_deref().map(AnchorFile::new),
             installation: installation.id,
             interval: Duration::from_secs(config.anchor_interval_seconds),
-            anchored: 0,
+            anchored_position: 0,
             next_at: None,
             last_at: None,
         }
     }
 
     /// Waits until the next anchor is due; waits forever if none is scheduled.
-    pub(super) async fn due(&self) {
+    pub(super) async fn wait_until_due(&self) {
         match self.next_at {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
@@ -48,7 +48,7 @@ impl Anchors {
     /// Anchors the head if the interval has passed or if `now` is set. Otherwise schedules the anchor.
     pub(super) fn observe_head(&mut self, head: ChainHead, at: DateTime<Utc>, now: bool) {
         let Some(signer) = &self.signer else { return };
-        if head.position == self.anchored {
+        if head.position == self.anchored_position {
             self.next_at = None;
             return;
         }
@@ -59,7 +59,7 @@ impl Anchors {
         }
         let anchor = signer.sign(self.installation, head, at);
         self.publish(&anchor);
-        self.anchored = head.position;
+        self.anchored_position = head.position;
         self.last_at = Some(Instant::now());
         self.next_at = None;
     }

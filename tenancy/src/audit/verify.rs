@@ -48,7 +48,7 @@ pub struct Verifier {
     dropped: ChainHead,
     retention: TimeDelta,
     /// Position and time of the record that documents the deletion of old records.
-    drop_recorded: Option<(i64, DateTime<Utc>)>,
+    deletion_record: Option<(i64, DateTime<Utc>)>,
     /// Anchors sorted by position; several anchors may have the same position.
     anchors: Vec<Anchor>,
 }
@@ -57,7 +57,7 @@ impl Verifier {
     /// Creates a verifier of a trail whose records up to `dropped` were deleted.
     pub fn new(dropped: ChainHead, retention: TimeDelta, mut anchors: Vec<Anchor>) -> Self {
         anchors.sort_by_key(|anchor| (anchor.head.position, anchor.at));
-        Self { last: dropped, dropped, retention, drop_recorded: None, anchors }
+        Self { last: dropped, dropped, retention, deletion_record: None, anchors }
     }
 
     /// Verifies the next record against the previous one and the anchors.
@@ -70,8 +70,8 @@ impl Verifier {
         }
         self.last = ChainHead { position: record.position, hash: record.hash };
         self.compare_with_anchors(self.last)?;
-        if self.drop_recorded.is_none() && self.is_retention_record_for(&record.text) {
-            self.drop_recorded = Some((record.position, record.recorded_at));
+        if self.deletion_record.is_none() && self.is_retention_record_for(&record.text) {
+            self.deletion_record = Some((record.position, record.recorded_at));
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl Verifier {
         if self.dropped.position == 0 {
             return Ok(());
         }
-        let Some((recorded_position, recorded_at)) = self.drop_recorded else {
+        let Some((recorded_position, recorded_at)) = self.deletion_record else {
             return Err(ChainDefect::StartMissing(from));
         };
         let later_anchors = self.anchors.iter().filter(|anchor| anchor.head.position >= recorded_position);

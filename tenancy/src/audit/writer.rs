@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::anchor_schedule::Anchors;
+use super::anchor_schedule::AnchorSchedule;
 use super::{AuditEntry, AuditOutcome, ChainHead};
 use crate::config::Audit;
 use crate::db::installation::Installation;
@@ -80,7 +80,7 @@ impl AuditWriter {
 
     /// Chains stored entries and anchors the head until `shutdown`. Does not query the database while idle.
     pub async fn run(&self, config: &Audit, installation: &Installation, shutdown: CancellationToken) {
-        let mut anchors = Anchors::new(config, installation);
+        let mut anchors = AnchorSchedule::new(config, installation);
         // Another process may have stopped before it chained its entries.
         self.schedule_chaining();
         let mut final_pass_at = None;
@@ -98,7 +98,7 @@ impl AuditWriter {
                         final_pass_at = Some(Instant::now() + FINAL_PASS_DELAY);
                     }
                     () = final_pass => final_pass_at = None,
-                () = anchors.due() => {}
+                () = anchors.wait_until_due() => {}
             }
             match self.chain_now(config).await {
                 Ok(head) => anchors.observe_head(head, self.clock.now(), false),
@@ -116,6 +116,6 @@ impl AuditWriter {
 
     /// Chains the stored entries now and returns the new head.
     pub async fn chain_now(&self, config: &Audit) -> Result<ChainHead> {
-        audit::advance(&self.pool, config.kept_for(), self.clock.now()).await
+        audit::advance(&self.pool, config.retention(), self.clock.now()).await
     }
 }

@@ -34,7 +34,7 @@ impl Default for Audit {
 }
 
 impl Audit {
-    pub fn kept_for(&self) -> TimeDelta {
+    pub fn retention(&self) -> TimeDelta {
         TimeDelta::days(i64::from(self.retention_days))
     }
 }

@@ -36,7 +36,7 @@ pub struct Organization {
 
 impl Organization {
     /// Returns the reason why Freehold must not change `account`, or `None` if changes are allowed.
-    pub fn protects(&self, account: &AwsAccountId) -> Option<&'static str> {
+    pub fn protection_reason(&self, account: &AwsAccountId) -> Option<&'static str> {
         if *account == self.management_account_id {
             Some("it is the management account of the organisation")
         } else if *account == self.freehold_account_id {

@@ -67,7 +67,7 @@ pub struct Bucket {
 /// Default calls per second and burst of one calling account. AWS does not publish all of these values. The values
 /// marked as not published are well above the need of a fleet; their buckets exist so that the rate can be reduced when
 /// AWS throttles.
-const RATES: &[(&str, f64, u32)] = &[
+const DEFAULT_RATES: &[(&str, f64, u32)] = &[
     // "Quotas for AWS Organizations", throttling of API requests.
     ("organizations:CreateAccount", 0.1, 3),
     ("organizations:CloseAccount", 0.05, 1),
@@ -107,14 +107,14 @@ impl Quotas {
     /// Returns the bucket of `call`, such as `organizations:MoveAccount`, or else the bucket of its service.
     pub fn bucket(&self, call: &str) -> Option<Bucket> {
         let service = call.split(':').next().unwrap_or(call);
-        let find = |bucket: &str| RATES.iter().find(|(name, ..)| *name == bucket);
+        let find = |bucket: &str| DEFAULT_RATES.iter().find(|(name, ..)| *name == bucket);
         let (name, per_second, burst) = find(call).or_else(|| find(service)).copied()?;
         let configured = self.rates.get(name).copied();
         Some(Bucket { name, rate: configured.unwrap_or(Rate { per_second, burst }) })
     }
 
     pub(super) fn has_bucket(bucket: &str) -> bool {
-        RATES.iter().any(|(name, ..)| *name == bucket)
+        DEFAULT_RATES.iter().any(|(name, ..)| *name == bucket)
     }
 }
 

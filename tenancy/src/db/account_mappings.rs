@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{DbError, PgPool, Result, feed, map_constraint_violation, parsed};
-pub use export::{Exported, export};
+use super::{DbError, PgPool, Result, feed, map_constraint_violation, parse_text};
+pub use export::{ExportedMapping, export};
 
 use crate::account_mapping::AccountMapping;
 use crate::{AwsAccountId, EnvironmentId, MappingId, OperationId, TenantId};
@@ -81,13 +81,13 @@ pub async fn was_ever_mapped(pool: &PgPool, account: &AwsAccountId) -> Result<bo
 
 /// Returns whether an account is or was mapped to an environment other than `environment`.
 pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
-    let anothers = sqlx::query_scalar!(
+    let mapped = sqlx::query_scalar!(
         r#"/* db::account_mappings::is_mapped_to_other */
         select exists (select from account_mappings where aws_account_id = $1 and environment_id <> $2) as "exists!""#,
         account.as_str(),
         environment.as_uuid(),
     );
-    Ok(anothers.fetch_one(pool).await?)
+    Ok(mapped.fetch_one(pool).await?)
 }
 
 /// Account mappings as of a feed position.
@@ -181,12 +181,12 @@ impl TryFrom<Row> for AccountMapping {
             id: row.id.into(),
             tenant_id: row.tenant_id.into(),
             company_name: row.company_name,
-            external_id: row.external_id.map(parsed).transpose()?,
-            tier: parsed(row.tier)?,
+            external_id: row.external_id.map(parse_text).transpose()?,
+            tier: parse_text(row.tier)?,
             environment_id: row.environment_id.into(),
-            environment: parsed(row.environment)?,
-            home_region: parsed(row.home_region)?,
-            aws_account_id: parsed(row.aws_account_id)?,
+            environment: parse_text(row.environment)?,
+            home_region: parse_text(row.home_region)?,
+            aws_account_id: parse_text(row.aws_account_id)?,
             valid_from: row.valid_from,
             valid_to: row.valid_to,
         })

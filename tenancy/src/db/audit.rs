@@ -9,13 +9,13 @@ use crate::audit::{AuditEntry, AuditKind, AuditOutcome, AuditResult, ChainHead, 
 use crate::{OperationId, TenantId};
 
 /// Maximum number of entries chained in one transaction.
-const AT_ONCE: i64 = 1000;
+const MAX_BATCH_SIZE: i64 = 1000;
 
 /// Age after which an entry without an outcome is chained as *unknown*, because its process must have died.
-const UNDER_WAY: TimeDelta = TimeDelta::minutes(1);
+const OPEN_ENTRY_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 
 /// Interval between deletions of expired records.
-const DROPPED_AFTER: TimeDelta = TimeDelta::days(1);
+const DELETION_INTERVAL: TimeDelta = TimeDelta::days(1);
 
 /// Writes an entry before its action is carried out, and returns the id of the entry. An entry of an operation gets the
 /// tenant of the operation.
@@ -61,30 +61,30 @@ pub async fn end(pool: &PgPool, id: i64, outcome: &AuditOutcome) -> Result<bool>
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Chains all finished entries and returns the head. Deletes records older than `kept_for`.
-pub async fn advance(pool: &PgPool, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<ChainHead> {
+/// Chains all finished entries and returns the head. Deletes records older than `retention`.
+pub async fn advance(pool: &PgPool, retention: TimeDelta, now: DateTime<Utc>) -> Result<ChainHead> {
     loop {
         let row = sqlx::query!(
             r#"/* db::audit::advance */
             select position, hash, exists (
                 select from audit_pending where outcome is not null or started_at < $1) as "pending!"
             from audit_head"#,
-            now - UNDER_WAY,
+            now - OPEN_ENTRY_TIMEOUT,
         );
         let row = row.fetch_one(pool).await?;
         if !row.pending {
             return Ok(ChainHead { position: row.position, hash: hash(row.hash)? });
         }
         let mut tx = pool.begin().await?;
-        let chain_hash = chain(&mut tx, kept_for, now).await;
+        let chain_hash = chain(&mut tx, retention, now).await;
         let (head, taken) = finish_transaction(tx, chain_hash, |(_, taken)| *taken > 0).await?;
-        if taken < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
+        if taken < usize::try_from(MAX_BATCH_SIZE).unwrap_or(usize::MAX) {
             return Ok(head);
         }
     }
 }
 
-async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<(ChainHead, usize)> {
+async fn chain(tx: &mut PgConnection, retention: TimeDelta, now: DateTime<Utc>) -> Result<(ChainHead, usize)> {
     // The row lock serialises chaining. A transaction that had to wait sees the committed changes in its next
     // statement.
     let head = sqlx::query!("/* db::audit::chain */ select position, hash from audit_head for no key update");
@@ -97,8 +97,8 @@ async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -
         )
         delete from audit_pending p using taken where p.id = taken.id
         returning p.id, p.started_at, p.tenant_id, p.entry, p.outcome"#,
-        now - UNDER_WAY,
-        AT_ONCE,
+        now - OPEN_ENTRY_TIMEOUT,
+        MAX_BATCH_SIZE,
     );
     let mut pending = pending.fetch_all(&mut *tx).await?;
     pending.sort_unstable_by_key(|one| one.id);
@@ -113,7 +113,7 @@ async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -
             text(one.entry, one.started_at, one.tenant_id.map(TenantId::from), one.outcome.unwrap_or_else(unknown))
         })
         .collect();
-    texts.extend(drop_old(&mut *tx, kept_for, now).await?);
+    texts.extend(delete_expired(&mut *tx, retention, now).await?);
 
     let (mut positions, mut hashes) = (Vec::new(), Vec::new());
     for text in &texts {
@@ -143,20 +143,20 @@ async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -
 }
 
 /// Deletes expired records and returns the record that documents the deletion.
-async fn drop_old(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<Option<String>> {
+async fn delete_expired(tx: &mut PgConnection, retention: TimeDelta, now: DateTime<Utc>) -> Result<Option<String>> {
     let oldest = sqlx::query_scalar!(
-        "/* db::audit::drop_old */ select recorded_at from audit_records order by position limit 1"
+        "/* db::audit::delete_expired */ select recorded_at from audit_records order by position limit 1"
     );
-    if oldest.fetch_optional(&mut *tx).await?.is_none_or(|oldest| oldest > now - kept_for - DROPPED_AFTER) {
+    if oldest.fetch_optional(&mut *tx).await?.is_none_or(|oldest| oldest > now - retention - DELETION_INTERVAL) {
         return Ok(None);
     }
     let dropped = sqlx::query!(
-        r#"/* db::audit::drop_old */
+        r#"/* db::audit::delete_expired */
         with old as (delete from audit_records where recorded_at < $1 returning position, hash),
         last as (select position, hash from old order by position desc limit 1)
         update audit_head set dropped_position = last.position, dropped_hash = last.hash from last
         returning dropped_position, dropped_hash"#,
-        now - kept_for,
+        now - retention,
     );
     let Some(dropped) = dropped.fetch_optional(tx).await? else { return Ok(None) };
     let entry = json!({
@@ -207,9 +207,10 @@ pub async fn list(pool: &PgPool, filter: &AuditFilter, after: i64, limit: i64) -
 }
 
 /// Returns the head of the chain and the last deleted record.
-pub async fn ends(pool: &PgPool) -> Result<(ChainHead, ChainHead)> {
-    let row =
-        sqlx::query!("/* db::audit::ends */ select position, hash, dropped_position, dropped_hash from audit_head");
+pub async fn chain_ends(pool: &PgPool) -> Result<(ChainHead, ChainHead)> {
+    let row = sqlx::query!(
+        "/* db::audit::chain_ends */ select position, hash, dropped_position, dropped_hash from audit_head"
+    );
     let row = row.fetch_one(pool).await?;
     let head = ChainHead { position: row.position, hash: hash(row.hash)? };
     Ok((head, ChainHead { position: row.dropped_position, hash: hash(row.dropped_hash)? }))

@@ -31,9 +31,9 @@ pub async fn ahead(pool: &PgPool, id: OperationId) -> Result<i64> {
 }
 
 /// Returns the number of AWS accounts that are currently mapped to environments.
-pub async fn accounts_known(pool: &PgPool) -> Result<i64> {
+pub async fn count_mapped_accounts(pool: &PgPool) -> Result<i64> {
     let count = sqlx::query_scalar!(
-        r#"/* db::closures::accounts_known */
+        r#"/* db::closures::count_mapped_accounts */
         select count(*) as "count!" from account_mappings where valid_to is null"#
     );
     Ok(count.fetch_one(pool).await?)

@@ -10,12 +10,12 @@ use crate::TenantId;
 use crate::feed::{Entry, FeedType, OperationEventRef};
 
 /// Maximum number of positions assigned in one transaction.
-const AT_ONCE: i64 = 1000;
+const MAX_BATCH_SIZE: i64 = 1000;
 
 /// Maximum number of positions scanned for one page, so that a filter with few matches stays cheap.
-const LOOKED_THROUGH: i64 = 10_000;
+const MAX_SCANNED_POSITIONS: i64 = 10_000;
 
-const KEPT_FOR: TimeDelta = TimeDelta::days(366);
+const FEED_RETENTION: TimeDelta = TimeDelta::days(366);
 
 /// Filter for feed entries; a field that is `None` matches all entries.
 #[derive(Debug, Clone, Default)]
@@ -63,24 +63,24 @@ pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
             return Ok(head.position);
         }
         let mut tx = pool.begin().await?;
-        let given = give_positions(&mut tx, now).await;
-        let given = finish_transaction(tx, given, |given| given.taken > 0).await?;
+        let assigned = assign_positions(&mut tx, now).await;
+        let assigned = finish_transaction(tx, assigned, |assigned| assigned.taken > 0).await?;
         // Events that arrive during this call are processed by the next call.
-        if given.taken < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
-            return Ok(given.latest);
+        if assigned.taken < usize::try_from(MAX_BATCH_SIZE).unwrap_or(usize::MAX) {
+            return Ok(assigned.latest);
         }
     }
 }
 
 /// Result of one transaction that assigns positions.
-struct Assigned {
+struct AssignResult {
     latest: i64,
     /// Number of processed events. Internal events get no position.
     taken: usize,
 }
 
 /// Event that has no position in the feed yet.
-struct Pending {
+struct PendingEvent {
     id: i64,
     operation_id: Option<Uuid>,
     seq: Option<i64>,
@@ -93,7 +93,7 @@ struct Pending {
     occurred_at: DateTime<Utc>,
 }
 
-impl Pending {
+impl PendingEvent {
     /// Returns the public type of the event, or `None` for an internal event. Fails if this version does not support
     /// the type.
     fn feed_type(&self) -> std::result::Result<Option<FeedType>, String> {
@@ -104,14 +104,14 @@ impl Pending {
     }
 }
 
-async fn give_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Assigned> {
+async fn assign_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<AssignResult> {
     // The row lock serialises the assignment. A transaction that had to wait sees the committed changes in its next
     // statement.
-    let head = sqlx::query_scalar!("/* db::feed::give_positions */ select position from feed_head for no key update");
+    let head = sqlx::query_scalar!("/* db::feed::assign_positions */ select position from feed_head for no key update");
     let head = head.fetch_one(&mut *tx).await?;
     let pending = sqlx::query_as!(
-        Pending,
-        r#"/* db::feed::give_positions */
+        PendingEvent,
+        r#"/* db::feed::assign_positions */
         select p.id, p.operation_id, p.seq, coalesce(e.tenant_id, p.tenant_id) as "tenant_id!",
             e.environment_id as "environment_id?", o.kind as "kind?", coalesce(e.type, p.type) as "event_type!",
             coalesce(e.data, p.data) as "data!", coalesce(e.occurred_at, p.occurred_at) as "occurred_at!"
@@ -119,31 +119,35 @@ async fn give_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Ass
             left join events e on e.operation_id = p.operation_id and e.seq = p.seq
             left join operations o on o.id = e.operation_id
         order by p.id"#,
-        AT_ONCE,
+        MAX_BATCH_SIZE,
     );
     let pending = pending.fetch_all(&mut *tx).await?;
     let known = pending.into_iter().map_while(|event| Some((event.feed_type().ok()?, event)));
-    let (mut taken, mut told) = (Vec::new(), Vec::new());
+    let (mut taken, mut published) = (Vec::new(), Vec::new());
     for (feed_type, event) in known {
         taken.push(event.id);
-        told.extend(feed_type.map(|feed_type| (feed_type, event)));
+        published.extend(feed_type.map(|feed_type| (feed_type, event)));
     }
-    let entries: Vec<_> = (head + 1..).zip(told).collect();
+    let entries: Vec<_> = (head + 1..).zip(published).collect();
     let latest = entries.last().map_or(head, |(position, _)| *position);
     if taken.is_empty() {
-        return Ok(Assigned { latest, taken: 0 });
+        return Ok(AssignResult { latest, taken: 0 });
     }
-    sqlx::query!("/* db::feed::give_positions */ delete from feed_pending where id = any($1)", &taken)
+    sqlx::query!("/* db::feed::assign_positions */ delete from feed_pending where id = any($1)", &taken)
         .execute(&mut *tx)
         .await?;
     append(&mut *tx, entries, now).await?;
-    mark_mappings(&mut *tx, head).await?;
-    drop_old(&mut *tx, now).await?;
-    sqlx::query!("/* db::feed::give_positions */ update feed_head set position = $1", latest).execute(tx).await?;
-    Ok(Assigned { latest, taken: taken.len() })
+    set_mapping_positions(&mut *tx, head).await?;
+    delete_expired(&mut *tx, now).await?;
+    sqlx::query!("/* db::feed::assign_positions */ update feed_head set position = $1", latest).execute(tx).await?;
+    Ok(AssignResult { latest, taken: taken.len() })
 }
 
-async fn append(tx: &mut PgConnection, entries: Vec<(i64, (FeedType, Pending))>, now: DateTime<Utc>) -> Result<()> {
+async fn append(
+    tx: &mut PgConnection,
+    entries: Vec<(i64, (FeedType, PendingEvent))>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let (mut positions, mut operations, mut seqs, mut tenants) = (vec![], vec![], vec![], vec![]);
     let (mut environments, mut types, mut data, mut times) = (vec![], vec![], vec![], vec![]);
     for (position, (feed_type, event)) in entries {
@@ -178,9 +182,9 @@ async fn append(tx: &mut PgConnection, entries: Vec<(i64, (FeedType, Pending))>,
 }
 
 /// Stores the feed positions of the events that started and ended each account mapping.
-async fn mark_mappings(tx: &mut PgConnection, after: i64) -> Result<()> {
+async fn set_mapping_positions(tx: &mut PgConnection, after: i64) -> Result<()> {
     sqlx::query!(
-        r#"/* db::feed::mark_mappings */
+        r#"/* db::feed::set_mapping_positions */
         update account_mappings m set opened_at_position = f.position from feed f
         where f.position > $1 and f.type = $2 and m.environment_id = f.environment_id
             and m.aws_account_id = f.data ->> 'aws_account_id' and m.opened_at_position is null"#,
@@ -190,7 +194,7 @@ async fn mark_mappings(tx: &mut PgConnection, after: i64) -> Result<()> {
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        r#"/* db::feed::mark_mappings */
+        r#"/* db::feed::set_mapping_positions */
         update account_mappings m set closed_at_position = f.position from feed f
         where f.position > $1 and f.type = $2 and m.environment_id = f.environment_id
             and m.aws_account_id = f.data ->> 'aws_account_id' and m.valid_to is not null
@@ -204,15 +208,15 @@ async fn mark_mappings(tx: &mut PgConnection, after: i64) -> Result<()> {
 }
 
 /// Deletes a batch of expired entries.
-async fn drop_old(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
+async fn delete_expired(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        r#"/* db::feed::drop_old */
+        r#"/* db::feed::delete_expired */
         delete from feed f using (select position from feed order by position limit $2) oldest
         where f.position = oldest.position and f.recorded_at < $1
             -- Usually the oldest row is young enough, and no other row is read.
             and (select recorded_at from feed order by position limit 1) < $1"#,
-        now - KEPT_FOR,
-        2 * AT_ONCE,
+        now - FEED_RETENTION,
+        2 * MAX_BATCH_SIZE,
     )
     .execute(tx)
     .await?;
@@ -233,7 +237,7 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     if after < known.first - 1 {
         return Ok(ReadResult::Expired { first: known.first });
     }
-    let until = known.latest.min(after + LOOKED_THROUGH);
+    let until = known.latest.min(after + MAX_SCANNED_POSITIONS);
     let types: Option<Vec<String>> = filter.types.as_ref().map(|types| types.iter().map(ToString::to_string).collect());
     let rows = sqlx::query!(
         r#"/* db::feed::read */

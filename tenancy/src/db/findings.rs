@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{PgPool, Result, parsed};
+use super::{PgPool, Result, parse_text};
 use crate::finding::{Finding, FindingKind, FindingRemedy, FindingState, NewFinding, Severity};
 use crate::{AwsAccountId, EnvironmentId, FindingId, OperationId, TenantId};
 
@@ -88,10 +88,10 @@ pub async fn resolve(pool: &PgPool, ids: &[FindingId], since: DateTime<Utc>, now
 }
 
 /// Records the operation that repairs the findings.
-pub async fn healed_by(pool: &PgPool, ids: &[FindingId], operation: OperationId) -> Result<()> {
+pub async fn set_repair_operation(pool: &PgPool, ids: &[FindingId], operation: OperationId) -> Result<()> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     sqlx::query!(
-        "/* db::findings::healed_by */ update findings set operation_id = $2 where id = any($1)",
+        "/* db::findings::set_repair_operation */ update findings set operation_id = $2 where id = any($1)",
         &ids,
         operation.as_uuid(),
     )
@@ -171,7 +171,7 @@ impl Row {
             kind: self.kind,
             severity: self.severity,
             subject: self.subject,
-            aws_account_id: self.aws_account_id.map(parsed::<AwsAccountId>).transpose()?,
+            aws_account_id: self.aws_account_id.map(parse_text::<AwsAccountId>).transpose()?,
             environment: self.tenant_id.map(TenantId::from).zip(self.environment_id.map(EnvironmentId::from)),
             message: self.message,
             remedy: self.remedy,

@@ -10,17 +10,17 @@ use super::{PgPool, Result};
 use crate::fleet_hold::{FleetHold, HoldKind};
 use crate::quota::Quota;
 
-/// Delay before the next probe: `first` after the first refusal, doubled after each failed probe, at most `longest`.
+/// Delay before the next probe: `first` after the first refusal, doubled after each failed probe, at most `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeBackoff {
     pub first: TimeDelta,
-    pub longest: TimeDelta,
+    pub max: TimeDelta,
 }
 
 impl ProbeBackoff {
     fn after(self, probes: i32) -> TimeDelta {
         let doubled = 2_i32.saturating_pow(probes.clamp(0, 16).unsigned_abs());
-        (self.first * doubled).min(self.longest)
+        (self.first * doubled).min(self.max)
     }
 }
 
@@ -50,33 +50,33 @@ pub enum Admission {
     },
 }
 
-/// Records that AWS refused the call for which `place` was granted. Starts a hold, or postpones the next probe if this
+/// Records that AWS refused the call for which `slot` was granted. Starts a hold, or postpones the next probe if this
 /// operation was the probe. The operation keeps its position in the queue.
 pub async fn start(
     pool: &PgPool,
     claim: &Claim,
-    place: &QuotaSlot,
+    slot: &QuotaSlot,
     kind: HoldKind,
     pause: ProbeBackoff,
     now: DateTime<Utc>,
 ) -> Result<HoldStarted> {
     let mut tx = begin_fenced(pool, claim).await?;
-    enqueue(&mut tx, claim, place, now).await?;
+    enqueue(&mut tx, claim, slot, now).await?;
     let before = sqlx::query!(
         r#"/* db::fleet_holds::start */
         select probe_at, probes, probing_operation from fleet_holds where quota = $1 for update"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let begun = match before {
+    let started = match before {
         None => {
             let probe_at = now + pause.after(0);
             let inserted = sqlx::query!(
                 r#"/* db::fleet_holds::start */
                 insert into fleet_holds (quota, kind, started_at, probe_at) values ($1, $2, $3, $4)
                     on conflict do nothing"#,
-                place.quota.as_str(),
+                slot.quota.as_str(),
                 kind.as_str(),
                 now,
                 probe_at,
@@ -90,7 +90,7 @@ pub async fn start(
                 update fleet_holds set kind = $2, probe_at = $3, probes = probes + 1,
                     probing_operation = null, probing_until = null
                 where quota = $1"#,
-                place.quota.as_str(),
+                slot.quota.as_str(),
                 kind.as_str(),
                 probe_at,
             )
@@ -101,25 +101,25 @@ pub async fn start(
         Some(hold) => HoldStarted { is_new: false, probe_at: hold.probe_at },
     };
     tx.commit().await?;
-    Ok(begun)
+    Ok(started)
 }
 
 /// Admits an operation, makes it the probe of an active hold, or queues it.
 ///
 /// As soon as the probe is due, the first operation in the queue becomes the probe until `until`. If the first
-/// operation does not run, any operation can become the probe after a further delay of `patience`.
+/// operation does not run, any operation can become the probe after a further delay of `takeover_delay`.
 pub async fn admit(
     pool: &PgPool,
     claim: &Claim,
-    place: &QuotaSlot,
+    slot: &QuotaSlot,
     until: DateTime<Utc>,
-    patience: TimeDelta,
+    takeover_delay: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Admission> {
     // Usually there is no hold.
     let held = sqlx::query_scalar!(
         r#"/* db::fleet_holds::admit */ select exists (select from fleet_holds where quota = $1) as "held!""#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
     );
     if !held.fetch_one(pool).await? {
         return Ok(Admission::Free);
@@ -129,7 +129,7 @@ pub async fn admit(
         r#"/* db::fleet_holds::admit */
         select kind as "kind: HoldKind", probe_at, probing_operation, probing_until
         from fleet_holds where quota = $1 for update"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -137,21 +137,21 @@ pub async fn admit(
         tx.rollback().await?;
         return Ok(Admission::Free);
     };
-    let mine = hold.probing_operation == Some(claim.operation_id.as_uuid());
-    let ahead = if mine { 0 } else { enqueue(&mut tx, claim, place, now).await? };
-    let another_asks = !mine && hold.probing_until.is_some_and(|until| now < until);
-    let my_turn = now >= hold.probe_at && (ahead == 0 || now >= hold.probe_at + patience);
-    let admission = if mine || (my_turn && !another_asks) {
+    let is_probe = hold.probing_operation == Some(claim.operation_id.as_uuid());
+    let ahead = if is_probe { 0 } else { enqueue(&mut tx, claim, slot, now).await? };
+    let other_is_probing = !is_probe && hold.probing_until.is_some_and(|until| now < until);
+    let is_due = now >= hold.probe_at && (ahead == 0 || now >= hold.probe_at + takeover_delay);
+    let admission = if is_probe || (is_due && !other_is_probing) {
         sqlx::query!(
             r#"/* db::fleet_holds::admit */
             with probe as (update fleet_holds set probing_operation = $2, probing_until = $3 where quota = $1)
             update slots set granted_at = coalesce(granted_at, $4) where quota = $1 and operation_id = $2
                 and item = $5"#,
-            place.quota.as_str(),
+            slot.quota.as_str(),
             claim.operation_id.as_uuid(),
             until,
             now,
-            place.item,
+            slot.item,
         )
         .execute(&mut *tx)
         .await?;
@@ -164,17 +164,17 @@ pub async fn admit(
 }
 
 /// Queues the operation without a slot, at its previous position if it had one. Returns the number of operations ahead.
-async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: DateTime<Utc>) -> Result<i64> {
+async fn enqueue(tx: &mut PgConnection, claim: &Claim, slot: &QuotaSlot, now: DateTime<Utc>) -> Result<i64> {
     sqlx::query!(
         r#"/* db::fleet_holds::enqueue */
         insert into slots (quota, operation_id, item, requested_at, step, queued_at)
         select $1, id, $3, $4, $5, created_at from operations where id = $2
         on conflict (quota, operation_id, item) do update set granted_at = null, step = excluded.step"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
         claim.operation_id.as_uuid(),
-        place.item,
+        slot.item,
         now,
-        place.step.as_str(),
+        slot.step.as_str(),
     )
     .execute(&mut *tx)
     .await?;
@@ -183,9 +183,9 @@ async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: D
         select count(*) as "ahead!" from slots mine join slots ahead on ahead.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3 and ahead.granted_at is null
             and (ahead.queued_at, ahead.operation_id, ahead.item) < (mine.queued_at, mine.operation_id, mine.item)"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
         claim.operation_id.as_uuid(),
-        place.item,
+        slot.item,
     );
     Ok(ahead.fetch_one(tx).await?)
 }
@@ -206,9 +206,9 @@ pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldK
 
 /// Ends the probe of this operation, so that the next operation in the queue can probe. Returns whether this operation
 /// was the probe.
-pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<bool> {
+pub async fn end_probe(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<bool> {
     let done = sqlx::query!(
-        r#"/* db::fleet_holds::hand_over */
+        r#"/* db::fleet_holds::end_probe */
         update fleet_holds set probing_operation = null, probing_until = null where quota = $1
             and probing_operation = $2"#,
         quota.as_str(),
@@ -250,9 +250,9 @@ pub async fn wake_in_order(
 }
 
 /// Returns all active fleet holds.
-pub async fn in_force(pool: &PgPool) -> Result<Vec<FleetHold>> {
+pub async fn list_active(pool: &PgPool) -> Result<Vec<FleetHold>> {
     let rows = sqlx::query!(
-        r#"/* db::fleet_holds::in_force */
+        r#"/* db::fleet_holds::list_active */
         select quota, kind as "kind: HoldKind", started_at, probe_at, probing_operation,
             (select count(distinct operation_id) from slots where quota = quota and granted_at is null) as "waiting!"
         from fleet_holds order by quota"#,

@@ -211,9 +211,9 @@ pub async fn release(pool: &PgPool, reservation: &Reservation) -> Result<()> {
 
 /// Deletes expired responses. Returns their number.
 pub async fn delete_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
-    let forgotten = sqlx::query!(
+    let deleted = sqlx::query!(
         "/* db::idempotency::delete_expired */ delete from idempotency_keys where created_at < $1",
         now - RETENTION,
     );
-    Ok(forgotten.execute(pool).await?.rows_affected())
+    Ok(deleted.execute(pool).await?.rows_affected())
 }

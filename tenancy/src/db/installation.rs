@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{DbError, PgPool, Result, parsed};
+use super::{DbError, PgPool, Result, parse_text};
 use crate::clock::{Clock, Scale};
 use crate::string_enum::string_enum;
 use crate::{AwsAccountId, InstallationId};
@@ -53,7 +53,7 @@ pub async fn read(pool: &PgPool) -> Result<Option<Installation>> {
         Ok(Installation {
             id: row.id.into(),
             kind: row.kind,
-            management_account_id: parsed(row.management_account_id)?,
+            management_account_id: parse_text(row.management_account_id)?,
             scale,
         })
     })

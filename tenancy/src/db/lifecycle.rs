@@ -71,7 +71,7 @@ pub use legal_hold::set_legal_hold;
 pub use offboard::offboard;
 pub use record_step::{StepDisposition, StepRecord, record_step};
 pub use repair::open_repair;
-pub use request_approval::{RequestResult, request_approval, request_vending};
+pub use request_approval::{RequestResult, request_approval, request_creation_approval};
 pub use restore::restore;
 pub use retry::{RetryResult, retry};
 

@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 
 use super::{PgPool, Result};
 
-const CHANNEL: &str = "freehold_wake";
+const NOTIFY_CHANNEL: &str = "freehold_wake";
 
 /// Pause between two notifications. Requests during the pause share one notification, which saves commits under load.
-const PAUSE: Duration = Duration::from_millis(10);
+const MIN_NOTIFY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Notifier that wakes workers when new work may be due.
 #[derive(Clone, Debug)]
@@ -21,46 +21,46 @@ pub struct WorkNotifier(Arc<NotifierTask>);
 
 #[derive(Debug)]
 struct NotifierTask {
-    rung: Arc<Notify>,
-    ringer: JoinHandle<()>,
+    requested: Arc<Notify>,
+    sender_task: JoinHandle<()>,
 }
 
 impl Drop for NotifierTask {
     fn drop(&mut self) {
-        self.ringer.abort();
+        self.sender_task.abort();
     }
 }
 
 impl WorkNotifier {
     pub fn new(pool: PgPool) -> Self {
-        let rung = Arc::new(Notify::new());
-        let ringer = tokio::spawn({
-            let rung = Arc::clone(&rung);
+        let requested = Arc::new(Notify::new());
+        let sender_task = tokio::spawn({
+            let requested = Arc::clone(&requested);
             async move {
                 loop {
-                    rung.notified().await;
+                    requested.notified().await;
                     if let Err(error) = notify_now(&pool).await {
                         // Without a notification, workers start the work later.
                         tracing::warn!(%error, "the workers could not be woken");
                         tokio::time::sleep(Duration::from_secs(1)).await;
-                        rung.notify_one();
+                        requested.notify_one();
                     }
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(MIN_NOTIFY_INTERVAL).await;
                 }
             }
         });
-        Self(Arc::new(NotifierTask { rung, ringer }))
+        Self(Arc::new(NotifierTask { requested, sender_task }))
     }
 
     /// Requests a notification. Requests in quick succession share one notification.
     pub fn notify(&self) {
-        self.0.rung.notify_one();
+        self.0.requested.notify_one();
     }
 }
 
 /// Sends a notification before it returns. Used by a process that is about to exit.
 pub async fn notify_now(pool: &PgPool) -> Result<()> {
-    sqlx::query!("/* db::wake::notify_now */ select pg_notify($1, '')", CHANNEL).execute(pool).await?;
+    sqlx::query!("/* db::wake::notify_now */ select pg_notify($1, '')", NOTIFY_CHANNEL).execute(pool).await?;
     Ok(())
 }
 
@@ -103,7 +103,7 @@ impl WorkListener {
     async fn listen(&self) -> Result<PgListener> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.ignore_pool_close_event(true);
-        listener.listen(CHANNEL).await?;
+        listener.listen(NOTIFY_CHANNEL).await?;
         Ok(listener)
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::fence::Claim;
 use super::{DbError, PgPool, Result};
 
-pub use read::{OperationFilter, Subject, counts, get, list, subject, tenant_of};
+pub use read::{OperationFilter, OperationProperties, counts, get, list, subject, tenant_of};
 
 /// Claims at most `limit` due operations for the duration `lease`, longest overdue first.
 pub async fn claim(
@@ -21,12 +21,12 @@ pub async fn claim(
 }
 
 /// Claims operations like [`claim`], but skips those that another worker has run before, because that worker has
-/// sessions in their accounts. Operations that have been due since `left_since` can be claimed by any worker.
+/// sessions in their accounts. Operations that have been due since `any_worker_since` can be claimed by any worker.
 pub async fn claim_with_affinity(
     pool: &PgPool,
     worker: &str,
     now: DateTime<Utc>,
-    left_since: DateTime<Utc>,
+    any_worker_since: DateTime<Utc>,
     lease: TimeDelta,
     limit: i64,
 ) -> Result<Vec<Claim>> {
@@ -50,7 +50,7 @@ pub async fn claim_with_affinity(
         limit,
         now + lease,
         worker,
-        left_since,
+        any_worker_since,
     )
     .fetch_all(pool)
     .await?;

@@ -15,14 +15,14 @@ use crate::wait_estimate::{OnboardingModel, Queue, ServiceModel, StepDurations};
 use crate::{OperationId, Region};
 
 /// Minimum number of measured durations. With fewer, the configured duration is used.
-const FEWEST_RUNS: i64 = 3;
+const MIN_RUNS: i64 = 3;
 
 /// Operation in the queue of a quota.
 struct QueuedOperation {
     operation_id: OperationId,
     quota: String,
     position: i64,
-    opts_in: bool,
+    requires_opt_in: bool,
 }
 
 /// Returns the queue position and estimated completion time of each operation. Operations that are not queued are left
@@ -42,29 +42,29 @@ pub async fn of(
     if list_queued.is_empty() {
         return Ok(HashMap::new());
     }
-    let spans = spans(pool, config).await?;
+    let average_durations = average_durations(pool, config).await?;
     let mut queues = HashMap::new();
     for quota in [Quota::AccountCreations, Quota::Assignments, Quota::RegionOptIns, Quota::AccountClosures] {
         let here: Vec<_> = list_queued.iter().filter(|one| one.quota == quota.as_str()).collect();
         let Some(last) = here.iter().map(|one| one.position).max() else { continue };
         let last = usize::try_from(last).unwrap_or(0);
         let ready = if quota == Quota::AccountCreations {
-            line(pool, config, spans, now).await?.ready(last)
+            load_model(pool, config, average_durations, now).await?.ready(last)
         } else {
             let then = match quota {
-                Quota::Assignments => spans.verify,
-                Quota::RegionOptIns => spans.stack + spans.verify,
+                Quota::Assignments => average_durations.verify,
+                Quota::RegionOptIns => average_durations.stack + average_durations.verify,
                 Quota::AccountCreations | Quota::AccountClosures => 0.0,
             };
-            let mut counter = counter(pool, config, quota, spans, now).await?;
-            let served = (0..last).map(|_| counter.serve(now).1 + seconds(then));
-            served.map(|ready| crate::wait_estimate::Expected { ready, ready_after_opt_in: ready }).collect()
+            let mut quota_model = quota_model(pool, config, quota, average_durations, now).await?;
+            let served = (0..last).map(|_| quota_model.serve(now).1 + seconds(then));
+            served.map(|ready| crate::wait_estimate::ReadyEstimate { ready, ready_after_opt_in: ready }).collect()
         };
         for one in here {
             let Some(expected) = usize::try_from(one.position - 1).ok().and_then(|place| ready.get(place)) else {
                 continue;
             };
-            let estimated_ready_at = if one.opts_in { expected.ready_after_opt_in } else { expected.ready };
+            let estimated_ready_at = if one.requires_opt_in { expected.ready_after_opt_in } else { expected.ready };
             let position = u32::try_from(one.position).unwrap_or(u32::MAX);
             queues.entry(one.operation_id).or_insert(Queue { position, estimated_ready_at });
         }
@@ -88,8 +88,8 @@ pub async fn estimate_for_new(
         Quota::AccountCreations.as_str(),
     );
     let before = usize::try_from(before.fetch_one(pool).await?).unwrap_or(0);
-    let spans = spans(pool, config).await?;
-    let ready = line(pool, config, spans, now).await?.ready(before + regions.len());
+    let average_durations = average_durations(pool, config).await?;
+    let ready = load_model(pool, config, average_durations, now).await?.ready(before + regions.len());
     let asked = regions.iter().zip(before..).filter_map(|(region, place)| {
         let expected = ready.get(place)?;
         let estimated_ready_at = if region.is_opt_in() { expected.ready_after_opt_in } else { expected.ready };
@@ -129,15 +129,20 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
         operation_id: row.operation_id.into(),
         quota: row.quota,
         position: row.position,
-        opts_in: row.home_region.parse().is_ok_and(Region::is_opt_in),
+        requires_opt_in: row.home_region.parse().is_ok_and(Region::is_opt_in),
     });
     Ok(list_queued.collect())
 }
 
 /// Builds the model of the account queue, including operations that already have a slot.
-async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTime<Utc>) -> Result<OnboardingModel> {
+async fn load_model(
+    pool: &PgPool,
+    config: &Config,
+    average_durations: StepDurations,
+    now: DateTime<Utc>,
+) -> Result<OnboardingModel> {
     let created = sqlx::query_scalar!(
-        r#"/* db::queue::line */
+        r#"/* db::queue::load_model */
         select created.finished_at as "finished_at!" from operation_steps granting
         join operation_steps created on created.operation_id = granting.operation_id and created.name = 'await-account'
         join operations o on o.id = granting.operation_id
@@ -146,40 +151,40 @@ async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTim
     );
     let created = created.fetch_all(pool).await?;
     let creating = since(pool, Quota::AccountCreations).await?;
-    let in_line = sqlx::query_scalar!(
-        r#"/* db::queue::line */ select count(*) as "count!" from slots where quota = $1 and granted_at is null"#,
+    let queued_assignments = sqlx::query_scalar!(
+        r#"/* db::queue::load_model */ select count(*) as "count!" from slots where quota = $1 and granted_at is null"#,
         Quota::Assignments.as_str(),
     );
-    let in_line = usize::try_from(in_line.fetch_one(pool).await?).unwrap_or(0);
+    let queued_assignments = usize::try_from(queued_assignments.fetch_one(pool).await?).unwrap_or(0);
 
-    let assignments_each = config.access.len().max(1);
-    let usable = seconds(spans.usable);
-    let being_created = creating.iter().map(|since| (*since + seconds(spans.creation)).max(now) + usable);
+    let assignments_per_environment = config.access.len().max(1);
+    let usable = seconds(average_durations.usable);
+    let being_created = creating.iter().map(|since| (*since + seconds(average_durations.creation)).max(now) + usable);
     let being_reached = created.iter().map(|at| (*at + usable).max(now));
-    let waiting = std::iter::repeat_n(now, in_line.div_ceil(assignments_each));
+    let waiting = std::iter::repeat_n(now, queued_assignments.div_ceil(assignments_per_environment));
     Ok(OnboardingModel {
-        creations: counter(pool, config, Quota::AccountCreations, spans, now).await?,
-        assignments: counter(pool, config, Quota::Assignments, spans, now).await?,
-        assignments_each,
-        on_the_way: being_created.chain(being_reached).chain(waiting).collect(),
-        spans,
+        creations: quota_model(pool, config, Quota::AccountCreations, average_durations, now).await?,
+        assignments: quota_model(pool, config, Quota::Assignments, average_durations, now).await?,
+        assignments_per_environment,
+        assignment_arrivals: being_created.chain(being_reached).chain(waiting).collect(),
+        average_durations,
     })
 }
 
 /// Returns the current state of a quota as a queue model.
-async fn counter(
+async fn quota_model(
     pool: &PgPool,
     config: &Config,
     quota: Quota,
-    spans: StepDurations,
+    average_durations: StepDurations,
     now: DateTime<Utc>,
 ) -> Result<ServiceModel> {
     let quotas = &config.quotas;
     let takes = match quota {
-        Quota::AccountCreations => spans.creation,
-        Quota::AccountClosures => spans.closure,
-        Quota::Assignments => spans.assignment,
-        Quota::RegionOptIns => spans.opt_in,
+        Quota::AccountCreations => average_durations.creation,
+        Quota::AccountClosures => average_durations.closure,
+        Quota::Assignments => average_durations.assignment,
+        Quota::RegionOptIns => average_durations.opt_in,
     };
     let tokens = match quota.rate_limited_call().and_then(|call| CallRate::of(quotas, call)) {
         Some(call_rate) => Some(rates::bucket_state(pool, &call_rate, now).await?),
@@ -202,7 +207,7 @@ async fn since(pool: &PgPool, quota: Quota) -> Result<Vec<DateTime<Utc>>> {
 }
 
 /// Returns the recent average durations of steps, or configured durations for steps with too few measured durations.
-async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
+async fn average_durations(pool: &PgPool, config: &Config) -> Result<StepDurations> {
     let names = [
         StepName::AwaitAccount,
         StepName::ReachAccount,
@@ -214,7 +219,7 @@ async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
     ];
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let rows = sqlx::query!(
-        r#"/* db::queue::spans */
+        r#"/* db::queue::average_durations */
         select n.name as "name!", count(r.seconds) as "count!", avg(r.seconds) as "seconds?"
         from unnest($1::text[]) as n (name)
         cross join lateral (
@@ -234,21 +239,18 @@ async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
     )
     .fetch_all(pool)
     .await?;
-    let known: HashMap<String, f64> = rows
-        .into_iter()
-        .filter(|row| row.count >= FEWEST_RUNS)
-        .filter_map(|row| Some((row.name, row.seconds?)))
-        .collect();
-    let guess = StepDurations::guessed(&config.expected_durations);
-    let of = |step: StepName, guess: f64| known.get(step.as_str()).copied().unwrap_or(guess);
+    let known: HashMap<String, f64> =
+        rows.into_iter().filter(|row| row.count >= MIN_RUNS).filter_map(|row| Some((row.name, row.seconds?))).collect();
+    let configured = StepDurations::configured(&config.expected_durations);
+    let of = |step: StepName, configured: f64| known.get(step.as_str()).copied().unwrap_or(configured);
     Ok(StepDurations {
-        creation: of(StepName::AwaitAccount, guess.creation),
-        usable: of(StepName::ReachAccount, guess.usable),
-        baseline: of(StepName::InstallBaseline, guess.baseline),
-        stack: of(StepName::DeployStack, guess.stack),
-        assignment: of(StepName::GrantAccess, guess.assignment),
-        opt_in: of(StepName::EnableRegions, guess.opt_in),
-        verify: of(StepName::Verify, guess.verify),
-        closure: guess.closure,
+        creation: of(StepName::AwaitAccount, configured.creation),
+        usable: of(StepName::ReachAccount, configured.usable),
+        baseline: of(StepName::InstallBaseline, configured.baseline),
+        stack: of(StepName::DeployStack, configured.stack),
+        assignment: of(StepName::GrantAccess, configured.assignment),
+        opt_in: of(StepName::EnableRegions, configured.opt_in),
+        verify: of(StepName::Verify, configured.verify),
+        closure: configured.closure,
     })
 }

@@ -28,9 +28,9 @@ pub struct QuotaLimits {
     /// Maximum number of slots that can be taken at the same time.
     pub limit: u16,
     /// Maximum number of slots per environment; `None` means unlimited.
-    pub limit_each: Option<u16>,
+    pub limit_per_environment: Option<u16>,
     /// Time by which offboardings, restores and repairs are moved back in the queue.
-    pub yields: TimeDelta,
+    pub maintenance_delay: TimeDelta,
     /// Rate limit of the call that needs the slot. A granted slot includes a token of this rate limit.
     pub call_rate: Option<CallRate>,
     /// Time after which the requests in progress at AWS must have been counted; `None` uses only the slots of Freehold.
@@ -71,52 +71,52 @@ struct QueueState {
 pub async fn acquire(
     pool: &PgPool,
     claim: &Claim,
-    place: &QuotaSlot,
-    terms: &QuotaLimits,
+    slot: &QuotaSlot,
+    limits: &QuotaLimits,
     now: DateTime<Utc>,
 ) -> Result<SlotResult> {
     let mut tx = begin_fenced(pool, claim).await?;
-    let queue_state = enqueue(&mut tx, claim, place, terms, now).await?;
-    let free = i64::from(terms.limit) - queue_state.taken - queue_state.external_in_progress;
-    let each = terms.limit_each.is_some_and(|limit| queue_state.taken_each >= i64::from(limit));
-    let line = if queue_state.granted {
-        take_rate_token(&mut tx, terms, 0, now).await?
-    } else if each || queue_state.ahead >= i64::from(terms.limit) - queue_state.taken {
+    let queue_state = enqueue(&mut tx, claim, slot, limits, now).await?;
+    let free = i64::from(limits.limit) - queue_state.taken - queue_state.external_in_progress;
+    let each = limits.limit_per_environment.is_some_and(|limit| queue_state.taken_each >= i64::from(limit));
+    let result = if queue_state.granted {
+        take_rate_token(&mut tx, limits, 0, now).await?
+    } else if each || queue_state.ahead >= i64::from(limits.limit) - queue_state.taken {
         SlotResult::Queued { ahead: queue_state.ahead }
-    } else if terms.counted_since.is_some_and(|since| queue_state.counted_at.is_none_or(|at| at < since)) {
+    } else if limits.counted_since.is_some_and(|since| queue_state.counted_at.is_none_or(|at| at < since)) {
         SlotResult::UsageUnknown
     } else if queue_state.ahead >= free {
         SlotResult::Queued { ahead: queue_state.ahead }
     } else {
-        take_rate_token(&mut tx, terms, queue_state.ahead, now).await?
+        take_rate_token(&mut tx, limits, queue_state.ahead, now).await?
     };
-    if line == SlotResult::Granted && !queue_state.granted {
+    if result == SlotResult::Granted && !queue_state.granted {
         sqlx::query!(
             r#"/* db::quotas::acquire */
             update slots set granted_at = $4 where quota = $1 and operation_id = $2 and item = $3"#,
-            place.quota.as_str(),
+            slot.quota.as_str(),
             claim.operation_id.as_uuid(),
-            place.item,
+            slot.item,
             now,
         )
         .execute(&mut *tx)
         .await?;
     }
     tx.commit().await?;
-    Ok(line)
+    Ok(result)
 }
 
 /// Adds the request to the queue, unless it is in the queue already, and returns the state of the queue.
 async fn enqueue(
     tx: &mut PgConnection,
     claim: &Claim,
-    place: &QuotaSlot,
-    terms: &QuotaLimits,
+    slot: &QuotaSlot,
+    limits: &QuotaLimits,
     now: DateTime<Utc>,
 ) -> Result<QueueState> {
     sqlx::query!(
         "/* db::quotas::acquire */ select pg_advisory_xact_lock(hashtextextended($1, 0))",
-        place.quota.as_str()
+        slot.quota.as_str()
     )
     .execute(&mut *tx)
     .await?;
@@ -130,13 +130,13 @@ async fn enqueue(
         -- The work under this slot has ended: a further request is queued again at the same position.
         set granted_at = null, ended_at = null, request_id = null, polled_at = null, individual_polls = 0
         where slots.ended_at is not null"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
         claim.operation_id.as_uuid(),
-        place.item,
+        slot.item,
         now,
-        place.step.as_str(),
+        slot.step.as_str(),
         OperationKind::Onboard.as_str(),
-        now + terms.yields,
+        now + limits.maintenance_delay,
     )
     .execute(&mut *tx)
     .await?;
@@ -154,9 +154,9 @@ async fn enqueue(
                 shared_polls.counted_at as "counted_at?"
         from slots mine left join shared_polls on shared_polls.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
         claim.operation_id.as_uuid(),
-        place.item,
+        slot.item,
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -173,32 +173,32 @@ async fn enqueue(
 /// Takes a rate token if at least `ahead` further tokens remain for the operations ahead in the queue.
 async fn take_rate_token(
     tx: &mut PgConnection,
-    terms: &QuotaLimits,
+    limits: &QuotaLimits,
     ahead: i64,
     now: DateTime<Utc>,
 ) -> Result<SlotResult> {
-    let Some(call_rate) = &terms.call_rate else { return Ok(SlotResult::Granted) };
+    let Some(call_rate) = &limits.call_rate else { return Ok(SlotResult::Granted) };
     let until = rates::take(tx, call_rate, ahead, now).await?;
     Ok(until.map_or(SlotResult::Granted, |until| SlotResult::RateLimited { until }))
 }
 
 /// Revokes a granted slot, because requests from outside Freehold have exhausted the quota. The operation keeps its
 /// position in the queue. The usage must be counted before the next slot is granted.
-pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<()> {
+pub async fn requeue(pool: &PgPool, claim: &Claim, slot: &QuotaSlot) -> Result<()> {
     let mut tx = begin_fenced(pool, claim).await?;
     sqlx::query!(
         r#"/* db::quotas::requeue */
         update slots set granted_at = null where quota = $1 and operation_id = $2 and item = $3"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
         claim.operation_id.as_uuid(),
-        place.item,
+        slot.item,
     )
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
         r#"/* db::quotas::requeue */
         insert into shared_polls (quota) values ($1) on conflict (quota) do update set counted_at = null"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
     )
     .execute(&mut *tx)
     .await?;
@@ -211,7 +211,7 @@ pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<
 pub async fn note_request(
     pool: &PgPool,
     claim: &Claim,
-    place: &QuotaSlot,
+    slot: &QuotaSlot,
     request_id: &str,
     waits: StepName,
     now: DateTime<Utc>,
@@ -227,9 +227,9 @@ pub async fn note_request(
         insert into shared_polls (quota, next_at) select quota, $6 from noted
         on conflict (quota) do update set next_at = least(coalesce(shared_polls.next_at, excluded.next_at),
             excluded.next_at)"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
         claim.operation_id.as_uuid(),
-        place.item,
+        slot.item,
         request_id,
         waits.as_str(),
         now,
@@ -241,28 +241,28 @@ pub async fn note_request(
 }
 
 /// Returns the AWS request ids among `requests` that are not recorded for another slot.
-pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests: &[String]) -> Result<Vec<String>> {
+pub async fn unclaimed(pool: &PgPool, claim: &Claim, slot: &QuotaSlot, requests: &[String]) -> Result<Vec<String>> {
     let unclaimed = sqlx::query_scalar!(
         r#"/* db::quotas::unclaimed */
         select request as "request!" from unnest($4::text[]) request
         where not exists (
             select from slots where quota = $1 and request_id = request and (operation_id, item) <> ($2, $3)
         )"#,
-        place.quota.as_str(),
+        slot.quota.as_str(),
         claim.operation_id.as_uuid(),
-        place.item,
+        slot.item,
         requests,
     );
     Ok(unclaimed.fetch_all(pool).await?)
 }
 
 /// Releases a slot. The caller must have locked the operation.
-pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, place: &QuotaSlot) -> Result<()> {
+pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, slot: &QuotaSlot) -> Result<()> {
     sqlx::query!(
         "/* db::quotas::release */ delete from slots where quota = $1 and operation_id = $2 and item = $3",
-        place.quota.as_str(),
+        slot.quota.as_str(),
         operation.as_uuid(),
-        place.item,
+        slot.item,
     )
     .execute(tx)
     .await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::{DbError, PgPool, Result, parsed};
+use super::{DbError, PgPool, Result, parse_text};
 use crate::step::StepName;
 use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier};
 
@@ -54,22 +54,22 @@ pub async fn claim(
 }
 
 /// Extends the lease of a claimed reconcile run.
-pub async fn prolong(pool: &PgPool, turn: ReconcileClaim, until: DateTime<Utc>) -> Result<()> {
+pub async fn prolong(pool: &PgPool, claim: ReconcileClaim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         "/* db::reconcile::prolong */ update reconciler set lease_until = $2 where fence = $1
             and lease_until is not null",
-        turn.fence,
+        claim.fence,
         until,
     );
     if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
 /// Releases a claimed reconcile run. The next run is due at `due_at`.
-pub async fn release(pool: &PgPool, turn: ReconcileClaim, due_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
+pub async fn release(pool: &PgPool, claim: ReconcileClaim, due_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::reconcile::release */
         update reconciler set due_at = $2, finished_at = $3, lease_until = null, leased_by = null where fence = $1"#,
-        turn.fence,
+        claim.fence,
         due_at,
         now,
     );
@@ -84,7 +84,7 @@ pub struct ExpectedState {
     /// Accounts that belong or belonged to an environment.
     pub accounts: BTreeSet<AwsAccountId>,
     /// Environments that wait for an account.
-    pub awaiting: BTreeSet<EnvironmentId>,
+    pub awaiting_account: BTreeSet<EnvironmentId>,
 }
 
 /// Environment with its current AWS account.
@@ -103,16 +103,16 @@ pub struct MappedEnvironment {
     /// Time since which the environment is ready without an open operation; `None` otherwise.
     pub settled_at: Option<DateTime<Utc>>,
     /// Baseline stack, which contains the roles of Freehold; `None` if it is not deployed.
-    pub baseline: Option<Deployed>,
+    pub baseline: Option<DeployedStack>,
     /// Tenant stack, which contains the software of the SaaS; `None` if it is not deployed.
-    pub stack: Option<Deployed>,
+    pub stack: Option<DeployedStack>,
     /// Fact `grants` of the step `grant-access`.
     pub grants: Value,
 }
 
 /// Deployed stack according to the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deployed {
+pub struct DeployedStack {
     /// ARN of the stack: `arn:aws:cloudformation:…`
     pub stack_id: String,
     pub region: Region,
@@ -121,19 +121,19 @@ pub struct Deployed {
 }
 
 /// Returns the expected state of all accounts from the database.
-pub async fn known(pool: &PgPool) -> Result<ExpectedState> {
+pub async fn expected(pool: &PgPool) -> Result<ExpectedState> {
     let accounts = sqlx::query_scalar!(
-        "/* db::reconcile::known */ select distinct aws_account_id from account_mappings order by aws_account_id"
+        "/* db::reconcile::expected */ select distinct aws_account_id from account_mappings order by aws_account_id"
     );
-    let accounts = accounts.fetch_all(pool).await?.into_iter().map(parsed).collect::<Result<_>>()?;
-    let awaiting = sqlx::query_scalar!(
-        r#"/* db::reconcile::known */
+    let accounts = accounts.fetch_all(pool).await?.into_iter().map(parse_text).collect::<Result<_>>()?;
+    let awaiting_account = sqlx::query_scalar!(
+        r#"/* db::reconcile::expected */
         select o.environment_id from operations o
         where o.state in ('pending', 'running', 'needs_attention') and not exists (
             select from account_mappings m where m.environment_id = o.environment_id and m.valid_to is null)"#
     );
-    let awaiting = awaiting.fetch_all(pool).await?.into_iter().map(EnvironmentId::from).collect();
-    Ok(ExpectedState { environments: mapped(pool).await?, accounts, awaiting })
+    let awaiting_account = awaiting_account.fetch_all(pool).await?.into_iter().map(EnvironmentId::from).collect();
+    Ok(ExpectedState { environments: mapped(pool).await?, accounts, awaiting_account })
 }
 
 async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
@@ -177,13 +177,13 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
         .map(|row| {
             Ok(MappedEnvironment {
                 tenant_id: row.tenant_id.into(),
-                company_name: parsed(row.company_name)?,
-                tier: parsed(row.tier)?,
+                company_name: parse_text(row.company_name)?,
+                tier: parse_text(row.tier)?,
                 id: row.id.into(),
-                name: parsed(row.name)?,
-                residency: parsed(row.residency)?,
-                home_region: parsed(row.home_region)?,
-                aws_account_id: parsed(row.aws_account_id)?,
+                name: parse_text(row.name)?,
+                residency: parse_text(row.residency)?,
+                home_region: parse_text(row.home_region)?,
+                aws_account_id: parse_text(row.aws_account_id)?,
                 mapped_at: row.valid_from,
                 settled_at: row.settled_at,
                 baseline: deployed(row.baseline_id, row.baseline_region, row.baseline_at)?,
@@ -194,7 +194,11 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
         .collect()
 }
 
-fn deployed(stack_id: Option<String>, region: Option<String>, at: Option<DateTime<Utc>>) -> Result<Option<Deployed>> {
+fn deployed(
+    stack_id: Option<String>,
+    region: Option<String>,
+    at: Option<DateTime<Utc>>,
+) -> Result<Option<DeployedStack>> {
     let (Some(stack_id), Some(region), Some(at)) = (stack_id, region, at) else { return Ok(None) };
-    Ok(Some(Deployed { stack_id, region: parsed(region)?, at }))
+    Ok(Some(DeployedStack { stack_id, region: parse_text(region)?, at }))
 }

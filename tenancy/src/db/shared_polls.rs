@@ -163,11 +163,11 @@ pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now:
 pub async fn request_individual_poll(
     pool: &PgPool,
     quota: Quota,
-    whom: &[&InProgress],
+    requests: &[&InProgress],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let operations: Vec<_> = whom.iter().map(|one| one.operation_id.as_uuid()).collect();
-    let items: Vec<String> = whom.iter().map(|one| one.item.clone()).collect();
+    let operations: Vec<_> = requests.iter().map(|one| one.operation_id.as_uuid()).collect();
+    let items: Vec<String> = requests.iter().map(|one| one.item.clone()).collect();
     sqlx::query!(
         r#"/* db::shared_polls::request_individual_poll */
         with looking as (

@@ -86,7 +86,13 @@ pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[StepName], now: DateTi
 }
 
 /// Writes the intent of a step in its own transaction.
-pub async fn intend(pool: &PgPool, claim: &Claim, step: StepName, intent: &Value, now: DateTime<Utc>) -> Result<()> {
+pub async fn write_intent(
+    pool: &PgPool,
+    claim: &Claim,
+    step: StepName,
+    intent: &Value,
+    now: DateTime<Utc>,
+) -> Result<()> {
     set_intent(pool, claim, step, Some(intent), Some(now)).await
 }
 

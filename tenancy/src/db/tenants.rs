@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{PgPool, Result, map_constraint_violation, parsed};
+use super::{PgPool, Result, map_constraint_violation, parse_text};
 use crate::environment::{Environment, EnvironmentState};
 use crate::feed::FeedType;
 use crate::tenant::{LegalHold, Tenant, TenantState};
@@ -122,10 +122,10 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
             let id = TenantId::from(row.id);
             Ok(Tenant {
                 id,
-                company_name: parsed(row.company_name)?,
-                admin_email: row.admin_email.map(parsed).transpose()?,
-                tier: parsed(row.tier)?,
-                external_id: row.external_id.map(parsed).transpose()?,
+                company_name: parse_text(row.company_name)?,
+                admin_email: row.admin_email.map(parse_text).transpose()?,
+                tier: parse_text(row.tier)?,
+                external_id: row.external_id.map(parse_text).transpose()?,
                 labels: serde_json::from_value(row.labels).unwrap_or_default(),
                 created_at: row.created_at,
                 updated_at: row.updated_at,
@@ -162,11 +162,11 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
         environments.entry(tenant_id).or_default().push(Environment {
             id: row.id.into(),
             tenant_id,
-            name: parsed(row.name)?,
-            residency: parsed(row.residency)?,
-            home_region: parsed(row.home_region)?,
+            name: parse_text(row.name)?,
+            residency: parse_text(row.residency)?,
+            home_region: parse_text(row.home_region)?,
             state: row.state,
-            aws_account_id: row.aws_account_id.map(parsed).transpose()?,
+            aws_account_id: row.aws_account_id.map(parse_text).transpose()?,
             operation_id: OperationId::from(row.operation_id),
             created_at: row.created_at,
             ready_at: row.ready_at,

@@ -24,10 +24,10 @@ pub struct PendingWork {
 }
 
 /// Returns the pending work of the delivery loop.
-pub async fn look(pool: &PgPool) -> Result<PendingWork> {
-    let look = sqlx::query_as!(
+pub async fn pending_work(pool: &PgPool) -> Result<PendingWork> {
+    let pending_work = sqlx::query_as!(
         PendingWork,
-        r#"/* db::webhooks::look */
+        r#"/* db::webhooks::pending_work */
         select exists (select from webhook_endpoints) as "any!",
             exists (select from webhook_endpoints where disabled_at is null)
                 and (exists (select from feed_pending)
@@ -39,7 +39,7 @@ pub async fn look(pool: &PgPool) -> Result<PendingWork> {
                 ) due
                 where e.disabled_at is null and due.at is not null) as next_at"#
     );
-    Ok(look.fetch_one(pool).await?)
+    Ok(pending_work.fetch_one(pool).await?)
 }
 
 /// Locks the cursor and returns the latest feed position. No fan-out runs until the transaction ends, so that the

@@ -16,7 +16,7 @@ use crate::config::Webhooks;
 use crate::db::installation::InstallationKind;
 
 /// Port that is always permitted.
-const HTTPS: u16 = 443;
+const HTTPS_PORT: u16 = 443;
 
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -74,7 +74,7 @@ pub enum DestinationError {
 impl DestinationPolicy {
     /// Creates the policy of an installation from its configuration and kind.
     pub fn new(config: &Webhooks, kind: InstallationKind) -> Self {
-        let allowed_ports = std::iter::once(HTTPS).chain(config.allowed_ports.iter().copied()).collect();
+        let allowed_ports = std::iter::once(HTTPS_PORT).chain(config.allowed_ports.iter().copied()).collect();
         Self { allowed_ports, loopback: kind == InstallationKind::Sandbox, resolver: Arc::new(SystemResolver) }
     }
 

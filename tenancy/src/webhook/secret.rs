@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 const PREFIX: &str = "whsec_";
 
 /// Length of a new secret in bytes. The specification permits 24 to 64.
-const LENGTH: usize = 32;
+const SECRET_LENGTH: usize = 32;
 
 /// Secret that signs the deliveries of one endpoint.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct WebhookSecret(SecretSlice<u8>);
 impl WebhookSecret {
     /// Generates a secret. Returns `None` if no random numbers are available.
     pub fn random() -> Option<Self> {
-        let mut bytes = vec![0; LENGTH];
+        let mut bytes = vec![0; SECRET_LENGTH];
         aws_lc_rs::rand::fill(&mut bytes).ok()?;
         Some(Self(bytes.into()))
     }

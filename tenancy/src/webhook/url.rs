@@ -7,7 +7,7 @@ use std::str::FromStr;
 use url::{Host, Url};
 
 /// Maximum length of a URL in bytes.
-const MAX_LENGTH: usize = 2048;
+const MAX_URL_LENGTH: usize = 2048;
 
 /// Syntactically valid URL of a webhook endpoint. The addresses of its host are checked before each delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl FromStr for ReceiverUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() > MAX_LENGTH {
+        if text.len() > MAX_URL_LENGTH {
             return Err("must have at most 2048 characters");
         }
         // URL parsers disagree about the meaning of these characters.
@@ -77,7 +77,7 @@ impl FromStr for ReceiverUrl {
         if url.fragment().is_some() {
             return Err("must not contain a #fragment, because it is never sent");
         }
-        if url.as_str().len() > MAX_LENGTH {
+        if url.as_str().len() > MAX_URL_LENGTH {
             return Err("must have at most 2048 characters");
         }
         Ok(Self(url))

@@ -11,10 +11,10 @@ use crate::Options;
 use crate::fixture::Installation;
 use crate::postgres_tools::checkpoint;
 use crate::signups::SignupSource;
-use crate::table::{Table, list, median, quantile};
+use crate::table::{Table, format_values, median, quantile};
 
 /// Maximum number of concurrent requests. It is high, so that it does not limit the rate of signups.
-const CONNECTIONS: usize = 64;
+const MAX_CONCURRENT_REQUESTS: usize = 64;
 
 struct Outcome {
     /// Seconds from the scheduled time of each signup until its response.
@@ -49,7 +49,7 @@ pub(crate) async fn measure(
         p99 * 1000.0,
         median(&single) * 1000.0,
         median(&all.latencies) * 1000.0,
-        list(&slow.iter().map(|seconds| seconds * 1000.0).collect::<Vec<_>>(), 1),
+        format_values(&slow.iter().map(|seconds| seconds * 1000.0).collect::<Vec<_>>(), 1),
     );
     let figure = "p99 at half the rate ÷ average of pgbench, 1 client";
     table.at_most(figure, p99 / median(&single), 20.0, "", &detail);
@@ -83,7 +83,7 @@ fn open_loop(source: &SignupSource, rate: f64, time: Duration, seed: u64) -> Out
         done
     };
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(client)).collect();
+        let clients: Vec<_> = (0..MAX_CONCURRENT_REQUESTS).map(|_| scope.spawn(client)).collect();
         let mut all = Outcome { latencies: Vec::new(), errors: 0 };
         for client in clients {
             let done = client.join().expect("a client");

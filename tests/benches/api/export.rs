@@ -8,16 +8,16 @@ use crate::Options;
 use crate::client::{Client, count_lines, get};
 use crate::fixture::Installation;
 use crate::process::{peak_memory_megabytes, reset_peak_memory};
-use crate::table::{Table, list, median};
+use crate::table::{Table, format_values, median};
 
 /// Number of header lines in a CSV export.
-const HEADERS: usize = 1;
+const CSV_HEADER_LINES: usize = 1;
 
 /// Number of rows of the small export. Its memory usage is compared with that of the full export.
 const SMALL_EXPORT_ROWS: u32 = 10_000;
 
 /// SQL query that returns the same rows and columns as an export; psql's `COPY` runs this query.
-const SAME_ROWS: &str =
+const EXPORT_QUERY: &str =
     "select m.aws_account_id, m.tenant_id, m.account_name, t.external_id, t.tier, e.name, e.home_region,
     m.valid_from at time zone 'UTC', m.valid_to at time zone 'UTC'
     from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
@@ -28,20 +28,25 @@ pub(crate) async fn measure(installation: &Installation, options: &Options, tabl
     let rows = options.rows as usize;
     let (mut ndjson, mut csv, mut copy) = (vec![], vec![], vec![]);
     for _ in 0..options.rounds {
-        let (copied, duration) = installation.tools.copy(SAME_ROWS);
+        let (copied, duration) = installation.tools.copy(EXPORT_QUERY);
         assert_eq!(copied, rows, "psql copied a wrong number of rows");
         copy.push(duration);
         ndjson.push(exports.export("application/x-ndjson", "", rows));
-        csv.push(exports.export("text/csv", "", rows + HEADERS));
+        csv.push(exports.export("text/csv", "", rows + CSV_HEADER_LINES));
     }
     for (format, duration) in [("NDJSON", &ndjson), ("CSV", &csv)] {
         let ratios: Vec<_> = copy.iter().zip(duration).map(|(copy, duration)| copy / duration).collect();
-        let detail =
-            format!("{:.2} s ÷ {:.2} s for {rows} rows; rounds: {}", median(&copy), median(duration), list(&ratios, 3));
+        let detail = format!(
+            "{:.2} s ÷ {:.2} s for {rows} rows; rounds: {}",
+            median(&copy),
+            median(duration),
+            format_values(&ratios, 3)
+        );
         let figure = format!("rows per second as {format} ÷ psql's COPY");
         table.at_least(&figure, median(&ratios), 0.4, "", &detail);
     }
-    for (format, media_type, headers) in [("NDJSON", "application/x-ndjson", 0), ("CSV", "text/csv", HEADERS)] {
+    for (format, media_type, headers) in [("NDJSON", "application/x-ndjson", 0), ("CSV", "text/csv", CSV_HEADER_LINES)]
+    {
         measure_memory(installation, &exports, options, (format, media_type, headers), table).await;
     }
 }

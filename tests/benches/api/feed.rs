@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::Options;
 use crate::client::{Client, get};
 use crate::fixture::Installation;
-use crate::table::{Table, list, median};
+use crate::table::{Table, format_values, median};
 
 /// Number of events per page.
 const PAGE_SIZE: u32 = 1000;
@@ -52,7 +52,7 @@ pub(crate) fn measure(installation: &Installation, options: &Options, table: &mu
         "{:.2} ms at position {depth}, {:.2} ms at position 0; rounds: {}",
         median(&deeps[1..]) * 1000.0,
         median(&firsts[1..]) * 1000.0,
-        list(ratios, 3)
+        format_values(ratios, 3)
     );
     table.at_most("feed page at the end ÷ at the beginning", median(ratios), 1.2, "", &detail);
 }

@@ -11,7 +11,7 @@ use crate::postgres_tools::{Tools, delay_flushes, warm_up};
 
 /// Section `[api]` of the configuration. Both rate limits are enabled, but so high that the benchmark never reaches
 /// them.
-const API: &str = "requests_per_minute = 6000000\nsignups_per_day = 1000";
+const API_CONFIG: &str = "requests_per_minute = 6000000\nsignups_per_day = 1000";
 
 pub(crate) struct Installation {
     pub(crate) infrastructure: Infrastructure,
@@ -24,7 +24,7 @@ pub(crate) struct Installation {
 impl Installation {
     /// Starts an API and `workers` workers, and waits until the API is ready.
     pub(crate) async fn start(options: &Options, workers: usize) -> Self {
-        let mut infrastructure = Infrastructure::start_with_api_config(Settings::default(), 1.0, API).await;
+        let mut infrastructure = Infrastructure::start_with_api_config(Settings::default(), 1.0, API_CONFIG).await;
         warm_up(&mut infrastructure).await;
         delay_flushes(&infrastructure.pool, options.flush_delay).await;
         let tools = Tools::new(&infrastructure.pool, &infrastructure.database_url()).await;

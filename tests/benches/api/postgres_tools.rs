@@ -17,7 +17,8 @@ pub(crate) const CLIENTS: usize = 8;
 const DATABASE: &str = "pgbench";
 
 /// pgbench script that inserts one row per transaction.
-const SCRIPT: &str = "insert into single_rows (number, text) values (:client_id, 'one row and nothing else');\n";
+const PGBENCH_SCRIPT: &str =
+    "insert into single_rows (number, text) values (:client_id, 'one row and nothing else');\n";
 
 pub(crate) struct Tools {
     directory: PathBuf,
@@ -27,7 +28,7 @@ pub(crate) struct Tools {
 }
 
 /// Result of a pgbench run.
-pub(crate) struct Inserts {
+pub(crate) struct PgbenchResult {
     /// Transactions per second.
     pub(crate) per_second: f64,
     /// Average duration of a transaction in seconds.
@@ -39,7 +40,7 @@ impl Tools {
         let directory = "select setting from pg_config where name = 'BINDIR'";
         let directory: String = sqlx::query_scalar(directory).fetch_one(pool).await.expect("PostgreSQL's programs");
         let script = NamedTempFile::new().expect("a file");
-        std::fs::write(script.path(), SCRIPT).expect("the script");
+        std::fs::write(script.path(), PGBENCH_SCRIPT).expect("the script");
         sqlx::query("create database pgbench").execute(pool).await.expect("a database");
         let at = url.replace("/postgres?", &format!("/{DATABASE}?"));
         let tools = Self { directory: directory.into(), url: at, freehold_url: url.to_owned(), script };
@@ -55,7 +56,7 @@ impl Tools {
     }
 
     /// Runs pgbench with single-row inserts.
-    pub(crate) fn insert(&self, clients: usize, threads: usize, time: Duration) -> Inserts {
+    pub(crate) fn insert(&self, clients: usize, threads: usize, time: Duration) -> PgbenchResult {
         let mut pgbench = self.command("pgbench");
         pgbench.args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &threads.to_string()]);
         pgbench.args(["-T", &time.as_secs().to_string(), "-f"]).arg(self.script.path()).arg(&self.url);
@@ -66,7 +67,7 @@ impl Tools {
             let line = stdout.lines().find_map(|line| line.strip_prefix(name)).expect("a line of pgbench's output");
             line.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).expect("a number")
         };
-        Inserts { per_second: number("tps = "), latency: number("latency average = ") / 1000.0 }
+        PgbenchResult { per_second: number("tps = "), latency: number("latency average = ") / 1000.0 }
     }
 
     /// Exports the result of the query `select` from Freehold's database with psql's `COPY`; returns the number of rows

@@ -1,7 +1,7 @@
 //! CPU time and memory of a process, read from /proc.
 
 /// Clock ticks per second in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)` on Linux).
-const TICKS: f64 = 100.0;
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Returns the user and system time of a process in seconds.
 pub(crate) fn cpu_seconds(id: u32) -> f64 {
@@ -9,7 +9,7 @@ pub(crate) fn cpu_seconds(id: u32) -> f64 {
     // The process name may contain blanks and ends with the last parenthesis. Fields 14 and 15 are utime and stime.
     let (_, fields) = stat.rsplit_once(')').expect("a name");
     let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("ticks"));
-    ticks.sum::<f64>() / TICKS
+    ticks.sum::<f64>() / TICKS_PER_SECOND
 }
 
 /// Returns the peak memory of a process since [`reset_peak_memory`], in megabytes.

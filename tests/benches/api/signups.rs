@@ -7,12 +7,12 @@ use crate::client::{Client, signup};
 use crate::fixture::Installation;
 use crate::postgres_tools::{CLIENTS, checkpoint};
 use crate::process::cpu_seconds;
-use crate::table::{Table, list, median};
+use crate::table::{Table, format_values, median};
 use crate::{Options, constant_rate};
 
 /// Number of API clients among which the signups are distributed, so that no client exceeds the limit of 1000 signups
 /// per day.
-const TOKENS: usize = 1000;
+const API_CLIENTS: usize = 1000;
 
 /// Generates signup requests, each with a new idempotency key.
 pub(crate) struct SignupSource {
@@ -23,7 +23,11 @@ pub(crate) struct SignupSource {
 
 impl SignupSource {
     pub(crate) fn new(installation: &Installation) -> Self {
-        Self { address: installation.address.clone(), tokens: installation.tokens(TOKENS), next: AtomicUsize::new(0) }
+        Self {
+            address: installation.address.clone(),
+            tokens: installation.tokens(API_CLIENTS),
+            next: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -63,7 +67,7 @@ pub(crate) async fn measure(options: &Options, table: &mut Table) {
         "{:.0}/s ÷ {:.0}/s; rounds: {}; CPU of the API {:.0} %, of the clients {:.0} %",
         median(&signups),
         median(&inserts),
-        list(&ratios, 3),
+        format_values(&ratios, 3),
         share(0),
         share(1),
     );

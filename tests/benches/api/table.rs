@@ -61,6 +61,6 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
 }
 
 /// Formats values with `digits` decimal places, separated by spaces.
-pub(crate) fn list(values: &[f64], digits: usize) -> String {
+pub(crate) fn format_values(values: &[f64], digits: usize) -> String {
     values.iter().map(|value| format!("{value:.digits$}")).collect::<Vec<_>>().join(" ")
 }

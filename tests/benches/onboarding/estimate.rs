@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use freehold_sandbox::settings::{Durations, Settings, Spread};
+use freehold_sandbox::settings::{DurationDistribution, Durations, Settings};
 use freehold_tenancy::db::{operations, queue};
 use freehold_tenancy::{OperationId, db};
 
@@ -17,7 +17,7 @@ const EARLIER_SIGNUPS: usize = 5;
 
 pub(crate) async fn measure(seed: u64, results: &mut Results) {
     let default = Durations::default();
-    let slow = Durations { create_account: Spread::around(120.0), ..default.clone() };
+    let slow = Durations { create_account: DurationDistribution::with_median(120.0), ..default.clone() };
     for (name, durations, earlier_signups) in [
         ("estimate, no history", default.clone(), 0),
         ("estimate, with history", default, EARLIER_SIGNUPS),
@@ -52,7 +52,7 @@ async fn measure_accuracy(
 
     let mut accurate = 0;
     let mut errors = Vec::new();
-    for environment in run.ready_environments(earlier_signups + TENANTS).await {
+    for environment in run.expect_ready_environments(earlier_signups + TENANTS).await {
         let Some(estimate) = estimates.get(&environment.operation_id) else { continue };
         let ready = environment.ready_at.expect("a time");
         let error = (*estimate - ready).as_seconds_f64() / (ready - signed_up).as_seconds_f64();

@@ -27,7 +27,7 @@ pub(crate) async fn measure(seed: u64, results: &mut Results) {
         run.freehold.clock.advance(Duration::from_hours(1));
     }
     run.print_duration("single");
-    run.ready_environments(TENANTS).await;
+    run.expect_ready_environments(TENANTS).await;
     let (_, after) = run.calls();
     results.add_calls(
         "single, average of the next nine",

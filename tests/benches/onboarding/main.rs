@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use makespan::Bound;
+use makespan::Bottleneck;
 use results::Results;
 
 /// Measure onboarding against the bounds that AWS's quotas set. Exits with 1 if a figure misses its bound.
@@ -67,9 +67,11 @@ async fn main() -> ExitCode {
     let options = Options::parse();
     let selected = |setting| options.setting.is_empty() || options.setting.contains(&setting);
     let mut results = Results::default();
-    for (setting, bound) in
-        [(Setting::Rate, Bound::Rate), (Setting::Slot, Bound::Slot), (Setting::Assignment, Bound::Assignment)]
-    {
+    for (setting, bound) in [
+        (Setting::Rate, Bottleneck::Rate),
+        (Setting::Slot, Bottleneck::Slot),
+        (Setting::Assignment, Bottleneck::Assignment),
+    ] {
         for workers in options.workers.iter().filter(|_| selected(setting)) {
             makespan::measure(bound, options.tenants, *workers, options.seed, &mut results).await;
         }

@@ -1,6 +1,6 @@
 //! Benchmark of the total duration of many simultaneous signups, with one of AWS's quotas as the bottleneck.
 
-use freehold_sandbox::settings::{Durations, Settings, Spread};
+use freehold_sandbox::settings::{DurationDistribution, Durations, Settings};
 use freehold_tests::fleet::{MinimumCalls, TenantTimeline, ideal_timelines};
 
 use crate::results::Results;
@@ -8,21 +8,23 @@ use crate::run::Run;
 
 /// AWS quota that limits the total duration of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bound {
+pub(crate) enum Bottleneck {
     Rate,
     Slot,
     Assignment,
 }
 
-impl Bound {
+impl Bottleneck {
     fn durations(self) -> Durations {
         let default = Durations::default();
         match self {
-            Self::Rate => Durations { create_account: Spread::around(20.0), ..default },
-            Self::Slot => Durations { create_account: Spread::around(120.0), ..default },
-            Self::Assignment => {
-                Durations { create_account: Spread::around(20.0), assignment: Spread::around(250.0), ..default }
-            }
+            Self::Rate => Durations { create_account: DurationDistribution::with_median(20.0), ..default },
+            Self::Slot => Durations { create_account: DurationDistribution::with_median(120.0), ..default },
+            Self::Assignment => Durations {
+                create_account: DurationDistribution::with_median(20.0),
+                assignment: DurationDistribution::with_median(250.0),
+                ..default
+            },
         }
     }
 
@@ -36,7 +38,7 @@ impl Bound {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-pub(crate) async fn measure(bound: Bound, tenants: usize, workers: usize, seed: u64, results: &mut Results) {
+pub(crate) async fn measure(bound: Bottleneck, tenants: usize, workers: usize, seed: u64, results: &mut Results) {
     let name = format!("{}, {tenants}, {workers} worker{}", bound.name(), if workers == 1 { "" } else { "s" });
     let run = Run::new(Settings { seed, durations: bound.durations(), ..Settings::default() }, workers).await;
     for number in 0..tenants {
@@ -45,7 +47,7 @@ pub(crate) async fn measure(bound: Bound, tenants: usize, workers: usize, seed: 
     run.run_until_idle(|_| {}).await;
     run.print_duration(&name);
 
-    let environments = run.ready_environments(tenants).await;
+    let environments = run.expect_ready_environments(tenants).await;
     let timelines = TenantTimeline::all(&run.freehold.world.busy(), &environments, run.start);
     let ideal_timelines = ideal_timelines(&timelines);
     let last = timelines.iter().map(|timeline| timeline.ready).fold(0.0, f64::max);

@@ -18,7 +18,7 @@ use uuid::Uuid;
 const IDLE_DURATION: Duration = Duration::from_secs(70);
 
 /// Default number of waiting operations; the environment variable `FREEHOLD_WAITING` overrides it.
-const WAITING: usize = 10_000;
+const DEFAULT_WAITING_OPERATIONS: usize = 10_000;
 
 /// Number of concurrent signups that create the waiting operations.
 const CONCURRENT_SIGNUPS: usize = 12;
@@ -27,7 +27,7 @@ const CONCURRENT_SIGNUPS: usize = 12;
 const REPETITIONS: usize = 3;
 
 /// Clock ticks per second in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)` on Linux).
-const TICKS: f64 = 100.0;
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Table of figures. The field is `true` until a figure misses its bound.
 struct Table(bool);
@@ -103,7 +103,8 @@ async fn measure_resources(table: &mut Table) {
 
     sqlx::query("alter system reset all").execute(&infrastructure.pool).await.expect("a setting");
     sqlx::query("select pg_reload_conf()").execute(&infrastructure.pool).await.expect("a reload");
-    let waiting = std::env::var("FREEHOLD_WAITING").ok().and_then(|text| text.parse().ok()).unwrap_or(WAITING);
+    let waiting =
+        std::env::var("FREEHOLD_WAITING").ok().and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_WAITING_OPERATIONS);
     stream::iter(1..=waiting)
         .for_each_concurrent(CONCURRENT_SIGNUPS, |number| client.sign_up_until_accepted(number))
         .await;
@@ -240,7 +241,7 @@ fn cpu_seconds(id: u32) -> f64 {
     // The process name may contain blanks and ends with the last parenthesis. Fields 14 and 15 are utime and stime.
     let (_, fields) = stat.rsplit_once(')').expect("a name");
     let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("ticks"));
-    ticks.sum::<f64>() / TICKS
+    ticks.sum::<f64>() / TICKS_PER_SECOND
 }
 
 /// Returns the resident memory of a process in kilobytes.

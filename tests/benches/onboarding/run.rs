@@ -43,8 +43,10 @@ impl Run {
     pub(crate) async fn run_until_idle(&self, mut on_advance: impl FnMut(DateTime<Utc>)) {
         loop {
             // Each worker first continues its own operations; then all workers claim the remaining ones.
-            while join_all(self.workers.iter().map(|worker| worker.drain_own())).await.into_iter().any(did_something) {}
-            if join_all(self.workers.iter().map(|worker| worker.drain())).await.into_iter().any(did_something) {
+            while join_all(self.workers.iter().map(|worker| worker.drain_own())).await.into_iter().any(has_claimed_work)
+            {
+            }
+            if join_all(self.workers.iter().map(|worker| worker.drain())).await.into_iter().any(has_claimed_work) {
                 continue;
             }
             let Some(next) = operations::next_wake(self.freehold.pool()).await.expect("a result") else { return };
@@ -54,7 +56,7 @@ impl Run {
     }
 
     /// Returns all environments; panics unless exactly `count` operations exist and all have succeeded.
-    pub(crate) async fn ready_environments(&self, count: usize) -> Vec<Environment> {
+    pub(crate) async fn expect_ready_environments(&self, count: usize) -> Vec<Environment> {
         let states = operations::counts(self.freehold.pool()).await.expect("a result");
         let count = i64::try_from(count).expect("few");
         assert_eq!(states, [(OperationState::Succeeded, count)], "all operations must succeed");
@@ -87,6 +89,6 @@ impl Run {
     }
 }
 
-fn did_something(drained: freehold_tenancy::db::Result<usize>) -> bool {
+fn has_claimed_work(drained: freehold_tenancy::db::Result<usize>) -> bool {
     drained.expect("the due work") > 0
 }

@@ -11,7 +11,7 @@ use crate::run::Run;
 const TENANTS: usize = 200;
 
 /// Duration of the throttling in hours.
-const HOURS: i64 = 1;
+const STORM_HOURS: i64 = 1;
 
 #[expect(clippy::cast_precision_loss, reason = "counts are small")]
 pub(crate) async fn measure(seed: u64, results: &mut Results) {
@@ -27,12 +27,12 @@ pub(crate) async fn measure(seed: u64, results: &mut Results) {
 async fn run(seed: u64, storm: bool, name: &str) -> (u64, u64) {
     let run = Run::new(Settings { seed, ..Settings::default() }, 1).await;
     if storm {
-        run.freehold.world.inject(Rule::on("*", "*", Fault::Throttle).sometimes(500));
+        run.freehold.world.inject(Rule::on("*", "*", Fault::Throttle).with_probability_per_mille(500));
     }
     for number in 0..TENANTS {
         run.sign_up(number).await;
     }
-    let end = run.start + TimeDelta::hours(HOURS);
+    let end = run.start + TimeDelta::hours(STORM_HOURS);
     run.run_until_idle(|now| {
         if now >= end {
             run.freehold.world.clear_faults();
@@ -40,6 +40,6 @@ async fn run(seed: u64, storm: bool, name: &str) -> (u64, u64) {
     })
     .await;
     run.print_duration(name);
-    run.ready_environments(TENANTS).await;
+    run.expect_ready_environments(TENANTS).await;
     run.total_and_throttled_calls()
 }

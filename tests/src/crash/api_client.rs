@@ -15,7 +15,7 @@ use crate::tokens::Issuer;
 pub const ISSUER: &str = "urn:freehold:sandbox";
 
 /// Home regions and tiers of the signups. The region `eu-central-2` requires an opt-in.
-const HOMES: [(&str, &str); 4] = [
+const HOME_REGIONS_AND_TIERS: [(&str, &str); 4] = [
     ("eu-central-1", "standard"),
     ("us-east-1", "enterprise"),
     ("eu-west-1", "standard"),
@@ -56,7 +56,7 @@ impl ApiClient {
     /// Returns the signup request `number`; its idempotency key and external id contain the number.
     pub fn signup_request(&self, number: usize) -> reqwest::RequestBuilder {
         let key = format!("customer-{number}");
-        let (home_region, tier) = HOMES[number % HOMES.len()];
+        let (home_region, tier) = HOME_REGIONS_AND_TIERS[number % HOME_REGIONS_AND_TIERS.len()];
         let body = json!({
             "company_name": format!("Example {number}"), "admin_email": "admin@example.com",
             "home_region": home_region, "tier": tier, "external_id": key,

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use freehold_sandbox::postgres::{Listen, Postgres, PostgresOptions};
+use freehold_sandbox::postgres::{ListenMode, Postgres, PostgresOptions};
 use freehold_sandbox::{Settings, World};
 use freehold_tenancy::clock::Scale;
 use freehold_tenancy::db::installation::{self, InstallationKind};
@@ -39,7 +39,7 @@ pub struct Infrastructure {
     pub config: Arc<Config>,
     pub issuer: Issuer,
     postgres: Option<Postgres>,
-    aws_server: freehold_sandbox::http::Served,
+    aws_server: freehold_sandbox::http::RunningServer,
     directory: TempDir,
 }
 
@@ -149,7 +149,7 @@ async fn start_postgres(directory: &Path) -> Postgres {
     let options = PostgresOptions {
         data_dir: Some(directory.to_owned()),
         durable: true,
-        listen: Listen::Socket,
+        listen: ListenMode::Socket,
         ..PostgresOptions::default()
     };
     Postgres::start(options).await.expect("a PostgreSQL")

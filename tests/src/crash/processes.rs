@@ -14,7 +14,7 @@ use super::Infrastructure;
 
 /// Shell script that kills the remaining processes when its standard input is closed, even if the test itself is
 /// killed. It reads `+ PID` for a started process and `- PID` for a stopped one.
-const GUARD: &str = r#"
+const GUARD_SCRIPT: &str = r#"
 pids=
 while read -r sign pid; do
     case $sign in
@@ -48,7 +48,7 @@ impl Processes {
     /// duration of a claim in seconds; `None` means the default.
     pub fn new(program: &Path, infrastructure: &Infrastructure, workers: usize, lease: Option<f64>) -> Self {
         let mut guard = Command::new("/bin/sh");
-        let guard = guard.args(["-c", GUARD, "freehold-crash-guard"]).stdin(Stdio::piped()).process_group(0);
+        let guard = guard.args(["-c", GUARD_SCRIPT, "freehold-crash-guard"]).stdin(Stdio::piped()).process_group(0);
         let mut guard = guard.spawn().expect("a shell");
         let guard_stdin = guard.stdin.take().expect("its standard input");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a free port").port();

@@ -30,7 +30,7 @@ async fn set_validity(api: &ApiFixture, account: &str, from: &str, to: Option<&s
 }
 
 #[tokio::test]
-async fn a_past_instant_shows_the_mappings_of_that_time() {
+async fn a_query_for_a_past_time_returns_the_mappings_of_that_time() {
     let api = ApiFixture::new().await;
     for account in ["111122223333", "222233334444", "333344445555"] {
         sign_up_with_account(&api, "Example GmbH", account).await;
@@ -61,7 +61,7 @@ async fn a_past_instant_shows_the_mappings_of_that_time() {
 }
 
 #[tokio::test]
-async fn the_history_of_an_account_outlasts_its_mapping() {
+async fn the_history_of_an_account_remains_after_its_mapping_ends() {
     let api = ApiFixture::new().await;
     let tenant = sign_up_with_account(&api, "Example GmbH", "011122223333").await;
     set_validity(&api, "011122223333", "2026-01-01T00:00:00Z", Some("2026-06-01T00:00:00Z")).await;
@@ -76,7 +76,7 @@ async fn the_history_of_an_account_outlasts_its_mapping() {
 }
 
 #[tokio::test]
-async fn all_pages_show_one_feed_position_and_events_show_the_rest() {
+async fn all_pages_have_one_feed_position_and_events_show_later_changes() {
     let api = ApiFixture::new().await;
     for number in 0..5 {
         sign_up_with_account(&api, "Example GmbH", &format!("11112222000{number}")).await;

@@ -16,16 +16,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Postgres, Transaction};
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const SIGNING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Returns the audit records, oldest first.
-async fn trail(api: &ApiFixture, filter: &str) -> Vec<Value> {
+async fn list_audit_records(api: &ApiFixture, filter: &str) -> Vec<Value> {
     let page = api.get(&format!("/v1/audit-events?page_size=1000{filter}")).await;
     assert_eq!(page.status, 200, "{}", page.text);
     page.json()["audit_events"].as_array().expect("records").iter().map(|event| event["record"].clone()).collect()
 }
 
-async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
     let poll = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -56,7 +56,7 @@ async fn each_change_is_recorded_with_its_caller_and_result() {
     assert_eq!(send(api.request(Method::POST, "/v1/tenants?dry_run=true").json(&signup_body())).await, 200);
     assert_eq!(send(api.request_without_token(Method::POST, "/v1/tenants")).await, 401);
 
-    let records = trail(&api, "").await;
+    let records = list_audit_records(&api, "").await;
     let recorded_fields: Vec<_> = records
         .iter()
         .map(|record| {
@@ -87,9 +87,9 @@ async fn each_change_is_recorded_with_its_caller_and_result() {
     assert_eq!(first["actor"]["issuer"], freehold_tests::tokens::ISSUER);
     assert_eq!(records[2]["outcome"]["code"], "validation_failed");
     assert_eq!(records[4]["tenant_id"], tenant["id"], "an entry about an operation names its tenant");
-    assert_eq!(trail(&api, &format!("&tenant={}", tenant["id"].as_str().expect("an id"))).await.len(), 4);
-    assert_eq!(trail(&api, "&action=cancelOperation&subject=bob").await.len(), 1);
-    assert_eq!(trail(&api, "&request_id=ours-1").await.len(), 1);
+    assert_eq!(list_audit_records(&api, &format!("&tenant={}", tenant["id"].as_str().expect("an id"))).await.len(), 4);
+    assert_eq!(list_audit_records(&api, "&action=cancelOperation&subject=bob").await.len(), 1);
+    assert_eq!(list_audit_records(&api, "&request_id=ours-1").await.len(), 1);
 
     // Pages contain the same records.
     let (mut after, mut paged) = (0, Vec::new());
@@ -109,7 +109,7 @@ async fn each_change_is_recorded_with_its_caller_and_result() {
 
 /// Sends a cancel request and disconnects while a database lock blocks the request. Returns the path of the operation
 /// and the lock.
-async fn disconnected_cancel(api: &ApiFixture) -> (String, Transaction<'static, Postgres>) {
+async fn send_cancel_and_disconnect(api: &ApiFixture) -> (String, Transaction<'static, Postgres>) {
     let tenant = api.sign_up(&signup_body()).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
     let mut lock = api.database.pool.begin().await.expect("a transaction");
@@ -120,18 +120,21 @@ async fn disconnected_cancel(api: &ApiFixture) -> (String, Transaction<'static, 
 }
 
 #[tokio::test]
-async fn a_started_change_finishes_and_is_recorded_after_a_disconnect() {
+async fn a_change_is_completed_and_audited_after_the_client_disconnects() {
     let api = ApiFixture::new().await;
-    let (path, lock) = disconnected_cancel(&api).await;
+    let (path, lock) = send_cancel_and_disconnect(&api).await;
     lock.rollback().await.expect("a released lock");
-    eventually("the change is recorded", async || !trail(&api, "&action=cancelOperation").await.is_empty()).await;
-    let canceled = trail(&api, "&action=cancelOperation").await;
+    wait_until("the change is recorded", async || {
+        !list_audit_records(&api, "&action=cancelOperation").await.is_empty()
+    })
+    .await;
+    let canceled = list_audit_records(&api, "&action=cancelOperation").await;
     assert_eq!(canceled[0]["outcome"], json!({ "result": "succeeded", "status": 202 }));
     assert_eq!(api.get(&path).await.json()["state"], "canceled");
 }
 
 #[tokio::test]
-async fn a_slow_request_body_opens_no_audit_entry_until_it_is_complete() {
+async fn no_audit_entry_is_written_before_the_request_body_is_complete() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
@@ -157,13 +160,14 @@ async fn a_slow_request_body_opens_no_audit_entry_until_it_is_complete() {
     let mut response = String::new();
     connection.read_to_string(&mut response).await.expect("an answer");
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
-    eventually("the change is recorded", async || !trail(&api, "&action=setLegalHold").await.is_empty()).await;
-    let legal_holds = trail(&api, "&action=setLegalHold").await;
+    wait_until("the change is recorded", async || !list_audit_records(&api, "&action=setLegalHold").await.is_empty())
+        .await;
+    let legal_holds = list_audit_records(&api, "&action=setLegalHold").await;
     assert_eq!(legal_holds[0]["outcome"], json!({ "result": "succeeded", "status": 200 }));
 }
 
 #[tokio::test]
-async fn replays_and_account_closures_have_audit_actions_of_their_own() {
+async fn replays_and_account_closures_have_their_own_audit_actions() {
     let api = ApiFixture::new().await;
     for _ in 0..2 {
         assert_eq!(api.signup_request("key-1", &signup_body()).send().await.expect("a response").status(), 202);
@@ -171,8 +175,9 @@ async fn replays_and_account_closures_have_audit_actions_of_their_own() {
     let tenants = api.get("/v1/tenants").await.json();
     let id = tenants["tenants"][0]["id"].as_str().expect("an id");
     assert_eq!(api.delete(&format!("/v1/tenants/{id}?close_account=true")).await.status, 202);
-    eventually("the change is recorded", async || trail(&api, &format!("&tenant={id}")).await.len() == 3).await;
-    let records = trail(&api, &format!("&tenant={id}")).await;
+    wait_until("the change is recorded", async || list_audit_records(&api, &format!("&tenant={id}")).await.len() == 3)
+        .await;
+    let records = list_audit_records(&api, &format!("&tenant={id}")).await;
     assert_eq!(records[0]["outcome"]["code"], Value::Null);
     assert_eq!(records[1]["outcome"]["code"], "replayed");
     assert_eq!(records[2]["resource"], format!("/v1/tenants/{id}?close_account=true"));
@@ -181,7 +186,7 @@ async fn replays_and_account_closures_have_audit_actions_of_their_own() {
 #[tokio::test]
 async fn shutdown_waits_for_changes_of_disconnected_callers() {
     let mut api = ApiFixture::new().await;
-    let (_, lock) = disconnected_cancel(&api).await;
+    let (_, lock) = send_cancel_and_disconnect(&api).await;
     api.shutdown.cancel();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!api.server.is_finished(), "the API stopped before its requests finished");
@@ -197,7 +202,7 @@ async fn shutdown_waits_for_changes_of_disconnected_callers() {
 }
 
 #[tokio::test]
-async fn a_change_of_over_a_minute_is_recorded_again_with_its_result() {
+async fn a_change_that_takes_over_a_minute_gets_a_second_audit_record() {
     let freehold = Freehold::instant().await;
     let audit_writer = AuditWriter::new(freehold.pool().clone(), freehold.clock.clone());
     let entry = freehold_tests::signup::audit_entry();
@@ -216,7 +221,7 @@ async fn a_change_of_over_a_minute_is_recorded_again_with_its_result() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_recorded_is_not_made() {
+async fn a_change_that_cannot_be_audited_is_rejected() {
     let mut api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     api.database.do_not_reuse();
@@ -278,7 +283,7 @@ async fn the_chain_head_is_anchored_after_changes_and_at_shutdown() {
     let directory = tempfile::tempdir().expect("a directory");
     let anchors = directory.path().join("anchors.jsonl");
     let config = Audit {
-        signing_key: Some(KEY.to_owned().into()),
+        signing_key: Some(SIGNING_KEY.to_owned().into()),
         anchor_file: Some(anchors.clone()),
         anchor_interval_seconds: 3600,
         ..Audit::default()
@@ -296,11 +301,11 @@ async fn the_chain_head_is_anchored_after_changes_and_at_shutdown() {
     let chained = async || -> i64 {
         sqlx::query_scalar("select position from audit_head").fetch_one(freehold.pool()).await.expect("the head")
     };
-    eventually("the entry is chained", async || chained().await == 1).await;
+    wait_until("the entry is chained", async || chained().await == 1).await;
     audit_writer.note(&entry, None, &done).await;
     shutdown.cancel();
     writer_task.await.expect("a finished task");
-    let keys = [Signer::new(&KEY.to_owned().into()).expect("a key").public_key()];
+    let keys = [Signer::new(&SIGNING_KEY.to_owned().into()).expect("a key").public_key()];
     let anchor_file = AnchorFile::new(&anchors).read(freehold.installation.id, &keys).expect("anchors");
     let positions: Vec<_> = anchor_file.anchors.iter().map(|anchor| anchor.head.position).collect();
     assert_eq!(positions, [1, 2], "one after the first entry, one at shutdown");

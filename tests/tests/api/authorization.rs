@@ -14,7 +14,7 @@ struct Route {
     /// Scope that a token needs; `None` if no token is needed.
     scope: Option<Scope>,
     /// Whether a token needs access to all tenants.
-    for_the_fleet: bool,
+    requires_fleet_scope: bool,
 }
 
 fn routes() -> Vec<Route> {
@@ -30,7 +30,7 @@ fn routes() -> Vec<Route> {
                 method: method.to_uppercase().parse().unwrap(),
                 path: path.clone(),
                 scope: needed.first().copied(),
-                for_the_fleet: needed.contains(&Scope::Fleet),
+                requires_fleet_scope: needed.contains(&Scope::Fleet),
             });
         }
     }
@@ -40,7 +40,7 @@ fn routes() -> Vec<Route> {
 
 impl Route {
     /// Returns whether the path refers to one tenant.
-    fn names_a_tenant(&self) -> bool {
+    fn has_tenant_id(&self) -> bool {
         self.path.contains("{id}") || self.path.contains("{aws_account_id}")
     }
 
@@ -77,7 +77,7 @@ fn is_authorized(response: &ApiResponse) -> bool {
 }
 
 #[tokio::test]
-async fn each_route_needs_exactly_its_scope() {
+async fn each_route_requires_exactly_its_documented_scope() {
     let api = ApiFixture::new().await;
     for route in routes() {
         let Route { method, path, scope, .. } = &route;
@@ -124,7 +124,7 @@ async fn a_token_with_a_tenant_can_access_only_that_tenant() {
                 route.send_with_claims(&api, &route.path_for(&own), &claims).await,
                 route.send_with_claims(&api, &route.path_for(&other), &claims).await,
             );
-            if scope != *needed || route.for_the_fleet {
+            if scope != *needed || route.requires_fleet_scope {
                 for response in [&to_own, &to_other] {
                     assert_eq!(
                         response.status_and_code(),
@@ -135,7 +135,7 @@ async fn a_token_with_a_tenant_can_access_only_that_tenant() {
                 continue;
             }
             assert!(is_authorized(&to_own), "{method} {path} of the own tenant: {} {}", to_own.status, to_own.text);
-            if route.names_a_tenant() {
+            if route.has_tenant_id() {
                 assert_eq!(to_other.status, 404, "{method} {path} of another tenant: {}", to_other.text);
                 let unknown = other
                     .to_string()

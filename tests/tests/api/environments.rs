@@ -55,7 +55,7 @@ async fn sixty_four_identical_requests_add_one_environment() {
 }
 
 #[tokio::test]
-async fn invalid_fields_are_named_and_nothing_is_written() {
+async fn invalid_fields_are_reported_and_nothing_is_written() {
     let api = ApiFixture::new().await;
     let tenant = tenant(&api).await;
     let before = api.row_counts().await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-fn assert_is_a_problem(response: &ApiResponse, status: u16, code: &str) {
+fn assert_problem(response: &ApiResponse, status: u16, code: &str) {
     assert_eq!(response.status_and_code(), (status, code.to_owned()), "{}", response.text);
     assert_eq!(response.header("content-type"), "application/problem+json");
     let problem = response.json();
@@ -22,12 +22,12 @@ fn assert_is_a_problem(response: &ApiResponse, status: u16, code: &str) {
 async fn a_signup_without_a_valid_key_is_rejected() {
     let api = ApiFixture::new().await;
     let without = send(api.request(Method::POST, "/v1/tenants").json(&signup_body())).await;
-    assert_is_a_problem(&without, 400, "idempotency_key_required");
+    assert_problem(&without, 400, "idempotency_key_required");
     for key in ["", "\"\"", "a b", &"x".repeat(256)] {
-        assert_is_a_problem(&send(api.signup_request(key, &signup_body())).await, 400, "idempotency_key_invalid");
+        assert_problem(&send(api.signup_request(key, &signup_body())).await, 400, "idempotency_key_invalid");
     }
     let two = api.signup_request("one", &signup_body()).header("Idempotency-Key", "two");
-    assert_is_a_problem(&send(two).await, 400, "idempotency_key_invalid");
+    assert_problem(&send(two).await, 400, "idempotency_key_invalid");
     assert_eq!(api.row_counts().await, [0; 5]);
 }
 
@@ -44,17 +44,17 @@ async fn a_body_that_is_not_a_json_object_is_rejected() {
         ("application/json; charset=utf-8", "[]".to_owned(), 422, "validation_failed"),
     ] {
         let response = send(post().header("Content-Type", content_type).body(body)).await;
-        assert_is_a_problem(&response, status, code);
+        assert_problem(&response, status, code);
     }
-    assert_is_a_problem(&send(post().body(signup_body().to_string())).await, 415, "unsupported_media_type");
+    assert_problem(&send(post().body(signup_body().to_string())).await, 415, "unsupported_media_type");
     assert_eq!(api.row_counts().await, [0; 5]);
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_rejected_with_and_without_length() {
+async fn a_body_over_the_size_limit_is_rejected_with_and_without_length() {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "company_name": "x".repeat(64 * 1024) }));
-    assert_is_a_problem(&send(api.signup_request("7f3a", &body)).await, 413, "body_too_large");
+    assert_problem(&send(api.signup_request("7f3a", &body)).await, 413, "body_too_large");
     // The body is sent in chunks, without a Content-Length.
     let mut connection = TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
     let token = api.issuer.token("fleet tenants:write");
@@ -96,10 +96,10 @@ async fn unknown_paths_and_ids_are_not_found() {
         ("/".to_owned(), "route_not_found"),
         ("/docs/nothing.js".to_owned(), "route_not_found"),
     ] {
-        assert_is_a_problem(&api.get(&path).await, 404, code);
+        assert_problem(&api.get(&path).await, 404, code);
     }
     for path in ["/v1/operations/4711/retry", "/v1/operations/op_01k2m8v3x9e7rt4s5q6w7y8z9b/retry"] {
-        assert_is_a_problem(&api.post(path).await, 404, "operation_not_found");
+        assert_problem(&api.post(path).await, 404, "operation_not_found");
     }
 }
 
@@ -107,14 +107,14 @@ async fn unknown_paths_and_ids_are_not_found() {
 async fn a_wrong_method_gets_the_allowed_methods() {
     let api = ApiFixture::new().await;
     let response = send(api.request(Method::DELETE, "/v1/tenants")).await;
-    assert_is_a_problem(&response, 405, "method_not_allowed");
+    assert_problem(&response, 405, "method_not_allowed");
     let mut allowed: Vec<_> = response.header("allow").split(',').map(str::trim).collect();
     allowed.sort_unstable();
     assert_eq!(allowed, ["GET", "HEAD", "POST"]);
 }
 
 #[tokio::test]
-async fn each_invalid_query_parameter_is_named() {
+async fn each_invalid_query_parameter_is_reported() {
     let api = ApiFixture::new().await;
     for (path, fields) in [
         ("/v1/tenants?page_size=0", vec!["page_size"]),
@@ -128,7 +128,7 @@ async fn each_invalid_query_parameter_is_named() {
         ("/v1/account-mappings?tenant=op_01k2m8v3x9e7rt4s5q6w7y8z9b&valid=now", vec!["tenant", "valid"]),
     ] {
         let response = api.get(path).await;
-        assert_is_a_problem(&response, 400, "invalid_query");
+        assert_problem(&response, 400, "invalid_query");
         let errors = response.json()["errors"].clone();
         let named: Vec<_> = errors.as_array().unwrap().iter().map(|error| &error["field"]).collect();
         assert_eq!(named, fields, "{path}");

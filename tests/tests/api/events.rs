@@ -48,7 +48,7 @@ async fn events_of_a_tenant_appear_in_order_as_cloud_events() {
 }
 
 #[tokio::test]
-async fn a_reader_continues_at_its_position_with_its_filter() {
+async fn a_feed_reader_continues_at_its_position_with_its_filter() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     api.succeed_operation("111122223333").await;
@@ -159,13 +159,13 @@ fn each_event_type_is_described_with_its_data_fields() {
         let narrowed = &schemas[feed_type.as_str()]["allOf"][1];
         assert_eq!(narrowed["properties"]["type"]["enum"], json!([feed_type.as_str()]));
         let required: Vec<_> = narrowed["properties"]["data"]["required"].as_array().into_iter().flatten().collect();
-        let of: &[_] = if feed_type.is_of_an_operation() { &["environment_id", "operation_id"] } else { &[] };
+        let of: &[_] = if feed_type.is_operation_event() { &["environment_id", "operation_id"] } else { &[] };
         assert_eq!(required, of.iter().chain(feed_type.data_fields()).collect::<Vec<_>>(), "{feed_type}");
     }
 }
 
 #[tokio::test]
-async fn event_types_of_a_later_version_get_no_position() {
+async fn event_types_of_a_later_version_are_assigned_no_position() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     let id = freehold_tenancy::TenantId::as_uuid(tenant["id"].as_str().unwrap().parse().unwrap());

@@ -55,7 +55,7 @@ async fn findings_are_listed_by_state_and_severity_and_counted() {
 }
 
 #[tokio::test]
-async fn a_finding_about_an_environment_names_the_tenant() {
+async fn a_finding_about_an_environment_contains_the_tenant() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     let (id, environment) = (tenant["id"].as_str().expect("an id"), &tenant["environments"][0]["id"]);

@@ -10,7 +10,7 @@ use freehold_tests::api_fixture::{ApiFixture, signup_body};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_hold_is_shown_with_its_reason_and_measured() {
+async fn a_fleet_hold_is_shown_with_its_reason_and_in_the_metrics() {
     let api = ApiFixture::new().await;
     assert_eq!(api.get("/v1/fleet-holds").await.json(), json!({ "holds": [] }));
     assert!(api.get("/metrics").await.text.contains("freehold_fleet_holds{code=\"account_quota_reached\"} 0"));
@@ -18,7 +18,7 @@ async fn a_hold_is_shown_with_its_reason_and_measured() {
     api.sign_up(&signup_body()).await;
     let claim = api.claim_operation().await;
     let slot = QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
-    let pause = ProbeBackoff { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) };
+    let pause = ProbeBackoff { first: TimeDelta::minutes(15), max: TimeDelta::hours(1) };
     let (pool, now) = (&api.database.pool, api.clock.now());
     let started =
         fleet_holds::start(pool, &claim, &slot, HoldKind::AccountQuotaReached, pause, now).await.expect("a hold");

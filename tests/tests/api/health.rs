@@ -25,7 +25,7 @@ async fn the_api_is_ready_while_its_database_is_reachable() {
 }
 
 #[tokio::test]
-async fn requests_and_operations_are_counted() {
+async fn metrics_count_requests_and_operations() {
     let api = ApiFixture::new().await;
     api.sign_up(&signup_body()).await;
     api.get("/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b").await;

@@ -43,7 +43,7 @@ async fn a_repeated_signup_gets_the_identical_response() {
 }
 
 #[tokio::test]
-async fn a_key_is_valid_for_one_request_only() {
+async fn an_idempotency_key_is_valid_for_one_request_only() {
     let api = ApiFixture::new().await;
     assert_eq!(send(api.signup_request("7f3a", &signup_body())).await.status, 202);
     let rows = api.row_counts().await;
@@ -56,7 +56,7 @@ async fn a_key_is_valid_for_one_request_only() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_the_client_that_uses_it() {
+async fn an_idempotency_key_applies_only_to_the_client_that_sent_it() {
     let api = ApiFixture::new().await;
     // Two users of one client, then two clients whose names are in different claims.
     let mut tenants = BTreeSet::new();
@@ -77,7 +77,7 @@ async fn a_key_belongs_to_the_client_that_uses_it() {
 }
 
 #[tokio::test]
-async fn sixty_four_identical_signups_at_once_are_one() {
+async fn sixty_four_identical_concurrent_signups_create_one_tenant() {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "external_id": "customer-4711", "environments": ["production", "staging"] }));
     let responses = join_all((0..64).map(|_| send_until_finished(&api, "7f3a", &body))).await;
@@ -90,7 +90,7 @@ async fn sixty_four_identical_signups_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn sixty_four_signups_of_one_external_id_at_once_are_one() {
+async fn sixty_four_concurrent_signups_of_one_external_id_create_one_tenant() {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "external_id": "customer-4711" }));
     let signups = (0..64).map(|n| send(api.signup_request(&format!("key-{n}"), &body)));
@@ -127,7 +127,7 @@ async fn a_repeated_signup_does_not_wait_for_the_first() {
 }
 
 #[tokio::test]
-async fn a_post_runs_once_per_key_and_errors_are_not_stored() {
+async fn a_post_request_runs_once_per_key_and_errors_are_not_stored() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
@@ -201,7 +201,7 @@ async fn users_of_different_tenants_share_no_keys_and_no_rate_limit() {
 }
 
 #[tokio::test]
-async fn a_request_that_lost_its_key_neither_completes_nor_releases_it() {
+async fn a_request_that_lost_its_key_cannot_complete_or_release_it() {
     let api = ApiFixture::new().await;
     let (pool, now) = (&api.database.pool, api.clock.now());
     let key = IdempotencyKey {
@@ -224,7 +224,7 @@ async fn a_request_that_lost_its_key_neither_completes_nor_releases_it() {
 }
 
 #[tokio::test]
-async fn responses_are_kept_for_seven_days() {
+async fn stored_responses_are_kept_for_seven_days() {
     let api = ApiFixture::new().await;
     api.sign_up(&signup_body()).await;
     let delete_after = async |days| {

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Creates a ready tenant, and returns its path in the API.
-async fn ready(api: &ApiFixture, account: &str) -> String {
+async fn create_ready_tenant(api: &ApiFixture, account: &str) -> String {
     let tenant = api.sign_up(&signup_body()).await;
     api.succeed_operation(account).await;
     format!("/v1/tenants/{}", tenant["id"].as_str().unwrap())
@@ -14,7 +14,7 @@ async fn ready(api: &ApiFixture, account: &str) -> String {
 #[tokio::test]
 async fn a_tenant_is_offboarded_and_restored() {
     let api = ApiFixture::new().await;
-    let tenant = ready(&api, "111122223333").await;
+    let tenant = create_ready_tenant(&api, "111122223333").await;
     let restore = format!("{tenant}/restore");
     assert_eq!(api.post(&restore).await.status_and_code(), (409, "not_restorable".into()));
 
@@ -38,9 +38,9 @@ async fn a_tenant_is_offboarded_and_restored() {
 }
 
 #[tokio::test]
-async fn closing_an_account_needs_the_approval_of_a_second_person() {
+async fn closing_an_account_requires_approval_by_a_second_person() {
     let api = ApiFixture::new().await;
-    let tenant = ready(&api, "111122223333").await;
+    let tenant = create_ready_tenant(&api, "111122223333").await;
     let unclear = api.delete(&format!("{tenant}?close_account=perhaps")).await;
     assert_eq!(unclear.status_and_code(), (400, "invalid_query".into()));
     assert_eq!(unclear.json()["errors"][0]["field"], "close_account");
@@ -81,7 +81,7 @@ async fn an_environment_name_is_reusable_only_after_offboarding() {
 #[tokio::test]
 async fn a_legal_hold_is_shown_and_prevents_offboarding() {
     let api = ApiFixture::new().await;
-    let tenant = ready(&api, "111122223333").await;
+    let tenant = create_ready_tenant(&api, "111122223333").await;
     let hold = format!("{tenant}/legal-hold");
     for unfit in ["", "   ", &"x".repeat(501), "a\u{0}b"] {
         let refused = api.send_as("ann", Method::PUT, &hold, &json!({ "reason": unfit })).await;

@@ -24,7 +24,7 @@ async fn pending_hash(api: &ApiFixture, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn adopting_an_account_needs_a_second_person_for_that_account() {
+async fn adopting_an_account_requires_approval_by_a_second_person() {
     let api = ApiFixture::new().await;
     let (_, path) = park_operation(&api).await;
     let (adopt, approve, reject) = (format!("{path}/adopt"), format!("{path}/approve"), format!("{path}/reject"));
@@ -84,7 +84,7 @@ async fn adopting_an_account_needs_a_second_person_for_that_account() {
 }
 
 #[tokio::test]
-async fn management_own_and_mapped_accounts_are_never_adopted() {
+async fn management_freehold_and_mapped_accounts_are_never_adopted() {
     let api = ApiFixture::new().await;
     api.sign_up(&signup_body()).await;
     api.succeed_operation("777788889999").await;
@@ -104,7 +104,7 @@ async fn management_own_and_mapped_accounts_are_never_adopted() {
 }
 
 #[tokio::test]
-async fn correcting_the_address_needs_the_approval_of_a_second_person() {
+async fn correcting_the_address_requires_approval_by_a_second_person() {
     let api = ApiFixture::new().await;
     let (_, path) = park_operation(&api).await;
     let retry = format!("{path}/retry");

@@ -63,12 +63,12 @@ async fn operation(api: &ApiFixture) -> String {
     tenant["environments"][0]["operation_id"].as_str().unwrap().to_owned()
 }
 
-fn follow(api: &ApiFixture, id: &str) -> RequestBuilder {
+fn event_stream_request(api: &ApiFixture, id: &str) -> RequestBuilder {
     api.request(Method::GET, &format!("/v1/operations/{id}/events"))
 }
 
 /// Names of the events of an operation that [`run_to_success`] has run.
-const ALL: [&str; 9] = [
+const SUCCESS_EVENTS: [&str; 9] = [
     "1 operation.accepted",
     "2 operation.started",
     "3 step.started",
@@ -93,7 +93,7 @@ async fn run_to_success(api: &ApiFixture) {
 async fn events_arrive_as_they_occur_until_the_operation_ends() {
     let api = ApiFixture::new().await;
     let id = operation(&api).await;
-    let mut stream = Stream::open(follow(&api, &id)).await;
+    let mut stream = Stream::open(event_stream_request(&api, &id)).await;
     let first = stream.next().await.unwrap();
     assert_eq!((first.id.as_str(), first.name.as_str()), ("1", "operation.accepted"));
     assert_eq!(first.data["operation_id"], id);
@@ -110,9 +110,9 @@ async fn events_arrive_as_they_occur_until_the_operation_ends() {
         arrived.push(format!("{} {}", event.id, event.name));
     };
     assert_eq!((&waiting.data["step"], &waiting.data["waits_for"]), (&json!("request-account"), &json!("a while")));
-    assert_eq!(arrived, ALL[1..3]);
+    assert_eq!(arrived, SUCCESS_EVENTS[1..3]);
     let rest = stream.names().await;
-    assert_eq!(sorted(&rest), sorted(&ALL.map(String::from)[4..]));
+    assert_eq!(sorted(&rest), sorted(&SUCCESS_EVENTS.map(String::from)[4..]));
 }
 
 fn sorted(names: &[String]) -> Vec<&str> {
@@ -126,15 +126,18 @@ async fn a_stream_resumes_after_the_last_event_id() {
     let api = ApiFixture::new().await;
     let id = operation(&api).await;
     run_to_success(&api).await;
-    let all = Stream::open(follow(&api, &id)).await.names().await;
-    assert_eq!(all.len(), ALL.len());
+    let all = Stream::open(event_stream_request(&api, &id)).await.names().await;
+    assert_eq!(all.len(), SUCCESS_EVENTS.len());
     assert_eq!(all.last().unwrap(), "end");
     for last_event in 0..=8 {
-        let rest = Stream::open(follow(&api, &id).header("Last-Event-ID", last_event.to_string())).await.names().await;
+        let rest = Stream::open(event_stream_request(&api, &id).header("Last-Event-ID", last_event.to_string()))
+            .await
+            .names()
+            .await;
         assert_eq!(rest, all[last_event..], "after event {last_event}");
     }
     for last_event in ["-1", "x", "1.5", "99999999999999999999"] {
-        let response = send(follow(&api, &id).header("Last-Event-ID", last_event)).await;
+        let response = send(event_stream_request(&api, &id).header("Last-Event-ID", last_event)).await;
         assert_eq!(response.status_and_code(), (400, "invalid_last_event_id".into()));
     }
 }
@@ -146,14 +149,14 @@ async fn a_stream_ends_when_the_token_expires() {
     let token = api.issuer.token_with("fleet operations:read", &json!({ "exp": now() + 1 }));
     let request = api.request_without_token(Method::GET, &format!("/v1/operations/{id}/events")).bearer_auth(token);
     // The operation is still open, so there is no `end` event.
-    assert_eq!(Stream::open(request).await.names().await, ALL[..1]);
+    assert_eq!(Stream::open(request).await.names().await, SUCCESS_EVENTS[..1]);
 }
 
 #[tokio::test]
 async fn an_open_stream_does_not_delay_shutdown() {
     let mut api = ApiFixture::new().await;
     let id = operation(&api).await;
-    let mut stream = Stream::open(follow(&api, &id)).await;
+    let mut stream = Stream::open(event_stream_request(&api, &id)).await;
     assert_eq!(stream.next().await.unwrap().name, "operation.accepted");
     api.shutdown.cancel();
     assert_eq!(stream.next().await, None);

@@ -9,7 +9,7 @@ use freehold_tests::api_fixture::{ApiFixture, send, signup_body, signup_body_wit
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_step_shows_what_it_waits_for_and_its_deadline() {
+async fn a_step_shows_its_wait_reason_and_its_deadline() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().unwrap());
@@ -80,7 +80,7 @@ async fn operations_are_found_by_their_tenant() {
 }
 
 #[tokio::test]
-async fn a_worker_is_woken_by_a_signup_and_by_a_retry() {
+async fn a_signup_and_a_retry_notify_the_workers() {
     let api = ApiFixture::new().await;
     let mut listener = WorkListener::new(api.database.pool.clone());
     // The first notification means that the listener is connected.

@@ -55,7 +55,7 @@ async fn a_full_last_page_has_no_next_page() {
 }
 
 #[tokio::test]
-async fn operations_and_account_mappings_have_pages() {
+async fn operations_and_account_mappings_are_paginated() {
     let api = ApiFixture::new().await;
     for n in 0..5 {
         api.sign_up(&signup_body_with(json!({ "company_name": format!("Example {n}") }))).await;
@@ -121,7 +121,7 @@ async fn filters_narrow_the_list_of_tenants() {
 }
 
 #[tokio::test]
-async fn an_account_mapping_names_tenant_and_environment() {
+async fn an_account_mapping_contains_tenant_and_environment() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body_with(json!({ "external_id": "customer-4711" }))).await;
     assert_eq!(

@@ -12,11 +12,12 @@ use crate::conformance::venv;
 
 /// Number of randomly generated requests per route, in addition to the other test phases of Schemathesis. The
 /// environment variable `FREEHOLD_EXAMPLES` overrides the number.
-const EXAMPLES: u32 = 5;
+const DEFAULT_EXAMPLES: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generated_requests_get_described_responses() {
-    let examples = std::env::var("FREEHOLD_EXAMPLES").ok().and_then(|text| text.parse().ok()).unwrap_or(EXAMPLES);
+    let examples =
+        std::env::var("FREEHOLD_EXAMPLES").ok().and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_EXAMPLES);
     let config = format!("requests_per_minute = 0\nsignups_per_day = 0\n[secrets]\nkey = \"{SECRETS_KEY}\"");
     // DNS resolves no name, and loopback addresses are rejected, so no generated webhook URL is called.
     let hooks = WebhookFixture::with_config(InstallationKind::Real, &config).await;

@@ -72,7 +72,7 @@ async fn omitted_fields_get_the_configured_defaults() {
 }
 
 #[tokio::test]
-async fn each_invalid_field_of_a_signup_is_named() {
+async fn each_invalid_field_of_a_signup_is_reported() {
     let api = ApiFixture::new().await;
     let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("label-{n}"), json!("x"))).collect();
     let cases = [
@@ -116,7 +116,7 @@ async fn each_invalid_field_of_a_signup_is_named() {
 }
 
 #[tokio::test]
-async fn all_invalid_fields_are_named_together() {
+async fn all_invalid_fields_are_reported_together() {
     let api = ApiFixture::new().await;
     let body = json!({ "company_name": "", "admin_email": 7, "tier": "platinum", "environments": ["A", "B"], "x": 1 });
     let problem = send(api.signup_request("7f3a", &body)).await.json();
@@ -126,7 +126,7 @@ async fn all_invalid_fields_are_named_together() {
 }
 
 #[tokio::test]
-async fn the_longest_signup_is_accepted() {
+async fn a_signup_with_fields_of_maximum_length_is_accepted() {
     let api = ApiFixture::new().await;
     let labels: serde_json::Map<_, _> = (0..32).map(|n| (format!("{n:0>63}"), json!("ü".repeat(255)))).collect();
     api.sign_up(&signup_body_with(json!({
@@ -138,7 +138,7 @@ async fn the_longest_signup_is_accepted() {
 }
 
 #[tokio::test]
-async fn an_external_id_names_one_active_tenant() {
+async fn an_external_id_is_unique_among_active_tenants() {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "external_id": "customer-4711" }));
     assert_eq!(send(api.signup_request("one", &body)).await.status, 202);

@@ -53,7 +53,7 @@ async fn an_update_changes_only_the_given_fields() {
 }
 
 #[tokio::test]
-async fn a_stale_etag_prevents_every_write() {
+async fn every_write_with_an_outdated_etag_is_rejected() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     let path = path_of(&tenant);
@@ -132,7 +132,7 @@ async fn an_update_without_changes_writes_no_event() {
 }
 
 #[tokio::test]
-async fn each_invalid_field_of_an_update_is_named() {
+async fn each_invalid_field_of_an_update_is_reported() {
     let api = ApiFixture::new().await;
     let other = api.sign_up(&signup_body_with(json!({ "external_id": "c-1" }))).await;
     let tenant = api.sign_up(&signup_body()).await;

@@ -195,13 +195,13 @@ async fn a_token_must_be_a_single_bearer_token() {
 }
 
 /// HTTP server for the public keys of a token issuer.
-struct Publisher {
+struct JwksServer {
     url: String,
     fetches: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
-impl Publisher {
+impl JwksServer {
     async fn of(keys: String) -> Self {
         let fetches = Arc::new(AtomicUsize::new(0));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -234,27 +234,27 @@ impl Publisher {
 }
 
 #[tokio::test]
-async fn unknown_key_ids_do_not_flood_the_issuer() {
+async fn unknown_key_ids_cause_few_requests_to_the_issuer() {
     let issuer = Issuer::new();
-    let publisher = Publisher::of(issuer.jwks_json()).await;
-    let api = ApiFixture::with(issuer, &publisher.url).await;
+    let jwks_server = JwksServer::of(issuer.jwks_json()).await;
+    let api = ApiFixture::with(issuer, &jwks_server.url).await;
     assert_eq!(list_tenants(&api, &api.issuer.token("fleet tenants:read")).await.status, 200);
-    let before = publisher.fetches();
+    let before = jwks_server.fetches();
     let unknown_key = Header { kid: Some("key-9".to_owned()), ..api.issuer.header() };
     let unknown_key = api.issuer.sign(&unknown_key, &api.issuer.claims("fleet tenants:read", &json!({})));
     let attempts = futures::future::join_all((0..20).map(|_| list_tenants(&api, &unknown_key))).await;
     assert!(attempts.iter().all(|response| response.status == 401));
-    assert!(publisher.fetches() <= before + 1, "20 unknown keys caused repeated fetches");
+    assert!(jwks_server.fetches() <= before + 1, "20 unknown keys caused repeated fetches");
 }
 
 #[tokio::test]
-async fn cached_keys_outlast_an_unreachable_issuer() {
+async fn cached_keys_are_used_while_the_issuer_is_unreachable() {
     let issuer = Issuer::new();
-    let publisher = Publisher::of(issuer.jwks_json()).await;
-    let mut api = ApiFixture::with(issuer, &publisher.url).await;
+    let jwks_server = JwksServer::of(issuer.jwks_json()).await;
+    let mut api = ApiFixture::with(issuer, &jwks_server.url).await;
     let accepted = api.issuer.token("fleet tenants:read");
     assert_eq!(list_tenants(&api, &accepted).await.status, 200);
-    publisher.stop().await;
+    jwks_server.stop().await;
     api.issuer.add_key();
     assert_eq!(list_tenants(&api, &api.issuer.token("fleet tenants:read")).await.status, 401, "an unknown key");
     assert_eq!(list_tenants(&api, &accepted).await.status, 200, "a cached key");
@@ -289,7 +289,7 @@ async fn a_cached_token_still_expires() {
 }
 
 #[tokio::test]
-async fn without_signing_keys_tokens_are_not_called_invalid() {
+async fn tokens_are_not_rejected_as_invalid_if_signing_keys_are_missing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let unreachable = format!("http://{}/jwks.json", listener.local_addr().unwrap());
     drop(listener);

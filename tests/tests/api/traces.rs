@@ -26,12 +26,12 @@ const CALLER: &str = "00f067aa0ba902b7";
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Span that a service has sent to the collector.
-struct Sent {
+struct ReceivedSpan {
     service: String,
     span: Span,
 }
 
-impl Sent {
+impl ReceivedSpan {
     fn attributes(&self) -> BTreeMap<&str, String> {
         let text = |value: &Value| match value {
             Value::StringValue(text) => text.clone(),
@@ -45,14 +45,14 @@ impl Sent {
 /// OTLP collector that stores the received spans.
 struct Collector {
     url: String,
-    sent: Arc<Mutex<Vec<Sent>>>,
+    sent: Arc<Mutex<Vec<ReceivedSpan>>>,
 }
 
 impl Collector {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let sent: Arc<Mutex<Vec<Sent>>> = Arc::default();
+        let sent: Arc<Mutex<Vec<ReceivedSpan>>> = Arc::default();
         let stored = Arc::clone(&sent);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -64,7 +64,7 @@ impl Collector {
 }
 
 /// Reads all requests of a connection and stores their spans.
-async fn receive(stream: TcpStream, sent: Arc<Mutex<Vec<Sent>>>) {
+async fn receive(stream: TcpStream, sent: Arc<Mutex<Vec<ReceivedSpan>>>) {
     let mut stream = BufReader::new(stream);
     loop {
         let (mut line, mut length, mut first) = (String::new(), 0, String::new());
@@ -96,7 +96,7 @@ async fn receive(stream: TcpStream, sent: Arc<Mutex<Vec<Sent>>>) {
                 other => panic!("{other:?}"),
             };
             let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            sent.lock().unwrap().extend(spans.map(|span| Sent { service: service.clone(), span }));
+            sent.lock().unwrap().extend(spans.map(|span| ReceivedSpan { service: service.clone(), span }));
         }
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
@@ -110,7 +110,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_trace_joins_a_request_its_steps_and_their_aws_calls() {
+async fn one_trace_contains_a_request_its_steps_and_their_aws_calls() {
     let collector = Collector::start().await;
     let infrastructure = Infrastructure::start(Settings::instant(), 20.0).await;
     let mut config = std::fs::OpenOptions::new().append(true).open(infrastructure.config_file()).unwrap();
@@ -144,7 +144,7 @@ async fn one_trace_joins_a_request_its_steps_and_their_aws_calls() {
 
     let sent = collector.sent.lock().unwrap();
     let find_span = |name: &str| {
-        let named = |one: &&Sent| one.span.name == name && hex(&one.span.trace_id) == TRACE;
+        let named = |one: &&ReceivedSpan| one.span.name == name && hex(&one.span.trace_id) == TRACE;
         sent.iter().find(named).unwrap_or_else(|| {
             let names: Vec<_> =
                 sent.iter().map(|one| format!("{} {}", hex(&one.span.trace_id), one.span.name)).collect();

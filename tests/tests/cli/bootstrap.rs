@@ -12,8 +12,8 @@ use freehold_sandbox::{Settings, World, http};
 use freehold_tenancy::{Clock, Config, EnvironmentId};
 use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
-use freehold_worker::bootstrap::{Plan, Problem, apply, plan};
-use freehold_worker::cloud::{Cloud, Grant, NewAccount, Tags, Target};
+use freehold_worker::bootstrap::{BootstrapError, Plan, apply, plan};
+use freehold_worker::cloud::{Grant, NewAccount, Tags, Target};
 
 /// Runs `freehold bootstrap` in a simulated organisation, as an operator does.
 struct Operator {
@@ -42,16 +42,16 @@ impl Operator {
         Aws::connect(Arc::new(config.clone()), self.clock.clone(), None, connection)
     }
 
-    async fn plan(&self, text: &str) -> Result<Plan, Problem> {
+    async fn plan(&self, text: &str) -> Result<Plan, BootstrapError> {
         let config = Config::parse(text).unwrap();
-        self.while_time_passes(plan(&self.aws(&config), &config)).await
+        self.run_while_clock_advances(plan(&self.aws(&config), &config)).await
     }
 
     /// Creates a plan and applies it. Returns the lines of the plan.
     async fn bootstrap(&self, text: &str) -> Vec<String> {
         let config = Config::parse(text).unwrap();
         let aws = self.aws(&config);
-        self.while_time_passes(async {
+        self.run_while_clock_advances(async {
             let planned = plan(&aws, &config).await.unwrap();
             let expected = lines(&planned);
             let mut done = Vec::new();
@@ -62,7 +62,7 @@ impl Operator {
         .await
     }
 
-    async fn while_time_passes<T>(&self, work: impl Future<Output = T>) -> T {
+    async fn run_while_clock_advances<T>(&self, work: impl Future<Output = T>) -> T {
         let time = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -98,7 +98,7 @@ fn lines(plan: &Plan) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_fresh_organisation_is_prepared_and_the_second_plan_is_empty() {
+async fn a_new_organisation_is_bootstrapped_and_the_second_plan_is_empty() {
     let operator = Operator::instant();
     let done = operator.bootstrap(CONFIG).await;
     assert!(done.contains(&"enable trusted access for account.amazonaws.com".to_owned()), "{done:#?}");
@@ -115,7 +115,7 @@ async fn a_fresh_organisation_is_prepared_and_the_second_plan_is_empty() {
 }
 
 #[tokio::test]
-async fn a_plan_changes_nothing() {
+async fn creating_a_bootstrap_plan_changes_nothing() {
     let operator = Operator::instant();
     let planned = operator.plan(CONFIG).await.unwrap();
     assert!(!planned.actions.is_empty());
@@ -128,18 +128,18 @@ async fn a_plan_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_control_role_may_prepare_the_organisation() {
+async fn the_control_role_can_bootstrap_the_organisation() {
     let operator = Operator::of(Settings { control_policy: Some(control_policy()), ..Settings::instant() });
     let config = Config::parse(CONFIG).unwrap();
     let aws = operator.aws_with(&config, &operator.world.settings().freehold_access_key);
     let planned = plan(&aws, &config).await.unwrap();
-    assert!(planned.acting_as.contains("assumed-role/freehold-control"), "{}", planned.acting_as);
+    assert!(planned.caller_arn.contains("assumed-role/freehold-control"), "{}", planned.caller_arn);
     apply(&aws, planned, |_| {}).await.unwrap();
     assert_eq!(lines(&plan(&aws, &config).await.unwrap()), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_weakened_guardrail_is_repaired() {
+async fn a_changed_guardrail_is_repaired() {
     let operator = Operator::instant();
     operator.bootstrap(CONFIG).await;
     let before = operator.policy("freehold-region-eu");
@@ -243,7 +243,7 @@ async fn an_organisation_that_is_not_configured_is_not_changed() {
 }
 
 #[tokio::test]
-async fn unknown_credentials_are_reported_at_once() {
+async fn unknown_credentials_are_reported_immediately() {
     let operator = Operator::instant();
     let config = Config::parse(CONFIG).unwrap();
     let aws = operator.aws_with(&config, "AKIAUNKNOWN");

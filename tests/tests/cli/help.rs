@@ -32,7 +32,7 @@ fn the_help_of_every_command_has_an_example() {
 }
 
 #[test]
-fn the_list_of_steps_names_the_undo_of_each() {
+fn the_list_of_steps_contains_the_undo_of_each_step() {
     let steps = freehold(&["worker", "steps"]);
     assert!(steps.status.success());
     insta::with_settings!({ snapshot_path => ".", prepend_module_to_snapshot => false, omit_expression => true }, {

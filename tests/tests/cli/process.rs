@@ -40,7 +40,7 @@ pub(crate) fn freehold(arguments: &[&str]) -> Output {
 }
 
 /// Runs a line of bash; the variable `$FREEHOLD` contains the path of the program.
-pub(crate) fn shell(line: &str) -> Output {
+pub(crate) fn run_bash_line(line: &str) -> Output {
     let runtime = tempfile::tempdir().expect("a directory");
     command("bash", runtime.path()).args(["-c", line]).output().expect("bash")
 }
@@ -50,7 +50,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 /// Waits until `condition` returns true.
-pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < TIMEOUT, "not in time: {what}");
@@ -59,7 +59,7 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Returns the command lines of all processes that contain the path of `directory`.
-pub(crate) fn processes_with(directory: &Path) -> Vec<String> {
+pub(crate) fn processes_with_path(directory: &Path) -> Vec<String> {
     let directory = directory.to_str().expect("a UTF-8 path");
     let all = Command::new("ps").args(["-e", "-ww", "-o", "args="]).output().expect("ps");
     text(&all.stdout).lines().filter(|line| line.contains(directory)).map(ToOwned::to_owned).collect()
@@ -71,7 +71,7 @@ pub(crate) struct Sandbox {
     process: Option<Child>,
     output: Arc<Mutex<String>>,
     /// Part of the output that the sandbox wrote to stderr.
-    logged: Arc<Mutex<String>>,
+    stderr_output: Arc<Mutex<String>>,
     listeners: Vec<JoinHandle<()>>,
 }
 
@@ -79,7 +79,7 @@ impl Sandbox {
     /// Prepares the environment without starting a sandbox.
     pub(crate) fn prepare() -> Self {
         let runtime = tempfile::tempdir().expect("a directory");
-        Self { runtime, process: None, output: Arc::default(), logged: Arc::default(), listeners: Vec::new() }
+        Self { runtime, process: None, output: Arc::default(), stderr_output: Arc::default(), listeners: Vec::new() }
     }
 
     /// Starts a sandbox and waits until it is ready.
@@ -95,8 +95,10 @@ impl Sandbox {
         command.arg("sandbox").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the sandbox");
         let (stdout, stderr) = (process.stdout.take().expect("stdout"), process.stderr.take().expect("stderr"));
-        sandbox.listeners =
-            vec![copy_lines(stdout, &[&sandbox.output]), copy_lines(stderr, &[&sandbox.output, &sandbox.logged])];
+        sandbox.listeners = vec![
+            copy_lines(stdout, &[&sandbox.output]),
+            copy_lines(stderr, &[&sandbox.output, &sandbox.stderr_output]),
+        ];
         sandbox.process = Some(process);
         let start = Instant::now();
         while !sandbox.output().contains("Ctrl-C stops") {
@@ -117,8 +119,8 @@ impl Sandbox {
     }
 
     /// Returns the output on stderr so far.
-    pub(crate) fn logged(&self) -> String {
-        self.logged.lock().expect("the text").clone()
+    pub(crate) fn stderr_output(&self) -> String {
+        self.stderr_output.lock().expect("the text").clone()
     }
 
     /// Runs another command of the program, and waits until it exits.

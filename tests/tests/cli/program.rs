@@ -20,18 +20,18 @@ fn the_demo_ends_with_three_ready_tenants() {
     }
     let directory = Sandbox::database_directory(&output);
     assert!(!directory.exists(), "{} was left behind", directory.display());
-    assert_eq!(process::processes_with(&directory), [""; 0], "processes were left behind");
+    assert_eq!(process::processes_with_path(&directory), [""; 0], "processes were left behind");
 }
 
 #[test]
-fn a_killed_sandbox_leaves_nothing_behind() {
+fn a_killed_sandbox_leaves_no_processes_and_no_data() {
     let mut sandbox = Sandbox::start(&[]);
     let directory = Sandbox::database_directory(&sandbox.output());
     assert!(directory.exists());
-    assert_ne!(process::processes_with(&directory), [""; 0]);
+    assert_ne!(process::processes_with_path(&directory), [""; 0]);
     sandbox.kill();
-    process::eventually("PostgreSQL stops and its data are removed", || {
-        !directory.exists() && process::processes_with(&directory).is_empty()
+    process::wait_until("PostgreSQL stops and its data are removed", || {
+        !directory.exists() && process::processes_with_path(&directory).is_empty()
     });
     let tokens = sandbox.run(&["token"]);
     assert_eq!(tokens.status.code(), Some(1));
@@ -39,7 +39,7 @@ fn a_killed_sandbox_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_sandbox_with_a_data_directory_resumes() {
+fn a_sandbox_with_a_data_directory_continues_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();
     let mut sandbox = Sandbox::start(&["--data", data, "--speed", "40"]);
@@ -78,7 +78,7 @@ fn a_sandbox_with_a_data_directory_resumes() {
 }
 
 #[test]
-fn exit_codes_tell_the_kinds_of_failure() {
+fn exit_codes_distinguish_the_kinds_of_failure() {
     let sandbox = Sandbox::start(&[]);
     let code = |arguments: &[&str]| sandbox.run(arguments).status.code();
     assert_eq!(code(&["tenants", "list"]), Some(0));
@@ -110,7 +110,7 @@ fn exit_codes_tell_the_kinds_of_failure() {
 }
 
 #[test]
-fn attention_has_an_exit_code_and_can_be_retried() {
+fn needing_attention_has_its_own_exit_code_and_can_be_retried() {
     let files = tempfile::tempdir().unwrap();
     let config = files.path().join("freehold.toml");
     let unknown_group = "[[access]]\npermission_set = \"support\"\ngroup = \"missing-group\"\n";
@@ -144,7 +144,7 @@ fn attention_has_an_exit_code_and_can_be_retried() {
 
 #[test]
 fn a_closed_pipe_is_not_a_failure() {
-    let piped = process::shell("set -o pipefail; \"$FREEHOLD\" openapi | head -n 1");
+    let piped = process::run_bash_line("set -o pipefail; \"$FREEHOLD\" openapi | head -n 1");
     assert_eq!(piped.status.code(), Some(0), "{}", text(&piped.stderr));
     assert_eq!(text(&piped.stderr), "");
 }

@@ -27,7 +27,7 @@ impl Case {
 
     /// Runs the case in a new organisation.
     pub(super) async fn run(&self, target: &Target) -> String {
-        let outcome = match target.fresh().await {
+        let outcome = match target.new_organisation().await {
             Ok(cloud) => (self.run)(cloud).await,
             Err(failure) => Err(failure),
         };

@@ -12,7 +12,7 @@ use super::case::Failure;
 use super::simulator::Simulator;
 
 /// Region of all regional calls, except in cases that test regions.
-pub(crate) const HOME: &str = "eu-central-1";
+pub(crate) const HOME_REGION: &str = "eu-central-1";
 
 /// Role that Organizations creates in every new account.
 pub(crate) const ACCESS_ROLE: &str = "OrganizationAccountAccessRole";
@@ -48,15 +48,15 @@ impl Cloud {
     }
 
     pub(crate) fn sts_as(&self, credentials: &Credentials) -> aws_sdk_sts::Client {
-        aws_sdk_sts::Client::new(&self.config(credentials, HOME))
+        aws_sdk_sts::Client::new(&self.config(credentials, HOME_REGION))
     }
 
     pub(crate) fn sso(&self) -> aws_sdk_ssoadmin::Client {
-        aws_sdk_ssoadmin::Client::new(&self.config(&self.management, HOME))
+        aws_sdk_ssoadmin::Client::new(&self.config(&self.management, HOME_REGION))
     }
 
     pub(crate) fn identity_store(&self) -> aws_sdk_identitystore::Client {
-        aws_sdk_identitystore::Client::new(&self.config(&self.management, HOME))
+        aws_sdk_identitystore::Client::new(&self.config(&self.management, HOME_REGION))
     }
 
     pub(crate) fn account_as(&self, credentials: &Credentials) -> aws_sdk_account::Client {
@@ -64,7 +64,7 @@ impl Cloud {
     }
 
     pub(crate) fn cloudformation(&self, member: &Member) -> aws_sdk_cloudformation::Client {
-        self.cloudformation_in(member, HOME)
+        self.cloudformation_in(member, HOME_REGION)
     }
 
     pub(crate) fn cloudformation_in(&self, member: &Member, region: &'static str) -> aws_sdk_cloudformation::Client {
@@ -92,7 +92,7 @@ impl Cloud {
     }
 
     /// Calls `poll` until it returns a value.
-    pub(crate) async fn until<T>(&self, poll: impl AsyncFn() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+    pub(crate) async fn poll_until<T>(&self, poll: impl AsyncFn() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
         for _ in 0..MAX_PAUSES {
             if let Some(answer) = poll().await? {
                 return Ok(answer);
@@ -108,7 +108,7 @@ impl Cloud {
         let started = organizations.create_account().account_name(name).email(email).send().await?;
         let status = started.create_account_status.ok_or_else(|| Failure("no status".to_owned()))?;
         let id = status.id.unwrap_or_default();
-        self.until(async || {
+        self.poll_until(async || {
             let answer = organizations.describe_create_account_status().create_account_request_id(&id).send().await?;
             let status = answer.create_account_status.ok_or_else(|| Failure("no status".to_owned()))?;
             Ok((status.state != Some(CreateAccountState::InProgress)).then_some(status))
@@ -123,20 +123,20 @@ impl Cloud {
     }
 
     /// Creates a member account and waits until it can be used.
-    pub(crate) async fn member(&self, name: &str) -> Result<Member, Failure> {
+    pub(crate) async fn create_member(&self, name: &str) -> Result<Member, Failure> {
         let id = self.new_account(name).await?;
-        self.enter(&id).await
+        self.assume_access_role(&id).await
     }
 
     /// Waits until the access role of an account can be assumed and CloudFormation is available in the account.
-    pub(crate) async fn enter(&self, account: &str) -> Result<Member, Failure> {
+    pub(crate) async fn assume_access_role(&self, account: &str) -> Result<Member, Failure> {
         let member = self
-            .until(async || match self.assume(&self.management, account, ACCESS_ROLE).await {
+            .poll_until(async || match self.assume(&self.management, account, ACCESS_ROLE).await {
                 Ok(credentials) => Ok(Some(Member { id: account.to_owned(), credentials })),
                 Err(_) => Ok(None),
             })
             .await?;
-        self.until(async || Ok(self.cloudformation(&member).list_stacks().send().await.ok())).await?;
+        self.poll_until(async || Ok(self.cloudformation(&member).list_stacks().send().await.ok())).await?;
         Ok(member)
     }
 
@@ -161,7 +161,7 @@ impl Cloud {
     }
 
     /// Creates an organizational unit below `parent` and returns its id.
-    pub(crate) async fn unit(&self, parent: &str, name: &str) -> Result<String, Failure> {
+    pub(crate) async fn create_ou(&self, parent: &str, name: &str) -> Result<String, Failure> {
         let created = self.organizations().create_organizational_unit().parent_id(parent).name(name).send().await?;
         created.organizational_unit.and_then(|unit| unit.id).ok_or_else(|| Failure("no unit".to_owned()))
     }

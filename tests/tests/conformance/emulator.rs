@@ -11,7 +11,7 @@ use super::venv;
 
 /// Shell script that runs a command and kills it when the standard input of the script is closed, for example because
 /// the test process was killed.
-const GUARD: &str = r#"
+const GUARD_SCRIPT: &str = r#"
 trap '' INT HUP TERM
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -27,7 +27,7 @@ pub(super) struct Emulator {
     pub(super) endpoint: String,
     guard: Child,
     /// Closing this pipe stops the emulator.
-    lifeline: Option<ChildStdin>,
+    stdin_pipe: Option<ChildStdin>,
     _log: tempfile::TempDir,
 }
 
@@ -58,14 +58,14 @@ impl Emulator {
         let output = File::create(&log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         let mut command = Command::new("sh");
-        command.args(["-c", GUARD, "emulator-guard"]).args(program).process_group(0);
+        command.args(["-c", GUARD_SCRIPT, "emulator-guard"]).args(program).process_group(0);
         command.current_dir(directory.path()).env("TMPDIR", directory.path());
         configure(&mut command, port);
         command.stdin(Stdio::piped()).stdout(output).stderr(errors);
         let mut guard = command.spawn().map_err(|error| error.to_string())?;
-        let lifeline = guard.stdin.take();
+        let stdin_pipe = guard.stdin.take();
         let endpoint = format!("http://127.0.0.1:{port}");
-        let mut emulator = Self { endpoint, guard, lifeline, _log: directory };
+        let mut emulator = Self { endpoint, guard, stdin_pipe, _log: directory };
         let health = format!("{}{health}", emulator.endpoint);
         for _ in 0..600 {
             if emulator.guard.try_wait().is_ok_and(|status| status.is_some()) {
@@ -82,7 +82,7 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        drop(self.lifeline.take());
+        drop(self.stdin_pipe.take());
         _ = self.guard.wait();
     }
 }

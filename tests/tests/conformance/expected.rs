@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-const TABLE: &str = include_str!("../../conformance/expected.toml");
+const EXPECTED_TOML: &str = include_str!("../../conformance/expected.toml");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +25,7 @@ pub(super) struct Expected(BTreeMap<String, Expectation>);
 impl Expected {
     pub(super) fn load() -> Self {
         let groups: BTreeMap<String, BTreeMap<String, Expectation>> =
-            toml::from_str(TABLE).expect("tests/conformance/expected.toml");
+            toml::from_str(EXPECTED_TOML).expect("tests/conformance/expected.toml");
         let lines = groups
             .into_iter()
             .flat_map(|(group, lines)| lines.into_iter().map(move |(case, line)| (format!("{group}.{case}"), line)));

@@ -5,15 +5,15 @@ use super::cloud::{Cloud, Member};
 use super::policies::{attach, policy};
 
 cases![
-    a_denied_region_is_denied,
-    an_allowed_region_is_allowed,
-    a_guardrail_binds_from_the_moment_of_the_move,
-    a_guardrail_on_another_unit_has_no_effect,
+    calls_in_a_denied_region_are_denied,
+    calls_in_an_allowed_region_are_allowed,
+    a_guardrail_applies_after_an_account_is_moved_to_the_ou,
+    a_guardrail_of_another_ou_has_no_effect,
     the_management_account_is_exempt_from_guardrails,
-    an_exempted_role_is_exempt,
+    a_role_can_be_exempt_from_a_guardrail,
 ];
 
-const ELSEWHERE: &str = "us-west-2";
+const DENIED_REGION: &str = "us-west-2";
 
 fn region_guardrail(exempt: &str) -> String {
     serde_json::json!({
@@ -31,61 +31,61 @@ fn region_guardrail(exempt: &str) -> String {
     .to_string()
 }
 
-async fn a_denied_region_is_denied(cloud: Cloud) -> Observed {
-    let member = guarded(&cloud, "unknown").await?;
-    settle(&cloud).await;
-    list_stacks(&cloud, &member, ELSEWHERE).await
+async fn calls_in_a_denied_region_are_denied(cloud: Cloud) -> Observed {
+    let member = create_member_with_guardrail(&cloud, "unknown").await?;
+    wait_until_policies_apply(&cloud).await;
+    list_stacks(&cloud, &member, DENIED_REGION).await
 }
 
-async fn an_allowed_region_is_allowed(cloud: Cloud) -> Observed {
-    let member = guarded(&cloud, "unknown").await?;
-    settle(&cloud).await;
+async fn calls_in_an_allowed_region_are_allowed(cloud: Cloud) -> Observed {
+    let member = create_member_with_guardrail(&cloud, "unknown").await?;
+    wait_until_policies_apply(&cloud).await;
     list_stacks(&cloud, &member, "eu-west-1").await
 }
 
-async fn a_guardrail_binds_from_the_moment_of_the_move(cloud: Cloud) -> Observed {
-    let (member, unit) = unguarded(&cloud, "unknown").await?;
-    let before = list_stacks(&cloud, &member, ELSEWHERE).await.unwrap_or_else(|Failure(code)| code);
+async fn a_guardrail_applies_after_an_account_is_moved_to_the_ou(cloud: Cloud) -> Observed {
+    let (member, unit) = create_member_and_guarded_ou(&cloud, "unknown").await?;
+    let before = list_stacks(&cloud, &member, DENIED_REGION).await.unwrap_or_else(|Failure(code)| code);
     move_to(&cloud, &member, &unit).await?;
-    settle(&cloud).await;
-    let after = list_stacks(&cloud, &member, ELSEWHERE).await.unwrap_or_else(|Failure(code)| code);
+    wait_until_policies_apply(&cloud).await;
+    let after = list_stacks(&cloud, &member, DENIED_REGION).await.unwrap_or_else(|Failure(code)| code);
     Ok(format!("{before}, then {after}"))
 }
 
-async fn a_guardrail_on_another_unit_has_no_effect(cloud: Cloud) -> Observed {
-    let (member, _) = unguarded(&cloud, "unknown").await?;
-    let other = cloud.unit(&cloud.root().await?, "other").await?;
+async fn a_guardrail_of_another_ou_has_no_effect(cloud: Cloud) -> Observed {
+    let (member, _) = create_member_and_guarded_ou(&cloud, "unknown").await?;
+    let other = cloud.create_ou(&cloud.root().await?, "other").await?;
     move_to(&cloud, &member, &other).await?;
-    settle(&cloud).await;
-    list_stacks(&cloud, &member, ELSEWHERE).await
+    wait_until_policies_apply(&cloud).await;
+    list_stacks(&cloud, &member, DENIED_REGION).await
 }
 
 async fn the_management_account_is_exempt_from_guardrails(cloud: Cloud) -> Observed {
     let deny_all =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"organizations:List*","Resource":"*"}]}"#;
     attach(&cloud, &policy(&cloud, "deny", deny_all).await?, &cloud.root().await?).await?;
-    settle(&cloud).await;
+    wait_until_policies_apply(&cloud).await;
     Ok(cloud.organizations().list_accounts().send().await.map(accepted)?)
 }
 
-async fn an_exempted_role_is_exempt(cloud: Cloud) -> Observed {
-    let member = guarded(&cloud, super::cloud::ACCESS_ROLE).await?;
-    settle(&cloud).await;
-    list_stacks(&cloud, &member, ELSEWHERE).await
+async fn a_role_can_be_exempt_from_a_guardrail(cloud: Cloud) -> Observed {
+    let member = create_member_with_guardrail(&cloud, super::cloud::ACCESS_ROLE).await?;
+    wait_until_policies_apply(&cloud).await;
+    list_stacks(&cloud, &member, DENIED_REGION).await
 }
 
 /// Creates a member account in an OU whose guardrail exempts only the role `exempt`.
-async fn guarded(cloud: &Cloud, exempt: &str) -> Result<Member, Failure> {
-    let (member, unit) = unguarded(cloud, exempt).await?;
+async fn create_member_with_guardrail(cloud: &Cloud, exempt: &str) -> Result<Member, Failure> {
+    let (member, unit) = create_member_and_guarded_ou(cloud, exempt).await?;
     move_to(cloud, &member, &unit).await?;
     Ok(member)
 }
 
 /// Creates a member account outside the OU that has the guardrail. Returns the account and the id of the OU.
-async fn unguarded(cloud: &Cloud, exempt: &str) -> Result<(Member, String), Failure> {
-    let unit = cloud.unit(&cloud.root().await?, "eu").await?;
+async fn create_member_and_guarded_ou(cloud: &Cloud, exempt: &str) -> Result<(Member, String), Failure> {
+    let unit = cloud.create_ou(&cloud.root().await?, "eu").await?;
     attach(cloud, &policy(cloud, "eu", &region_guardrail(exempt)).await?, &unit).await?;
-    Ok((cloud.member("a").await?, unit))
+    Ok((cloud.create_member("a").await?, unit))
 }
 
 async fn move_to(cloud: &Cloud, member: &Member, unit: &str) -> Result<(), Failure> {
@@ -95,7 +95,7 @@ async fn move_to(cloud: &Cloud, member: &Member, unit: &str) -> Result<(), Failu
 }
 
 /// Waits until policies have taken effect.
-async fn settle(cloud: &Cloud) {
+async fn wait_until_policies_apply(cloud: &Cloud) {
     for _ in 0..4 {
         cloud.pause().await;
     }

@@ -7,24 +7,24 @@ use super::cloud::Cloud;
 use super::identity_store::group;
 
 cases![
-    there_is_one_instance,
+    exactly_one_instance_exists,
     a_permission_set_name_is_unique,
     a_permission_set_name_of_33_characters_is_too_long,
-    a_permission_set_name_has_no_blanks,
+    a_permission_set_name_with_blanks_is_rejected,
     an_unknown_permission_set_is_not_found,
     a_session_of_13_hours_is_too_long,
-    a_managed_policy_attaches_once,
-    an_inline_policy_is_kept,
-    an_assignment_takes_time,
-    an_assignment_ends_in_success,
+    a_managed_policy_cannot_be_attached_twice,
+    an_inline_policy_is_stored_unchanged,
+    creating_an_assignment_takes_time,
+    an_assignment_succeeds,
     an_assignment_is_listed,
     an_assignment_can_be_requested_twice,
     an_unknown_assignment_request_is_not_found,
     a_deleted_assignment_is_not_listed,
-    an_assigned_permission_set_stays,
+    an_assigned_permission_set_cannot_be_deleted,
 ];
 
-async fn there_is_one_instance(cloud: Cloud) -> Observed {
+async fn exactly_one_instance_exists(cloud: Cloud) -> Observed {
     let instances = cloud.sso().list_instances().send().await?.instances.unwrap_or_default();
     Ok(instances.len().to_string())
 }
@@ -39,7 +39,7 @@ async fn a_permission_set_name_of_33_characters_is_too_long(cloud: Cloud) -> Obs
     permission_set(&cloud, &instance(&cloud).await?.arn, &"n".repeat(33)).await.map(accepted)
 }
 
-async fn a_permission_set_name_has_no_blanks(cloud: Cloud) -> Observed {
+async fn a_permission_set_name_with_blanks_is_rejected(cloud: Cloud) -> Observed {
     permission_set(&cloud, &instance(&cloud).await?.arn, "a b").await.map(accepted)
 }
 
@@ -56,7 +56,7 @@ async fn a_session_of_13_hours_is_too_long(cloud: Cloud) -> Observed {
     Ok(call.session_duration("PT13H").send().await.map(accepted)?)
 }
 
-async fn a_managed_policy_attaches_once(cloud: Cloud) -> Observed {
+async fn a_managed_policy_cannot_be_attached_twice(cloud: Cloud) -> Observed {
     let instance = instance(&cloud).await?.arn;
     let set = permission_set(&cloud, &instance, "support").await?;
     let attach = async || {
@@ -68,40 +68,40 @@ async fn a_managed_policy_attaches_once(cloud: Cloud) -> Observed {
     Ok(attach().await?)
 }
 
-async fn an_inline_policy_is_kept(cloud: Cloud) -> Observed {
+async fn an_inline_policy_is_stored_unchanged(cloud: Cloud) -> Observed {
     let instance = instance(&cloud).await?.arn;
     let set = permission_set(&cloud, &instance, "support").await?;
     let call = cloud.sso().put_inline_policy_to_permission_set().instance_arn(&instance).permission_set_arn(&set);
-    call.inline_policy(super::policies::HARMLESS).send().await?;
+    call.inline_policy(super::policies::HARMLESS_POLICY).send().await?;
     let call = cloud.sso().get_inline_policy_for_permission_set().instance_arn(&instance).permission_set_arn(&set);
     let stored = call.send().await?.inline_policy.unwrap_or_default();
-    Ok(if stored == super::policies::HARMLESS { "unchanged" } else { "otherwise" }.to_owned())
+    Ok(if stored == super::policies::HARMLESS_POLICY { "unchanged" } else { "otherwise" }.to_owned())
 }
 
-async fn an_assignment_takes_time(cloud: Cloud) -> Observed {
+async fn creating_an_assignment_takes_time(cloud: Cloud) -> Observed {
     let fixture = Fixture::create(&cloud).await?;
     Ok(state_of(&fixture.assign(&cloud).await?))
 }
 
-async fn an_assignment_ends_in_success(cloud: Cloud) -> Observed {
+async fn an_assignment_succeeds(cloud: Cloud) -> Observed {
     let fixture = Fixture::create(&cloud).await?;
     let started = fixture.assign(&cloud).await?;
-    fixture.finished(&cloud, started).await
+    fixture.final_state(&cloud, started).await
 }
 
 async fn an_assignment_is_listed(cloud: Cloud) -> Observed {
     let fixture = Fixture::create(&cloud).await?;
     let started = fixture.assign(&cloud).await?;
-    fixture.finished(&cloud, started).await?;
+    fixture.final_state(&cloud, started).await?;
     fixture.listed(&cloud).await
 }
 
 async fn an_assignment_can_be_requested_twice(cloud: Cloud) -> Observed {
     let fixture = Fixture::create(&cloud).await?;
     let started = fixture.assign(&cloud).await?;
-    fixture.finished(&cloud, started).await?;
+    fixture.final_state(&cloud, started).await?;
     let again = fixture.assign(&cloud).await?;
-    let state = fixture.finished(&cloud, again).await?;
+    let state = fixture.final_state(&cloud, again).await?;
     Ok(format!("{state}, {}", fixture.listed(&cloud).await?))
 }
 
@@ -114,17 +114,17 @@ async fn an_unknown_assignment_request_is_not_found(cloud: Cloud) -> Observed {
 async fn a_deleted_assignment_is_not_listed(cloud: Cloud) -> Observed {
     let fixture = Fixture::create(&cloud).await?;
     let started = fixture.assign(&cloud).await?;
-    fixture.finished(&cloud, started).await?;
+    fixture.final_state(&cloud, started).await?;
     let call = cloud.sso().delete_account_assignment().instance_arn(&fixture.instance).target_id(&fixture.account);
     let call = call.target_type(TargetType::AwsAccount).permission_set_arn(&fixture.set);
     call.principal_type(PrincipalType::Group).principal_id(&fixture.group).send().await?;
-    cloud.until(async || Ok(Some(fixture.listed(&cloud).await?).filter(|listed| listed == "listed 0 times"))).await
+    cloud.poll_until(async || Ok(Some(fixture.listed(&cloud).await?).filter(|listed| listed == "listed 0 times"))).await
 }
 
-async fn an_assigned_permission_set_stays(cloud: Cloud) -> Observed {
+async fn an_assigned_permission_set_cannot_be_deleted(cloud: Cloud) -> Observed {
     let fixture = Fixture::create(&cloud).await?;
     let started = fixture.assign(&cloud).await?;
-    fixture.finished(&cloud, started).await?;
+    fixture.final_state(&cloud, started).await?;
     let call = cloud.sso().delete_permission_set().instance_arn(&fixture.instance).permission_set_arn(&fixture.set);
     Ok(call.send().await.map(accepted)?)
 }
@@ -159,7 +159,7 @@ impl Fixture {
     async fn create(cloud: &Cloud) -> Result<Self, Failure> {
         let found = instance(cloud).await?;
         Ok(Self {
-            account: cloud.member("a").await?.id,
+            account: cloud.create_member("a").await?.id,
             set: permission_set(cloud, &found.arn, "support").await?,
             group: group(cloud, &found.identity_store, "helpers").await?,
             instance: found.arn,
@@ -174,11 +174,11 @@ impl Fixture {
     }
 
     /// Waits until an assignment reaches a final state, and returns the state.
-    async fn finished(&self, cloud: &Cloud, started: AccountAssignmentOperationStatus) -> Observed {
+    async fn final_state(&self, cloud: &Cloud, started: AccountAssignmentOperationStatus) -> Observed {
         let request = started.request_id.unwrap_or_default();
         let sso = cloud.sso();
         cloud
-            .until(async || {
+            .poll_until(async || {
                 let call = sso.describe_account_assignment_creation_status().instance_arn(&self.instance);
                 let answer = call.account_assignment_creation_request_id(&request).send().await?;
                 let status =

@@ -13,10 +13,10 @@ cases![
     a_user_is_found_by_name,
     an_unknown_user_is_not_found,
     a_user_name_is_unique,
-    a_user_needs_a_name,
+    a_user_without_a_display_name_is_rejected,
     a_membership_is_unique,
-    a_membership_needs_a_group,
-    an_unknown_store_is_refused,
+    a_membership_in_an_unknown_group_is_rejected,
+    an_unknown_identity_store_is_rejected,
 ];
 
 async fn a_group_is_found_by_its_name(cloud: Cloud) -> Observed {
@@ -53,7 +53,7 @@ async fn a_user_name_is_unique(cloud: Cloud) -> Observed {
     user(&cloud, &store, "ada@example.com").await.map(accepted)
 }
 
-async fn a_user_needs_a_name(cloud: Cloud) -> Observed {
+async fn a_user_without_a_display_name_is_rejected(cloud: Cloud) -> Observed {
     let call = cloud.identity_store().create_user().identity_store_id(instance(&cloud).await?.identity_store);
     Ok(call.user_name("ada@example.com").send().await.map(accepted)?)
 }
@@ -61,17 +61,17 @@ async fn a_user_needs_a_name(cloud: Cloud) -> Observed {
 async fn a_membership_is_unique(cloud: Cloud) -> Observed {
     let store = instance(&cloud).await?.identity_store;
     let (group, user) = (group(&cloud, &store, "helpers").await?, user(&cloud, &store, "ada@example.com").await?);
-    join(&cloud, &store, &group, &user).await?;
-    join(&cloud, &store, &group, &user).await
+    add_to_group(&cloud, &store, &group, &user).await?;
+    add_to_group(&cloud, &store, &group, &user).await
 }
 
-async fn a_membership_needs_a_group(cloud: Cloud) -> Observed {
+async fn a_membership_in_an_unknown_group_is_rejected(cloud: Cloud) -> Observed {
     let store = instance(&cloud).await?.identity_store;
     let user = user(&cloud, &store, "ada@example.com").await?;
-    join(&cloud, &store, "11112222-3333-4444-5555-666677778888", &user).await
+    add_to_group(&cloud, &store, "11112222-3333-4444-5555-666677778888", &user).await
 }
 
-async fn an_unknown_store_is_refused(cloud: Cloud) -> Observed {
+async fn an_unknown_identity_store_is_rejected(cloud: Cloud) -> Observed {
     group(&cloud, "d-0000000000", "helpers").await.map(accepted)
 }
 
@@ -88,22 +88,22 @@ async fn user(cloud: &Cloud, store: &str, name: &str) -> Result<String, Failure>
     Ok(call.send().await?.user_id)
 }
 
-async fn join(cloud: &Cloud, store: &str, group: &str, user: &str) -> Observed {
+async fn add_to_group(cloud: &Cloud, store: &str, group: &str, user: &str) -> Observed {
     let call = cloud.identity_store().create_group_membership().identity_store_id(store).group_id(group);
     Ok(call.member_id(MemberId::UserId(user.to_owned())).send().await.map(accepted)?)
 }
 
 async fn find_group(cloud: &Cloud, store: &str, name: &str) -> Observed {
     let call = cloud.identity_store().get_group_id().identity_store_id(store);
-    Ok(call.alternate_identifier(unique("displayName", name)?).send().await?.group_id)
+    Ok(call.alternate_identifier(unique_attribute("displayName", name)?).send().await?.group_id)
 }
 
 async fn find_user(cloud: &Cloud, store: &str, name: &str) -> Observed {
     let call = cloud.identity_store().get_user_id().identity_store_id(store);
-    Ok(call.alternate_identifier(unique("userName", name)?).send().await?.user_id)
+    Ok(call.alternate_identifier(unique_attribute("userName", name)?).send().await?.user_id)
 }
 
-fn unique(path: &str, value: &str) -> Result<AlternateIdentifier, Failure> {
+fn unique_attribute(path: &str, value: &str) -> Result<AlternateIdentifier, Failure> {
     let attribute = UniqueAttribute::builder().attribute_path(path).attribute_value(value.into()).build();
     attribute.map(AlternateIdentifier::UniqueAttribute).map_err(|error| Failure(error.to_string()))
 }

@@ -15,53 +15,53 @@ use super::case::{Failure, Observed, accepted, cases};
 use super::cloud::Cloud;
 
 cases![
-    an_account_takes_time_to_create,
-    a_creation_status_contains_no_email,
+    creating_an_account_takes_time,
+    an_account_creation_status_contains_no_email,
     an_account_is_created_in_the_root,
     an_account_becomes_active,
-    an_email_serves_one_account,
-    two_accounts_may_share_a_name,
+    an_email_cannot_be_used_for_two_accounts,
+    two_accounts_can_have_the_same_name,
     an_email_of_5_characters_is_too_short,
     an_email_of_65_characters_is_too_long,
-    an_email_needs_a_domain,
+    an_email_without_a_domain_is_rejected,
     a_name_of_51_characters_is_too_long,
     a_name_of_50_characters_is_accepted,
-    a_bad_tag_fails_the_creation,
-    five_accounts_are_created_at_once,
-    a_creation_is_listed,
-    an_unknown_creation_is_not_found,
+    an_account_creation_with_an_invalid_tag_is_rejected,
+    a_sixth_concurrent_account_creation_is_rejected,
+    an_account_creation_request_is_listed,
+    an_unknown_account_creation_request_is_not_found,
     an_unknown_account_is_not_found,
-    an_account_id_has_12_digits,
+    an_account_id_of_5_digits_is_rejected,
     a_page_has_20_accounts,
-    a_page_of_accounts_can_be_smaller,
-    a_page_of_accounts_cannot_be_larger,
-    an_account_moves,
-    a_move_names_the_current_parent,
-    a_move_to_the_current_parent_is_refused,
-    a_move_needs_a_destination,
-    a_move_needs_an_account,
-    a_unit_name_is_unique_below_its_parent,
-    a_unit_name_can_return_below_another_parent,
-    a_unit_needs_a_parent,
+    a_page_of_accounts_can_have_fewer_than_20_accounts,
+    a_page_of_accounts_cannot_have_21_accounts,
+    an_account_is_moved_to_an_ou,
+    a_move_with_a_wrong_source_parent_is_rejected,
+    a_move_to_the_current_parent_is_rejected,
+    a_move_to_an_unknown_ou_is_rejected,
+    a_move_of_an_unknown_account_is_rejected,
+    an_ou_name_is_unique_below_its_parent,
+    an_ou_name_can_be_reused_below_another_parent,
+    an_ou_below_an_unknown_parent_is_rejected,
     an_unknown_child_has_no_parent,
-    tags_of_a_creation_are_on_the_account,
+    the_tags_of_a_creation_request_are_set_on_the_account,
     a_tag_is_overwritten,
-    an_unknown_account_has_no_tags,
+    reading_tags_of_an_unknown_account_is_rejected,
     a_member_cannot_create_accounts,
     a_member_cannot_list_accounts,
-    an_account_closes_once,
-    a_young_account_cannot_leave,
-    the_management_account_cannot_leave,
-    an_account_contains_its_path,
+    a_closed_account_cannot_be_closed_again,
+    a_new_account_cannot_leave_the_organisation,
+    the_management_account_cannot_leave_the_organisation,
+    an_account_in_a_list_contains_its_path,
 ];
 
-async fn an_account_takes_time_to_create(cloud: Cloud) -> Observed {
+async fn creating_an_account_takes_time(cloud: Cloud) -> Observed {
     let started = cloud.organizations().create_account().account_name("a").email("aws+a@example.com").send().await?;
     Ok(describe(started.create_account_status.as_ref()))
 }
 
 // Reads the raw body, because the SDK drops fields that it does not know.
-async fn a_creation_status_contains_no_email(cloud: Cloud) -> Observed {
+async fn an_account_creation_status_contains_no_email(cloud: Cloud) -> Observed {
     let answer = RawBody::default();
     let call = cloud.organizations().create_account().account_name("a").email("aws+a@example.com").customize();
     call.interceptor(answer.clone()).send().await?;
@@ -86,13 +86,13 @@ async fn an_account_becomes_active(cloud: Cloud) -> Observed {
     Ok(format!("{state}, {}, {}", account.name.unwrap_or_default(), account.email.unwrap_or_default()))
 }
 
-async fn an_email_serves_one_account(cloud: Cloud) -> Observed {
+async fn an_email_cannot_be_used_for_two_accounts(cloud: Cloud) -> Observed {
     cloud.create_account("a", "aws+same@example.com").await?;
     let second = cloud.create_account("b", "aws+same@example.com").await?;
     Ok(describe(Some(&second)))
 }
 
-async fn two_accounts_may_share_a_name(cloud: Cloud) -> Observed {
+async fn two_accounts_can_have_the_same_name(cloud: Cloud) -> Observed {
     cloud.create_account("same", "aws+a@example.com").await?;
     let second = cloud.create_account("same", "aws+b@example.com").await?;
     Ok(describe(Some(&second)))
@@ -106,7 +106,7 @@ async fn an_email_of_65_characters_is_too_long(cloud: Cloud) -> Observed {
     request_account(&cloud, "a", &format!("{}@example.com", "a".repeat(53))).await
 }
 
-async fn an_email_needs_a_domain(cloud: Cloud) -> Observed {
+async fn an_email_without_a_domain_is_rejected(cloud: Cloud) -> Observed {
     request_account(&cloud, "a", "unknown.example.com").await
 }
 
@@ -118,19 +118,19 @@ async fn a_name_of_50_characters_is_accepted(cloud: Cloud) -> Observed {
     request_account(&cloud, &"n".repeat(50), "aws+a@example.com").await
 }
 
-async fn a_bad_tag_fails_the_creation(cloud: Cloud) -> Observed {
+async fn an_account_creation_with_an_invalid_tag_is_rejected(cloud: Cloud) -> Observed {
     let call = cloud.organizations().create_account().account_name("a").email("aws+a@example.com");
     Ok(call.tags(tag(&"k".repeat(129), "v")?).send().await.map(accepted)?)
 }
 
-async fn five_accounts_are_created_at_once(cloud: Cloud) -> Observed {
+async fn a_sixth_concurrent_account_creation_is_rejected(cloud: Cloud) -> Observed {
     for number in 0..5 {
         request_account(&cloud, "a", &format!("aws+{number}@example.com")).await?;
     }
     request_account(&cloud, "a", "aws+5@example.com").await
 }
 
-async fn a_creation_is_listed(cloud: Cloud) -> Observed {
+async fn an_account_creation_request_is_listed(cloud: Cloud) -> Observed {
     let id = cloud.new_account("wanted").await?;
     let list = cloud.organizations().list_create_account_status().states(CreateAccountState::Succeeded).send().await?;
     let found = list.create_account_statuses.unwrap_or_default().into_iter().find(|status| {
@@ -139,7 +139,7 @@ async fn a_creation_is_listed(cloud: Cloud) -> Observed {
     Ok(describe(found.as_ref()))
 }
 
-async fn an_unknown_creation_is_not_found(cloud: Cloud) -> Observed {
+async fn an_unknown_account_creation_request_is_not_found(cloud: Cloud) -> Observed {
     let call = cloud.organizations().describe_create_account_status().create_account_request_id("car-00000000000");
     Ok(call.send().await.map(accepted)?)
 }
@@ -148,7 +148,7 @@ async fn an_unknown_account_is_not_found(cloud: Cloud) -> Observed {
     Ok(cloud.organizations().describe_account().account_id("999988887777").send().await.map(accepted)?)
 }
 
-async fn an_account_id_has_12_digits(cloud: Cloud) -> Observed {
+async fn an_account_id_of_5_digits_is_rejected(cloud: Cloud) -> Observed {
     Ok(cloud.organizations().describe_account().account_id("12345").send().await.map(accepted)?)
 }
 
@@ -161,7 +161,7 @@ async fn a_page_has_20_accounts(cloud: Cloud) -> Observed {
     Ok(format!("{} {more}", first.accounts.unwrap_or_default().len()))
 }
 
-async fn a_page_of_accounts_can_be_smaller(cloud: Cloud) -> Observed {
+async fn a_page_of_accounts_can_have_fewer_than_20_accounts(cloud: Cloud) -> Observed {
     for name in ["a", "b", "c", "d"] {
         cloud.new_account(name).await?;
     }
@@ -182,13 +182,13 @@ async fn a_page_of_accounts_can_be_smaller(cloud: Cloud) -> Observed {
     Ok(format!("at most {largest} a page, {}", if ids.len() == listed { "each once" } else { "some twice" }))
 }
 
-async fn a_page_of_accounts_cannot_be_larger(cloud: Cloud) -> Observed {
+async fn a_page_of_accounts_cannot_have_21_accounts(cloud: Cloud) -> Observed {
     Ok(cloud.organizations().list_accounts().max_results(21).send().await.map(accepted)?)
 }
 
-async fn an_account_moves(cloud: Cloud) -> Observed {
+async fn an_account_is_moved_to_an_ou(cloud: Cloud) -> Observed {
     let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
-    let unit = cloud.unit(&root, "eu").await?;
+    let unit = cloud.create_ou(&root, "eu").await?;
     move_account(&cloud, &id, &root, &unit).await?;
     let inside = cloud.organizations().list_accounts_for_parent().parent_id(&unit).send().await?;
     let inside = inside.accounts.unwrap_or_default().iter().any(|account| account.id.as_ref() == Some(&id));
@@ -197,55 +197,55 @@ async fn an_account_moves(cloud: Cloud) -> Observed {
     Ok(format!("in the unit: {inside}, in the root: {above}"))
 }
 
-async fn a_move_names_the_current_parent(cloud: Cloud) -> Observed {
+async fn a_move_with_a_wrong_source_parent_is_rejected(cloud: Cloud) -> Observed {
     let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
-    let (one, two) = (cloud.unit(&root, "one").await?, cloud.unit(&root, "two").await?);
+    let (one, two) = (cloud.create_ou(&root, "one").await?, cloud.create_ou(&root, "two").await?);
     move_account(&cloud, &id, &one, &two).await
 }
 
-async fn a_move_to_the_current_parent_is_refused(cloud: Cloud) -> Observed {
+async fn a_move_to_the_current_parent_is_rejected(cloud: Cloud) -> Observed {
     let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
     move_account(&cloud, &id, &root, &root).await
 }
 
-async fn a_move_needs_a_destination(cloud: Cloud) -> Observed {
+async fn a_move_to_an_unknown_ou_is_rejected(cloud: Cloud) -> Observed {
     let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
     move_account(&cloud, &id, &root, "ou-abcd-00000000").await
 }
 
-async fn a_move_needs_an_account(cloud: Cloud) -> Observed {
+async fn a_move_of_an_unknown_account_is_rejected(cloud: Cloud) -> Observed {
     let root = cloud.root().await?;
-    let unit = cloud.unit(&root, "eu").await?;
+    let unit = cloud.create_ou(&root, "eu").await?;
     move_account(&cloud, "999988887777", &root, &unit).await
 }
 
-async fn a_unit_name_is_unique_below_its_parent(cloud: Cloud) -> Observed {
+async fn an_ou_name_is_unique_below_its_parent(cloud: Cloud) -> Observed {
     let root = cloud.root().await?;
-    cloud.unit(&root, "eu").await?;
-    cloud.unit(&root, "eu").await.map(accepted)
+    cloud.create_ou(&root, "eu").await?;
+    cloud.create_ou(&root, "eu").await.map(accepted)
 }
 
-async fn a_unit_name_can_return_below_another_parent(cloud: Cloud) -> Observed {
+async fn an_ou_name_can_be_reused_below_another_parent(cloud: Cloud) -> Observed {
     let root = cloud.root().await?;
-    let unit = cloud.unit(&root, "eu").await?;
-    cloud.unit(&unit, "eu").await.map(accepted)
+    let unit = cloud.create_ou(&root, "eu").await?;
+    cloud.create_ou(&unit, "eu").await.map(accepted)
 }
 
-async fn a_unit_needs_a_parent(cloud: Cloud) -> Observed {
-    cloud.unit("ou-abcd-00000000", "eu").await.map(accepted)
+async fn an_ou_below_an_unknown_parent_is_rejected(cloud: Cloud) -> Observed {
+    cloud.create_ou("ou-abcd-00000000", "eu").await.map(accepted)
 }
 
 async fn an_unknown_child_has_no_parent(cloud: Cloud) -> Observed {
     Ok(cloud.organizations().list_parents().child_id("999988887777").send().await.map(accepted)?)
 }
 
-async fn tags_of_a_creation_are_on_the_account(cloud: Cloud) -> Observed {
+async fn the_tags_of_a_creation_request_are_set_on_the_account(cloud: Cloud) -> Observed {
     let call = cloud.organizations().create_account().account_name("a").email("aws+a@example.com");
     let started = call.tags(tag("environment", "env_1")?).send().await?.create_account_status;
     let request = started.and_then(|status| status.id).unwrap_or_default();
     let organizations = cloud.organizations();
     let id = cloud
-        .until(async || {
+        .poll_until(async || {
             let call = organizations.describe_create_account_status().create_account_request_id(&request);
             Ok(call.send().await?.create_account_status.and_then(|status| status.account_id))
         })
@@ -261,26 +261,26 @@ async fn a_tag_is_overwritten(cloud: Cloud) -> Observed {
     tags_of(&cloud, &id).await
 }
 
-async fn an_unknown_account_has_no_tags(cloud: Cloud) -> Observed {
+async fn reading_tags_of_an_unknown_account_is_rejected(cloud: Cloud) -> Observed {
     tags_of(&cloud, "999988887777").await
 }
 
 async fn a_member_cannot_create_accounts(cloud: Cloud) -> Observed {
-    let member = cloud.member("a").await?;
+    let member = cloud.create_member("a").await?;
     let call = cloud.organizations_as(&member).create_account().account_name("b").email("aws+b@example.com");
     Ok(call.send().await.map(accepted)?)
 }
 
 async fn a_member_cannot_list_accounts(cloud: Cloud) -> Observed {
-    let member = cloud.member("a").await?;
+    let member = cloud.create_member("a").await?;
     Ok(cloud.organizations_as(&member).list_accounts().send().await.map(accepted)?)
 }
 
-async fn an_account_closes_once(cloud: Cloud) -> Observed {
+async fn a_closed_account_cannot_be_closed_again(cloud: Cloud) -> Observed {
     let id = cloud.new_account("a").await?;
     cloud.organizations().close_account().account_id(&id).send().await?;
     cloud
-        .until(async || {
+        .poll_until(async || {
             let account = cloud.organizations().describe_account().account_id(&id).send().await?.account;
             let state = account.and_then(|account| account.state);
             Ok((state != Some(AccountState::PendingClosure)).then_some(()))
@@ -289,21 +289,21 @@ async fn an_account_closes_once(cloud: Cloud) -> Observed {
     Ok(cloud.organizations().close_account().account_id(&id).send().await.map(accepted)?)
 }
 
-async fn a_young_account_cannot_leave(cloud: Cloud) -> Observed {
+async fn a_new_account_cannot_leave_the_organisation(cloud: Cloud) -> Observed {
     let id = cloud.new_account("a").await?;
     Ok(cloud.organizations().remove_account_from_organization().account_id(id).send().await.map(accepted)?)
 }
 
-async fn the_management_account_cannot_leave(cloud: Cloud) -> Observed {
+async fn the_management_account_cannot_leave_the_organisation(cloud: Cloud) -> Observed {
     let organization = cloud.organizations().describe_organization().send().await?.organization;
     let management = organization.and_then(|organization| organization.master_account_id).unwrap_or_default();
     Ok(cloud.organizations().remove_account_from_organization().account_id(management).send().await.map(accepted)?)
 }
 
 // The path starts with the organisation and leads through root and OUs to the account.
-async fn an_account_contains_its_path(cloud: Cloud) -> Observed {
+async fn an_account_in_a_list_contains_its_path(cloud: Cloud) -> Observed {
     let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
-    let unit = cloud.unit(&root, "eu").await?;
+    let unit = cloud.create_ou(&root, "eu").await?;
     let moving = cloud.organizations().move_account().account_id(&id).source_parent_id(&root);
     moving.destination_parent_id(&unit).send().await?;
     let accounts = cloud.organizations().list_accounts().send().await?.accounts.unwrap_or_default();

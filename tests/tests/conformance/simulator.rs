@@ -1,7 +1,7 @@
 //! Freehold's simulated organisation, served over loopback as in `freehold sandbox`.
 
 use chrono::DateTime;
-use freehold_sandbox::http::{Served, serve};
+use freehold_sandbox::http::{RunningServer, serve};
 use freehold_sandbox::{Settings, World};
 use freehold_tenancy::Clock;
 use tokio::net::TcpListener;
@@ -10,7 +10,7 @@ use super::case::Failure;
 
 /// Simulated organisation of one test case. Dropping this value stops the server.
 pub(crate) struct Simulator {
-    pub(crate) served: Served,
+    pub(crate) served: RunningServer,
     /// Access key id of an administrator in the management account.
     pub(crate) access_key: String,
     pub(crate) clock: Clock,

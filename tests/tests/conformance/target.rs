@@ -63,7 +63,7 @@ impl Target {
     }
 
     /// Creates a new organisation.
-    pub(crate) async fn fresh(&self) -> Result<Cloud, Failure> {
+    pub(crate) async fn new_organisation(&self) -> Result<Cloud, Failure> {
         match &self.kind {
             TargetKind::Simulator => {
                 let simulator = Simulator::start().await?;

@@ -15,7 +15,7 @@ fn policy(name: &str) -> Value {
 }
 
 /// Replaces the intrinsic functions in a value of a template, using the account ids of the example configuration.
-fn resolved(value: &Yaml) -> Value {
+fn resolve_intrinsics(value: &Yaml) -> Value {
     let text = |text: &str| {
         [
             ("${AWS::Partition}", "aws"),
@@ -31,10 +31,10 @@ fn resolved(value: &Yaml) -> Value {
     match value {
         Yaml::Tagged(tagged) if tagged.tag == "Sub" => json!(text(tagged.value.as_str().unwrap())),
         Yaml::Tagged(tagged) if tagged.tag == "Ref" => json!(text(&format!("${{{}}}", tagged.value.as_str().unwrap()))),
-        Yaml::Tagged(tagged) if tagged.tag == "If" => json!({ "Fn::If": resolved(&tagged.value) }),
-        Yaml::Sequence(values) => values.iter().map(resolved).collect(),
+        Yaml::Tagged(tagged) if tagged.tag == "If" => json!({ "Fn::If": resolve_intrinsics(&tagged.value) }),
+        Yaml::Sequence(values) => values.iter().map(resolve_intrinsics).collect(),
         Yaml::Mapping(values) => {
-            values.iter().map(|(key, value)| (key.as_str().unwrap().to_owned(), resolved(value))).collect()
+            values.iter().map(|(key, value)| (key.as_str().unwrap().to_owned(), resolve_intrinsics(value))).collect()
         }
         other => serde_json::to_value(other).unwrap(),
     }
@@ -48,7 +48,7 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 /// Returns the actions that a policy allows.
-fn allowed(policy: &Value) -> Actions {
+fn allowed_actions(policy: &Value) -> Actions {
     let statements = policy["Statement"].as_array().unwrap().iter();
     let allow = statements.filter(|statement| statement["Effect"] == "Allow");
     allow.flat_map(|statement| texts(&statement["Action"])).map(str::to_owned).collect()
@@ -56,16 +56,16 @@ fn allowed(policy: &Value) -> Actions {
 
 /// Returns policy `number` of a role in a template.
 fn role_policy(template: &str, role: &str, number: usize) -> Value {
-    resolved(&yaml(template)["Resources"][role]["Properties"]["Policies"][number]["PolicyDocument"])
+    resolve_intrinsics(&yaml(template)["Resources"][role]["Properties"]["Policies"][number]["PolicyDocument"])
 }
 
 #[test]
 fn the_template_of_the_control_role_has_the_policies_of_deploy_iam() {
     let file = "deploy/cloudformation/control-role.yaml";
     assert_eq!(role_policy(file, "ControlRole", 0), policy("control-role"));
-    let bootstrap = resolved(&yaml(file)["Resources"]["Bootstrap"]["Properties"]["PolicyDocument"]);
+    let bootstrap = resolve_intrinsics(&yaml(file)["Resources"]["Bootstrap"]["Properties"]["PolicyDocument"]);
     assert_eq!(bootstrap, policy("bootstrap"));
-    let trust = resolved(&yaml(file)["Resources"]["ControlRole"]["Properties"]["AssumeRolePolicyDocument"]);
+    let trust = resolve_intrinsics(&yaml(file)["Resources"]["ControlRole"]["Properties"]["AssumeRolePolicyDocument"]);
     // In the template, the external id is a parameter.
     let principal = &policy("control-role-trust")["Statement"][0]["Principal"];
     assert_eq!(trust["Fn::If"][2]["Statement"][0]["Principal"], *principal);
@@ -74,12 +74,12 @@ fn the_template_of_the_control_role_has_the_policies_of_deploy_iam() {
 #[test]
 fn the_worker_task_role_has_the_policy_of_deploy_iam() {
     let file = "deploy/cloudformation/freehold.yaml";
-    let trust = resolved(&yaml(file)["Resources"]["WorkerRole"]["Properties"]["AssumeRolePolicyDocument"]);
+    let trust = resolve_intrinsics(&yaml(file)["Resources"]["WorkerRole"]["Properties"]["AssumeRolePolicyDocument"]);
     let trust: Value = serde_json::from_str(&trust.to_string().replace("111122223333", "444455556666")).unwrap();
     assert_eq!(trust, policy("worker-role-trust"));
     let in_template = role_policy(file, "WorkerRole", 0);
     assert_eq!(in_template["Statement"][0]["Resource"], "${ControlRoleArn}");
-    assert_eq!(allowed(&in_template), allowed(&policy("worker-role")));
+    assert_eq!(allowed_actions(&in_template), allowed_actions(&policy("worker-role")));
     assert_eq!(in_template["Statement"].as_array().map(Vec::len), Some(1));
     let api = &yaml(file)["Resources"]["ApiRole"]["Properties"];
     assert!(api.get("Policies").is_none() && api.get("ManagedPolicyArns").is_none(), "the API makes no AWS calls");
@@ -88,7 +88,7 @@ fn the_worker_task_role_has_the_policy_of_deploy_iam() {
 #[test]
 fn the_readme_has_no_second_list_of_permissions() {
     let readme = read("README.md");
-    for action in allowed(&policy("control-role")).union(&allowed(&policy("bootstrap"))) {
+    for action in allowed_actions(&policy("control-role")).union(&allowed_actions(&policy("bootstrap"))) {
         let (_, operation) = action.split_once(':').unwrap();
         assert!(!readme.contains(operation), "{operation} must be listed in deploy/iam only");
     }
@@ -118,16 +118,20 @@ fn the_policies_allow_exactly_the_recorded_calls() {
     let bootstrap: Actions = recorded("bootstrap").difference(&control).cloned().collect();
     let baseline = "stacks/baseline.yaml";
     let (access, stacks) = (recorded("freehold-access"), recorded("freehold-access through a stack"));
-    let in_template: Actions = allowed(&role_policy(baseline, "Access", 0));
+    let in_template: Actions = allowed_actions(&role_policy(baseline, "Access", 0));
     let own = in_template.iter().filter(|action| action.starts_with("cloudformation:")).cloned().collect();
 
     let mut wrong = Vec::new();
     for (policy, allowed, recorded) in [
-        ("control-role.json", allowed(&policy("control-role")), control),
-        ("bootstrap.json", allowed(&policy("bootstrap")), bootstrap),
-        ("worker-role.json", allowed(&policy("worker-role")), recorded("worker")),
+        ("control-role.json", allowed_actions(&policy("control-role")), control),
+        ("bootstrap.json", allowed_actions(&policy("bootstrap")), bootstrap),
+        ("worker-role.json", allowed_actions(&policy("worker-role")), recorded("worker")),
         ("freehold-access of baseline.yaml", own, access),
-        ("freehold-verify of baseline.yaml", allowed(&role_policy(baseline, "Verify", 0)), recorded("freehold-verify")),
+        (
+            "freehold-verify of baseline.yaml",
+            allowed_actions(&role_policy(baseline, "Verify", 0)),
+            recorded("freehold-verify"),
+        ),
     ] {
         wrong.extend(recorded.difference(&allowed).map(|action| format!("{policy} lacks {action}")));
         wrong.extend(allowed.difference(&recorded).map(|action| format!("{policy} has {action}, which no test uses")));

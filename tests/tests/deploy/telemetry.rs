@@ -16,7 +16,7 @@ fn metrics_in(expression: &str) -> BTreeSet<String> {
 }
 
 /// Returns the names of all metrics in the code.
-fn exported() -> BTreeSet<String> {
+fn exported_metrics() -> BTreeSet<String> {
     let files = ["api/src/metrics.rs", "cli/src/worker_metrics.rs"];
     let text = files.map(read).concat();
     let names =
@@ -25,15 +25,15 @@ fn exported() -> BTreeSet<String> {
 }
 
 /// Adds the text values of all fields named `key` in `value`, at any depth, to `texts`.
-fn under<'a>(value: &'a Value, key: &str, texts: &mut Vec<&'a str>) {
+fn collect_texts<'a>(value: &'a Value, key: &str, texts: &mut Vec<&'a str>) {
     match value {
-        Value::Array(values) => values.iter().for_each(|one| under(one, key, texts)),
+        Value::Array(values) => values.iter().for_each(|one| collect_texts(one, key, texts)),
         Value::Object(values) => {
             for (name, one) in values {
                 if name == key {
                     texts.extend(one.as_str());
                 }
-                under(one, key, texts);
+                collect_texts(one, key, texts);
             }
         }
         _ => {}
@@ -55,12 +55,12 @@ fn anchors(markdown: &str) -> BTreeSet<String> {
 
 #[test]
 fn dashboard_and_alerts_use_exported_metrics_only() {
-    let exported = exported();
+    let exported = exported_metrics();
     let dashboard: Value = serde_json::from_str(&read("deploy/grafana/freehold.json")).unwrap();
     let alerts = serde_json::to_value(yaml("deploy/prometheus/alerts.yaml")).unwrap();
     let mut expressions = Vec::new();
-    under(&dashboard, "expr", &mut expressions);
-    under(&alerts, "expr", &mut expressions);
+    collect_texts(&dashboard, "expr", &mut expressions);
+    collect_texts(&alerts, "expr", &mut expressions);
     let used: BTreeSet<String> = expressions.iter().flat_map(|expression| metrics_in(expression)).collect();
     let unknown: Vec<_> = used.difference(&exported).collect();
     assert_eq!(unknown, [""; 0], "these are not exported");

@@ -12,7 +12,7 @@ use crate::cli::process::{freehold, text};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
     let start = Instant::now();
     while !condition().await {
         assert!(start.elapsed() < TIMEOUT, "not in time: {what}");
@@ -30,11 +30,11 @@ async fn a_worker_serves_health_and_metrics() {
     processes.start(0);
     processes.start(1);
     let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
-    eventually("the API is ready", async || client.is_ready().await).await;
+    wait_until("the API is ready", async || client.is_ready().await).await;
     client.sign_up_until_accepted(1).await;
     let done = "select count(*) from operations where state = 'succeeded'";
     let succeeded = async || sqlx::query_scalar::<_, i64>(done).fetch_one(&infrastructure.pool).await.unwrap() == 1;
-    eventually("the tenant is ready", succeeded).await;
+    wait_until("the tenant is ready", succeeded).await;
 
     for path in ["livez", "readyz"] {
         let health = freehold(&["health", &format!("http://{address}/{path}")]);

@@ -22,30 +22,30 @@ fn parts(line: &str) -> Vec<String> {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{line} is not a line of a frozen file: {error}"))
 }
 
-/// Reads a file of the folder `frozen/`, which contains snapshots that never change.
-pub(super) fn frozen(file: &str) -> String {
+/// Reads a file of the folder `read_frozen_file/`, which contains snapshots that never change.
+pub(super) fn read_frozen_file(file: &str) -> String {
     fs::read_to_string(folder().join("frozen").join(file)).unwrap_or_else(|error| panic!("frozen/{file}: {error}"))
 }
 
 /// Asserts that the lines of a frozen file, after `rename` was applied to each, are equal to the lines of the current
 /// state.
-pub(super) fn assert_same(file: &str, now: &Lines, rename: impl Fn(&Renames, Vec<String>) -> Vec<String>) {
+pub(super) fn assert_unchanged(file: &str, now: &Lines, rename: impl Fn(&Renames, Vec<String>) -> Vec<String>) {
     let path = folder().join("frozen").join(file);
     if !path.exists() && std::env::var_os("FREEZE_RECORD").is_some() {
         let text: String = now.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         fs::write(&path, text).expect("a frozen file");
     }
     let renames = Renames::read();
-    let frozen = frozen(file);
+    let frozen = read_frozen_file(file);
     let renamed = frozen.lines().map(|line| {
         let parts = rename(&renames, parts(line));
         serde_json::to_string(&parts).expect("JSON")
     });
-    report(file, &renames, &renamed.collect(), now);
+    assert_no_differences(file, &renames, &renamed.collect(), now);
 }
 
 /// Panics if the lines differ, except for the accepted differences in `renames.toml`.
-pub(super) fn report(file: &str, renames: &Renames, before: &Lines, now: &Lines) {
+pub(super) fn assert_no_differences(file: &str, renames: &Renames, before: &Lines, now: &Lines) {
     let accepted: Vec<_> = renames.accepted.iter().filter(|one| one.file == file).collect();
     for one in &accepted {
         let applies = before.symmetric_difference(now).any(|line| line.starts_with(&one.at));

@@ -5,11 +5,11 @@ use freehold_tests::database::Database;
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, PgPool};
 
-use super::compare::{Lines, assert_same, line};
+use super::compare::{Lines, assert_unchanged, line};
 use super::renames::{Renames, replace_words};
 
 /// SQL query for kind, table, name and definition of all schema objects. Comments and the order of columns are ignored.
-const SCHEMA: &str = r"
+const SCHEMA_QUERY: &str = r"
     with tables as (
         select c.oid, c.relname::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = 'public' and c.relkind = 'r' and c.relname not like '\_sqlx%'
@@ -45,7 +45,7 @@ const SCHEMA: &str = r"
     where n.nspname = 'public' and t.typtype in ('e', 'd', 'r')";
 
 /// Suffixes of the names that PostgreSQL generates for unnamed constraints.
-const DERIVED: [&str; 5] = ["_check", "_fkey", "_key", "_idx", "_excl"];
+const GENERATED_SUFFIXES: [&str; 5] = ["_check", "_fkey", "_key", "_idx", "_excl"];
 
 /// Creates a database that contains only the schema and rows of the migrations.
 async fn migrated() -> PgPool {
@@ -62,7 +62,8 @@ async fn migrated() -> PgPool {
 }
 
 async fn schema(pool: &PgPool) -> Lines {
-    let rows: Vec<(String, String, String, String)> = sqlx::query_as(SCHEMA).fetch_all(pool).await.expect("the schema");
+    let rows: Vec<(String, String, String, String)> =
+        sqlx::query_as(SCHEMA_QUERY).fetch_all(pool).await.expect("the schema");
     let mut lines = Lines::new();
     for (kind, table, name, definition) in &rows {
         let definition = definition.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -138,7 +139,7 @@ fn database_name(renames: &Renames, table: &str, name: &str) -> String {
     if rest == "pkey" {
         return format!("{new_table}_pkey");
     }
-    let derived = DERIVED.iter().find_map(|suffix| Some((rest.strip_suffix(suffix)?, suffix)));
+    let derived = GENERATED_SUFFIXES.iter().find_map(|suffix| Some((rest.strip_suffix(suffix)?, suffix)));
     let has_column = |columns: &str| {
         let old =
             renames.columns.keys().filter_map(|key| key.strip_prefix(&format!("{table}."))).find(|one| *one == columns);
@@ -151,15 +152,15 @@ fn database_name(renames: &Renames, table: &str, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_schema_of_the_database_is_frozen() {
+async fn the_schema_of_the_database_is_unchanged() {
     let pool = migrated().await;
     let lines = schema(&pool).await;
     pool.close().await;
-    assert_same("schema.txt", &lines, renamed);
+    assert_unchanged("schema.txt", &lines, renamed);
 }
 
 #[test]
-fn a_renamed_table_and_column_rename_what_is_derived_from_them() {
+fn renames_of_tables_and_columns_apply_to_derived_names() {
     let renames: Renames = toml::from_str(
         "[tables]\nlooks = \"polls\"\n[columns]\n\"looks.strangers\" = \"external\"\n[api_codes]\nstrangers = \"others\"",
     )

@@ -11,12 +11,12 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use uuid::Uuid;
 
-fn time() -> DateTime<Utc> {
+fn fixed_time() -> DateTime<Utc> {
     "2026-01-02T03:04:05.678901Z".parse().expect("a time")
 }
 
 #[test]
-fn the_hash_of_an_approval_is_frozen() {
+fn the_hash_of_an_approval_is_unchanged() {
     let operation = OperationId::from(Uuid::from_u128(0x0199_aa5b_6c1e_7d3f_8a9b_0c1d_2e3f_4a5b));
     let hash = |action, request| request_hash(operation, action, &request);
     assert_eq!(
@@ -30,11 +30,11 @@ fn the_hash_of_an_approval_is_frozen() {
 }
 
 #[test]
-fn the_text_and_the_hash_of_an_audit_record_are_frozen() {
+fn the_text_and_the_hash_of_an_audit_record_are_unchanged() {
     let tenant = TenantId::from(Uuid::from_u128(7));
     let entry =
         json!({ "kind": "api.call", "action": "createTenant", "actor": { "process": "tests" }, "step": "verify" });
-    let record = text(entry, time(), Some(tenant), json!({ "result": "succeeded", "status": 202 }));
+    let record = text(entry, fixed_time(), Some(tenant), json!({ "result": "succeeded", "status": 202 }));
     assert_eq!(
         record,
         concat!(
@@ -45,20 +45,20 @@ fn the_text_and_the_hash_of_an_audit_record_are_frozen() {
     );
     let record = r#"{"at":"2026-01-02T03:04:05.678901Z","kind":"command"}"#;
     assert_eq!(
-        hex(&chain_hash(&[7; 32], 42, time(), record)),
+        hex(&chain_hash(&[7; 32], 42, fixed_time(), record)),
         "d1e97f8f1f8e58a518c70cff830e5160c208cca0fb01e53340317a0ae3d71146"
     );
     assert_eq!(
-        hex(&chain_hash(&[0; 32], 1, time(), "")),
+        hex(&chain_hash(&[0; 32], 1, fixed_time(), "")),
         "0b7421e611fcacdda4d249bf477149ec1838d85ace7e62de29edb1daec2cba40"
     );
 }
 
 #[test]
-fn the_line_of_an_audit_anchor_is_frozen() {
+fn the_line_of_an_audit_anchor_is_unchanged() {
     let signer = Signer::new(&"a2V5LW9mLXRoZS1hdWRpdC10ZXN0cy0zMi1ieXRlcyE=".into()).expect("a key");
     let installation = InstallationId::from(Uuid::from_u128(9));
-    let anchor = signer.sign(installation, ChainHead { position: 42, hash: [7; 32] }, time());
+    let anchor = signer.sign(installation, ChainHead { position: 42, hash: [7; 32] }, fixed_time());
     assert_eq!(
         anchor.line(),
         concat!(
@@ -71,14 +71,14 @@ fn the_line_of_an_audit_anchor_is_frozen() {
 }
 
 #[test]
-fn the_signature_of_a_webhook_is_frozen() {
+fn the_signature_of_a_webhook_is_unchanged() {
     let secret = WebhookSecret::parse(&"whsec_a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=".into()).expect("a secret");
     let signature = secret.sign("whd_00000000000000000000000007", 1_767_323_045, r#"{"specversion":"1.0"}"#);
     assert_eq!(signature, "v1,WZR9Ga4HkbxK3TQ6qpTWApFRRyRgcALaH6FiEv/nCLA=");
 }
 
 #[test]
-fn a_secret_sealed_by_an_older_version_can_be_opened() {
+fn a_secret_encrypted_by_an_older_version_can_be_decrypted() {
     let key = SealingKey::parse(&"a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=".into()).expect("a key");
     let keyring = Keyring::new(&Secrets { key: Some(key), ..Secrets::default() });
     let sealed = concat!(

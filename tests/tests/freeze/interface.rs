@@ -9,7 +9,7 @@ use clap::Command;
 use serde_yaml_ng::Value as Yaml;
 use toml::Value as Toml;
 
-use super::compare::{Lines, assert_same, frozen, line};
+use super::compare::{Lines, assert_unchanged, line, read_frozen_file};
 use super::renames::{Renames, replace_words};
 
 fn root() -> PathBuf {
@@ -21,7 +21,7 @@ fn read(path: &str) -> String {
 }
 
 /// Adds a line for every command and argument, with the kind of its value.
-fn commands(name: &str, command: &Command, lines: &mut Lines) {
+fn add_commands(name: &str, command: &Command, lines: &mut Lines) {
     lines.insert(line(&[name, "", ""]));
     for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
         let option = argument.get_long().map(|long| format!("--{long}"));
@@ -37,7 +37,7 @@ fn commands(name: &str, command: &Command, lines: &mut Lines) {
         lines.insert(line(&[name, &option, &more]));
     }
     for inner in command.get_subcommands() {
-        commands(&format!("{name} {}", inner.get_name()), inner, lines);
+        add_commands(&format!("{name} {}", inner.get_name()), inner, lines);
     }
 }
 
@@ -52,10 +52,10 @@ fn renamed_command(renames: &Renames, command: &str) -> String {
 }
 
 #[test]
-fn the_command_line_is_frozen() {
+fn the_command_line_is_unchanged() {
     let mut lines = Lines::new();
-    commands("freehold", &freehold::command(), &mut lines);
-    assert_same("cli.txt", &lines, |renames, parts| {
+    add_commands("freehold", &freehold::command(), &mut lines);
+    assert_unchanged("cli.txt", &lines, |renames, parts| {
         let [command, option, more] = &parts[..] else { panic!("{parts:?} is not a line of the command line") };
         let new = renames.cli.get(&format!("{command} {option}")).or_else(|| renames.cli.get(option));
         let more = match more.rsplit_once('|') {
@@ -69,16 +69,16 @@ fn the_command_line_is_frozen() {
     });
 }
 
-fn fields(path: &str, value: &Toml, lines: &mut Lines) {
+fn add_fields(path: &str, value: &Toml, lines: &mut Lines) {
     match value {
         Toml::Table(table) => {
             for (name, value) in table {
-                fields(format!("{path}.{name}").trim_start_matches('.'), value, lines);
+                add_fields(format!("{path}.{name}").trim_start_matches('.'), value, lines);
             }
         }
         Toml::Array(values) if values.iter().any(Toml::is_table) => {
             for value in values {
-                fields(path, value, lines);
+                add_fields(path, value, lines);
             }
         }
         value => {
@@ -88,7 +88,7 @@ fn fields(path: &str, value: &Toml, lines: &mut Lines) {
 }
 
 #[test]
-fn the_fields_of_the_configuration_and_their_defaults_are_frozen() {
+fn the_fields_of_the_configuration_and_their_defaults_are_unchanged() {
     let example = read("freehold.example.toml");
     let is_field = |line: &str| {
         let name = line.split(" = ").next().unwrap_or_default();
@@ -100,9 +100,9 @@ fn the_fields_of_the_configuration_and_their_defaults_are_frozen() {
     });
     let everything: Toml = toml::from_str(&everything.collect::<String>()).expect("an example of a configuration");
     let mut lines = Lines::new();
-    fields("", &everything, &mut lines);
+    add_fields("", &everything, &mut lines);
     assert!(lines.len() > 60, "only {} fields were found", lines.len());
-    assert_same("config.txt", &lines, |renames, parts| {
+    assert_unchanged("config.txt", &lines, |renames, parts| {
         let [path, value] = &parts[..] else { panic!("{parts:?} is not a field") };
         let table = |end: usize| renames.config.get(&path[..end]).map(|new| format!("{new}{}", &path[end..]));
         let of_table = path.match_indices('.').rev().find_map(|(end, _)| table(end));
@@ -112,7 +112,7 @@ fn the_fields_of_the_configuration_and_their_defaults_are_frozen() {
 }
 
 /// Collects the string literals in the code of a crate, without its tests.
-fn literals(folder: &str, found: &mut BTreeSet<String>) {
+fn collect_string_literals(folder: &str, found: &mut BTreeSet<String>) {
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
@@ -140,7 +140,7 @@ fn is_snake_case(word: &str) -> bool {
 fn metrics() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for folder in ["api/src", "cli/src", "tenancy/src", "worker/src"] {
-        literals(folder, &mut found);
+        collect_string_literals(folder, &mut found);
     }
     found.retain(|word| is_snake_case(word) && (word.starts_with("freehold_") || word.starts_with("http_server_")));
     found.retain(|word| {
@@ -149,13 +149,13 @@ fn metrics() -> BTreeSet<String> {
     found
 }
 
-fn metric(renames: &Renames, word: &str) -> Option<String> {
+fn renamed_metric(renames: &Renames, word: &str) -> Option<String> {
     let series = ["", "_bucket", "_count", "_sum"];
     series.iter().find_map(|one| Some(format!("{}{one}", renames.metrics.get(word.strip_suffix(one)?)?)))
 }
 
 #[test]
-fn metrics_and_alerts_are_frozen() {
+fn metrics_and_alerts_are_unchanged() {
     let mut lines: Lines = metrics().iter().map(|name| line(&["metric", name])).collect();
     let alerts: Yaml = serde_yaml_ng::from_str(&read("deploy/prometheus/alerts.yaml")).expect("alerts");
     let text = |value: &Yaml| serde_yaml_ng::to_string(value).expect("YAML").trim().to_owned();
@@ -169,12 +169,12 @@ fn metrics_and_alerts_are_frozen() {
             [&rule["alert"], &rule["expr"], &rule["for"], &rule["labels"]["severity"]].map(text);
         lines.insert(line(&["alert", &name, &expression, &lasts, &severity]));
     }
-    assert_same("metrics.txt", &lines, |renames, mut parts| {
+    assert_unchanged("metrics.txt", &lines, |renames, mut parts| {
         if parts[0] == "metric" {
-            parts[1] = metric(renames, &parts[1]).unwrap_or_else(|| parts[1].clone());
+            parts[1] = renamed_metric(renames, &parts[1]).unwrap_or_else(|| parts[1].clone());
         } else {
-            parts[1] = Renames::of(&renames.alerts, "", &parts[1]);
-            parts[2] = replace_words(&parts[2], |word| metric(renames, word));
+            parts[1] = Renames::new_name(&renames.alerts, "", &parts[1]);
+            parts[2] = replace_words(&parts[2], |word| renamed_metric(renames, word));
         }
         parts
     });
@@ -183,10 +183,10 @@ fn metrics_and_alerts_are_frozen() {
 /// Checks that each string literal in the frozen list, or its replacement, is still in the code. This includes
 /// attention codes and keys of facts, which the other tests of this module do not check.
 #[test]
-fn no_quoted_word_has_left_the_code() {
+fn no_frozen_string_literal_was_removed_from_the_code() {
     let mut found = BTreeSet::new();
     for folder in ["api/src", "tenancy/src", "worker/src"] {
-        literals(folder, &mut found);
+        collect_string_literals(folder, &mut found);
     }
     found.retain(|word| is_snake_case(word));
     assert!(found.len() > 150, "only {} words were found", found.len());
@@ -212,7 +212,7 @@ fn no_quoted_word_has_left_the_code() {
         renamed.any(|(_, new)| found.contains(&last(new)))
     };
     let accepted = |word: &str| renames.accepted.iter().any(|one| one.file == "words.txt" && one.at == word);
-    let words = frozen("words.txt");
+    let words = read_frozen_file("words.txt");
     let missing: Vec<_> =
         words.lines().filter(|word| !found.contains(*word) && !replaced(word) && !accepted(word)).collect();
     assert!(

@@ -2,23 +2,23 @@
 
 use serde_json::{Map, Value};
 
-use super::compare::{Lines, flatten, frozen, report};
+use super::compare::{Lines, assert_no_differences, flatten, read_frozen_file};
 use super::renames::Renames;
 
 /// OpenAPI keywords with a text for readers as the value.
-const TEXTS: [&str; 3] = ["description", "summary", "title"];
+const TEXT_KEYWORDS: [&str; 3] = ["description", "summary", "title"];
 
 /// OpenAPI keywords with an object as the value whose keys are names, not keywords.
-const NAMED: [&str; 9] =
+const NAME_MAP_KEYWORDS: [&str; 9] =
     ["properties", "headers", "content", "responses", "paths", "schemas", "mapping", "securitySchemes", "variables"];
 
 /// Fields of an example that are texts for readers, even if they consist of one word.
 const TEXT_FIELDS: [&str; 4] = ["title", "detail", "message", "sentence"];
 
 /// Normalises an OpenAPI description: applies the renames and removes texts.
-struct Normal<'a>(&'a Renames);
+struct Normaliser<'a>(&'a Renames);
 
-impl Normal<'_> {
+impl Normaliser<'_> {
     /// Normalises a part of the OpenAPI description. `place` is the old name of the schema or operation that contains
     /// the part.
     fn part(&self, value: &Value, place: &str) -> Value {
@@ -34,11 +34,13 @@ impl Normal<'_> {
         // An example next to a reference belongs to the referenced schema.
         let schema = fields.get("schema").and_then(|schema| schema["$ref"].as_str()?.rsplit('/').next());
         let mut normal = Map::new();
-        for (keyword, value) in fields.iter().filter(|(keyword, _)| !TEXTS.contains(&keyword.as_str())) {
+        for (keyword, value) in fields.iter().filter(|(keyword, _)| !TEXT_KEYWORDS.contains(&keyword.as_str())) {
             let value = match (keyword.as_str(), value) {
-                (keyword, Value::Object(named)) if NAMED.contains(&keyword) => self.named(keyword, named, place),
+                (keyword, Value::Object(named)) if NAME_MAP_KEYWORDS.contains(&keyword) => {
+                    self.named(keyword, named, place)
+                }
                 ("$ref", Value::String(reference)) => self.reference(reference).into(),
-                ("operationId", Value::String(id)) => Renames::of(&self.0.operation_ids, "", id).into(),
+                ("operationId", Value::String(id)) => Renames::new_name(&self.0.operation_ids, "", id).into(),
                 ("tags", Value::Array(tags)) => sorted(tags.iter().map(|tag| self.tag(tag))),
                 ("required", Value::Array(names)) => sorted(names.iter().map(|name| self.field(name, place))),
                 ("propertyName", name) => self.field(name, place),
@@ -56,8 +58,8 @@ impl Normal<'_> {
     fn named(&self, keyword: &str, named: &Map<String, Value>, place: &str) -> Value {
         let of = |(name, value): (&String, &Value)| {
             let new = match keyword {
-                "properties" => Renames::of(&self.0.api_fields, place, name),
-                "schemas" | "responses" => Renames::of(&self.0.schemas, "", name),
+                "properties" => Renames::new_name(&self.0.api_fields, place, name),
+                "schemas" | "responses" => Renames::new_name(&self.0.schemas, "", name),
                 "paths" => self.0.route(name),
                 "mapping" => self.0.code(place, name),
                 _ => name.clone(),
@@ -74,24 +76,24 @@ impl Normal<'_> {
 
     fn reference(&self, reference: &str) -> String {
         let (path, name) = reference.rsplit_once('/').unwrap_or(("", reference));
-        format!("{path}/{}", Renames::of(&self.0.schemas, "", name))
+        format!("{path}/{}", Renames::new_name(&self.0.schemas, "", name))
     }
 
     fn field(&self, name: &Value, place: &str) -> Value {
-        name.as_str().map_or_else(|| name.clone(), |name| Renames::of(&self.0.api_fields, place, name).into())
+        name.as_str().map_or_else(|| name.clone(), |name| Renames::new_name(&self.0.api_fields, place, name).into())
     }
 
     /// Normalises a tag, which is a string in an operation and an object at the top level of the description.
     fn tag(&self, tag: &Value) -> Value {
         let name = tag["name"].as_str().or(tag.as_str()).unwrap_or_default();
-        Renames::of(&self.0.tags, "", name).into()
+        Renames::new_name(&self.0.tags, "", name).into()
     }
 
     /// Normalises parameters and sorts them by location and name, because their order has no meaning.
     fn parameters(&self, parameters: &[Value], place: &str) -> Value {
         let named = parameters.iter().map(|parameter| {
             let mut normal = self.part(parameter, place);
-            let name = Renames::of(&self.0.parameters, place, parameter["name"].as_str().unwrap_or_default());
+            let name = Renames::new_name(&self.0.parameters, place, parameter["name"].as_str().unwrap_or_default());
             normal["name"] = name.clone().into();
             (format!("{} {name}", parameter["in"].as_str().unwrap_or_default()), normal)
         });
@@ -108,7 +110,7 @@ impl Normal<'_> {
                 let renamed = fields.iter().map(|(name, value)| {
                     let is_text = TEXT_FIELDS.contains(&name.as_str());
                     let value = if is_text { "<text>".into() } else { self.example(value, place) };
-                    (Renames::of(&self.0.api_fields, place, name), value)
+                    (Renames::new_name(&self.0.api_fields, place, name), value)
                 });
                 Value::Object(renamed.collect())
             }
@@ -128,7 +130,7 @@ fn sorted(values: impl Iterator<Item = Value>) -> Value {
 fn lines(description: &str, renames: &Renames) -> Lines {
     let description: Value = serde_json::from_str(description).expect("an OpenAPI description");
     let mut lines = Lines::new();
-    flatten(&Normal(renames).part(&description, ""), "", &mut lines);
+    flatten(&Normaliser(renames).part(&description, ""), "", &mut lines);
     let table = description["info"]["description"].as_str().expect("a description of the API");
     let mut codes = 0;
     for row in table.lines().filter(|row| row.starts_with("| ") && row.contains('`')) {
@@ -144,11 +146,11 @@ fn lines(description: &str, renames: &Renames) -> Lines {
 }
 
 #[test]
-fn the_api_is_frozen() {
+fn the_api_is_unchanged() {
     let renames = Renames::read();
-    let before = lines(&frozen("openapi.json"), &renames);
+    let before = lines(&read_frozen_file("openapi.json"), &renames);
     let now = lines(&freehold_api::openapi_json(), &Renames::default());
-    report("openapi.json", &renames, &before, &now);
+    assert_no_differences("openapi.json", &renames, &before, &now);
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn renames_of_fields_schemas_routes_and_codes_apply() {
         } },
     });
     assert_eq!(
-        Normal(&renames).part(&description, ""),
+        Normaliser(&renames).part(&description, ""),
         serde_json::json!({
             "paths": { "/v1/fleet-holds/{id}": { "get": {
                 "operationId": "getHold",

@@ -5,26 +5,26 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-type Section = BTreeMap<String, String>;
+type RenameMap = BTreeMap<String, String>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Renames {
-    pub(super) api_fields: Section,
-    pub(super) api_codes: Section,
-    pub(super) schemas: Section,
-    pub(super) routes: Section,
-    pub(super) parameters: Section,
-    pub(super) operation_ids: Section,
-    pub(super) tags: Section,
-    pub(super) config: Section,
-    pub(super) cli: Section,
-    pub(super) tables: Section,
-    pub(super) columns: Section,
-    pub(super) database_names: Section,
-    pub(super) stored_fields: Section,
-    pub(super) metrics: Section,
-    pub(super) alerts: Section,
+    pub(super) api_fields: RenameMap,
+    pub(super) api_codes: RenameMap,
+    pub(super) schemas: RenameMap,
+    pub(super) routes: RenameMap,
+    pub(super) parameters: RenameMap,
+    pub(super) operation_ids: RenameMap,
+    pub(super) tags: RenameMap,
+    pub(super) config: RenameMap,
+    pub(super) cli: RenameMap,
+    pub(super) tables: RenameMap,
+    pub(super) columns: RenameMap,
+    pub(super) database_names: RenameMap,
+    pub(super) stored_fields: RenameMap,
+    pub(super) metrics: RenameMap,
+    pub(super) alerts: RenameMap,
     pub(super) accepted: Vec<Accepted>,
 }
 
@@ -51,7 +51,7 @@ impl Renames {
     }
 
     /// Returns the new name of `name`. An entry `place.name` takes precedence over an entry `name`.
-    pub(super) fn of(section: &Section, place: &str, name: &str) -> String {
+    pub(super) fn new_name(section: &RenameMap, place: &str, name: &str) -> String {
         let placed = section.get(&format!("{place}.{name}"));
         placed.or_else(|| section.get(name)).map_or(name, String::as_str).to_owned()
     }
@@ -59,8 +59,8 @@ impl Renames {
     /// Returns the new value of an API code, which can be the last part of a problem URN.
     pub(super) fn code(&self, place: &str, word: &str) -> String {
         match word.strip_prefix("urn:freehold:problem:") {
-            Some(code) => format!("urn:freehold:problem:{}", Self::of(&self.api_codes, place, code)),
-            None => Self::of(&self.operation_ids, place, &Self::of(&self.api_codes, place, word)),
+            Some(code) => format!("urn:freehold:problem:{}", Self::new_name(&self.api_codes, place, code)),
+            None => Self::new_name(&self.operation_ids, place, &Self::new_name(&self.api_codes, place, word)),
         }
     }
 
@@ -71,7 +71,7 @@ impl Renames {
     }
 
     pub(super) fn table(&self, table: &str) -> String {
-        Self::of(&self.tables, "", table)
+        Self::new_name(&self.tables, "", table)
     }
 
     pub(super) fn column(&self, table: &str, column: &str) -> String {
@@ -97,14 +97,14 @@ pub(super) fn replace_words(text: &str, mut new: impl FnMut(&str) -> Option<Stri
 }
 
 #[test]
-fn renames_apply_to_whole_words_and_the_specific_one_wins() {
+fn renames_apply_to_whole_words_and_specific_renames_win() {
     let renames: Renames = toml::from_str(
         "[api_fields]\nlog = \"lines\"\n\"WebhookDelivery.log\" = \"attempts\"\n[routes]\n\"/v1/holds\" = \"/v1/fleet-holds\"",
     )
     .expect("renames");
-    assert_eq!(Renames::of(&renames.api_fields, "WebhookDelivery", "log"), "attempts");
-    assert_eq!(Renames::of(&renames.api_fields, "Other", "log"), "lines");
-    assert_eq!(Renames::of(&renames.api_fields, "Other", "logs"), "logs");
+    assert_eq!(Renames::new_name(&renames.api_fields, "WebhookDelivery", "log"), "attempts");
+    assert_eq!(Renames::new_name(&renames.api_fields, "Other", "log"), "lines");
+    assert_eq!(Renames::new_name(&renames.api_fields, "Other", "logs"), "logs");
     assert_eq!(renames.route("/v1/holds/{id}"), "/v1/fleet-holds/{id}");
     assert_eq!(renames.route("/v1/holdsx"), "/v1/holdsx");
     let new = |word: &str| (word == "at").then(|| "time".to_owned());

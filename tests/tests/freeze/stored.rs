@@ -22,15 +22,15 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use super::compare::{Lines, assert_same, line};
+use super::compare::{Lines, assert_unchanged, line};
 use super::renames::Renames;
-use super::values::leaves;
+use super::values::redacted_leaves;
 use crate::steps::reconcile::administrator::Administrator;
 
-const MINUTES: TimeDelta = TimeDelta::minutes(30);
-const LONG: TimeDelta = TimeDelta::days(10);
+const HALF_AN_HOUR: TimeDelta = TimeDelta::minutes(30);
+const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(10);
 
-fn person(name: &str) -> Requester {
+fn requester(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
@@ -48,7 +48,7 @@ async fn read(pool: &PgPool, lines: &mut Lines) {
             // Kind of the row: step name, event type, action or operation kind.
             let of_row = ["name", "type", "action", "kind"].iter().find_map(|name| row.get(name)?.as_str());
             let label = value.get("action").and_then(Value::as_str).or(of_row).unwrap_or_default();
-            for (path, leaf) in leaves(value) {
+            for (path, leaf) in redacted_leaves(value) {
                 let mut parts = vec![table.as_str(), column.as_str(), label];
                 parts.extend(path.iter().map(String::as_str));
                 parts.push(&leaf);
@@ -75,52 +75,52 @@ async fn approve(freehold: &Freehold, tenant: &Tenant, action: ApprovalAction) {
     let (pool, id, now) = (freehold.pool(), tenant.environments[0].operation_id, freehold.clock.now());
     let approval = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
     assert_eq!(approval.action, action);
-    lifecycle::decide(pool, id, &approval.request_hash, true, &person("bob"), now).await.expect("an answer");
+    lifecycle::decide(pool, id, &approval.request_hash, true, &requester("bob"), now).await.expect("an answer");
 }
 
 /// Onboards a tenant with an approval, offboards it, restores it, and offboards it again with the closure of its
 /// account.
-async fn from_signup_to_closed_account(lines: &mut Lines) {
+async fn onboard_offboard_and_close(lines: &mut Lines) {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let freehold = freehold.with_config(&format!("{CONFIG}\napproval = \"required\""));
     let worker = freehold.worker("worker-1");
     // With an opt-in region and the tier `enterprise`, no step is skipped.
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
-    run_until_idle(&freehold, &worker, MINUTES, lines).await;
+    run_until_idle(&freehold, &worker, HALF_AN_HOUR, lines).await;
     approve(&freehold, &tenant, ApprovalAction::Vend).await;
     run_until_idle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     let offboard = async |close| {
         let (pool, now) = (freehold.pool(), freehold.clock.now());
-        lifecycle::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an offboarding");
+        lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), now).await.expect("an offboarding");
     };
     offboard(false).await;
-    run_until_idle(&freehold, &worker, MINUTES, lines).await;
+    run_until_idle(&freehold, &worker, HALF_AN_HOUR, lines).await;
     let now = freehold.clock.now();
-    lifecycle::restore(freehold.pool(), tenant.id, None, &person("ann"), now).await.expect("a restore");
+    lifecycle::restore(freehold.pool(), tenant.id, None, &requester("ann"), now).await.expect("a restore");
     run_until_idle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     offboard(true).await;
-    run_until_idle(&freehold, &worker, LONG, lines).await;
+    run_until_idle(&freehold, &worker, MAX_SIMULATED_TIME, lines).await;
     approve(&freehold, &tenant, ApprovalAction::Close).await;
-    run_until_idle(&freehold, &worker, LONG, lines).await;
+    run_until_idle(&freehold, &worker, MAX_SIMULATED_TIME, lines).await;
     let operation = freehold.operation_of(&freehold.reload_tenant(&tenant).await).await;
     assert!(operation.finished_at.is_some(), "{operation:#?}");
 }
 
 /// Onboards several tenants; for each, the last step is interrupted at another one of its first calls.
-async fn interrupted_verifications(lines: &mut Lines) {
+async fn interrupt_verifications(lines: &mut Lines) {
     let freehold = Freehold::instant().await;
     let worker = freehold.worker("worker-1");
     for calls in 0..8 {
         freehold.step_faults.plan("verify", calls, StepFault::ResetBeforeCall);
         freehold.sign_up("Example", "eu-central-1", "enterprise").await;
-        run_until_idle(&freehold, &worker, MINUTES, lines).await;
+        run_until_idle(&freehold, &worker, HALF_AN_HOUR, lines).await;
     }
 }
 
 /// Updates a tenant, repairs a deleted stack, cancels an onboarding that needs attention, and deletes old audit
 /// entries.
-async fn repaired_and_canceled(lines: &mut Lines) {
-    let (freehold, tenants) = crate::steps::reconcile::ready(1).await;
+async fn repair_and_cancel(lines: &mut Lines) {
+    let (freehold, tenants) = crate::steps::reconcile::create_ready_tenants(1).await;
     let worker = freehold.worker("worker-1");
     let mut tenant = tenants.into_iter().next().expect("a tenant");
     tenant.tier = "enterprise".parse().expect("a tier");
@@ -134,12 +134,12 @@ async fn repaired_and_canceled(lines: &mut Lines) {
     let parked = Fault::error("LimitExceededException", "You have reached a limit.");
     freehold.world.inject(Rule::on("cloudformation", "CreateStack", parked));
     let other = freehold.sign_up("Another", "eu-central-1", "standard").await;
-    run_until_idle(&freehold, &worker, MINUTES, lines).await;
+    run_until_idle(&freehold, &worker, HALF_AN_HOUR, lines).await;
     let operation = freehold.operation_of(&other).await;
     assert!(operation.attention.is_some(), "{operation:#?}");
     let now = freehold.clock.now();
-    lifecycle::cancel(freehold.pool(), operation.id, &person("ann"), now).await.expect("a cancellation");
-    run_until_idle(&freehold, &worker, LONG, lines).await;
+    lifecycle::cancel(freehold.pool(), operation.id, &requester("ann"), now).await.expect("a cancellation");
+    run_until_idle(&freehold, &worker, MAX_SIMULATED_TIME, lines).await;
     let operation = operations::get(freehold.pool(), operation.id).await.expect("an answer").expect("the operation");
     assert!(operation.finished_at.is_some(), "{operation:#?}");
 
@@ -155,7 +155,7 @@ async fn repaired_and_canceled(lines: &mut Lines) {
 }
 
 /// Sends API requests that store audit entries, labels and responses by idempotency key.
-async fn through_the_api(lines: &mut Lines) {
+async fn store_through_api(lines: &mut Lines) {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "labels": { "team": "north" }, "external_id": "customer-a" }));
     let call =
@@ -191,7 +191,7 @@ pub(super) fn renamed_path(renames: &Renames, place: &str, path: &[String]) -> V
     let mut above = place.to_owned();
     path.iter()
         .map(|key| {
-            let bare = Renames::of(&renames.stored_fields, place, key);
+            let bare = Renames::new_name(&renames.stored_fields, place, key);
             let whole = renames.stored_fields.get(&format!("{above}.{key}"));
             above = format!("{above}.{key}");
             whole.cloned().unwrap_or(bare)
@@ -200,17 +200,17 @@ pub(super) fn renamed_path(renames: &Renames, place: &str, path: &[String]) -> V
 }
 
 #[tokio::test]
-async fn the_json_in_the_database_is_frozen() {
+async fn the_json_in_the_database_is_unchanged() {
     let mut lines = Lines::new();
-    from_signup_to_closed_account(&mut lines).await;
-    interrupted_verifications(&mut lines).await;
-    repaired_and_canceled(&mut lines).await;
-    through_the_api(&mut lines).await;
-    assert_same("stored.txt", &lines, renamed);
+    onboard_offboard_and_close(&mut lines).await;
+    interrupt_verifications(&mut lines).await;
+    repair_and_cancel(&mut lines).await;
+    store_through_api(&mut lines).await;
+    assert_unchanged("stored.txt", &lines, renamed);
 }
 
 #[test]
-fn a_renamed_key_of_stored_json_applies_to_its_place() {
+fn a_rename_of_a_json_key_applies_only_to_its_table_and_path() {
     let renames: Renames = toml::from_str(
         "[stored_fields]\n\"operation_steps.attention.sentence\" = \"message\"\n[columns]\n\"audit_pending.deed\" = \"entry\"",
     )

@@ -23,22 +23,24 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::compare::{Lines, assert_same, line};
+use super::compare::{Lines, assert_unchanged, line};
 use super::renames::Renames;
 use super::stored::renamed_path;
 
 /// Returns the path and the redacted text of every leaf of a JSON value.
-pub(super) fn leaves(value: &Value) -> Vec<(Vec<String>, String)> {
+pub(super) fn redacted_leaves(value: &Value) -> Vec<(Vec<String>, String)> {
     match value {
         Value::Object(fields) if !fields.is_empty() => fields
             .iter()
             .flat_map(|(key, value)| {
-                leaves(value).into_iter().map(|(path, leaf)| (with_first(redact(key), path), leaf))
+                redacted_leaves(value).into_iter().map(|(path, leaf)| (prepend(redact(key), path), leaf))
             })
             .collect(),
         Value::Array(values) if !values.is_empty() => values
             .iter()
-            .flat_map(|value| leaves(value).into_iter().map(|(path, leaf)| (with_first("[]".to_owned(), path), leaf)))
+            .flat_map(|value| {
+                redacted_leaves(value).into_iter().map(|(path, leaf)| (prepend("[]".to_owned(), path), leaf))
+            })
             .collect(),
         Value::Object(_) => vec![(vec![], "{}".to_owned())],
         Value::Array(_) => vec![(vec![], "[]".to_owned())],
@@ -49,7 +51,7 @@ pub(super) fn leaves(value: &Value) -> Vec<(Vec<String>, String)> {
     }
 }
 
-fn with_first(first: String, rest: Vec<String>) -> Vec<String> {
+fn prepend(first: String, rest: Vec<String>) -> Vec<String> {
     std::iter::once(first).chain(rest).collect()
 }
 
@@ -87,12 +89,12 @@ fn redact(text: &str) -> String {
     text.to_owned()
 }
 
-fn time() -> DateTime<Utc> {
+fn fixed_time() -> DateTime<Utc> {
     "2026-01-02T03:04:05.678901Z".parse().expect("a time")
 }
 
 fn add(lines: &mut Lines, name: &str, value: &impl Serialize) {
-    for (path, leaf) in leaves(&json!(value)) {
+    for (path, leaf) in redacted_leaves(&json!(value)) {
         let mut parts = vec![name];
         parts.extend(path.iter().map(String::as_str));
         parts.push(&leaf);
@@ -113,10 +115,10 @@ fn cloud_events(lines: &mut Lines) {
         let entry = Entry {
             position: 5,
             tenant_id: TenantId::from(Uuid::from_u128(1)),
-            operation: feed_type.is_of_an_operation().then_some(of),
+            operation: feed_type.is_operation_event().then_some(of),
             feed_type: *feed_type,
             data: feed_type.data(&data),
-            occurred_at: time(),
+            occurred_at: fixed_time(),
         };
         let event = FeedEvent::of(entry, &config);
         add(lines, &format!("CloudEvent {feed_type}"), &event);
@@ -126,7 +128,7 @@ fn cloud_events(lines: &mut Lines) {
 }
 
 #[test]
-fn the_json_of_every_stored_or_sent_type_is_frozen() {
+fn the_json_of_every_stored_or_sent_type_is_unchanged() {
     let mut lines = Lines::new();
     let source = Source { address: "127.0.0.1".to_owned(), forwarded_for: Some("203.0.113.7".to_owned()) };
     let caller = Actor::Caller { issuer: "https://i".to_owned(), subject: "ann".to_owned(), client: "cli".to_owned() };
@@ -170,7 +172,7 @@ fn the_json_of_every_stored_or_sent_type_is_frozen() {
     add(&mut lines, "NewStack", &stack);
     add(&mut lines, "Grant", &Grant { permission_set_arn: "arn:a".to_owned(), group_id: "a group".to_owned() });
     cloud_events(&mut lines);
-    assert_same("values.txt", &lines, |renames, parts| {
+    assert_unchanged("values.txt", &lines, |renames, parts| {
         let [name, path @ .., leaf] = &parts[..] else { panic!("{parts:?} is not a line of a value") };
         let (kind, feed_type) = name.split_once(' ').unwrap_or((name, ""));
         let name =
@@ -183,7 +185,7 @@ fn the_json_of_every_stored_or_sent_type_is_frozen() {
 }
 
 /// Adds a line for each value of an enum, after checking that its JSON and SQL representations are equal.
-fn set<T: Copy + Serialize + std::fmt::Display>(lines: &mut Lines, name: &str, all: &[T]) {
+fn add_enum_values<T: Copy + Serialize + std::fmt::Display>(lines: &mut Lines, name: &str, all: &[T]) {
     for word in all {
         assert_eq!(json!(word), json!(word.to_string()), "{name}");
         lines.insert(line(&[name, &word.to_string()]));
@@ -191,30 +193,30 @@ fn set<T: Copy + Serialize + std::fmt::Display>(lines: &mut Lines, name: &str, a
 }
 
 #[test]
-fn the_words_of_every_closed_set_are_frozen() {
+fn the_values_of_every_stored_or_sent_enum_are_unchanged() {
     let mut lines = Lines::new();
-    set(&mut lines, "ApprovalAction", ApprovalAction::ALL);
-    set(&mut lines, "ApprovalState", ApprovalState::ALL);
-    set(&mut lines, "AttemptError", AttemptError::ALL);
-    set(&mut lines, "AuditKind", AuditKind::ALL);
-    set(&mut lines, "AuditResult", AuditResult::ALL);
-    set(&mut lines, "DeliveryState", DeliveryState::ALL);
-    set(&mut lines, "DisabledReason", DisabledReason::ALL);
-    set(&mut lines, "EnvironmentState", EnvironmentState::ALL);
-    set(&mut lines, "EventType", EventType::ALL);
-    set(&mut lines, "FeedType", FeedType::ALL);
-    set(&mut lines, "FindingKind", FindingKind::ALL);
-    set(&mut lines, "FindingRemedy", FindingRemedy::ALL);
-    set(&mut lines, "FindingState", FindingState::ALL);
-    set(&mut lines, "HoldKind", HoldKind::ALL);
-    set(&mut lines, "InstallationKind", InstallationKind::ALL);
-    set(&mut lines, "OperationKind", OperationKind::ALL);
-    set(&mut lines, "OperationState", OperationState::ALL);
-    set(&mut lines, "Remedy", Remedy::ALL);
-    set(&mut lines, "Severity", Severity::ALL);
-    set(&mut lines, "StepState", StepState::ALL);
-    set(&mut lines, "TenantState", TenantState::ALL);
-    assert_same("sets.txt", &lines, |renames: &Renames, parts| {
+    add_enum_values(&mut lines, "ApprovalAction", ApprovalAction::ALL);
+    add_enum_values(&mut lines, "ApprovalState", ApprovalState::ALL);
+    add_enum_values(&mut lines, "AttemptError", AttemptError::ALL);
+    add_enum_values(&mut lines, "AuditKind", AuditKind::ALL);
+    add_enum_values(&mut lines, "AuditResult", AuditResult::ALL);
+    add_enum_values(&mut lines, "DeliveryState", DeliveryState::ALL);
+    add_enum_values(&mut lines, "DisabledReason", DisabledReason::ALL);
+    add_enum_values(&mut lines, "EnvironmentState", EnvironmentState::ALL);
+    add_enum_values(&mut lines, "EventType", EventType::ALL);
+    add_enum_values(&mut lines, "FeedType", FeedType::ALL);
+    add_enum_values(&mut lines, "FindingKind", FindingKind::ALL);
+    add_enum_values(&mut lines, "FindingRemedy", FindingRemedy::ALL);
+    add_enum_values(&mut lines, "FindingState", FindingState::ALL);
+    add_enum_values(&mut lines, "HoldKind", HoldKind::ALL);
+    add_enum_values(&mut lines, "InstallationKind", InstallationKind::ALL);
+    add_enum_values(&mut lines, "OperationKind", OperationKind::ALL);
+    add_enum_values(&mut lines, "OperationState", OperationState::ALL);
+    add_enum_values(&mut lines, "Remedy", Remedy::ALL);
+    add_enum_values(&mut lines, "Severity", Severity::ALL);
+    add_enum_values(&mut lines, "StepState", StepState::ALL);
+    add_enum_values(&mut lines, "TenantState", TenantState::ALL);
+    assert_unchanged("sets.txt", &lines, |renames: &Renames, parts| {
         let [name, word] = &parts[..] else { panic!("{parts:?} is not a word of a set") };
         vec![name.clone(), renames.code(name, word)]
     });

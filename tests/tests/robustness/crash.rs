@@ -11,7 +11,7 @@ use freehold_tests::crash::{Plan, run};
 const SEED: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_kills_lose_nothing_and_duplicate_nothing() {
+async fn twenty_kills_cause_no_lost_and_no_duplicate_work() {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_freehold-under-test"));
     let plan = Plan { program, seed: SEED, kills: 20, workers: 3, signups: 24 };
     let report = run(&plan, |_| {}).await;

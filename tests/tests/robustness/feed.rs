@@ -10,21 +10,21 @@ use std::time::Duration;
 use freehold_tenancy::db;
 use freehold_tenancy::{EnvironmentId, OperationId};
 use freehold_tests::api_fixture::{ApiFixture, signup_body};
-use freehold_tests::feed_load::{apply_events, count_missing_and_reordered, snapshot, tail, write};
+use freehold_tests::feed_load::{apply_events, count_missing_and_reordered, read_feed, snapshot, write};
 use futures::future::join_all;
 use secrecy::SecretString;
 
 /// Default number of concurrent writers and of events per writer; see `FREEHOLD_WRITERS` and `FREEHOLD_EVENTS`.
-const WRITERS: u64 = 8;
-const EVENTS: u32 = 120;
-const LATE: Duration = Duration::from_millis(12);
+const DEFAULT_WRITERS: u64 = 8;
+const DEFAULT_EVENTS: u32 = 120;
+const MAX_COMMIT_DELAY: Duration = Duration::from_millis(12);
 
 #[expect(clippy::print_stdout, reason = "the figures are for manual runs")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn late_commits_are_never_missed() {
     let api = ApiFixture::new().await;
     let (writers, events) =
-        (read_variable("FREEHOLD_WRITERS", WRITERS), read_variable("FREEHOLD_EVENTS", EVENTS.into()));
+        (read_variable("FREEHOLD_WRITERS", DEFAULT_WRITERS), read_variable("FREEHOLD_EVENTS", DEFAULT_EVENTS.into()));
     let events = u32::try_from(events).expect("a number of events");
     // Each writer uses a connection until its late commit.
     let url = SecretString::from(api.database.url.clone());
@@ -38,7 +38,8 @@ async fn late_commits_are_never_missed() {
     }
     let written = AtomicBool::new(false);
     let writing = async {
-        let all = operations.iter().zip(1..).map(|((env, op), seed)| write(pool, *env, *op, events, LATE, seed));
+        let all =
+            operations.iter().zip(1..).map(|((env, op), seed)| write(pool, *env, *op, events, MAX_COMMIT_DELAY, seed));
         join_all(all).await;
         written.store(true, Ordering::SeqCst);
     };
@@ -48,14 +49,14 @@ async fn late_commits_are_never_missed() {
         async move {
             tokio::time::sleep(after).await;
             let (position, mut book) = snapshot(pool).await;
-            let changes = tail(pool, position, || written.load(Ordering::SeqCst)).await;
+            let changes = read_feed(pool, position, || written.load(Ordering::SeqCst)).await;
             apply_events(&mut book, &changes);
             book
         }
     };
     let ((), all, some, others) = tokio::join!(
         writing,
-        tail(pool, 0, || written.load(Ordering::SeqCst)),
+        read_feed(pool, 0, || written.load(Ordering::SeqCst)),
         follow(Duration::from_millis(150)),
         follow(Duration::from_millis(400)),
     );

@@ -17,11 +17,11 @@ use freehold_tests::fleet::{ACCOUNT_CREATION_SLOTS, MinimumCalls, TenantTimeline
 const TENANTS: usize = 50;
 
 /// Refill interval of the token bucket of CreateAccount in seconds.
-const SECONDS_EACH: f64 = 10.0;
+const SECONDS_PER_TOKEN: f64 = 10.0;
 const BURST: usize = 3;
 
 #[tokio::test]
-async fn fifty_tenants_cost_little_more_than_aws_needs() {
+async fn fifty_tenants_are_onboarded_with_little_overhead() {
     // Every duration is drawn from a log-normal distribution with a CV of 0.3; AWS's rate limits and quotas apply.
     let freehold = Freehold::with(Settings { seed: 7, ..Settings::default() }, CONFIG).await;
     let (before, throttled_before) = (freehold.world.calls().by_operation(), freehold.world.calls().throttled());
@@ -70,7 +70,7 @@ async fn fifty_tenants_cost_little_more_than_aws_needs() {
 /// the tenant, and minus the time in which no slot or token of CreateAccount was available for the tenant. `timelines`
 /// must be in the order of the account requests.
 fn overheads(timelines: &[TenantTimeline]) -> Vec<f64> {
-    let tokens = tokens(timelines);
+    let tokens = token_times(timelines);
     (0..timelines.len())
         .map(|position| {
             let tenant = &timelines[position];
@@ -99,12 +99,12 @@ fn slot_available_at(timelines: &[TenantTimeline], tokens: &[f64], position: usi
 }
 
 /// Returns, for each tenant, the earliest time at which a token of CreateAccount was available.
-fn tokens(timelines: &[TenantTimeline]) -> Vec<f64> {
+fn token_times(timelines: &[TenantTimeline]) -> Vec<f64> {
     let mut full_again = 0.0_f64;
     let mut token_times = Vec::new();
     for timeline in timelines {
-        token_times.push((full_again - (BURST as f64 - 1.0) * SECONDS_EACH).max(0.0));
-        full_again = full_again.max(timeline.requested) + SECONDS_EACH;
+        token_times.push((full_again - (BURST as f64 - 1.0) * SECONDS_PER_TOKEN).max(0.0));
+        full_again = full_again.max(timeline.requested) + SECONDS_PER_TOKEN;
     }
     token_times
 }

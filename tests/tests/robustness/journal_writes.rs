@@ -16,7 +16,7 @@ const MAX_WRITES: usize = 400;
 
 /// Number of consecutive runs without a cut after which the test ends. One run is not enough, because the number of
 /// writes varies between runs.
-const FINISHED_RUNS: usize = 5;
+const RUNS_WITHOUT_CUT: usize = 5;
 
 /// Number of concurrent runs.
 const CONCURRENCY: usize = 4;
@@ -91,10 +91,10 @@ async fn assert_same_result_for_every_cut(cut: ConnectionFault) {
         *cuts.entry(name).or_default() += 1;
         true
     };
-    let mut finished_runs = 0;
-    while finished_runs < FINISHED_RUNS {
+    let mut runs_without_cut = 0;
+    while runs_without_cut < RUNS_WITHOUT_CUT {
         let (at, result) = runs.next().await.expect("more writes than any run makes");
-        finished_runs = if check_result(at, result) { 0 } else { finished_runs + 1 };
+        runs_without_cut = if check_result(at, result) { 0 } else { runs_without_cut + 1 };
     }
     // The number of writes varies a little, so each write is also cut by its name.
     for write in [
@@ -113,11 +113,11 @@ async fn assert_same_result_for_every_cut(cut: ConnectionFault) {
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_before_a_write_of_the_journal_is_replaced() {
+async fn a_worker_that_crashes_before_a_journal_write_is_replaced() {
     assert_same_result_for_every_cut(ConnectionFault::CrashBeforeWrite).await;
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_after_a_write_of_the_journal_is_replaced() {
+async fn a_worker_that_crashes_after_a_journal_write_is_replaced() {
     assert_same_result_for_every_cut(ConnectionFault::CrashAfterWrite).await;
 }

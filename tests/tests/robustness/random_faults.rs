@@ -23,7 +23,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// Default number of seeds.
-const SEEDS: u64 = 200;
+const DEFAULT_SEEDS: u64 = 200;
 
 /// Number of tenants that sign up at the same time.
 const TENANTS: usize = 5;
@@ -36,13 +36,13 @@ const CONCURRENCY: usize = 4;
 const TIMEOUT: Duration = Duration::from_mins(15);
 
 /// Maximum number of manual retries per seed.
-const RETRIES: usize = 8;
+const MAX_RETRIES: usize = 8;
 
 /// Maximum simulated time of a run; longer than the deadline of any step.
-const LONG: TimeDelta = TimeDelta::hours(30);
+const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::hours(30);
 
 /// Home regions and tiers of the tenants. One of the regions requires an opt-in.
-const HOME_REGIONS: [(&str, &str); 4] = [
+const HOME_REGIONS_AND_TIERS: [(&str, &str); 4] = [
     ("eu-central-1", "standard"),
     ("us-east-1", "enterprise"),
     ("eu-central-2", "standard"),
@@ -51,12 +51,12 @@ const HOME_REGIONS: [(&str, &str); 4] = [
 
 /// Future of a worker that is dropped after `polls` polls, so that the worker crashes at any point, also within a
 /// transaction or an AWS call.
-struct MortalWorker<'a, T> {
+struct CrashingWorker<'a, T> {
     future: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
     polls: u32,
 }
 
-impl<T> Future for MortalWorker<'_, T> {
+impl<T> Future for CrashingWorker<'_, T> {
     type Output = Option<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
@@ -75,7 +75,7 @@ struct FaultyInstallation {
     rng: StdRng,
     workers: [Arc<Worker>; 2],
     /// Number of worker crashes that are still to be injected.
-    deaths: u32,
+    remaining_crashes: u32,
 }
 
 impl FaultyInstallation {
@@ -88,31 +88,31 @@ impl FaultyInstallation {
         RandomFaults::from_seed(seed).apply(&freehold.world, &freehold.faulty_client);
         let mut tenants = Vec::new();
         for number in 0..TENANTS {
-            let (region, tier) = HOME_REGIONS[rng.random_range(0..HOME_REGIONS.len())];
+            let (region, tier) = HOME_REGIONS_AND_TIERS[rng.random_range(0..HOME_REGIONS_AND_TIERS.len())];
             tenants.push(freehold.sign_up(&format!("Example {number}"), region, tier).await);
         }
         let workers = [freehold.worker("worker-1"), freehold.worker("worker-2")];
-        let deaths = rng.random_range(0..=3);
-        Self { freehold, tenants, rng, workers, deaths }
+        let remaining_crashes = rng.random_range(0..=3);
+        Self { freehold, tenants, rng, workers, remaining_crashes }
     }
 
     /// Runs both workers, replaces them after crashes, and advances the clock until nothing is due, at most for
-    /// [`LONG`].
+    /// [`MAX_SIMULATED_TIME`].
     async fn run_until_idle(&mut self) {
-        let until = self.freehold.clock.now() + LONG;
-        while let Some(next) = self.round().await
+        let until = self.freehold.clock.now() + MAX_SIMULATED_TIME;
+        while let Some(next) = self.run_round().await
             && next <= until
         {}
     }
 
     /// Runs both workers concurrently once, then advances the clock to the next wake-up.
-    async fn round(&mut self) -> Option<chrono::DateTime<chrono::Utc>> {
+    async fn run_round(&mut self) -> Option<chrono::DateTime<chrono::Utc>> {
         let [one, other] = [0, 1].map(|index| {
-            let dies = self.deaths > 0 && self.rng.random_bool(0.05);
-            self.deaths -= u32::from(dies);
+            let crashes = self.remaining_crashes > 0 && self.rng.random_bool(0.05);
+            self.remaining_crashes -= u32::from(crashes);
             let worker = Arc::clone(&self.workers[index]);
-            let polls = if dies { self.rng.random_range(1..60) } else { u32::MAX };
-            MortalWorker { future: Box::pin(async move { worker.drain().await }), polls }
+            let polls = if crashes { self.rng.random_range(1..60) } else { u32::MAX };
+            CrashingWorker { future: Box::pin(async move { worker.drain().await }), polls }
         });
         let (clock, client) = (&self.freehold.clock, &self.freehold.faulty_client);
         let mut both = Box::pin(async { tokio::join!(one, other) });
@@ -141,7 +141,7 @@ impl FaultyInstallation {
     }
 
     /// Returns the operations that have not succeeded.
-    async fn unfinished(&self) -> Vec<freehold_tenancy::operation::Operation> {
+    async fn unfinished_operations(&self) -> Vec<freehold_tenancy::operation::Operation> {
         let mut unfinished = Vec::new();
         for tenant in &self.tenants {
             let operation = self.freehold.operation_of(tenant).await;
@@ -158,21 +158,21 @@ impl FaultyInstallation {
 }
 
 /// Runs the test with a seed. Returns a description of the failure, or `None` on success.
-async fn failure_of(seed: u64) -> Option<String> {
+async fn run_seed(seed: u64) -> Option<String> {
     let mut installation = FaultyInstallation::new(seed).await;
     installation.run_until_idle().await;
     let report = installation.report().await;
     if !report.violations.is_empty() {
-        let unfinished = installation.unfinished().await;
+        let unfinished = installation.unfinished_operations().await;
         return Some(format!("with faults:\n{}\n{unfinished:#?}", report.violations.join("\n")));
     }
 
     // After the faults are removed, all operations that need attention are retried manually.
     installation.freehold.world.clear_faults();
     installation.freehold.faulty_client.clear();
-    installation.freehold.world.unstick_all();
-    for _ in 0..RETRIES {
-        let unfinished = installation.unfinished().await;
+    installation.freehold.world.complete_stuck_work();
+    for _ in 0..MAX_RETRIES {
+        let unfinished = installation.unfinished_operations().await;
         if unfinished.is_empty() {
             break;
         }
@@ -183,7 +183,7 @@ async fn failure_of(seed: u64) -> Option<String> {
         }
         installation.run_until_idle().await;
     }
-    let (report, unfinished) = (installation.report().await, installation.unfinished().await);
+    let (report, unfinished) = (installation.report().await, installation.unfinished_operations().await);
     if !report.violations.is_empty() {
         return Some(format!("after the faults:\n{}\n{unfinished:#?}", report.violations.join("\n")));
     }
@@ -199,11 +199,11 @@ fn read_variable(variable: &str) -> Option<u64> {
 async fn every_signup_becomes_ready_in_spite_of_random_faults() {
     let seeds: Vec<u64> = match read_variable("FREEHOLD_SEED") {
         Some(seed) => vec![seed],
-        None => (0..read_variable("FREEHOLD_SEEDS").unwrap_or(SEEDS)).collect(),
+        None => (0..read_variable("FREEHOLD_SEEDS").unwrap_or(DEFAULT_SEEDS)).collect(),
     };
     // Each seed runs in a separate task, so that a panic is reported like any other failure.
     let runs = stream::iter(seeds).map(|seed| async move {
-        let result = tokio::spawn(tokio::time::timeout(TIMEOUT, failure_of(seed))).await;
+        let result = tokio::spawn(tokio::time::timeout(TIMEOUT, run_seed(seed))).await;
         let why = match result {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Some(format!("did not finish within {TIMEOUT:?}")),

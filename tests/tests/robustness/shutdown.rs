@@ -22,11 +22,11 @@ async fn infrastructure(workers: usize) -> (Infrastructure, Processes) {
     (infrastructure, processes)
 }
 
-async fn ready(client: &ApiClient) {
-    eventually("the API is ready", async || client.is_ready().await).await;
+async fn wait_until_api_ready(client: &ApiClient) {
+    wait_until("the API is ready", async || client.is_ready().await).await;
 }
 
-async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
     let start = Instant::now();
     while !condition().await {
         assert!(start.elapsed() < TIMEOUT, "not in time: {what}");
@@ -74,12 +74,12 @@ async fn stop_during_write(
 ) -> Transaction<'static, Postgres> {
     processes.start(0);
     let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
-    ready(&client).await;
+    wait_until_api_ready(&client).await;
     client.sign_up_until_accepted(1).await;
 
     let lock = lock_table(&infrastructure.pool, "operation_steps").await;
     processes.start(1);
-    eventually("the worker is writing its journal", async || count_lock_waiters(&infrastructure.pool).await > 0).await;
+    wait_until("the worker is writing its journal", async || count_lock_waiters(&infrastructure.pool).await > 0).await;
     processes.signal(1, Signal::SIGTERM);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(processes.take_exit_status(1).is_none(), "the worker stopped before its write");
@@ -87,20 +87,20 @@ async fn stop_during_write(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_open_signup_is_answered_before_the_api_stops() {
+async fn a_signup_in_progress_gets_a_response_before_the_api_stops() {
     let (infrastructure, mut processes) = infrastructure(0).await;
     processes.start(0);
     let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
-    ready(&client).await;
+    wait_until_api_ready(&client).await;
 
     let lock = lock_table(&infrastructure.pool, "tenants").await;
     let signup = tokio::spawn({
         let client = client.clone();
         async move { client.sign_up_once(1).await }
     });
-    eventually("the signup is being written", async || count_lock_waiters(&infrastructure.pool).await > 0).await;
+    wait_until("the signup is being written", async || count_lock_waiters(&infrastructure.pool).await > 0).await;
     processes.signal(0, Signal::SIGTERM);
-    eventually("the API accepts no more requests", async || !client.is_ready().await).await;
+    wait_until("the API accepts no more requests", async || !client.is_ready().await).await;
     assert!(client.sign_up_once(2).await.is_err(), "a request after the signal was not rejected");
     lock.rollback().await.unwrap();
 
@@ -133,7 +133,7 @@ async fn a_stopping_worker_releases_its_operations() {
     let start = Instant::now();
     processes.start(2);
     let done = "select count(*) from operations where state = 'succeeded'";
-    eventually("another worker finishes the operation", async || count(&infrastructure.pool, done).await == 1).await;
+    wait_until("another worker finishes the operation", async || count(&infrastructure.pool, done).await == 1).await;
     assert!(start.elapsed() < TIMEOUT, "it took {:?}", start.elapsed());
     let ours =
         infrastructure.world.accounts().into_iter().filter(|account| account.email.starts_with("aws+env_")).count();
@@ -143,7 +143,7 @@ async fn a_stopping_worker_releases_its_operations() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_stops_a_process_at_once() {
+async fn a_second_signal_stops_a_process_immediately() {
     let (infrastructure, mut processes) = infrastructure(1).await;
     let lock = stop_during_write(&infrastructure, &mut processes).await;
     processes.signal(1, Signal::SIGINT);

@@ -12,7 +12,7 @@ use freehold_tenancy::step::Facts;
 use freehold_tests::fault_proxy::{ConnectionFault, DatabaseProxy};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot;
-use freehold_worker::onboarding::ONBOARDING;
+use freehold_worker::onboarding::ONBOARD_STEPS;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -32,18 +32,18 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     let fresh = operations::claim(pool, "other", later, lease, 1).await.expect("an answer").pop().expect("a claim");
     assert!(fresh.fence > stale.fence);
 
-    let step = ONBOARDING[0].name;
+    let step = ONBOARD_STEPS[0].name;
     let plan = steps::PlannedStep { name: step, after: vec![] };
     steps::plan(pool, &fresh, std::slice::from_ref(&plan), later).await.expect("a plan of the new holder");
     let before = freehold.operation_of(&tenant).await;
     let (facts, released) = (Facts::new(), vec![]);
     let done =
-        StepRecord { step, ending: StepDisposition::Done, late: None, facts, released, quota: None, mapped: None };
+        StepRecord { step, state: StepDisposition::Done, late: None, facts, released, quota: None, mapped: None };
     let intent = serde_json::json!({ "name": "stale" });
     let fenced = |result: Result<(), DbError>| assert!(matches!(result, Err(DbError::LeaseLost)), "{result:?}");
     fenced(steps::plan(pool, &stale, &[plan], later).await);
     fenced(steps::begin(pool, &stale, &[step], later).await);
-    fenced(steps::intend(pool, &stale, step, &intent, later).await);
+    fenced(steps::write_intent(pool, &stale, step, &intent, later).await);
     fenced(lifecycle::record_step(pool, &stale, &done, later).await);
     fenced(operations::prolong(pool, &stale, later + lease).await);
     fenced(operations::release(pool, &stale, None, later).await);
@@ -52,7 +52,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
 }
 
 #[tokio::test]
-async fn old_responses_are_deleted_also_without_reconcile() {
+async fn old_stored_responses_are_deleted_even_if_reconcile_is_disabled() {
     let config = format!("{CONFIG}\n[reconcile]\ninterval_seconds = 0\n");
     let freehold = Freehold::instant().await.with_config(&config);
     freehold.sign_up("Example", "eu-central-1", "standard").await;
@@ -101,10 +101,10 @@ async fn two_workers_share_the_work_without_duplicates() {
 
 /// Runs an onboarding in which the worker loses its database connection after the given number of writes. Returns the
 /// simulated duration and the name of the failed write.
-async fn onboarding_takes(spared: usize) -> (TimeDelta, Option<String>) {
+async fn measure_onboarding(writes_before_cut: usize) -> (TimeDelta, Option<String>) {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    let proxy = DatabaseProxy::new(&freehold.database.url, spared, ConnectionFault::DisconnectBeforeWrite);
+    let proxy = DatabaseProxy::new(&freehold.database.url, writes_before_cut, ConnectionFault::DisconnectBeforeWrite);
     let worker = freehold.worker_on("worker-1", proxy.url());
     let until_done = async {
         while freehold.operation_of(&tenant).await.state != OperationState::Succeeded {
@@ -121,15 +121,15 @@ async fn onboarding_takes(spared: usize) -> (TimeDelta, Option<String>) {
 
 #[tokio::test]
 async fn an_operation_continues_after_an_outage_before_its_lease_ends() {
-    let (usual, _) = onboarding_takes(usize::MAX).await;
-    let (took, cut_at) = onboarding_takes(8).await;
+    let (usual, _) = measure_onboarding(usize::MAX).await;
+    let (took, cut_at) = measure_onboarding(8).await;
     assert!(cut_at.is_some());
     // A lease is 25 seconds; the operation is released after about a second.
     assert!(took < usual + TimeDelta::seconds(18), "{took} with a cut at {cut_at:?}, {usual} without");
 }
 
 #[tokio::test]
-async fn a_wake_up_during_a_run_is_not_lost() {
+async fn a_wake_up_that_is_set_during_a_run_is_not_lost() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let pool = freehold.pool();
@@ -152,7 +152,7 @@ async fn write_shared_poll(freehold: &Freehold, time: &str) {
 }
 
 #[tokio::test]
-async fn a_due_shared_poll_starts_once_and_not_in_a_busy_loop() {
+async fn a_due_shared_poll_does_not_cause_a_busy_loop() {
     let freehold = Freehold::instant().await;
     write_shared_poll(&freehold, "next_at").await;
     let proxy = DatabaseProxy::new(&freehold.database.url, usize::MAX, ConnectionFault::DisconnectBeforeWrite);
@@ -163,14 +163,14 @@ async fn a_due_shared_poll_starts_once_and_not_in_a_busy_loop() {
 }
 
 #[tokio::test]
-async fn a_shared_poll_of_a_dead_worker_is_not_due_forever() {
+async fn a_shared_poll_of_a_crashed_worker_is_not_due() {
     let freehold = Freehold::instant().await;
     write_shared_poll(&freehold, "lease_until").await;
     assert_eq!(operations::next_wake(freehold.pool()).await.expect("an answer"), None);
 }
 
 #[tokio::test]
-async fn a_step_with_several_calls_gets_past_an_empty_bucket() {
+async fn a_step_with_several_calls_succeeds_despite_an_empty_token_bucket() {
     let freehold = Freehold::instant().await;
     let reset = WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::ResetBeforeCall);
     freehold.faulty_client.inject(reset.nth(1));

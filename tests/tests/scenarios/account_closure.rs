@@ -2,17 +2,17 @@
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
-use freehold_sandbox::settings::{Durations, Spread};
+use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::{Cloud, CloudErrorKind};
+use freehold_worker::cloud::CloudErrorKind;
 
 use super::{create_external_account, target_of};
 
 const QUOTA_EXHAUSTED: CloudErrorKind = CloudErrorKind::Throttled { until: None };
 
 #[tokio::test]
-async fn closing_distinguishes_closed_in_progress_and_quota_exhausted() {
-    let durations = Durations { close_account: Spread::exactly(60.0), ..Durations::instant() };
+async fn closing_an_account_reports_closed_in_progress_or_quota_exhausted() {
+    let durations = Durations { close_account: DurationDistribution::constant(60.0), ..Durations::instant() };
     let freehold = Freehold::with(Settings { durations, ..Settings::instant() }, CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let aws = freehold.aws(None);

@@ -3,16 +3,18 @@
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
-use freehold_sandbox::settings::{Durations, Spread};
+use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot::account_requests;
-use freehold_worker::cloud::{Cloud, NewAccount, Tags};
+use freehold_worker::cloud::{NewAccount, Tags};
 
-use super::{LONG, attention, calls, error, is_ready, meanwhile, onboard, our_account, retry, target};
+use super::{
+    MAX_SIMULATED_TIME, account_request, assert_ready, attention, calls, error, onboard, retry, run_during_call, target,
+};
 
 /// Returns settings in which CreateAccount takes `seconds` and all other work finishes immediately.
 fn slow_creations(seconds: f64) -> Settings {
-    let durations = Durations { create_account: Spread::exactly(seconds), ..Durations::instant() };
+    let durations = Durations { create_account: DurationDistribution::constant(seconds), ..Durations::instant() };
     Settings { durations, ..Settings::instant() }
 }
 
@@ -21,10 +23,10 @@ async fn a_duplicated_request_creates_one_account() {
     let freehold = Freehold::with(slow_creations(60.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     // The test sends the first request, and the worker sends the second.
-    freehold.aws(None).create_account(&our_account(&freehold, &tenant)).await.expect("a request");
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    freehold.aws(None).create_account(&account_request(&freehold, &tenant)).await.expect("a request");
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     let outcome = (freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await);
-    is_ready(&outcome);
+    assert_ready(&outcome);
     let failed = freehold.world.create_requests()[1].state.clone();
     assert!(format!("{failed:?}").contains("CONCURRENT_ACCOUNT_MODIFICATION"), "{failed:?}");
     assert_eq!(account_requests(&freehold.world), 2, "number of requests");
@@ -36,9 +38,9 @@ async fn a_closed_account_with_the_email_address_is_not_adopted() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let aws = freehold.aws(None);
-    aws.create_account(&our_account(&freehold, &tenant)).await.expect("a request");
+    aws.create_account(&account_request(&freehold, &tenant)).await.expect("a request");
     aws.close_account(&target(&freehold, &tenant)).await.expect("a closure");
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     let operation = freehold.operation_of(&tenant).await;
     let (code, message) = attention(&operation);
     assert_eq!(code, "account_email_taken");
@@ -47,7 +49,7 @@ async fn a_closed_account_with_the_email_address_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn slots_of_another_actor_are_waited_for() {
+async fn onboarding_waits_for_slots_that_another_actor_uses() {
     let freehold = Freehold::with(slow_creations(600.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let aws = freehold.aws(None);
@@ -60,8 +62,8 @@ async fn slots_of_another_actor_are_waited_for() {
     };
     // The slots are occupied after Freehold's last poll, while its CreateAccount call is in progress.
     let call = ("organizations", "CreateAccount", "freehold:tenant");
-    meanwhile(&freehold, &freehold.worker("worker-1"), call, take_all_slots).await;
-    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    run_during_call(&freehold, &freehold.worker("worker-1"), call, take_all_slots).await;
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     let (attempts, refused) = calls(&freehold, "organizations:CreateAccount");
     assert!(refused > 0, "no request was refused");
     assert_eq!(attempts - refused, 5 + 1);
@@ -73,7 +75,7 @@ async fn heavy_throttling_is_retried_until_it_ends() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold.world.inject(Rule::on("organizations", "*", Fault::Throttle).times(40));
     let outcome = onboard(&freehold).await;
-    is_ready(&outcome);
+    assert_ready(&outcome);
     assert_eq!(freehold.world.fault_hits().len(), 40);
     assert_eq!(account_requests(&freehold.world), 1);
 }
@@ -87,7 +89,7 @@ async fn conflicts_are_retried_and_never_create_a_second_account() {
         // The number of failures exceeds the limit for failures of unknown cause.
         freehold.world.inject(Rule::on("organizations", call, fault).times(15));
         let outcome = onboard(&freehold).await;
-        is_ready(&outcome);
+        assert_ready(&outcome);
         assert_eq!(freehold.world.fault_hits().len(), 15, "{call}");
         assert_eq!(account_requests(&freehold.world), 1, "{call}");
     }
@@ -97,15 +99,15 @@ async fn conflicts_are_retried_and_never_create_a_second_account() {
 async fn an_account_created_by_a_failed_request_is_adopted() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.aws(None).create_account(&our_account(&freehold, &tenant)).await.expect("a request");
+    freehold.aws(None).create_account(&account_request(&freehold, &tenant)).await.expect("a request");
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INTERNAL_FAILURE")).nth(1));
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
-    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     assert_eq!(account_requests(&freehold.world), 2, "the account was requested again");
 }
 
 #[tokio::test]
-async fn each_cause_for_a_person_has_its_own_attention_code() {
+async fn each_failure_that_a_person_must_fix_has_its_own_attention_code() {
     for (reason, expected) in [
         ("INVALID_EMAIL", "account_email_invalid"),
         ("INVALID_ADDRESS", "organization_address_invalid"),
@@ -120,13 +122,13 @@ async fn each_cause_for_a_person_has_its_own_attention_code() {
         let (code, message) = attention(&operation);
         assert_eq!(code, expected);
         assert!(message.contains(reason), "{message}");
-        is_ready(&retry(&freehold, &tenant).await);
+        assert_ready(&retry(&freehold, &tenant).await);
         assert_eq!(account_requests(&freehold.world), 2);
     }
 }
 
 #[tokio::test]
-async fn a_creation_that_hangs_needs_attention_without_a_second_request() {
+async fn a_hanging_account_creation_needs_attention_and_is_not_repeated() {
     let freehold = Freehold::instant().await;
     let signed_up = freehold.clock.now();
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
@@ -143,13 +145,13 @@ async fn a_creation_that_hangs_needs_attention_without_a_second_request() {
 }
 
 #[tokio::test]
-async fn an_expired_request_is_found_by_its_account() {
+async fn the_account_of_an_expired_creation_request_is_found() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let unknown = "You specified a create account request that doesn't exist.";
     let fault = error("CreateAccountStatusNotFoundException", unknown);
     freehold.world.inject(Rule::on("organizations", "DescribeCreateAccountStatus", fault));
     let outcome = onboard(&freehold).await;
-    is_ready(&outcome);
+    assert_ready(&outcome);
     assert_ne!(freehold.world.fault_hits().len(), 0);
     assert_eq!(account_requests(&freehold.world), 1);
 }
@@ -162,7 +164,7 @@ async fn an_unknown_failure_is_reported_with_the_message_of_aws() {
     let (code, message) = attention(&operation);
     assert_eq!(code, "account_creation_failed");
     assert!(message.contains("A_REASON_OF_NEXT_YEAR"), "{message}");
-    is_ready(&retry(&freehold, &tenant).await);
+    assert_ready(&retry(&freehold, &tenant).await);
 }
 
 #[tokio::test]
@@ -182,13 +184,13 @@ async fn empty_pages_do_not_end_a_list() {
     ];
     // A failed creation whose account exists, and a lost response, make the worker read every list.
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.aws(None).create_account(&our_account(&freehold, &tenant)).await.expect("a request");
+    freehold.aws(None).create_account(&account_request(&freehold, &tenant)).await.expect("a request");
     freehold.faulty_client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).nth(1));
     for list in lists {
         freehold.world.inject(Rule::on("*", list, Fault::EmptyPage).nth(1));
     }
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
-    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     let mut hit: Vec<_> = freehold.world.fault_hits().into_iter().map(|hit| hit.operation).collect();
     hit.sort();
     let named = |list: &str| hit.iter().any(|operation| operation.ends_with(&format!(":{list}")));
@@ -206,5 +208,5 @@ async fn a_tag_policy_violation_has_its_own_attention_code() {
     let (code, message) = attention(&operation);
     assert_eq!(code, "tag_policy_violated");
     assert!(message.contains("freehold:environment"), "{message}");
-    is_ready(&retry(&freehold, &tenant).await);
+    assert_ready(&retry(&freehold, &tenant).await);
 }

@@ -15,13 +15,13 @@ use freehold_tests::step_faults::StepFault;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use super::{LONG, calls, error};
+use super::{MAX_SIMULATED_TIME, calls, error};
 
 /// Tracing subscriber that counts the log messages for which an alert is sent.
 #[derive(Clone, Default)]
-struct OnCall(Arc<AtomicUsize>);
+struct AlertCounter(Arc<AtomicUsize>);
 
-impl Subscriber for OnCall {
+impl Subscriber for AlertCounter {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == "freehold::alert" && *metadata.level() == Level::ERROR
     }
@@ -50,7 +50,7 @@ async fn sign_up(freehold: &Freehold, count: usize) -> Vec<Tenant> {
     tenants
 }
 
-async fn all_wait(freehold: &Freehold, tenants: &[Tenant], what: &str) {
+async fn assert_all_wait_for(freehold: &Freehold, tenants: &[Tenant], what: &str) {
     for tenant in tenants {
         let operation = freehold.operation_of(tenant).await;
         assert_eq!(operation.state, OperationState::Running, "{operation:#?}");
@@ -59,12 +59,12 @@ async fn all_wait(freehold: &Freehold, tenants: &[Tenant], what: &str) {
     }
 }
 
-async fn all_ready(freehold: &Freehold, tenants: &[Tenant]) {
+async fn assert_all_ready(freehold: &Freehold, tenants: &[Tenant]) {
     for tenant in tenants {
         let now = freehold.reload_tenant(tenant).await;
         assert_eq!(now.state(), TenantState::Ready, "{:#?}", freehold.operation_of(tenant).await);
     }
-    assert_eq!(fleet_holds::in_force(freehold.pool()).await.expect("an answer"), []);
+    assert_eq!(fleet_holds::list_active(freehold.pool()).await.expect("an answer"), []);
 }
 
 /// Returns the tenants in the order of their account requests.
@@ -76,9 +76,9 @@ fn order_of_requests(freehold: &Freehold, tenants: &[Tenant]) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn a_full_organisation_causes_one_hold_one_alert_and_one_probe() {
-    let on_call = OnCall::default();
-    let _listening = tracing::subscriber::set_default(on_call.clone());
+async fn an_exhausted_account_quota_causes_one_hold_one_alert_and_one_probe() {
+    let alert_counter = AlertCounter::default();
+    let _listening = tracing::subscriber::set_default(alert_counter.clone());
     // The quota allows the management account, Freehold's account, and one more account.
     let freehold = Freehold::with(Settings { account_quota: 3, ..Settings::default() }, CONFIG).await;
     let worker = freehold.worker("worker-1");
@@ -91,66 +91,66 @@ async fn a_full_organisation_causes_one_hold_one_alert_and_one_probe() {
     let tenants = sign_up(&freehold, 5).await;
     freehold.run_until_idle(&worker, TimeDelta::minutes(13)).await;
     assert_eq!(account_requests(&freehold) - requests_before, 1, "only the first request is refused");
-    assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
-    all_wait(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
-    let holds = fleet_holds::in_force(freehold.pool()).await.expect("an answer");
+    assert_eq!(alert_counter.0.load(Ordering::SeqCst), 1, "alerts");
+    assert_all_wait_for(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
+    let holds = fleet_holds::list_active(freehold.pool()).await.expect("an answer");
     assert_eq!((holds.len(), holds[0].kind, holds[0].waiting), (1, HoldKind::AccountQuotaReached, 5));
     // A tenant that has its account is not affected by the hold.
     let ready_at = freehold.reload_tenant(&early).await.environments[0].ready_at.expect("the early one is ready");
     assert!(ready_at - start < TimeDelta::minutes(5), "ready after {}", ready_at - start);
 
-    freehold.world.raise_account_quota(100);
-    freehold.run_until_idle(&worker, LONG).await;
-    all_ready(&freehold, &tenants).await;
+    freehold.world.set_account_quota(100);
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    assert_all_ready(&freehold, &tenants).await;
     assert_eq!(account_requests(&freehold) - requests_before, 1 + 5, "one refusal, then one request per tenant");
     assert_eq!(order_of_requests(&freehold, &tenants), [0, 1, 2, 3, 4]);
-    assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
+    assert_eq!(alert_counter.0.load(Ordering::SeqCst), 1, "alerts");
 }
 
 #[tokio::test]
-async fn a_full_organisation_is_probed_once_an_hour() {
+async fn an_exhausted_account_quota_is_probed_once_an_hour() {
     let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::default() }, CONFIG).await;
     let tenants = sign_up(&freehold, 3).await;
     freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(4)).await;
     // Probes are sent immediately and after 15, 45, 105, 165 and 225 minutes.
     assert_eq!(account_requests(&freehold), 6);
-    all_wait(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
+    assert_all_wait_for(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
 }
 
 #[tokio::test]
-async fn a_creation_that_fails_for_the_quota_starts_the_same_hold() {
+async fn an_account_creation_that_fails_on_the_quota_opens_the_same_hold() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("ACCOUNT_LIMIT_EXCEEDED")).times(2));
     let tenants = sign_up(&freehold, 2).await;
     let worker = freehold.worker("worker-1");
     freehold.run_until_idle(&worker, TimeDelta::minutes(14)).await;
     assert_eq!(account_requests(&freehold), 2, "both requests were sent before the first failure");
-    all_wait(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
-    freehold.run_until_idle(&worker, LONG).await;
-    all_ready(&freehold, &tenants).await;
+    assert_all_wait_for(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    assert_all_ready(&freehold, &tenants).await;
     assert_eq!(account_requests(&freehold), 4);
     assert_eq!(order_of_requests(&freehold, &tenants)[2..], [0, 1]);
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_during_a_probe_does_not_block_the_fleet() {
+async fn a_worker_that_crashes_during_a_probe_does_not_block_the_fleet() {
     let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::default() }, CONFIG).await;
     let tenants = sign_up(&freehold, 3).await;
     let worker = freehold.worker("worker-1");
     freehold.run_until_idle(&worker, TimeDelta::minutes(10)).await;
-    freehold.world.raise_account_quota(100);
+    freehold.world.set_account_quota(100);
     freehold.step_faults.plan("request-account", 0, StepFault::CrashBeforeCall);
     tokio::select! {
-        () = freehold.run_until_idle(&worker, LONG) => {}
+        () = freehold.run_until_idle(&worker, MAX_SIMULATED_TIME) => {}
         () = freehold.step_faults.wait_until_crashed() => {}
     }
     assert!(freehold.step_faults.was_injected());
-    freehold.run_until_idle(&freehold.worker("worker-2"), LONG).await;
-    all_ready(&freehold, &tenants).await;
+    freehold.run_until_idle(&freehold.worker("worker-2"), MAX_SIMULATED_TIME).await;
+    assert_all_ready(&freehold, &tenants).await;
 }
 
 #[tokio::test]
-async fn an_organisation_that_is_being_finalized_is_held_for_an_hour() {
+async fn an_organisation_that_is_being_finalized_opens_a_hold_for_an_hour() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let fault = error("FinalizingOrganizationException", "AWS Organizations is still initializing your organization.");
     freehold.world.inject(Rule::on("organizations", "CreateAccount", fault).times(1));
@@ -158,8 +158,8 @@ async fn an_organisation_that_is_being_finalized_is_held_for_an_hour() {
     let worker = freehold.worker("worker-1");
     freehold.run_until_idle(&worker, TimeDelta::minutes(55)).await;
     assert_eq!(account_requests(&freehold), 1);
-    all_wait(&freehold, &tenants, "AWS to finish setting up the organisation").await;
-    freehold.run_until_idle(&worker, LONG).await;
-    all_ready(&freehold, &tenants).await;
+    assert_all_wait_for(&freehold, &tenants, "AWS to finish setting up the organisation").await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    assert_all_ready(&freehold, &tenants).await;
     assert_eq!(account_requests(&freehold), 4);
 }

@@ -2,20 +2,20 @@
 
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
-use freehold_sandbox::settings::{Durations, Spread};
+use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tests::fault_proxy::{ConnectionFault, DatabaseProxy};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::{Cloud, Grant};
+use freehold_worker::cloud::Grant;
 
-use super::{attention, calls, create_external_account, error, is_ready, onboard, retry, target_of};
+use super::{assert_ready, attention, calls, create_external_account, error, onboard, retry, target_of};
 
 fn slow_assignments(seconds: f64) -> Settings {
-    let durations = Durations { assignment: Spread::exactly(seconds), ..Durations::instant() };
+    let durations = Durations { assignment: DurationDistribution::constant(seconds), ..Durations::instant() };
     Settings { durations, ..Settings::instant() }
 }
 
 #[tokio::test]
-async fn assignments_of_another_actor_are_waited_for() {
+async fn onboarding_waits_for_assignments_of_another_actor() {
     let freehold = Freehold::with(slow_assignments(300.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let aws = freehold.aws(None);
@@ -26,8 +26,8 @@ async fn assignments_of_another_actor_are_waited_for() {
         let account = create_external_account(&freehold, &format!("another-{number}")).await;
         aws.assign(&target_of(&freehold, &tenant, account.as_str()), &grant).await.expect("a request");
     }
-    freehold.run_until_idle(&freehold.worker("worker-1"), super::LONG).await;
-    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    freehold.run_until_idle(&freehold.worker("worker-1"), super::MAX_SIMULATED_TIME).await;
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     let (attempts, refused) = calls(&freehold, "ssoadmin:CreateAccountAssignment");
     assert_eq!(attempts - refused, 16, "one assignment per account");
     assert!((1..=25).contains(&refused), "{refused} refused requests in five minutes");
@@ -39,12 +39,12 @@ async fn an_assignment_with_a_lost_response_is_found_in_progress() {
     freehold
         .faulty_client
         .inject(WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::ResetAfterCall).nth(1));
-    is_ready(&onboard(&freehold).await);
+    assert_ready(&onboard(&freehold).await);
     assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "(requests, refusals)");
 }
 
 #[tokio::test]
-async fn an_assignment_of_a_dead_worker_is_not_requested_again() {
+async fn an_assignment_of_a_crashed_worker_is_not_requested_again() {
     for cut in [ConnectionFault::CrashBeforeWrite, ConnectionFault::CrashAfterWrite] {
         let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
         let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
@@ -52,11 +52,11 @@ async fn an_assignment_of_a_dead_worker_is_not_requested_again() {
         let proxy = DatabaseProxy::for_statement(&freehold.database.url, "db::quotas::note_request", 1, cut);
         let first = freehold.worker_on("worker-1", proxy.url());
         tokio::select! {
-            () = freehold.run_until_idle(&first, super::LONG) => panic!("the worker survived"),
+            () = freehold.run_until_idle(&first, super::MAX_SIMULATED_TIME) => panic!("the worker survived"),
             () = proxy.wait_until_crashed() => {}
         }
-        freehold.run_until_idle(&freehold.worker("worker-2"), super::LONG).await;
-        is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+        freehold.run_until_idle(&freehold.worker("worker-2"), super::MAX_SIMULATED_TIME).await;
+        assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
         assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "{cut:?}: (requests, refusals)");
     }
 }
@@ -66,7 +66,7 @@ async fn two_grants_of_one_permission_set_run_one_after_the_other() {
     let more = "\n[[access]]\npermission_set = \"support\"\ngroup = \"platform\"\n";
     let freehold = Freehold::with(Settings::default(), &format!("{CONFIG}{more}")).await;
     let outcome = onboard(&freehold).await;
-    is_ready(&outcome);
+    assert_ready(&outcome);
     let refusals = freehold.world.calls();
     let refusals: Vec<_> = refusals.recent().filter_map(|call| call.error.as_deref()).collect();
     assert!(refusals.contains(&"ConflictException"), "{refusals:?}");
@@ -74,18 +74,18 @@ async fn two_grants_of_one_permission_set_run_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn an_assignment_denied_by_a_fresh_account_is_retried() {
+async fn an_assignment_denied_by_a_new_account_is_retried() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let fault = Fault::failed("Received a 403 status error: Access denied by IAM. Please check your policy");
     // The number of failures exceeds the limit for other failures.
     freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", fault).times(7));
     let outcome = onboard(&freehold).await;
-    is_ready(&outcome);
+    assert_ready(&outcome);
     assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment").0, 8);
 }
 
 #[tokio::test]
-async fn a_quota_that_does_not_reset_needs_attention() {
+async fn an_exhausted_quota_that_does_not_reset_needs_attention() {
     let freehold = Freehold::instant().await;
     let fault =
         error("ServiceQuotaExceededException", "The account has 500 permission sets, the most that it can have");
@@ -94,5 +94,5 @@ async fn a_quota_that_does_not_reset_needs_attention() {
     let (code, message) = attention(&operation);
     assert_eq!(code, "aws_quota_reached");
     assert!(message.contains("500 permission sets"), "{message}");
-    is_ready(&retry(&freehold, &tenant).await);
+    assert_ready(&retry(&freehold, &tenant).await);
 }

@@ -3,34 +3,36 @@
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule};
-use freehold_sandbox::settings::{Durations, Spread};
+use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tenancy::Region;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::Cloud;
 
-use super::{LONG, calls, create_external_account, is_ready, meanwhile, onboard_in, region, target, target_of};
+use super::{
+    MAX_SIMULATED_TIME, assert_ready, calls, create_external_account, onboard_in, region, run_during_call, target,
+    target_of,
+};
 
 const ZURICH: &str = "eu-central-2";
 
 fn slow_regions(seconds: f64) -> Settings {
-    let durations = Durations { region_opt_in: Spread::exactly(seconds), ..Durations::instant() };
+    let durations = Durations { region_opt_in: DurationDistribution::constant(seconds), ..Durations::instant() };
     Settings { durations, ..Settings::instant() }
 }
 
 #[tokio::test]
-async fn an_opt_in_of_another_actor_is_waited_for() {
+async fn onboarding_waits_for_a_region_opt_in_of_another_actor() {
     let freehold = Freehold::with(slow_regions(900.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", ZURICH, "standard").await;
-    meanwhile(&freehold, &freehold.worker("worker-1"), ("account", "EnableRegion", ""), async {
+    run_during_call(&freehold, &freehold.worker("worker-1"), ("account", "EnableRegion", ""), async {
         freehold.aws(None).enable_region(&target(&freehold, &tenant), region(ZURICH)).await.expect("a request");
     })
     .await;
-    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     assert_eq!(calls(&freehold, "account:EnableRegion"), (2, 1));
 }
 
 #[tokio::test]
-async fn the_opt_in_quota_of_the_organisation_is_waited_for() {
+async fn onboarding_waits_for_the_region_opt_in_quota() {
     let freehold = Freehold::with(slow_regions(1800.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", ZURICH, "standard").await;
     let opt_in: Vec<Region> = Region::all().filter(|region| region.is_opt_in()).take(5).collect();
@@ -41,31 +43,31 @@ async fn the_opt_in_quota_of_the_organisation_is_waited_for() {
             freehold.aws(None).enable_region(&target, *region).await.expect("a request");
         }
     }
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
-    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     let (attempts, refused) = calls(&freehold, "account:EnableRegion");
     assert_eq!(attempts - refused, 51);
     assert!(refused > 0, "no request was refused");
 }
 
 #[tokio::test]
-async fn an_opt_in_may_take_hours() {
+async fn a_region_opt_in_can_take_hours() {
     let freehold = Freehold::with(slow_regions(5.0 * 3600.0), CONFIG).await;
     let (tenant, operation) = onboard_in(&freehold, ZURICH).await;
     let took = tenant.environments[0].ready_at.map(|at| at - tenant.created_at);
-    is_ready(&(tenant, operation));
+    assert_ready(&(tenant, operation));
     assert!(took.is_some_and(|took| took > TimeDelta::hours(5)), "{took:?}");
     assert!(calls(&freehold, "account:GetRegionOptStatus").0 < 40, "polled too often");
 }
 
 #[tokio::test]
-async fn a_region_without_lambda_yet_gets_its_stack_later() {
+async fn a_stack_is_created_later_if_lambda_is_not_yet_available() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let reason = "Resource handler returned message: \"The security token included in the request is invalid. (Service: \
                   Lambda, Status Code: 403)\"";
     // The number of failures exceeds the limit for other failures.
     freehold.world.inject(Rule::on("cloudformation", "AWS::Lambda::Function", Fault::failed(reason)).times(4));
     let outcome = onboard_in(&freehold, ZURICH).await;
-    is_ready(&outcome);
+    assert_ready(&outcome);
     assert_eq!(freehold.world.fault_hits().len(), 4);
 }

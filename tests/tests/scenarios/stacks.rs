@@ -6,15 +6,18 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::{Cloud, NewStack, Role, StackStatus, Tags};
+use freehold_worker::cloud::{NewStack, Role, StackStatus, Tags};
 
-use super::{LONG, attention, calls, error, is_ready, meanwhile, onboard, our_tags, region, retry, target};
+use super::{
+    MAX_SIMULATED_TIME, assert_ready, attention, calls, error, freehold_tags, onboard, region, retry, run_during_call,
+    target,
+};
 
 const TEMPLATE: &str = include_str!("../../../stacks/tenant.yaml");
 const STACK: &str = "freehold-tenant";
 
 /// Returns a rule that injects a fault when the tenant's stack is created. It does not affect the baseline stack.
-fn on_create(fault: Fault) -> Rule {
+fn on_stack_creation(fault: Fault) -> Rule {
     Rule::on("cloudformation", "CreateStack", fault).containing("TIER: !Ref Tier")
 }
 
@@ -48,19 +51,19 @@ async fn create(freehold: &Freehold, tenant: &Tenant, stack: &NewStack) {
 async fn onboard_with_existing_stack(freehold: &Freehold, tier: &str, tags: fn(&Freehold, &Tenant) -> Tags) -> Tenant {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let call = ("cloudformation", "CreateStack", "TIER: !Ref Tier");
-    meanwhile(freehold, &freehold.worker("worker-1"), call, async {
+    run_during_call(freehold, &freehold.worker("worker-1"), call, async {
         create(freehold, &tenant, &stack(freehold, &tenant, tier, tags(freehold, &tenant))).await;
     })
     .await;
     tenant
 }
 
-fn states(freehold: &Freehold) -> Vec<&'static str> {
+fn stack_states(freehold: &Freehold) -> Vec<&'static str> {
     freehold.world.stacks().into_iter().filter(|stack| stack.name == STACK).map(|stack| stack.status).collect()
 }
 
 #[tokio::test]
-async fn a_stack_denied_by_a_policy_needs_attention_at_once() {
+async fn a_stack_denied_by_a_policy_needs_attention_immediately() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let reason = "Resource handler returned message: \"User is not authorized to perform: lambda:CreateFunction with an \
                   explicit deny in a service control policy\"";
@@ -69,25 +72,25 @@ async fn a_stack_denied_by_a_policy_needs_attention_at_once() {
     let (code, message) = attention(&operation);
     assert_eq!(code, "stack_denied_by_policy");
     assert!(message.contains("Function") && message.contains("lambda:CreateFunction"), "{message}");
-    assert_eq!(states(&freehold).len(), 1, "the stack was created again");
+    assert_eq!(stack_states(&freehold).len(), 1, "the stack was created again");
     freehold.world.clear_faults();
-    is_ready(&retry(&freehold, &tenant).await);
+    assert_ready(&retry(&freehold, &tenant).await);
 }
 
 #[tokio::test]
-async fn an_existing_stack_with_our_tags_is_adopted_and_updated() {
+async fn an_existing_stack_with_freehold_tags_is_adopted_and_updated() {
     let freehold = Freehold::instant().await;
-    let tenant = onboard_with_existing_stack(&freehold, "enterprise", our_tags).await;
-    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
-    assert_eq!(states(&freehold), ["UPDATE_COMPLETE"], "the stack was updated to the tier");
+    let tenant = onboard_with_existing_stack(&freehold, "enterprise", freehold_tags).await;
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    assert_eq!(stack_states(&freehold), ["UPDATE_COMPLETE"], "the stack was updated to the tier");
 }
 
 #[tokio::test]
 async fn an_existing_stack_that_is_up_to_date_is_adopted() {
     let freehold = Freehold::instant().await;
-    let tenant = onboard_with_existing_stack(&freehold, "standard", our_tags).await;
-    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
-    assert_eq!(states(&freehold), ["CREATE_COMPLETE"]);
+    let tenant = onboard_with_existing_stack(&freehold, "standard", freehold_tags).await;
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    assert_eq!(stack_states(&freehold), ["CREATE_COMPLETE"]);
     assert_eq!(calls(&freehold, "cloudformation:UpdateStack"), (1, 1), "(calls, refusals)");
 }
 
@@ -97,7 +100,7 @@ async fn an_external_stack_of_the_same_name_is_not_changed() {
     let tenant = onboard_with_existing_stack(&freehold, "standard", |_, _| Tags::new()).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(attention(&operation).0, "stack_name_taken");
-    assert_eq!(states(&freehold), ["CREATE_COMPLETE"]);
+    assert_eq!(stack_states(&freehold), ["CREATE_COMPLETE"]);
 }
 
 #[tokio::test]
@@ -114,9 +117,9 @@ async fn the_token_of_a_deleted_stack_is_replaced() {
     // The response of CreateStack is lost, and the new stack is deleted before Freehold's next poll.
     let (target, home) = (target(&freehold, &tenant), region("eu-central-1"));
     freehold.aws(None).delete_stack(&target, Role::Access, home, STACK).await.expect("a deletion");
-    freehold.run_until_idle(&worker, LONG).await;
-    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
-    let mut states = states(&freehold);
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    let mut states = stack_states(&freehold);
     states.sort_unstable();
     assert_eq!(states, ["CREATE_COMPLETE", "DELETE_COMPLETE"]);
     let calls = freehold.world.calls();
@@ -132,7 +135,7 @@ async fn a_stack_with_a_failed_rollback_is_deleted_and_created_again() {
     let fault = Fault::failed("The role is in use");
     freehold.world.inject(Rule::on("cloudformation", "Delete AWS::IAM::Role", fault).nth(1));
     let outcome = onboard(&freehold).await;
-    is_ready(&outcome);
+    assert_ready(&outcome);
     assert_eq!(freehold.world.fault_hits().len(), 2);
 }
 
@@ -141,8 +144,8 @@ async fn a_retry_continues_a_failed_update_rollback() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let call = ("cloudformation", "CreateStack", "TIER: !Ref Tier");
-    meanwhile(&freehold, &freehold.worker("worker-1"), call, async {
-        let tags = our_tags(&freehold, &tenant);
+    run_during_call(&freehold, &freehold.worker("worker-1"), call, async {
+        let tags = freehold_tags(&freehold, &tenant);
         create(&freehold, &tenant, &stack(&freehold, &tenant, "standard", tags.clone())).await;
         for action in ["AWS::Lambda::Function", "Restore AWS::Lambda::Function"] {
             freehold.world.inject(Rule::on("cloudformation", action, Fault::failed("Internal Failure")));
@@ -152,13 +155,13 @@ async fn a_retry_continues_a_failed_update_rollback() {
         assert!(freehold.aws(None).update_stack(&target, Role::Access, home, &update).await.expect("a request"));
     })
     .await;
-    assert_eq!(states(&freehold), ["UPDATE_ROLLBACK_FAILED"]);
+    assert_eq!(stack_states(&freehold), ["UPDATE_ROLLBACK_FAILED"]);
     let operation = freehold.operation_of(&tenant).await;
     let (code, message) = attention(&operation);
     assert_eq!(code, "stack_update_stuck");
     assert!(message.contains("Function"), "{message}");
     freehold.world.clear_faults();
-    is_ready(&retry(&freehold, &tenant).await);
+    assert_ready(&retry(&freehold, &tenant).await);
     assert_eq!(calls(&freehold, "cloudformation:ContinueUpdateRollback"), (1, 0));
 }
 
@@ -174,7 +177,7 @@ async fn a_retry_keeps_resources_that_cannot_be_deleted() {
     let (code, message) = attention(&operation);
     assert_eq!(code, "stack_not_deleted");
     assert!(message.contains("Logs"), "{message}");
-    assert_eq!(states(&freehold), ["DELETE_FAILED"]);
+    assert_eq!(stack_states(&freehold), ["DELETE_FAILED"]);
     let (tenant, _) = retry(&freehold, &tenant).await;
     let account = target(&freehold, &tenant);
     let first_stack = freehold.world.stacks().into_iter().find(|stack| stack.name == STACK).expect("the first").id;
@@ -185,13 +188,13 @@ async fn a_retry_keeps_resources_that_cannot_be_deleted() {
 #[tokio::test]
 async fn a_protected_stack_has_its_own_attention_code() {
     let freehold = Freehold::instant().await;
-    freehold.world.inject(on_create(Fault::failed("Internal Failure")).nth(1));
+    freehold.world.inject(on_stack_creation(Fault::failed("Internal Failure")).nth(1));
     let protected = "Stack [freehold-tenant] cannot be deleted while TerminationProtection is enabled";
     freehold.world.inject(Rule::on("cloudformation", "DeleteStack", error("ValidationError", protected)));
     let (tenant, operation) = onboard(&freehold).await;
     assert_eq!(attention(&operation).0, "stack_protected");
     freehold.world.clear_faults();
-    is_ready(&retry(&freehold, &tenant).await);
+    assert_ready(&retry(&freehold, &tenant).await);
 }
 
 #[tokio::test]
@@ -206,13 +209,13 @@ async fn a_rejected_template_is_reported_with_its_cause() {
         ("ValidationError", "Template format error: unsupported structure.", "stack_rejected"),
     ] {
         let freehold = Freehold::instant().await;
-        freehold.world.inject(on_create(error(aws_code, aws_message)).nth(1));
+        freehold.world.inject(on_stack_creation(error(aws_code, aws_message)).nth(1));
         let (tenant, operation) = onboard(&freehold).await;
         let (code, message) = attention(&operation);
         assert_eq!(code, expected);
         assert!(message.contains(aws_message), "{message}");
         assert_eq!(freehold.world.fault_hits().len(), 1, "the SDK retried by itself");
-        is_ready(&retry(&freehold, &tenant).await);
+        assert_ready(&retry(&freehold, &tenant).await);
     }
 }
 
@@ -221,7 +224,7 @@ async fn throttling_inside_an_account_is_retried() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold.world.inject(Rule::on("cloudformation", "*", Fault::Throttle).times(20));
     let outcome = onboard(&freehold).await;
-    is_ready(&outcome);
+    assert_ready(&outcome);
     assert_eq!(freehold.world.fault_hits().len(), 20);
 }
 
@@ -238,5 +241,5 @@ async fn reserved_concurrency_has_its_own_attention_code() {
     let (code, message) = attention(&operation);
     assert_eq!(code, "stack_reserves_concurrency");
     assert!(message.contains("Function") && message.contains("ReservedConcurrentExecutions"), "{message}");
-    assert_eq!(states(&freehold).len(), 1, "the stack was created again");
+    assert_eq!(stack_states(&freehold).len(), 1, "the stack was created again");
 }

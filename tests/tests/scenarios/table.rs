@@ -59,7 +59,7 @@ fn every_scenario_is_listed_with_existing_tests() {
 
 /// Returns the AWS codes in the worker's tables. For a row with a failure reason or a part of a message, returns that
 /// text.
-fn codes_of_the_worker() -> BTreeSet<String> {
+fn worker_table_codes() -> BTreeSet<String> {
     let read = |path: &str| std::fs::read_to_string(root().join("worker/src").join(path)).expect("a table");
     let texts = |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     let mut codes = BTreeSet::new();
@@ -87,7 +87,7 @@ fn codes_of_the_worker() -> BTreeSet<String> {
 
 #[test]
 fn every_aws_code_that_the_worker_knows_has_a_test() {
-    let (known, tests) = (codes_of_the_worker(), tests());
+    let (known, tests) = (worker_table_codes(), tests());
     let listed: BTreeSet<String> = AWS_CODES.iter().map(|(code, _)| (*code).to_owned()).collect();
     assert_eq!(known.difference(&listed).collect::<Vec<_>>(), [""; 0], "codes without a row in aws_codes.rs");
     assert_eq!(listed.difference(&known).collect::<Vec<_>>(), [""; 0], "codes that no table of the worker knows");
@@ -99,7 +99,7 @@ fn every_aws_code_that_the_worker_knows_has_a_test() {
 }
 
 #[test]
-fn the_document_matches_the_table() {
+fn scenarios_md_matches_the_table_of_scenarios() {
     let (path, expected) = (root().join("docs/scenarios.md"), scenarios::document());
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &expected).expect("the document");

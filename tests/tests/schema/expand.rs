@@ -11,7 +11,7 @@ use freehold_tenancy::db::MIGRATIONS;
 ///
 /// None is released yet, so `0001_initial_schema.sql` is still edited in place. Each release adds its migrations here;
 /// a listed migration never changes again.
-const RELEASED: &[(i64, &str)] = &[];
+const RELEASED_MIGRATIONS: &[(i64, &str)] = &[];
 
 /// Statements that are accepted although they break a rule: number of the migration, beginning of the statement,
 /// reason.
@@ -89,21 +89,21 @@ fn statements(text: &str) -> Vec<String> {
 }
 
 /// Returns the statements of a migration that would break the previous version.
-fn offences(number: i64, text: &str) -> Vec<String> {
+fn incompatible_statements(number: i64, text: &str) -> Vec<String> {
     let statements = statements(text);
     let table = |statement: &String| {
         let rest = statement.strip_prefix("create table ")?;
         rest.trim_start_matches("if not exists ").split_whitespace().next().map(str::to_owned)
     };
     let new_tables: BTreeSet<String> = statements.iter().filter_map(table).collect();
-    let mut offences = Vec::new();
+    let mut incompatible_statements = Vec::new();
     for statement in &statements {
         let is_exception =
             EXCEPTIONS.iter().any(|(migration, beginning, _)| *migration == number && statement.starts_with(beginning));
         let broken = if is_exception { Vec::new() } else { broken_rules(statement, &new_tables) };
-        offences.extend(broken.into_iter().map(|rule| format!("{number:04} {rule}: {statement}")));
+        incompatible_statements.extend(broken.into_iter().map(|rule| format!("{number:04} {rule}: {statement}")));
     }
-    offences
+    incompatible_statements
 }
 
 #[test]
@@ -112,8 +112,8 @@ fn every_migration_is_compatible_with_the_previous_version() {
     let mut offending = Vec::new();
     for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let number: i64 = file.file_name().unwrap().to_str().unwrap()[..4].parse().unwrap();
-        if !RELEASED.iter().any(|(released, _)| *released == number) {
-            offending.extend(offences(number, &fs::read_to_string(&file).unwrap()));
+        if !RELEASED_MIGRATIONS.iter().any(|(released, _)| *released == number) {
+            offending.extend(incompatible_statements(number, &fs::read_to_string(&file).unwrap()));
         }
     }
     assert_eq!(
@@ -125,7 +125,7 @@ fn every_migration_is_compatible_with_the_previous_version() {
 
 #[test]
 fn a_released_migration_never_changes() {
-    assert_eq!(changed_migrations(RELEASED), [0; 0]);
+    assert_eq!(changed_migrations(RELEASED_MIGRATIONS), [0; 0]);
 
     let first = MIGRATIONS.iter().next().unwrap();
     assert_eq!(changed_migrations(&[(first.version, &hex(&first.checksum))]), [0; 0]);
@@ -149,7 +149,7 @@ fn an_incompatible_migration_is_detected() {
         "create unique index concurrently on tenants (company_name);",
         "truncate events;",
     ] {
-        assert_eq!(offences(99, text).len(), 1, "{text}: {:?}", offences(99, text));
+        assert_eq!(incompatible_statements(99, text).len(), 1, "{text}: {:?}", incompatible_statements(99, text));
     }
     for text in [
         "create table colours (name text not null, type text not null); create unique index on colours (name);",
@@ -161,6 +161,6 @@ fn an_incompatible_migration_is_detected() {
         "create function f() returns trigger language plpgsql as $$ begin drop table tenants; end $$;",
         "alter table tenants drop constraint tenants_tier_check;",
     ] {
-        assert_eq!(offences(99, text), [""; 0], "{text}");
+        assert_eq!(incompatible_statements(99, text), [""; 0], "{text}");
     }
 }

@@ -16,7 +16,7 @@ async fn database(changes: &str) -> Database {
 }
 
 /// Returns a statement that inserts `versions` into the table of applied migrations.
-fn applied(versions: &str) -> String {
+fn insert_migrations(versions: &str) -> String {
     format!(
         "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
          select version, 'another version', true, 'checksum', 0 from {versions} version;"
@@ -26,13 +26,13 @@ fn applied(versions: &str) -> String {
 const CHANGED: &str = "update _sqlx_migrations set checksum = 'another' where version = 1;";
 
 #[tokio::test]
-async fn a_database_with_a_foreign_schema_is_rejected() {
+async fn a_database_with_other_migrations_is_rejected() {
     let removed = "delete from _sqlx_migrations;".to_owned();
     let cases = [
         ("another checksum", CHANGED.to_owned(), 1),
-        ("another lineage of 25 migrations", removed.clone() + &applied("generate_series(1, 25)"), 1),
-        ("an unknown migration before this version's", applied("generate_series(0, 0)"), 0),
-        ("an unknown migration without this version's", removed + &applied("generate_series(7, 9)"), 7),
+        ("another lineage of 25 migrations", removed.clone() + &insert_migrations("generate_series(1, 25)"), 1),
+        ("an unknown migration before this version's", insert_migrations("generate_series(0, 0)"), 0),
+        ("an unknown migration without this version's", removed + &insert_migrations("generate_series(7, 9)"), 7),
     ];
     for (case, changes, migration) in cases {
         let database = database(&changes).await;
@@ -71,7 +71,7 @@ async fn a_rejected_database_is_reported_with_the_fix() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_used_but_not_migrated() {
-    let database = database(&applied("generate_series(1001, 1002)")).await;
+    let database = database(&insert_migrations("generate_series(1001, 1002)")).await;
     assert!(db::is_migrated(&database.pool).await.unwrap());
     let refused = db::migrate(&database.pool).await.unwrap_err();
     assert!(matches!(refused, DbError::NewerSchema(1001)), "{refused}");

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
-use freehold_sandbox::settings::{Durations, Spread};
+use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tenancy::attention::Remedy;
 use freehold_tenancy::db::lifecycle;
 use freehold_tenancy::operation::{Operation, OperationState};
@@ -12,13 +12,13 @@ use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::database::current_mappings;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot;
-use freehold_worker::cloud::{Cloud, NewAccount, Tags};
+use freehold_worker::cloud::{NewAccount, Tags};
 
-const LONG: TimeDelta = TimeDelta::days(1);
+const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(1);
 
 async fn sign_up_and_settle(freehold: &Freehold) -> (Tenant, Operation) {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     (freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await)
 }
 
@@ -35,7 +35,7 @@ fn account_request(freehold: &Freehold, tenant: &Tenant, tags: Tags) -> NewAccou
     NewAccount { name: "External".to_owned(), email, tags }
 }
 
-fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
+fn freehold_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
     Tags::from([
         ("freehold:installation".to_owned(), freehold.installation.id.to_string()),
         ("freehold:tenant".to_owned(), tenant.id.to_string()),
@@ -44,7 +44,7 @@ fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
 }
 
 #[tokio::test]
-async fn an_account_with_a_lost_response_is_found_and_not_requested_again() {
+async fn an_account_is_found_and_not_requested_again_after_a_lost_response() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold.faulty_client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
@@ -68,21 +68,21 @@ async fn an_account_is_requested_again_only_after_five_minutes_without_it() {
         "requested again after {}",
         requested_at - tenant.created_at
     );
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
 }
 
 #[tokio::test]
-async fn our_own_account_with_the_email_address_is_adopted() {
+async fn an_account_with_the_email_address_and_freehold_tags_is_adopted() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     freehold
         .aws(None)
-        .create_account(&account_request(&freehold, &tenant, our_tags(&freehold, &tenant)))
+        .create_account(&account_request(&freehold, &tenant, freehold_tags(&freehold, &tenant)))
         .await
         .expect("a request");
     let account_id = freehold.world.accounts().last().expect("an account").id.clone();
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     let tenant = freehold.reload_tenant(&tenant).await;
     assert_eq!(tenant.state(), TenantState::Ready);
     assert_eq!(tenant.environments[0].aws_account_id.as_ref().expect("an account").as_str(), account_id);
@@ -101,7 +101,7 @@ async fn an_external_account_with_the_email_address_is_not_adopted() {
                 freehold.aws(None).create_account(&account_request(&freehold, &tenant, tags)).await.expect("a request");
             }
         }
-        freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+        freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
         let operation = freehold.operation_of(&tenant).await;
         assert_eq!(attention(&operation).0, "account_email_taken");
         assert_eq!(freehold.reload_tenant(&tenant).await.environments[0].aws_account_id, None);
@@ -132,7 +132,7 @@ async fn internal_failures_are_retried_and_refused_creations_are_parked() {
 }
 
 #[tokio::test]
-async fn a_refused_creation_holds_no_slot() {
+async fn a_refused_account_creation_holds_no_slot() {
     let freehold = Freehold::instant().await;
     let fault = Fault::error("AccessDeniedException", "You don't have permissions to access this resource.");
     freehold.world.inject(Rule::on("organizations", "CreateAccount", fault));
@@ -157,7 +157,7 @@ async fn a_failing_assignment_is_parked_and_can_be_retried() {
 }
 
 #[tokio::test]
-async fn a_late_creation_needs_attention_and_is_still_polled() {
+async fn a_late_account_creation_needs_attention_and_is_still_polled() {
     let freehold = Freehold::instant().await;
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
@@ -168,9 +168,9 @@ async fn a_late_creation_needs_attention_and_is_still_polled() {
 }
 
 #[tokio::test]
-async fn a_late_creation_that_finishes_no_longer_needs_attention() {
+async fn a_late_account_creation_that_finishes_needs_no_more_attention() {
     let settings = Settings {
-        durations: Durations { create_account: Spread::exactly(20.0 * 60.0), ..Durations::instant() },
+        durations: Durations { create_account: DurationDistribution::constant(20.0 * 60.0), ..Durations::instant() },
         ..Settings::instant()
     };
     let freehold = Freehold::with(settings, CONFIG).await;
@@ -181,7 +181,7 @@ async fn a_late_creation_that_finishes_no_longer_needs_attention() {
     }
     let late = freehold.clock.now() - tenant.created_at;
     assert!(late >= TimeDelta::minutes(15) && late < TimeDelta::minutes(20), "late after {late}");
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!((operation.state, operation.attention), (OperationState::Succeeded, None));
 }
@@ -205,7 +205,7 @@ async fn a_retry_after_a_deadline_gets_a_new_deadline() {
 async fn retry(freehold: &Freehold, operation: &Operation) {
     let retried = lifecycle::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
     assert_eq!(retried.expect("an answer"), lifecycle::RetryResult::Scheduled);
-    freehold.run_until_idle(&freehold.worker("another"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("another"), MAX_SIMULATED_TIME).await;
 }
 
 /// Returns the number of slots that operations hold or are queued for.
@@ -227,7 +227,7 @@ async fn a_parked_operation_continues_after_a_retry() {
         lifecycle::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
         lifecycle::RetryResult::Scheduled
     );
-    freehold.run_until_idle(&freehold.worker("worker-2"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-2"), MAX_SIMULATED_TIME).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
     assert_eq!(world_snapshot::account_requests(&freehold.world), 1);
 }
@@ -260,11 +260,11 @@ async fn a_stack_that_fails_after_a_lost_response_is_created_again() {
 }
 
 #[tokio::test]
-async fn without_a_bootstrapped_organisation_no_account_is_moved() {
+async fn no_account_is_moved_before_the_organisation_is_bootstrapped() {
     let more = "\n[[residencies]]\nname = \"jp\"\nregions = [\"ap-northeast-1\"]\n";
     let freehold = Freehold::instant().await.with_config(&format!("{CONFIG}{more}"));
     let tenant = freehold.sign_up("Example", "ap-northeast-1", "standard").await;
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::NeedsAttention);
     let (code, message) = attention(&operation);

@@ -12,26 +12,26 @@ use freehold_tests::api_fixture::{ApiFixture, signup_body};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use serde_json::json;
 
-const MINUTES: TimeDelta = TimeDelta::minutes(30);
+const HALF_AN_HOUR: TimeDelta = TimeDelta::minutes(30);
 const REQUIRED: &str = "\napproval = \"required\"";
 
-fn person(name: &str) -> Requester {
+fn requester(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
 /// Creates a tenant with a tier that requires approval, and runs its onboarding until the approval is pending.
 async fn sign_up_until_approval(freehold: &Freehold) -> Tenant {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
-    freehold.run_until_idle(&freehold.worker("worker-1"), MINUTES).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), HALF_AN_HOUR).await;
     let operation = freehold.operation_of(&tenant).await;
     let attention = operation.attention.expect("attention");
     assert_eq!((attention.code.as_str(), operation.wake_at), ("approval_required", None));
     assert_eq!(attention.remedies, [Remedy::Approve, Remedy::Cancel]);
-    assert_eq!(accounts(freehold), 0, "an account was created without approval");
+    assert_eq!(count_accounts(freehold), 0, "an account was created without approval");
     tenant
 }
 
-fn accounts(freehold: &Freehold) -> usize {
+fn count_accounts(freehold: &Freehold) -> usize {
     freehold.world.accounts().iter().filter(|account| account.email.starts_with("aws+")).count()
 }
 
@@ -40,7 +40,7 @@ async fn decide(freehold: &Freehold, tenant: &Tenant, approve: bool, by: &str) -
     let approval = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
     assert_eq!(approval.action, ApprovalAction::Vend);
     assert_eq!(approval.request["company_name"], "Example");
-    lifecycle::decide(pool, id, &approval.request_hash, approve, &person(by), now).await.expect("an answer")
+    lifecycle::decide(pool, id, &approval.request_hash, approve, &requester(by), now).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -52,8 +52,8 @@ async fn an_account_is_created_only_after_a_second_person_approves() {
     let id = tenant.environments[0].operation_id;
     let now = freehold.clock.now();
     freehold_tenancy::db::lifecycle::retry(freehold.pool(), id, "tests", now).await.expect("an answer");
-    freehold.run_until_idle(&freehold.worker("worker-2"), MINUTES).await;
-    assert_eq!(accounts(&freehold), 0);
+    freehold.run_until_idle(&freehold.worker("worker-2"), HALF_AN_HOUR).await;
+    assert_eq!(count_accounts(&freehold), 0);
     assert_eq!(
         approvals::list_for_operation(freehold.pool(), id).await.expect("an answer").len(),
         1,
@@ -61,18 +61,18 @@ async fn an_account_is_created_only_after_a_second_person_approves() {
     );
 
     assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Recorded(_)));
-    freehold.run_until_idle(&freehold.worker("worker-3"), MINUTES).await;
+    freehold.run_until_idle(&freehold.worker("worker-3"), HALF_AN_HOUR).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
-    assert_eq!(accounts(&freehold), 1);
+    assert_eq!(count_accounts(&freehold), 1);
 
     // The other tier requires no approval.
     let other = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.run_until_idle(&freehold.worker("worker-4"), MINUTES).await;
+    freehold.run_until_idle(&freehold.worker("worker-4"), HALF_AN_HOUR).await;
     assert_eq!(freehold.reload_tenant(&other).await.state(), TenantState::Ready);
 }
 
 #[tokio::test]
-async fn changing_the_tier_does_not_avoid_the_approval() {
+async fn changing_the_tier_does_not_bypass_the_approval() {
     let freehold = Freehold::instant().await.with_config(&format!("{CONFIG}{REQUIRED}"));
     let tenant = sign_up_until_approval(&freehold).await;
     let (pool, id) = (freehold.pool(), tenant.environments[0].operation_id);
@@ -84,17 +84,17 @@ async fn changing_the_tier_does_not_avoid_the_approval() {
     // The tenant's current tier requires no approval.
     change("standard").await;
     freehold_tenancy::db::lifecycle::retry(pool, id, "tests", freehold.clock.now()).await.expect("an answer");
-    freehold.run_until_idle(&freehold.worker("worker-2"), MINUTES).await;
-    assert_eq!(accounts(&freehold), 0, "a change of the tier avoided the approval");
+    freehold.run_until_idle(&freehold.worker("worker-2"), HALF_AN_HOUR).await;
+    assert_eq!(count_accounts(&freehold), 0, "a change of the tier avoided the approval");
 
     // The approval was for an account of another tier.
     freehold.clock.advance(std::time::Duration::from_mins(1));
     assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Recorded(_)));
-    freehold.run_until_idle(&freehold.worker("worker-3"), MINUTES).await;
-    assert_eq!(accounts(&freehold), 0, "an account was created with an approval for another tier");
+    freehold.run_until_idle(&freehold.worker("worker-3"), HALF_AN_HOUR).await;
+    assert_eq!(count_accounts(&freehold), 0, "an account was created with an approval for another tier");
     assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Recorded(_)));
-    freehold.run_until_idle(&freehold.worker("worker-4"), MINUTES).await;
-    assert_eq!((accounts(&freehold), freehold.reload_tenant(&tenant).await.state()), (1, TenantState::Ready));
+    freehold.run_until_idle(&freehold.worker("worker-4"), HALF_AN_HOUR).await;
+    assert_eq!((count_accounts(&freehold), freehold.reload_tenant(&tenant).await.state()), (1, TenantState::Ready));
 }
 
 #[tokio::test]
@@ -108,17 +108,17 @@ async fn a_rejected_operation_is_canceled_without_aws_calls() {
         matches!(decide(&freehold, &tenant, false, "tests").await, DecisionResult::Recorded(_)),
         "the requester may reject the request"
     );
-    freehold.run_until_idle(&freehold.worker("worker-2"), MINUTES).await;
+    freehold.run_until_idle(&freehold.worker("worker-2"), HALF_AN_HOUR).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::Canceled);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
     let approvals = approvals::list_for_operation(pool, operation.id).await.expect("an answer");
     assert_eq!((approvals.len(), approvals[0].state), (1, ApprovalState::Rejected));
-    assert_eq!(accounts(&freehold), 0);
+    assert_eq!(count_accounts(&freehold), 0);
 }
 
 #[tokio::test]
-async fn a_decision_before_the_step_is_parked_is_not_missed() {
+async fn an_approval_decision_before_the_step_is_parked_is_not_lost() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     let claim = api.claim_operation().await;

@@ -15,19 +15,19 @@ use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap;
 use freehold_worker::cloud::{
-    AssignmentState, Cloud, CloudErrorKind, CreationState, Grant, NewAccount, NewStack, Person, RegionStatus, Role,
+    AssignmentState, CloudErrorKind, CreationState, Grant, NewAccount, NewStack, Person, RegionStatus, Role,
     StackStatus, Tags, Target,
 };
 
 /// Simulated organisation after `freehold bootstrap`, and an AWS client for this organisation.
-struct Prepared {
+struct CloudFixture {
     world: World,
     clock: Clock,
     config: Arc<Config>,
     aws: Aws,
 }
 
-impl Prepared {
+impl CloudFixture {
     async fn new() -> Self {
         Self::with_http_client(|world, _| http::client(world)).await
     }
@@ -110,8 +110,8 @@ fn home() -> Region {
 
 #[tokio::test]
 async fn an_account_is_created_found_and_moved() {
-    let prepared = Prepared::new().await;
-    let Prepared { aws, clock, config, .. } = &prepared;
+    let prepared = CloudFixture::new().await;
+    let CloudFixture { aws, clock, config, .. } = &prepared;
     let environment = EnvironmentId::new(clock.now());
     let account = prepared.account(environment);
     let before = clock.now();
@@ -135,9 +135,9 @@ async fn an_account_is_created_found_and_moved() {
 }
 
 #[tokio::test]
-async fn a_lost_response_is_an_unknown_effect_without_an_sdk_retry() {
+async fn a_lost_response_is_an_unknown_effect_and_the_sdk_does_not_retry() {
     let mut wire = None;
-    let prepared = Prepared::with_http_client(|world, clock| {
+    let prepared = CloudFixture::with_http_client(|world, clock| {
         wire.insert(FaultyClient::new(http::client(world), clock.clone())).shared()
     });
     let prepared = prepared.await;
@@ -153,7 +153,7 @@ async fn a_lost_response_is_an_unknown_effect_without_an_sdk_retry() {
 
 #[tokio::test]
 async fn a_throttled_call_is_reported_as_throttled() {
-    let prepared = Prepared::new().await;
+    let prepared = CloudFixture::new().await;
     prepared.world.inject(Rule::on("organizations", "ListAccounts", Fault::Throttle).times(1));
     let throttled = prepared.aws.find_account("unknown@example.com").await.unwrap_err();
     assert_eq!(
@@ -165,7 +165,7 @@ async fn a_throttled_call_is_reported_as_throttled() {
 
 #[tokio::test]
 async fn an_empty_page_does_not_end_a_search() {
-    let prepared = Prepared::new().await;
+    let prepared = CloudFixture::new().await;
     let target = prepared.account_in_ou().await;
     let email = prepared.config.organization.account_email.address(target.environment());
     prepared.world.inject(Rule::on("organizations", "*", Fault::EmptyPage).times(1));
@@ -177,8 +177,8 @@ async fn an_empty_page_does_not_end_a_search() {
 }
 
 #[tokio::test]
-async fn a_rate_limited_search_resumes_at_its_page() {
-    let prepared = Prepared::new().await;
+async fn a_rate_limited_search_continues_at_the_same_page() {
+    let prepared = CloudFixture::new().await;
     let mut sought = None;
     for _ in 0..45 {
         let account = prepared.account(EnvironmentId::new(prepared.clock.now()));
@@ -196,8 +196,8 @@ async fn a_rate_limited_search_resumes_at_its_page() {
 }
 
 #[tokio::test]
-async fn a_creation_with_a_used_email_fails_with_its_reason() {
-    let prepared = Prepared::new().await;
+async fn an_account_creation_with_a_used_email_fails_with_a_reason() {
+    let prepared = CloudFixture::new().await;
     let account = prepared.account(EnvironmentId::new(prepared.clock.now()));
     prepared.world.reserve_email(&account.email);
     let creation = prepared.aws.create_account(&account).await.unwrap();
@@ -206,8 +206,8 @@ async fn a_creation_with_a_used_email_fails_with_its_reason() {
 }
 
 #[tokio::test]
-async fn an_account_is_closed_and_closing_it_again_is_no_error() {
-    let prepared = Prepared::new().await;
+async fn closing_a_closed_account_is_not_an_error() {
+    let prepared = CloudFixture::new().await;
     let target = prepared.account_in_ou().await;
     let state = async || prepared.aws.account(target.id()).await.unwrap().map(|account| account.state);
     assert_eq!(state().await.as_deref(), Some("ACTIVE"));
@@ -219,7 +219,7 @@ async fn an_account_is_closed_and_closing_it_again_is_no_error() {
 
 #[tokio::test]
 async fn an_opt_in_region_is_enabled() {
-    let prepared = Prepared::new().await;
+    let prepared = CloudFixture::new().await;
     let target = prepared.account_in_ou().await;
     let zurich = "eu-central-2".parse().unwrap();
     assert_eq!(prepared.aws.region_status(&target, home()).await.unwrap(), RegionStatus::Enabled);
@@ -229,12 +229,12 @@ async fn an_opt_in_region_is_enabled() {
 }
 
 #[tokio::test]
-async fn a_role_is_reachable_only_in_its_account() {
-    let prepared = Prepared::new().await;
+async fn a_role_can_be_assumed_only_in_its_account() {
+    let prepared = CloudFixture::new().await;
     let target = prepared.account_in_ou().await;
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     let refused = prepared.aws.check_role(&target, Role::Access).await.unwrap_err();
-    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false });
+    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit_deny: false });
 
     let target = prepared.with_roles().await;
     prepared.aws.check_role(&target, Role::Access).await.unwrap();
@@ -242,12 +242,16 @@ async fn a_role_is_reachable_only_in_its_account() {
     let other = EnvironmentId::new(prepared.clock.now());
     let wrong_environment = Target::new(target.id().clone(), other, &prepared.config.organization).unwrap();
     let refused = prepared.aws.check_role(&wrong_environment, Role::Access).await.unwrap_err();
-    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false }, "the external id names another environment");
+    assert_eq!(
+        refused.kind,
+        CloudErrorKind::Denied { explicit_deny: false },
+        "the external id names another environment"
+    );
 }
 
 #[tokio::test]
 async fn a_stack_is_deployed_and_its_url_responds() {
-    let prepared = Prepared::new().await;
+    let prepared = CloudFixture::new().await;
     let target = prepared.with_roles().await;
     let (aws, stack) = (&prepared.aws, prepared.tenant_stack(&target));
     assert_eq!(aws.stack(&target, Role::Access, home(), &stack.name).await.unwrap(), None);
@@ -268,8 +272,8 @@ async fn a_stack_is_deployed_and_its_url_responds() {
 }
 
 #[tokio::test]
-async fn a_failed_stack_names_the_resource_and_the_reason() {
-    let prepared = Prepared::new().await;
+async fn the_error_of_a_failed_stack_contains_resource_and_reason() {
+    let prepared = CloudFixture::new().await;
     let target = prepared.with_roles().await;
     prepared.world.inject(Rule::on(
         "cloudformation",
@@ -285,18 +289,18 @@ async fn a_failed_stack_names_the_resource_and_the_reason() {
 }
 
 #[tokio::test]
-async fn the_verifier_role_may_read_at_home_and_is_denied_elsewhere() {
-    let prepared = Prepared::new().await;
+async fn the_verifier_role_can_read_only_in_the_home_region() {
+    let prepared = CloudFixture::new().await;
     let target = prepared.with_roles().await;
     prepared.aws.read_in_region(&target, home()).await.unwrap();
     let refused = prepared.aws.read_in_region(&target, "us-east-1".parse().unwrap()).await.unwrap_err();
-    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: true }, "{refused}");
+    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit_deny: true }, "{refused}");
     assert!(refused.request_id.is_some());
 }
 
 #[tokio::test]
 async fn a_permission_set_is_assigned_and_unassigned() {
-    let prepared = Prepared::new().await;
+    let prepared = CloudFixture::new().await;
     let target = prepared.account_in_ou().await;
     let aws = &prepared.aws;
     let group = aws.ensure_group("tenant-example", "Administrators of Example").await.unwrap();
@@ -321,8 +325,8 @@ async fn a_permission_set_is_assigned_and_unassigned() {
 }
 
 #[tokio::test]
-async fn a_user_who_leaves_a_group_still_exists() {
-    let Prepared { aws, .. } = Prepared::new().await;
+async fn a_user_removed_from_a_group_still_exists() {
+    let CloudFixture { aws, .. } = CloudFixture::new().await;
     let ada = aws.ensure_user(&Person { email: "ada@example.com", display_name: "Ada Lovelace" }).await.unwrap();
     let group = aws.ensure_group("example", "Example GmbH").await.unwrap();
     aws.ensure_member(&group, &ada).await.unwrap();
@@ -334,8 +338,8 @@ async fn a_user_who_leaves_a_group_still_exists() {
 }
 
 #[tokio::test]
-async fn an_ou_lists_its_accounts() {
-    let prepared = Prepared::new().await;
+async fn the_accounts_of_an_ou_are_listed() {
+    let prepared = CloudFixture::new().await;
     let target = prepared.account_in_ou().await;
     let [home, other] = [0, 1].map(|number| &prepared.config.residencies[number]);
     for (residency, expected) in [(home, vec![target.id().clone()]), (other, vec![])] {
@@ -346,7 +350,7 @@ async fn an_ou_lists_its_accounts() {
 
 #[tokio::test]
 async fn a_thousand_reads_of_one_residency_need_few_calls() {
-    let prepared = Prepared::new().await;
+    let prepared = CloudFixture::new().await;
     let before: u64 = prepared.world.calls().by_operation().values().map(|count| count.calls).sum();
     let residency = &prepared.config.residencies[0];
     let answers = futures::future::join_all((0..1_000).map(|_| prepared.aws.residency_ou(residency))).await;
@@ -356,8 +360,8 @@ async fn a_thousand_reads_of_one_residency_need_few_calls() {
 }
 
 #[tokio::test]
-async fn sessions_are_opened_hourly_and_after_aws_expires_one() {
-    let prepared = Prepared::new().await;
+async fn sessions_are_renewed_hourly_and_after_aws_has_expired_one() {
+    let prepared = CloudFixture::new().await;
     let target = prepared.account_in_ou().await;
     let opened = || prepared.world.calls().of("sts:AssumeRole").calls;
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();

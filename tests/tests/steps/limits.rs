@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule};
-use freehold_sandbox::settings::{Durations, Spread};
+use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::quotas::{self, QuotaLimits, QuotaSlot, SlotResult};
 use freehold_tenancy::db::{operations, queue, shared_polls};
@@ -16,10 +16,10 @@ use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
-use freehold_worker::cloud::{Cloud, CloudError, CloudErrorKind, NewAccount, Tags};
-use freehold_worker::limits::Limits;
+use freehold_worker::cloud::{CloudError, CloudErrorKind, NewAccount, Tags};
+use freehold_worker::limits::AwsRateLimiter;
 
-const LONG: TimeDelta = TimeDelta::days(1);
+const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
 /// Slot of account creations that the step `request-account` acquires.
@@ -74,18 +74,26 @@ async fn claim_all(freehold: &Freehold) -> Vec<Claim> {
 }
 
 /// Returns the limits of a quota with one slot and no rate limit.
-fn one_slot() -> QuotaLimits {
-    QuotaLimits { limit: 1, limit_each: None, yields: TimeDelta::minutes(30), call_rate: None, counted_since: None }
+fn single_slot_limits() -> QuotaLimits {
+    QuotaLimits {
+        limit: 1,
+        limit_per_environment: None,
+        maintenance_delay: TimeDelta::minutes(30),
+        call_rate: None,
+        counted_since: None,
+    }
 }
 
 async fn acquire_slot(freehold: &Freehold, claim: &Claim) -> SlotResult {
-    quotas::acquire(freehold.pool(), claim, &CREATION_SLOT, &one_slot(), freehold.clock.now()).await.expect("an answer")
+    quotas::acquire(freehold.pool(), claim, &CREATION_SLOT, &single_slot_limits(), freehold.clock.now())
+        .await
+        .expect("an answer")
 }
 
 #[tokio::test]
-async fn slots_and_rate_limits_hold_across_three_workers() {
+async fn slots_and_rate_limits_apply_across_three_workers() {
     const TENANTS: usize = 12;
-    let durations = Durations { create_account: Spread::around(120.0), ..Durations::default() };
+    let durations = Durations { create_account: DurationDistribution::with_median(120.0), ..Durations::default() };
     let freehold = Freehold::with(Settings { durations, ..Settings::default() }, CONFIG).await;
     let before = freehold.world.calls();
     let tenants = sign_up_many(&freehold, TENANTS).await;
@@ -104,21 +112,21 @@ async fn slots_and_rate_limits_hold_across_three_workers() {
 }
 
 #[tokio::test]
-async fn a_slot_of_a_dead_worker_is_released_by_the_next_worker() {
+async fn a_slot_of_a_crashed_worker_is_released_by_the_next_worker() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let first = freehold.worker("worker-1");
     // Onboarding the first tenant opens the session that all later calls use.
     sign_up_many(&freehold, 1).await;
-    freehold.run_until_idle(&first, LONG).await;
+    freehold.run_until_idle(&first, MAX_SIMULATED_TIME).await;
     let tenants = sign_up_many(&freehold, 1).await;
     // The worker crashes at CreateAccount, which follows the poll of account creations in progress.
     freehold.step_faults.plan("request-account", 1, StepFault::CrashAfterCall);
     tokio::select! {
-        () = freehold.run_until_idle(&first, LONG) => panic!("the worker survived"),
+        () = freehold.run_until_idle(&first, MAX_SIMULATED_TIME) => panic!("the worker survived"),
         () = freehold.step_faults.wait_until_crashed() => {}
     }
     assert_eq!(count(&freehold, "select count(*) from slots where granted_at is not null").await, 1);
-    freehold.run_until_idle(&freehold.worker("worker-2"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-2"), MAX_SIMULATED_TIME).await;
     assert_all_ready(&freehold, &tenants).await;
     assert_eq!(world_snapshot::account_requests(&freehold.world), 2);
     assert_eq!(count(&freehold, "select count(*) from slots").await, 0);
@@ -126,7 +134,7 @@ async fn a_slot_of_a_dead_worker_is_released_by_the_next_worker() {
 
 #[tokio::test]
 async fn external_creations_occupy_slots() {
-    let durations = Durations { create_account: Spread::around(300.0), ..Durations::default() };
+    let durations = Durations { create_account: DurationDistribution::with_median(300.0), ..Durations::default() };
     let freehold = Freehold::with(Settings { durations, ..Settings::default() }, CONFIG).await;
     create_external_accounts(&freehold, &["external-1", "external-2", "external-3"]).await;
     freehold.clock.advance(Duration::from_mins(1));
@@ -140,13 +148,13 @@ async fn external_creations_occupy_slots() {
             .await,
         3
     );
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_all_ready(&freehold, &tenants).await;
     assert_eq!(freehold.world.calls().of("organizations:CreateAccount").errors, 0, "refused requests");
 }
 
 #[tokio::test]
-async fn a_faster_external_actor_costs_one_refusal_per_request() {
+async fn external_creations_cause_at_most_one_refusal_per_tenant() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let tenants = sign_up_many(&freehold, 3).await;
     // Five external requests arrive between the poll and Freehold's own requests.
@@ -157,7 +165,7 @@ async fn a_faster_external_actor_costs_one_refusal_per_request() {
     freehold.clock.advance(Duration::from_secs(20));
     create_external_accounts(&freehold, &["external-4", "external-5"]).await;
     freehold.clock.advance(Duration::from_secs(11));
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     assert_all_ready(&freehold, &tenants).await;
     let calls = freehold.world.calls();
     let refused = calls.recent().filter(|call| call.error.as_deref() == Some("ConstraintViolationException")).count();
@@ -190,7 +198,7 @@ async fn the_slot_of_finished_work_is_released() {
 }
 
 #[tokio::test]
-async fn onboarding_overtakes_maintenance_for_a_limited_time() {
+async fn onboarding_gets_slots_before_maintenance_for_a_limited_time() {
     let freehold = Freehold::instant().await;
     sign_up_many(&freehold, 2).await;
     let first = claim_all(&freehold).await;
@@ -223,69 +231,70 @@ fn throttled(call: &'static str) -> CloudError {
 }
 
 /// Returns the number of calls that the rate limit currently allows.
-async fn burst(limits: &Limits, call: &'static str) -> usize {
+async fn available_calls(limits: &AwsRateLimiter, call: &'static str) -> usize {
     for calls in 0..100 {
-        if limits.take(call).await.is_err() {
+        if limits.take_token(call).await.is_err() {
             return calls;
         }
     }
     100
 }
 
-async fn next_token_at(limits: &Limits, call: &'static str) -> DateTime<Utc> {
-    let error = limits.take(call).await.expect_err("no token");
+async fn next_token_at(limits: &AwsRateLimiter, call: &'static str) -> DateTime<Utc> {
+    let error = limits.take_token(call).await.expect_err("no token");
     let CloudErrorKind::Throttled { until: Some(until) } = error.kind else { panic!("{error} has no end") };
     until
 }
 
 #[tokio::test]
-async fn a_throttle_slows_all_workers_and_the_rate_recovers() {
+async fn throttling_slows_all_workers_until_the_rate_recovers() {
     const CALL: &str = "organizations:MoveAccount";
     let freehold = Freehold::instant().await;
-    let limits = || Limits::new(freehold.pool().clone(), freehold.clock.clone(), freehold.config.quotas.clone());
+    let limits =
+        || AwsRateLimiter::new(freehold.pool().clone(), freehold.clock.clone(), freehold.config.quotas.clone());
     let (one, other) = (limits(), limits());
-    assert_eq!(burst(&one, CALL).await, 3, "a rate of two per second, a burst of three");
+    assert_eq!(available_calls(&one, CALL).await, 3, "a rate of two per second, a burst of three");
     freehold.clock.advance(Duration::from_mins(1));
 
-    let recorded = one.throttled(CALL, throttled(CALL)).await;
+    let recorded = one.record_throttle(CALL, throttled(CALL)).await;
     let start = freehold.clock.now();
     assert_eq!(recorded.kind, CloudErrorKind::Throttled { until: Some(start + TimeDelta::seconds(1)) });
     assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1), "the other worker is throttled too");
     // If several calls are throttled at the same time, the rate is reduced once.
-    one.throttled(CALL, throttled(CALL)).await;
+    one.record_throttle(CALL, throttled(CALL)).await;
     assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1));
 
     freehold.clock.advance(Duration::from_secs(1));
-    assert_eq!(burst(&other, CALL).await, 1, "no burst");
-    other.throttled(CALL, throttled(CALL)).await;
+    assert_eq!(available_calls(&other, CALL).await, 1, "no burst");
+    other.record_throttle(CALL, throttled(CALL)).await;
     let waits = next_token_at(&one, CALL).await - freehold.clock.now();
     assert!((1990..=2000).contains(&waits.num_milliseconds()), "wait after the second throttle: {waits}");
 
     freehold.clock.advance(Duration::from_mins(5));
-    assert_eq!(burst(&one, CALL).await, 1);
+    assert_eq!(available_calls(&one, CALL).await, 1);
     let waits = next_token_at(&one, CALL).await - freehold.clock.now();
     assert!((900..=1100).contains(&waits.num_milliseconds()), "wait after five minutes: {waits}");
     freehold.clock.advance(Duration::from_mins(6));
-    assert_eq!(burst(&other, CALL).await, 3, "the full burst is back");
+    assert_eq!(available_calls(&other, CALL).await, 3, "the full burst is back");
 }
 
 #[tokio::test]
 async fn throttled_creations_are_retried_and_all_tenants_become_ready() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    freehold.world.inject(Rule::on("organizations", "*", Fault::Throttle).sometimes(300));
+    freehold.world.inject(Rule::on("organizations", "*", Fault::Throttle).with_probability_per_mille(300));
     let tenants = sign_up_many(&freehold, 3).await;
     let faults_end = freehold.clock.now() + TimeDelta::minutes(30);
     let worker = freehold.worker("worker-1");
     while freehold.run_due_and_advance(&worker).await.is_some_and(|at| at <= faults_end) {}
     freehold.world.clear_faults();
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_all_ready(&freehold, &tenants).await;
     assert_eq!(world_snapshot::account_requests(&freehold.world), 3);
 }
 
 #[tokio::test]
 async fn slots_are_granted_in_queue_order() {
-    let durations = Durations { create_account: Spread::exactly(120.0), ..Durations::default() };
+    let durations = Durations { create_account: DurationDistribution::constant(120.0), ..Durations::default() };
     let freehold = Freehold::with(Settings { durations, ..Settings::default() }, CONFIG).await;
     let worker = freehold.worker("worker-1");
     let mut tenants = Vec::new();
@@ -294,7 +303,7 @@ async fn slots_are_granted_in_queue_order() {
         worker.drain().await.expect("finished work");
         freehold.clock.advance(Duration::from_millis(100));
     }
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_all_ready(&freehold, &tenants).await;
     assert_requested_in_order(&freehold, &tenants);
 }
@@ -312,7 +321,7 @@ async fn a_new_signup_has_a_queue_position_and_an_estimate() {
         estimates.push(queue.estimated_ready_at);
     }
     let start = freehold.clock.now();
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     let mut accurate = 0;
     for (tenant, estimate) in tenants.iter().zip(estimates) {
         let ready = freehold.reload_tenant(tenant).await.environments[0].ready_at.expect("ready");

@@ -19,20 +19,20 @@ use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
 use freehold_worker::Worker;
-use freehold_worker::offboarding::OFFBOARDING;
+use freehold_worker::offboarding::OFFBOARD_STEPS;
 
-const LONG: TimeDelta = TimeDelta::days(10);
-const MINUTES: TimeDelta = TimeDelta::minutes(30);
+const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(10);
+const HALF_AN_HOUR: TimeDelta = TimeDelta::minutes(30);
 
-fn person(name: &str) -> Requester {
+fn requester(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
 /// Creates a ready tenant. Returns the tenant and its worker.
-async fn ready(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
+async fn create_ready_tenant(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     let worker = freehold.worker("worker-1");
-    freehold.run_until_idle(&worker, MINUTES).await;
+    freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     let tenant = freehold.reload_tenant(&tenant).await;
     assert_eq!(tenant.state(), TenantState::Ready);
     (tenant, worker)
@@ -40,15 +40,15 @@ async fn ready(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
 
 async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    lifecycle::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an answer")
+    lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), now).await.expect("an answer")
 }
 
 async fn restore(freehold: &Freehold, tenant: &Tenant) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    lifecycle::restore(pool, tenant.id, None, &person("ann"), now).await.expect("an answer")
+    lifecycle::restore(pool, tenant.id, None, &requester("ann"), now).await.expect("an answer")
 }
 
-async fn latest(freehold: &Freehold, tenant: &Tenant) -> Operation {
+async fn latest_operation(freehold: &Freehold, tenant: &Tenant) -> Operation {
     freehold.operation_of(&freehold.reload_tenant(tenant).await).await
 }
 
@@ -58,34 +58,34 @@ fn account(freehold: &Freehold, tenant: &Tenant) -> freehold_sandbox::world::Acc
     freehold.world.account_by_email(&email).expect("an account")
 }
 
-fn users(freehold: &Freehold) -> usize {
+fn count_users(freehold: &Freehold) -> usize {
     freehold.world.state().identity_store.users.len()
 }
 
-fn stacks(freehold: &Freehold) -> usize {
+fn count_stacks(freehold: &Freehold) -> usize {
     freehold.world.stacks().iter().filter(|stack| stack.status != "DELETE_COMPLETE").count()
 }
 
 #[tokio::test]
 async fn a_tenant_is_suspended_and_deleted_after_the_cooling_off_period() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    let (tenant, worker) = ready(&freehold).await;
-    let people = users(&freehold);
+    let (tenant, worker) = create_ready_tenant(&freehold).await;
+    let people = count_users(&freehold);
     assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::Started(_)));
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarding);
 
-    freehold.run_until_idle(&worker, MINUTES).await;
+    freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     assert_eq!(account(&freehold, &tenant).parent_name, "freehold-quarantine");
     assert!(freehold.world.assignments().is_empty(), "assignments remain");
-    assert_eq!(users(&freehold), people - 1, "the user of this tenant was not deleted");
-    assert_eq!(stacks(&freehold), 2, "a stack was deleted during the cooling-off period");
+    assert_eq!(count_users(&freehold), people - 1, "the user of this tenant was not deleted");
+    assert_eq!(count_stacks(&freehold), 2, "a stack was deleted during the cooling-off period");
 
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     let tenant = freehold.reload_tenant(&tenant).await;
     assert_eq!(tenant.state(), TenantState::Offboarded);
     assert_eq!(tenant.admin_email, None, "the e-mail address of the administrator was not erased");
     assert_eq!(tenant.environments[0].aws_account_id, None, "the mapping is still valid");
-    assert_eq!(stacks(&freehold), 0);
+    assert_eq!(count_stacks(&freehold), 0);
     let offboarded_at = tenant.environments[0].offboarded_at.expect("a time");
     assert!(
         offboarded_at - tenant.created_at >= TimeDelta::days(7),
@@ -104,14 +104,14 @@ async fn a_tenant_is_suspended_and_deleted_after_the_cooling_off_period() {
 #[tokio::test]
 async fn a_restored_tenant_is_unchanged() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    let (tenant, worker) = ready(&freehold).await;
+    let (tenant, worker) = create_ready_tenant(&freehold).await;
     let before = world_snapshot::describe(&freehold.world);
     offboard(&freehold, &tenant, false).await;
-    freehold.run_until_idle(&worker, MINUTES).await;
+    freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     assert_ne!(world_snapshot::describe(&freehold.world), before);
     assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Started(_)));
-    freehold.run_until_idle(&worker, MINUTES).await;
-    assert_eq!(latest(&freehold, &tenant).await.kind, OperationKind::Restore);
+    freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
+    assert_eq!(latest_operation(&freehold, &tenant).await.kind, OperationKind::Restore);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
     assert_eq!(world_snapshot::describe(&freehold.world), before);
 }
@@ -119,20 +119,20 @@ async fn a_restored_tenant_is_unchanged() {
 #[tokio::test]
 async fn no_tenant_is_restored_after_the_cooling_off_period() {
     let freehold = Freehold::instant().await;
-    let (tenant, worker) = ready(&freehold).await;
+    let (tenant, worker) = create_ready_tenant(&freehold).await;
     assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::NotAllowed(_)));
     offboard(&freehold, &tenant, false).await;
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::NotAllowed(_)));
 }
 
 /// Offboards a tenant until the closure of its account waits for approval. Returns the tenant, its worker and the hash
 /// of the approval.
 async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, String) {
-    let (tenant, worker) = ready(freehold).await;
+    let (tenant, worker) = create_ready_tenant(freehold).await;
     offboard(freehold, &tenant, true).await;
-    freehold.run_until_idle(&worker, LONG).await;
-    let operation = latest(freehold, &tenant).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    let operation = latest_operation(freehold, &tenant).await;
     assert_eq!(operation.attention.expect("attention").code, "approval_required");
     assert_eq!(account(freehold, &tenant).state, "ACTIVE");
     let approvals = approvals::list_for_operation(freehold.pool(), operation.id).await.expect("an answer");
@@ -140,8 +140,8 @@ async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, S
 }
 
 async fn decide(freehold: &Freehold, tenant: &Tenant, hash: &str, approve: bool, by: &str) -> DecisionResult {
-    let (pool, id, now) = (freehold.pool(), latest(freehold, tenant).await.id, freehold.clock.now());
-    lifecycle::decide(pool, id, hash, approve, &person(by), now).await.expect("an answer")
+    let (pool, id, now) = (freehold.pool(), latest_operation(freehold, tenant).await.id, freehold.clock.now());
+    lifecycle::decide(pool, id, hash, approve, &requester(by), now).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn an_account_is_closed_only_after_a_second_person_approves() {
     assert!(
         matches!(decide(&hash, "bob").await, DecisionResult::Recorded(one) if one.state == ApprovalState::Approved)
     );
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_eq!(account(&freehold, &tenant).state, "CLOSED");
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
     assert_eq!(used_slots(&freehold).await, 0);
@@ -166,16 +166,16 @@ async fn a_rejected_account_closure_does_not_stop_the_offboarding() {
     let (tenant, worker, hash) = offboard_until_approval(&freehold).await;
     let decided = decide(&freehold, &tenant, &hash, false, "bob").await;
     assert!(matches!(decided, DecisionResult::Recorded(one) if one.state == ApprovalState::Rejected));
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
     assert_eq!(account(&freehold, &tenant).state, "ACTIVE");
     // A repeated request to close succeeds if the closure was requested before, although it was rejected. If the
     // account was to be kept, a later request to close is an error.
     assert!(matches!(offboard(&freehold, &tenant, true).await, LifecycleResult::Started(_)));
     let other = freehold.sign_up("Another", "eu-central-1", "standard").await;
-    freehold.run_until_idle(&worker, MINUTES).await;
+    freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     offboard(&freehold, &other, false).await;
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert!(
         matches!(offboard(&freehold, &other, false).await, LifecycleResult::Started(_)),
         "the request is idempotent"
@@ -190,7 +190,7 @@ async fn a_rejected_account_closure_does_not_stop_the_offboarding() {
 #[tokio::test]
 async fn a_legal_hold_and_a_finishing_offboarding_do_not_deadlock() {
     let freehold = Freehold::instant().await;
-    let (tenant, _) = ready(&freehold).await;
+    let (tenant, _) = create_ready_tenant(&freehold).await;
     offboard(&freehold, &tenant, false).await;
     // Lock rows in the same order as the end of an offboarding: the operation, then the tenant.
     let mut transaction = freehold.pool().begin().await.expect("a transaction");
@@ -216,7 +216,7 @@ async fn used_slots(freehold: &Freehold) -> i64 {
 #[tokio::test]
 async fn a_legal_hold_prevents_deletion_until_it_is_lifted() {
     let freehold = Freehold::instant().await;
-    let (tenant, worker) = ready(&freehold).await;
+    let (tenant, worker) = create_ready_tenant(&freehold).await;
     let set_hold = |reason: Option<&'static str>| {
         let (pool, now) = (freehold.pool().clone(), freehold.clock.now());
         async move { lifecycle::set_legal_hold(&pool, tenant.id, reason, now).await.expect("an answer") }
@@ -227,22 +227,22 @@ async fn a_legal_hold_prevents_deletion_until_it_is_lifted() {
     set_hold(None).await;
     offboard(&freehold, &tenant, false).await;
     set_hold(Some("Records are to be kept.")).await;
-    freehold.run_until_idle(&worker, LONG).await;
-    assert_eq!(stacks(&freehold), 2, "a stack was deleted under a legal hold");
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    assert_eq!(count_stacks(&freehold), 2, "a stack was deleted under a legal hold");
     set_hold(None).await;
-    freehold.run_until_idle(&worker, MINUTES).await;
-    assert_eq!(stacks(&freehold), 0);
+    freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
+    assert_eq!(count_stacks(&freehold), 0);
 }
 
 #[tokio::test]
-async fn an_account_without_our_tags_is_not_touched() {
+async fn an_account_without_freehold_tags_is_not_changed() {
     let freehold = Freehold::instant().await;
-    let (tenant, worker) = ready(&freehold).await;
+    let (tenant, worker) = create_ready_tenant(&freehold).await;
     let id = account(&freehold, &tenant).id;
     freehold.world.state().organization.tags.insert(id, BTreeMap::from([("owner".to_owned(), "another".to_owned())]));
     offboard(&freehold, &tenant, true).await;
-    freehold.run_until_idle(&worker, LONG).await;
-    let operation = latest(&freehold, &tenant).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    let operation = latest_operation(&freehold, &tenant).await;
     assert_eq!(operation.attention.expect("attention").code, "account_not_ours");
     assert_eq!(account(&freehold, &tenant).parent_name, "freehold-eu");
 }
@@ -250,17 +250,19 @@ async fn an_account_without_our_tags_is_not_touched() {
 #[tokio::test]
 async fn one_environment_is_offboarded_and_another_tenant_stays() {
     let freehold = Freehold::instant().await;
-    let (tenant, worker) = ready(&freehold).await;
+    let (tenant, worker) = create_ready_tenant(&freehold).await;
     let other = freehold.sign_up("Other", "eu-west-1", "standard").await;
-    freehold.run_until_idle(&worker, MINUTES).await;
+    freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     let name: EnvironmentName = "production".parse().expect("a name");
     let now = freehold.clock.now();
-    lifecycle::offboard(freehold.pool(), tenant.id, Some(&name), false, &person("ann"), now).await.expect("an answer");
-    freehold.run_until_idle(&worker, LONG).await;
+    lifecycle::offboard(freehold.pool(), tenant.id, Some(&name), false, &requester("ann"), now)
+        .await
+        .expect("an answer");
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.environments[0].state, EnvironmentState::Offboarded);
     assert_eq!(freehold.reload_tenant(&other).await.state(), TenantState::Ready);
     let unknown: EnvironmentName = "staging".parse().expect("a name");
-    let unknown = lifecycle::offboard(freehold.pool(), tenant.id, Some(&unknown), false, &person("ann"), now).await;
+    let unknown = lifecycle::offboard(freehold.pool(), tenant.id, Some(&unknown), false, &requester("ann"), now).await;
     assert_eq!(unknown.expect("an answer"), LifecycleResult::NotFound);
 }
 
@@ -269,13 +271,13 @@ async fn an_onboarding_is_canceled_before_an_account_is_requested() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
-    let canceled = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
+    let canceled = lifecycle::cancel(freehold.pool(), operation, &requester("ann"), now).await.expect("an answer");
     assert_eq!(canceled, LifecycleResult::Started(vec![]));
-    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     assert_eq!(world_snapshot::account_requests(&freehold.world), 0);
-    assert_eq!(latest(&freehold, &tenant).await.state, OperationState::Canceled);
+    assert_eq!(latest_operation(&freehold, &tenant).await.state, OperationState::Canceled);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
-    let again = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
+    let again = lifecycle::cancel(freehold.pool(), operation, &requester("ann"), now).await.expect("an answer");
     assert!(matches!(again, LifecycleResult::NotAllowed(_)));
 }
 
@@ -297,17 +299,17 @@ async fn an_onboarding_canceled_at_any_time_leaves_no_resources() {
         if operation.state == OperationState::Succeeded {
             return;
         }
-        let canceled = lifecycle::cancel(pool, operation.id, &person("ann"), now).await.expect("an answer");
+        let canceled = lifecycle::cancel(pool, operation.id, &requester("ann"), now).await.expect("an answer");
         assert!(matches!(canceled, LifecycleResult::Started(_)), "{canceled:?} at wake-up {wake_up}");
-        freehold.run_until_idle(&worker, LONG).await;
-        let operation = latest(&freehold, &tenant).await;
+        freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+        let operation = latest_operation(&freehold, &tenant).await;
         assert!(operation.finished_at.is_some(), "wake-up {wake_up}: {operation:#?}");
         assert!(world_snapshot::account_requests(&freehold.world) <= 1);
         for account in freehold.world.accounts().iter().filter(|account| !account.tags.is_empty()) {
             assert_eq!(account.parent_name, "freehold-quarantine", "wake-up {wake_up}");
         }
         assert!(freehold.world.assignments().is_empty(), "wake-up {wake_up}: {:?}", freehold.world.assignments());
-        assert_eq!((stacks(&freehold), used_slots(&freehold).await), (0, 0), "wake-up {wake_up}");
+        assert_eq!((count_stacks(&freehold), used_slots(&freehold).await), (0, 0), "wake-up {wake_up}");
     }
 }
 
@@ -319,8 +321,8 @@ async fn an_account_of_a_canceled_onboarding_is_found_and_quarantined() {
     let worker = freehold.worker("worker-1");
     worker.drain().await.expect("finished work");
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
-    lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
-    freehold.run_until_idle(&worker, MINUTES).await;
+    lifecycle::cancel(freehold.pool(), operation, &requester("ann"), now).await.expect("an answer");
+    freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     assert_eq!(account(&freehold, &tenant).parent_name, "freehold-quarantine");
     let mapped = freehold.reload_tenant(&tenant).await.environments[0].aws_account_id.clone();
     assert_eq!(mapped.map(String::from), Some(account(&freehold, &tenant).id));
@@ -329,31 +331,31 @@ async fn an_account_of_a_canceled_onboarding_is_found_and_quarantined() {
 #[tokio::test]
 async fn a_retry_of_a_failed_deletion_keeps_the_failing_resources() {
     let freehold = Freehold::instant().await;
-    let (tenant, worker) = ready(&freehold).await;
+    let (tenant, worker) = create_ready_tenant(&freehold).await;
     offboard(&freehold, &tenant, false).await;
     freehold.world.inject(Rule::on("cloudformation", "DeleteStack", Fault::failed("the bucket is not empty")).nth(1));
-    freehold.run_until_idle(&worker, LONG).await;
-    let operation = latest(&freehold, &tenant).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    let operation = latest_operation(&freehold, &tenant).await;
     assert_eq!(operation.attention.expect("attention").code, "stack_not_deleted");
     lifecycle::retry(freehold.pool(), operation.id, "ann", freehold.clock.now()).await.expect("an answer");
-    freehold.run_until_idle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
 }
 
 /// Offboards a tenant completely, with a new worker after each crash. Returns the remaining AWS resources.
 async fn offboard_completely(freehold: &Freehold) -> Vec<String> {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
-    freehold.run_until_idle(&freehold.worker("worker-0"), MINUTES).await;
+    freehold.run_until_idle(&freehold.worker("worker-0"), HALF_AN_HOUR).await;
     offboard(freehold, &tenant, true).await;
-    let operation = latest(freehold, &tenant).await.id;
+    let operation = latest_operation(freehold, &tenant).await.id;
     let hash =
         approvals::list_for_operation(freehold.pool(), operation).await.expect("an answer")[0].request_hash.clone();
     let now = freehold.clock.now();
-    lifecycle::decide(freehold.pool(), operation, &hash, true, &person("bob"), now).await.expect("an answer");
+    lifecycle::decide(freehold.pool(), operation, &hash, true, &requester("bob"), now).await.expect("an answer");
     for worker in 1.. {
         let worker = freehold.worker(&format!("worker-{worker}"));
         tokio::select! {
-            () = freehold.run_until_idle(&worker, LONG) => break,
+            () = freehold.run_until_idle(&worker, MAX_SIMULATED_TIME) => break,
             () = freehold.step_faults.wait_until_crashed() => {}
         }
     }
@@ -367,7 +369,7 @@ async fn a_fault_at_any_call_of_the_offboarding_gives_the_same_result() {
     let expected = offboard_completely(&Freehold::instant().await).await;
     let mut calls = 0;
     for fault in StepFault::ALL {
-        for step in OFFBOARDING {
+        for step in OFFBOARD_STEPS {
             for spared in 0..40 {
                 let freehold = Freehold::instant().await;
                 freehold.step_faults.plan(step.name.as_str(), spared, fault);
@@ -380,5 +382,5 @@ async fn a_fault_at_any_call_of_the_offboarding_gives_the_same_result() {
             }
         }
     }
-    assert!(calls > 4 * OFFBOARDING.len(), "only {calls} calls were tried");
+    assert!(calls > 4 * OFFBOARD_STEPS.len(), "only {calls} calls were tried");
 }

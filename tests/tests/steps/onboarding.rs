@@ -7,7 +7,7 @@ use freehold_tenancy::event::Event;
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::database::current_mappings;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::onboarding::ONBOARDING;
+use freehold_worker::onboarding::ONBOARD_STEPS;
 use serde_json::Value;
 
 /// Onboards a standard tenant in eu-central-1, in a simulated organisation with durations similar to those of AWS.
@@ -27,7 +27,7 @@ fn format_events(events: &[Event]) -> String {
     let lines = events.iter().map(|event| {
         let field = |field: &str| event.data.get(field).and_then(Value::as_str);
         // Other events are sorted with the step event before them.
-        index = ONBOARDING.iter().position(|step| Some(step.name.as_str()) == field("step")).unwrap_or(index);
+        index = ONBOARD_STEPS.iter().position(|step| Some(step.name.as_str()) == field("step")).unwrap_or(index);
         let more = ["step", "waits_for", "error"].into_iter().filter_map(field);
         let line = std::iter::once(event.event_type.as_str()).chain(more).collect::<Vec<_>>().join(" | ");
         (event.occurred_at, index, line)
@@ -50,7 +50,7 @@ async fn a_signup_becomes_a_ready_tenant_step_by_step() {
 }
 
 #[tokio::test]
-async fn a_ready_tenant_has_an_account_of_its_own_behind_its_guardrail() {
+async fn a_ready_tenant_has_its_own_account_with_a_guardrail() {
     let (freehold, tenant) = onboard().await;
     let environment = &tenant.environments[0];
     let id = environment.aws_account_id.as_ref().expect("an account");

@@ -15,7 +15,7 @@ use freehold_worker::reconcile::{RepairMode, Report};
 use tokio_util::sync::CancellationToken;
 
 /// Creates an installation with ready tenants in eu-central-1, and advances the clock by some days.
-pub(crate) async fn ready(tenants: usize) -> (Freehold, Vec<Tenant>) {
+pub(crate) async fn create_ready_tenants(tenants: usize) -> (Freehold, Vec<Tenant>) {
     let freehold = Freehold::instant().await;
     let worker = freehold.worker("worker-1");
     let mut signed_up = Vec::new();
@@ -56,7 +56,7 @@ fn summary(report: &Report) -> Vec<(&'static str, &'static str, String)> {
 }
 
 /// Makes ten changes in AWS and returns the expected findings.
-pub(crate) async fn break_ten_things(
+pub(crate) async fn make_ten_changes(
     freehold: &Freehold,
     tenants: &[Tenant],
 ) -> Vec<(&'static str, &'static str, String)> {
@@ -91,16 +91,16 @@ pub(crate) async fn break_ten_things(
 
 #[tokio::test]
 async fn an_unchanged_organisation_has_no_findings() {
-    let (freehold, _) = ready(2).await;
+    let (freehold, _) = create_ready_tenants(2).await;
     let report = compare(&freehold, RepairMode::All).await;
     assert!(report.is_clean(), "{:#?}", report.findings);
     assert_eq!((report.accounts, report.environments), (4, 2));
 }
 
 #[tokio::test]
-async fn ten_differences_give_ten_findings() {
-    let (freehold, tenants) = ready(8).await;
-    let expected = break_ten_things(&freehold, &tenants).await;
+async fn ten_changes_in_aws_cause_ten_findings() {
+    let (freehold, tenants) = create_ready_tenants(8).await;
+    let expected = make_ten_changes(&freehold, &tenants).await;
     let report = compare(&freehold, RepairMode::Off).await;
     let mut found = summary(&report);
     found.sort();
@@ -120,8 +120,8 @@ async fn ten_differences_give_ten_findings() {
 }
 
 #[tokio::test]
-async fn a_finding_that_a_person_fixes_is_resolved_and_kept() {
-    let (freehold, tenants) = ready(1).await;
+async fn a_finding_that_is_fixed_manually_is_resolved_and_kept() {
+    let (freehold, tenants) = create_ready_tenants(1).await;
     let admin = Administrator::of(&freehold);
     admin.detach("freehold-region-us", "freehold-us").await;
     let group = admin.assign(&account(&tenants[0]), "tenant-admin", "support").await;
@@ -146,7 +146,7 @@ async fn a_finding_that_a_person_fixes_is_resolved_and_kept() {
 
 #[tokio::test]
 async fn an_account_without_roles_is_a_finding() {
-    let (freehold, tenants) = ready(1).await;
+    let (freehold, tenants) = create_ready_tenants(1).await;
     Administrator::of(&freehold).delete_stack(&account(&tenants[0]), "freehold-baseline").await;
     // The worker's session has expired.
     freehold.clock.advance(std::time::Duration::from_hours(2));
@@ -155,8 +155,8 @@ async fn an_account_without_roles_is_a_finding() {
 }
 
 #[tokio::test]
-async fn an_unfinished_onboarding_has_no_findings() {
-    let (freehold, _) = ready(1).await;
+async fn an_unfinished_onboarding_causes_no_findings() {
+    let (freehold, _) = create_ready_tenants(1).await;
     let worker = freehold.worker("worker-1");
     freehold.sign_up("Onboarding", "eu-central-1", "standard").await;
     // At first, the account of an onboarding is in the root and has no resources.
@@ -168,8 +168,8 @@ async fn an_unfinished_onboarding_has_no_findings() {
 }
 
 #[tokio::test]
-async fn one_worker_compares_and_the_next_run_is_an_hour_later() {
-    let (freehold, _) = ready(1).await;
+async fn only_one_worker_reconciles_and_the_next_run_is_an_hour_later() {
+    let (freehold, _) = create_ready_tenants(1).await;
     let pool = freehold.pool();
     let now = freehold.clock.now();
     let shutdown = CancellationToken::new();

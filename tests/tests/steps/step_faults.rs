@@ -5,7 +5,7 @@ use freehold_tenancy::operation::OperationState;
 use freehold_tests::fixture::Freehold;
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
-use freehold_worker::onboarding::ONBOARDING;
+use freehold_worker::onboarding::ONBOARD_STEPS;
 
 /// Upper bound of the number of calls of one step.
 const MAX_CALLS: usize = 40;
@@ -29,7 +29,7 @@ async fn onboard(freehold: &Freehold) -> Vec<String> {
 async fn assert_same_result_with(fault: StepFault) {
     let expected = onboard(&Freehold::instant().await).await;
     let mut calls = 0;
-    for step in ONBOARDING {
+    for step in ONBOARD_STEPS {
         for spared in 0..MAX_CALLS {
             let freehold = Freehold::instant().await;
             freehold.step_faults.plan(step.name.as_str(), spared, fault);
@@ -44,7 +44,7 @@ async fn assert_same_result_with(fault: StepFault) {
             assert_eq!(requests, 1, "{fault:?} at call {call} of {} requested {requests} accounts", step.name);
         }
     }
-    assert!(calls > 2 * ONBOARDING.len(), "only {calls} calls were tried");
+    assert!(calls > 2 * ONBOARD_STEPS.len(), "only {calls} calls were tried");
 }
 
 #[tokio::test]
@@ -58,11 +58,11 @@ async fn a_call_with_a_lost_response_is_not_duplicated() {
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_before_a_call_is_replaced() {
+async fn a_worker_that_crashes_before_a_call_is_replaced() {
     assert_same_result_with(StepFault::CrashBeforeCall).await;
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_after_a_call_is_replaced() {
+async fn a_worker_that_crashes_after_a_call_is_replaced() {
     assert_same_result_with(StepFault::CrashAfterCall).await;
 }

@@ -8,13 +8,13 @@ use freehold_tenancy::operation::{Operation, OperationState};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::Freehold;
 use freehold_tests::world_snapshot;
-use freehold_worker::onboarding::ONBOARDING;
+use freehold_worker::onboarding::ONBOARD_STEPS;
 
 /// Prefixes of the names of read-only calls.
-const READS: [&str; 5] = ["AssumeRole", "Describe", "Get", "InvokeFunctionUrl", "List"];
+const READ_CALL_PREFIXES: [&str; 5] = ["AssumeRole", "Describe", "Get", "InvokeFunctionUrl", "List"];
 
 /// Resets a step of a finished operation to the state in which its intent is stored but its result is not.
-async fn forget_result(freehold: &Freehold, operation: &Operation, step: &str) {
+async fn reset_step_result(freehold: &Freehold, operation: &Operation, step: &str) {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     let reset = "update operation_steps set state = 'running', facts = '{}', finished_at = null
         where operation_id = $1 and name = $2 and state = 'done'";
@@ -34,7 +34,7 @@ fn write_calls(freehold: &Freehold) -> BTreeMap<String, u64> {
 /// exists.
 fn is_read(call: &str) -> bool {
     let (_, name) = call.split_once(':').expect("service:Operation");
-    name == "CreateGroupMembership" || READS.iter().any(|read| name.starts_with(read))
+    name == "CreateGroupMembership" || READ_CALL_PREFIXES.iter().any(|read| name.starts_with(read))
 }
 
 async fn onboard(freehold: &Freehold) -> Tenant {
@@ -47,13 +47,13 @@ async fn onboard(freehold: &Freehold) -> Tenant {
 
 #[tokio::test]
 async fn a_repeated_step_does_not_repeat_its_effects() {
-    for step in ONBOARDING {
+    for step in ONBOARD_STEPS {
         let freehold = Freehold::instant().await;
         let tenant = onboard(&freehold).await;
         let before = freehold.operation_of(&tenant).await;
         let (world, writes) = (world_snapshot::describe(&freehold.world), write_calls(&freehold));
 
-        forget_result(&freehold, &before, step.name.as_str()).await;
+        reset_step_result(&freehold, &before, step.name.as_str()).await;
         freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
 
         let after = freehold.operation_of(&tenant).await;

@@ -104,7 +104,7 @@ fn banned_crates_are_not_built() {
 }
 
 #[test]
-fn crates_in_several_versions_are_accepted_ones() {
+fn only_accepted_crates_are_built_in_several_versions() {
     let mut versions: BTreeMap<String, usize> = BTreeMap::new();
     for package in built_crates() {
         *versions.entry(name(&package).to_owned()).or_default() += 1;

@@ -81,7 +81,7 @@ fn imports(source_dir: &Path) -> Imports {
     let used: Vec<_> = sources.text.iter().map(|(module, text)| (module.clone(), paths(text))).collect();
     for (module, paths) in &used {
         for (path, name) in paths.iter().filter_map(|path| Some((path, path.exported_as.clone()?))) {
-            if let Some(target) = sources.absolute(module, &path.segments) {
+            if let Some(target) = sources.absolute_path(module, &path.segments) {
                 sources.exports.insert((module.clone(), name), target);
             }
         }
@@ -89,7 +89,7 @@ fn imports(source_dir: &Path) -> Imports {
     let mut imports = Imports::new();
     for (module, paths) in used {
         let targets = paths.iter().filter_map(|path| {
-            let target = sources.module_of(sources.absolute(&module, &path.segments)?);
+            let target = sources.module_of(sources.absolute_path(&module, &path.segments)?);
             let is_reexport = path.exported_as.is_some() && target.starts_with(&module);
             (target != module && !is_reexport).then(|| target.join("::"))
         });
@@ -120,7 +120,7 @@ fn without_comments_and_tests(code: &str) -> String {
 
 impl Sources {
     /// Returns a path from the root of the crate, or `None` for a path into another crate.
-    fn absolute(&self, module: &[String], path: &[String]) -> Option<Vec<String>> {
+    fn absolute_path(&self, module: &[String], path: &[String]) -> Option<Vec<String>> {
         let mut base = module.to_vec();
         let mut rest = path;
         match path.first()?.as_str() {
@@ -245,7 +245,7 @@ fn modules_do_not_import_each_other() {
 }
 
 #[test]
-fn a_store_uses_no_other_store_except_events_and_fence() {
+fn a_store_imports_no_other_store_except_events_and_fence() {
     let store = |module: &str| module.strip_prefix("db::").and_then(|path| path.split("::").next()).map(str::to_owned);
     let mut found = BTreeSet::new();
     for (module, used) in imports(&crate_dir("tenancy")) {

@@ -22,9 +22,9 @@ const WH_WORDS: &[&str] =
     &["what", "who", "whose", "whom", "where", "when", "why", "how", "which", "that", "whoever", "whatever"];
 const PERSON_WORDS: &[&str] = &["whoever", "whatever", "nobody", "somebody", "anybody"];
 
-const SHORT_DOC_COMMENT: usize = 3;
-const LONGEST_LINE: usize = 120;
-const LONGEST_TEST_NAME: usize = 70;
+const MAX_WORDS_OF_SHORT_COMMENT: usize = 3;
+const MAX_LINE_LENGTH: usize = 120;
+const MAX_TEST_NAME_LENGTH: usize = 70;
 
 /// Keys of an OpenAPI document with data, not texts, as values.
 const OPENAPI_DATA: &[&str] = &["example", "examples", "default", "enum", "const"];
@@ -102,7 +102,7 @@ fn opens_with_wh_word(text: &str) -> bool {
 }
 
 fn is_short(text: &str) -> bool {
-    text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count() <= SHORT_DOC_COMMENT
+    text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count() <= MAX_WORDS_OF_SHORT_COMMENT
 }
 
 /// Splits a line into words in lower case. Identifiers in snake_case and CamelCase are also split.
@@ -193,10 +193,10 @@ fn count(sources: &[(String, String)], openapi: &Value) -> Vec<Fault> {
                 let words = words(line).into_iter().filter(|word| PERSON_WORDS.contains(&word.as_str()));
                 person_words.found.extend(words.map(|_| place()));
             }
-            long_lines.found.extend((line.chars().count() > LONGEST_LINE).then(place));
+            long_lines.found.extend((line.chars().count() > MAX_LINE_LENGTH).then(place));
         }
         for (line, name) in test_names(source) {
-            long_names.found.extend((name.len() > LONGEST_TEST_NAME).then(|| format!("{path}:{line}: {name}")));
+            long_names.found.extend((name.len() > MAX_TEST_NAME_LENGTH).then(|| format!("{path}:{line}: {name}")));
         }
     }
 
@@ -232,7 +232,7 @@ fn write_list(faults: &[Fault]) -> PathBuf {
 }
 
 #[test]
-fn counts_of_language_faults_never_rise() {
+fn language_fault_counts_do_not_rise() {
     let faults = count_repository();
     let list = write_list(&faults);
     let path = root().join("tests/tests/tidy/language.toml");
@@ -257,7 +257,7 @@ fn counts_of_language_faults_never_rise() {
 }
 
 #[test]
-fn counts_of_language_faults_meet_their_goals() {
+fn language_fault_counts_are_within_their_goals() {
     let faults = count_repository();
     let list = write_list(&faults);
     let unmet: Vec<_> = faults.iter().filter(|fault| !fault.meets_goal()).map(ToString::to_string).collect();

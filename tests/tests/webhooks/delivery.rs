@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 #[tokio::test]
-async fn a_delivery_is_the_signed_event_and_the_attempt_is_logged() {
+async fn a_delivery_contains_the_signed_event_and_the_attempt_is_logged() {
     let hooks = WebhookFixture::new().await;
     hooks.sign_up_tenant().await;
     let receiver = Receiver::start().await;
@@ -79,7 +79,7 @@ impl Worker {
 }
 
 #[tokio::test]
-async fn after_a_rotation_both_secrets_are_valid_for_a_day() {
+async fn both_secrets_are_valid_for_a_day_after_a_rotation() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let before = hooks.create_endpoint(&receiver.url(), &[]).await;
@@ -116,7 +116,7 @@ async fn after_a_rotation_both_secrets_are_valid_for_a_day() {
 }
 
 #[tokio::test]
-async fn a_delivery_of_a_dead_worker_is_repeated_with_its_id() {
+async fn a_delivery_of_a_crashed_worker_is_repeated_with_the_same_id() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     receiver.set_reply(Reply::NoResponse);
@@ -139,7 +139,7 @@ async fn a_delivery_of_a_dead_worker_is_repeated_with_its_id() {
 }
 
 #[tokio::test]
-async fn one_event_or_all_since_a_time_can_be_replayed() {
+async fn one_event_or_all_events_since_a_time_can_be_replayed() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let worker = Arc::new(hooks.worker());
@@ -242,7 +242,7 @@ async fn the_code_in_the_readme_verifies_signatures() {
 }
 
 #[tokio::test]
-async fn events_that_were_read_once_are_not_read_again() {
+async fn webhook_fan_out_reads_each_event_once() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     hooks.create_endpoint(&receiver.url(), &["environment.account.released"]).await;

@@ -59,7 +59,7 @@ async fn an_endpoint_is_created_updated_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_request_that_lost_its_key_creates_no_endpoint() {
+async fn a_request_that_lost_its_idempotency_key_creates_no_endpoint() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let created = hooks.create_endpoint(&receiver.url(), &[]).await;
@@ -112,7 +112,7 @@ async fn a_replayed_creation_does_not_contain_the_secret() {
 }
 
 #[tokio::test]
-async fn without_an_encryption_key_no_endpoint_is_created() {
+async fn no_endpoint_is_created_without_an_encryption_key() {
     let hooks = WebhookFixture::with_config(InstallationKind::Sandbox, "").await;
     let receiver = Receiver::start().await;
     let body = json!({ "url": receiver.url() });
@@ -138,7 +138,7 @@ async fn the_number_of_endpoints_is_limited() {
 }
 
 #[tokio::test]
-async fn a_token_of_one_tenant_sees_no_webhooks() {
+async fn a_token_of_one_tenant_cannot_access_webhooks() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     let claims = json!({ "scope": "fleet webhooks:read webhooks:write", "tenant_id": tenant["id"] });

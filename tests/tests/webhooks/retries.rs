@@ -9,7 +9,7 @@ use freehold_tests::webhook_fixture::{WebhookFixture, id, parse_time};
 use serde_json::json;
 
 /// Delay of each attempt after the previous attempt, in seconds (Standard Webhooks 1.0).
-const INTERVALS: [i64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
+const RETRY_DELAYS_SECONDS: [i64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
 
 #[tokio::test]
 async fn a_delivery_has_ten_attempts_and_failing_endpoints_are_disabled() {
@@ -19,7 +19,7 @@ async fn a_delivery_has_ten_attempts_and_failing_endpoints_are_disabled() {
     let endpoint = hooks.create_endpoint(&receiver.url(), &[]).await;
     hooks.sign_up_tenant().await;
     let (worker, start) = (Arc::new(hooks.worker()), hooks.clock().now());
-    for (number, interval) in (1..).zip(INTERVALS) {
+    for (number, interval) in (1..).zip(RETRY_DELAYS_SECONDS) {
         assert_eq!(worker.drain_webhooks().await.unwrap(), 1, "attempt {number}");
         let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("expected one delivery") };
         assert_eq!((&delivery["state"], &delivery["attempt_count"]), (&json!("pending"), &json!(number)));
@@ -81,7 +81,7 @@ async fn a_success_between_failures_keeps_an_endpoint_enabled() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_answers_gone_is_disabled() {
+async fn an_endpoint_that_returns_status_410_is_disabled() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     receiver.set_reply(Reply::Status(410, String::new()));

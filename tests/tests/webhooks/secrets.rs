@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use freehold_sandbox::postgres::{Listen, Postgres, PostgresOptions};
+use freehold_sandbox::postgres::{ListenMode, Postgres, PostgresOptions};
 use freehold_tenancy::Config;
 use freehold_tests::fixture::CONFIG;
 use freehold_tests::receiver::{Receiver, Reply};
@@ -20,7 +20,7 @@ fn config(secrets: &str) -> Arc<Config> {
 }
 
 #[tokio::test]
-async fn the_key_can_be_rotated_and_a_missing_key_costs_no_attempt() {
+async fn the_encryption_key_can_be_rotated_and_a_missing_key_uses_no_attempt() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let endpoint = hooks.create_endpoint(&receiver.url(), &[]).await;
@@ -60,7 +60,7 @@ async fn no_secret_appears_in_logs_database_metrics_or_responses() {
     let file = files.path().join("freehold.toml");
     std::fs::write(&file, format!("{CONFIG}\n[secrets]\nkey = \"{key}\"")).unwrap();
     // The database URL contains a password.
-    let options = PostgresOptions { listen: Listen::Loopback, ..PostgresOptions::for_tests() };
+    let options = PostgresOptions { listen: ListenMode::Loopback, ..PostgresOptions::for_tests() };
     let postgres = Postgres::start(options).await.unwrap();
     let url = postgres.url();
     let password = url.split_once("://").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap().1.to_owned();
@@ -100,7 +100,7 @@ async fn no_secret_appears_in_logs_database_metrics_or_responses() {
         ("the feed", get("/v1/events", &token).await),
         ("the endpoint", get(&format!("/v1/webhook-endpoints/{id}"), &token).await),
         ("a problem", get("/v1/tenants", &format!("{token}x")).await),
-        ("the log", sandbox.logged()),
+        ("the log", sandbox.stderr_output()),
     ];
     let pool = sqlx::PgPool::connect(&url).await.unwrap();
     let tables = "select tablename::text from pg_tables where schemaname = 'public'";
@@ -109,7 +109,7 @@ async fn no_secret_appears_in_logs_database_metrics_or_responses() {
             sqlx::query(sqlx::AssertSqlSafe(format!("select t::text from {table} t"))).fetch_all(&pool).await.unwrap();
         outputs.push(("the database", rows.iter().map(|row| row.get::<String, _>(0) + "\n").collect()));
     }
-    let log = sandbox.logged();
+    let log = sandbox.stderr_output();
     assert!(log.contains("TRACE") && log.len() > 100_000, "the log level is not TRACE: {} bytes", log.len());
     for secret in [secret, rotated["secret"].as_str().unwrap()] {
         let plain = secret.strip_prefix("whsec_").unwrap();

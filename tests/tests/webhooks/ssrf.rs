@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 
 /// Hosts in loopback, private or reserved networks; `{}` is the port of a URL.
-const HOSTS: &[&str] = &[
+const UNSAFE_HOSTS: &[&str] = &[
     // Loopback addresses in every notation.
     "127.0.0.1",
     "127.1",
@@ -112,7 +112,7 @@ const HOSTS: &[&str] = &[
 ];
 
 /// URLs that are invalid for other reasons; `{}` is the allowed port.
-const URLS: &[&str] = &[
+const INVALID_URLS: &[&str] = &[
     "http://good.example.com:{}/",
     "ftp://good.example.com:{}/",
     "gopher://127.0.0.1:{}/",
@@ -167,8 +167,8 @@ async fn real_installation(receiver: &Receiver) -> WebhookFixture {
 }
 
 fn unsafe_urls(port: u16) -> Vec<String> {
-    let of_hosts = HOSTS.iter().map(|host| format!("https://{host}:{port}/hook"));
-    of_hosts.chain(URLS.iter().map(|url| url.replace("{}", &port.to_string()))).collect()
+    let of_hosts = UNSAFE_HOSTS.iter().map(|host| format!("https://{host}:{port}/hook"));
+    of_hosts.chain(INVALID_URLS.iter().map(|url| url.replace("{}", &port.to_string()))).collect()
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn no_endpoint_is_created_for_an_unsafe_url() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_to_a_stored_unsafe_url() {
+async fn no_request_is_sent_to_a_stored_unsafe_url() {
     let receiver = Receiver::start_at("[::]:0").await;
     let hooks = real_installation(&receiver).await;
     hooks.create_endpoint("https://good.example.com/hook", &[]).await;
@@ -219,7 +219,7 @@ async fn nothing_is_sent_to_a_stored_unsafe_url() {
 }
 
 #[tokio::test]
-async fn a_changed_name_is_resolved_once_per_attempt_and_validated() {
+async fn a_host_name_is_resolved_and_validated_once_per_attempt() {
     let receiver = Receiver::start_at("[::]:0").await;
     let hooks = real_installation(&receiver).await;
     hooks.resolver.set("rebound.example.com", &["2e00::1"]);
@@ -255,7 +255,7 @@ async fn a_changed_name_is_resolved_once_per_attempt_and_validated() {
 }
 
 #[tokio::test]
-async fn a_sandbox_sends_to_loopback_only() {
+async fn a_sandbox_sends_webhooks_to_loopback_only() {
     let receiver = Receiver::start().await;
     let hooks = WebhookFixture::new().await;
     let port = receiver.port;

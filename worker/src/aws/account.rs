@@ -16,13 +16,23 @@ pub(super) fn client(session: &Session) -> Client {
     session.client(REGION, Client::new)
 }
 
-pub(super) async fn region_status(aws: &Aws, account: &Target, region: Region) -> Result<RegionStatus> {
-    const CALL: &str = "account:GetRegionOptStatus";
-    let control = aws.control().await?;
-    let request =
-        client(&control).get_region_opt_status().account_id(account.id().as_str()).region_name(region.as_str());
-    let response = aws.send(&control, CALL, request.send()).await?;
-    response.region_opt_status.as_ref().map(status).ok_or_else(|| missing_field(CALL, "status"))
+impl Aws {
+    /// Returns the opt-in status of a region in an account.
+    pub async fn region_status(&self, account: &Target, region: Region) -> Result<RegionStatus> {
+        const CALL: &str = "account:GetRegionOptStatus";
+        let session = self.control_session().await?;
+        let request =
+            client(&session).get_region_opt_status().account_id(account.id().as_str()).region_name(region.as_str());
+        let response = self.send(&session, CALL, request.send()).await?;
+        response.region_opt_status.as_ref().map(status).ok_or_else(|| missing_field(CALL, "status"))
+    }
+
+    /// Requests the opt-in to a region.
+    pub async fn enable_region(&self, account: &Target, region: Region) -> Result<()> {
+        let session = self.control_session().await?;
+        let request = client(&session).enable_region().account_id(account.id().as_str()).region_name(region.as_str());
+        self.send(&session, "account:EnableRegion", request.send()).await.map(drop)
+    }
 }
 
 fn status(status: &RegionOptStatus) -> RegionStatus {
@@ -33,12 +43,6 @@ fn status(status: &RegionOptStatus) -> RegionStatus {
         // A status that this version does not know is polled until the step's deadline.
         _ => RegionStatus::Enabling,
     }
-}
-
-pub(super) async fn enable_region(aws: &Aws, account: &Target, region: Region) -> Result<()> {
-    let control = aws.control().await?;
-    let request = client(&control).enable_region().account_id(account.id().as_str()).region_name(region.as_str());
-    aws.send(&control, "account:EnableRegion", request.send()).await.map(drop)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
 
 /// Writer of the audit entries for AWS calls, with the name of the process that makes the calls.
 #[derive(Debug, Clone)]
-pub(super) struct Audited {
+pub(super) struct CallAuditor {
     audit_writer: AuditWriter,
     process: String,
 }
@@ -62,7 +62,7 @@ impl Aws {
     }
 }
 
-impl Audited {
+impl CallAuditor {
     pub(super) fn new(audit_writer: AuditWriter, process: &str) -> Self {
         Self { audit_writer, process: process.to_owned() }
     }

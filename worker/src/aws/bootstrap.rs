@@ -1,4 +1,4 @@
-//! AWS calls that only `freehold bootstrap` makes, in addition to those of [`crate::cloud::Cloud`].
+//! AWS calls that only `freehold bootstrap` makes.
 
 mod access;
 mod contacts;

@@ -16,7 +16,7 @@ pub(super) const STATE_TTL: TimeDelta = TimeDelta::seconds(60);
 
 /// Cache lifetime of a partial result, until the remaining calls are made. It is long, because rate limits may delay
 /// these calls.
-pub(super) const PARTIAL_TTL: TimeDelta = TimeDelta::minutes(15);
+pub(super) const PARTIAL_RESULT_TTL: TimeDelta = TimeDelta::minutes(15);
 
 /// Cache lifetime of the ids of permission sets and groups. An outdated id does no harm, because assignments are
 /// verified afterwards.
@@ -59,31 +59,31 @@ impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Cache<K, V> {
     ) -> BoxFuture<'a, Result<Option<V>>> {
         async move {
             let slot = self.slot(key, clock.now());
-            let mut held = slot.lock().await;
-            if let Some((value, until)) = &*held
+            let mut entry = slot.lock().await;
+            if let Some((value, until)) = &*entry
                 && clock.now() < *until
             {
                 return Ok(Some(value.clone()));
             }
-            *held = None;
-            held.clone_from(&fetch.await?);
-            Ok(held.as_ref().map(|(value, _)| value.clone()))
+            *entry = None;
+            entry.clone_from(&fetch.await?);
+            Ok(entry.as_ref().map(|(value, _)| value.clone()))
         }
         .boxed()
     }
 
-    pub(super) fn forget(&self, key: &K) {
+    pub(super) fn invalidate(&self, key: &K) {
         self.slots().by_key.remove(key);
     }
 
     /// Removes all entries with this value.
-    pub(super) fn forget_value(&self, value: &V)
+    pub(super) fn invalidate_value(&self, value: &V)
     where
         V: PartialEq,
     {
         // A value whose slot is locked is being fetched, so it cannot be compared.
         let matches =
-            |slot: &Slot<V>| slot.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|(held, _)| held == value));
+            |slot: &Slot<V>| slot.try_lock().is_ok_and(|entry| entry.as_ref().is_some_and(|(entry, _)| entry == value));
         self.slots().by_key.retain(|_, (slot, _)| !matches(slot));
     }
 
@@ -92,7 +92,7 @@ impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Cache<K, V> {
         if slots.by_key.len() >= self.capacity && !slots.by_key.contains_key(key) {
             // The value of a locked slot is being fetched, so the slot is kept.
             slots.by_key.retain(|_, (slot, _)| match slot.try_lock() {
-                Ok(held) => held.as_ref().is_some_and(|(_, until)| now < *until),
+                Ok(entry) => entry.as_ref().is_some_and(|(_, until)| now < *until),
                 Err(_) => true,
             });
             let oldest = slots.by_key.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(key, _)| key.clone());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_cache_keeps_to_its_capacity() {
+    async fn the_cache_does_not_exceed_its_capacity() {
         let (cache, clock, fetches) = (Cache::new(4), Clock::manual(DateTime::UNIX_EPOCH), AtomicU32::new(0));
         for key in 1..100 {
             get(&cache, &clock, &fetches, key).await;

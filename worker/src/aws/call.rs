@@ -34,11 +34,11 @@ impl Aws {
     {
         async move {
             let request = async { request.await.map_err(|error| from_sdk_error(call, error)) };
-            let response = self.measured(call, self.audited_call(session, call, request)).await;
+            let response = self.make_call(call, self.audited_call(session, call, request)).await;
             if let Err(error) = &response
-                && errors::ends_session(&error.code)
+                && errors::invalidates_session(&error.code)
             {
-                self.sessions.forget(&session.identity);
+                self.sessions.invalidate(&session.identity);
             }
             response
         }
@@ -46,13 +46,13 @@ impl Aws {
     }
 
     /// Takes a token from the rate limit of `call`, then makes the call, measures it and logs it.
-    pub(super) async fn measured<T: RequestId>(
+    pub(super) async fn make_call<T: RequestId>(
         &self,
         call: &'static str,
         response: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         if let Some(limits) = &self.limits {
-            limits.take(call).await?;
+            limits.take_token(call).await?;
         }
         let (service, operation) = call.split_once(':').unwrap_or(("aws", call));
         let span = span(service, operation);
@@ -66,7 +66,7 @@ impl Aws {
         if let Err(error) = &response {
             span.record("otel.status_code", "ERROR").record("error.type", &error.code);
         }
-        let outcome = response.as_ref().err().map_or("ok", |error| label(&error.kind));
+        let outcome = response.as_ref().err().map_or("ok", |error| outcome_label(&error.kind));
         metrics::counter!("freehold_aws_calls_total",
             "service" => service, "operation" => operation, "outcome" => outcome)
         .increment(1);
@@ -81,7 +81,7 @@ impl Aws {
             && let Err(error) = response
         {
             let throttled = matches!(error.kind, CloudErrorKind::Throttled { .. }) && is_throttle(&error.code);
-            response = Err(if throttled { limits.throttled(call, error).await } else { error });
+            response = Err(if throttled { limits.record_throttle(call, error).await } else { error });
         }
         response
     }
@@ -90,7 +90,7 @@ impl Aws {
 /// Creates the tracing span of an AWS call. Its names follow OpenTelemetry's "Semantic conventions for AWS SDK". A call
 /// outside a step belongs to no trace and gets no span.
 fn span(service: &str, operation: &str) -> Span {
-    if !trace::installed() || Span::current().is_none() {
+    if !trace::is_installed() || Span::current().is_none() {
         return Span::none();
     }
     let span = tracing::debug_span!(
@@ -104,7 +104,7 @@ fn span(service: &str, operation: &str) -> Span {
         otel.name = Empty,
         otel.status_code = Empty,
     );
-    trace::begin(&span, "client", &format!("{service}.{operation}"), None);
+    trace::init_span(&span, "client", &format!("{service}.{operation}"), None);
     span
 }
 
@@ -114,7 +114,7 @@ fn is_throttle(code: &str) -> bool {
 }
 
 /// Returns the value of the metric label `outcome` for an error kind.
-fn label(kind: &CloudErrorKind) -> &'static str {
+fn outcome_label(kind: &CloudErrorKind) -> &'static str {
     match kind {
         CloudErrorKind::Unknown => "unknown",
         CloudErrorKind::NotYet => "not_yet",

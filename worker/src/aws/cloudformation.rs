@@ -13,66 +13,106 @@ fn client(session: &Session, region: Region) -> Client {
     session.client(region.as_str(), Client::new)
 }
 
-pub(super) async fn stack(
-    aws: &Aws,
-    account: &Target,
-    role: Role,
-    region: Region,
-    name: &str,
-) -> Result<Option<StackState>> {
-    const CALL: &str = "cloudformation:DescribeStacks";
-    let inside = aws.inside(account, role).await?;
-    let request = client(&inside, region).describe_stacks().stack_name(name);
-    match aws.send(&inside, CALL, request.send()).await {
-        Ok(response) => Ok(response.stacks.unwrap_or_default().into_iter().next().and_then(state_of)),
-        // CloudFormation has no error code of its own for a missing stack.
-        Err(error) if error.code == "ValidationError" && error.message.contains("does not exist") => Ok(None),
-        Err(error) => Err(error),
+impl Aws {
+    /// Returns a stack by name or id, or `None` if there is none. A deleted stack is only found by its id.
+    pub async fn stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<Option<StackState>> {
+        const CALL: &str = "cloudformation:DescribeStacks";
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region).describe_stacks().stack_name(name);
+        match self.send(&session, CALL, request.send()).await {
+            Ok(response) => Ok(response.stacks.unwrap_or_default().into_iter().next().and_then(state_of)),
+            // CloudFormation has no error code of its own for a missing stack.
+            Err(error) if error.code == "ValidationError" && error.message.contains("does not exist") => Ok(None),
+            Err(error) => Err(error),
+        }
     }
-}
 
-pub(super) async fn create_stack(
-    aws: &Aws,
-    account: &Target,
-    role: Role,
-    region: Region,
-    stack: &NewStack,
-) -> Result<String> {
-    const CALL: &str = "cloudformation:CreateStack";
-    let inside = aws.inside(account, role).await?;
-    let request = client(&inside, region)
-        .create_stack()
-        .stack_name(&stack.name)
-        .template_body(&stack.template)
-        .set_parameters(Some(parameters(stack)))
-        .set_tags(Some(tags(stack)))
-        .capabilities(Capability::CapabilityNamedIam)
-        .on_failure(OnFailure::Rollback)
-        .client_request_token(&stack.token);
-    aws.send(&inside, CALL, request.send()).await?.stack_id.ok_or_else(|| missing_field(CALL, "stack id"))
-}
+    /// Starts the creation of a stack. Returns its id.
+    pub async fn create_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<String> {
+        const CALL: &str = "cloudformation:CreateStack";
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region)
+            .create_stack()
+            .stack_name(&stack.name)
+            .template_body(&stack.template)
+            .set_parameters(Some(parameters(stack)))
+            .set_tags(Some(tags(stack)))
+            .capabilities(Capability::CapabilityNamedIam)
+            .on_failure(OnFailure::Rollback)
+            .client_request_token(&stack.token);
+        self.send(&session, CALL, request.send()).await?.stack_id.ok_or_else(|| missing_field(CALL, "stack id"))
+    }
 
-pub(super) async fn update_stack(
-    aws: &Aws,
-    account: &Target,
-    role: Role,
-    region: Region,
-    stack: &NewStack,
-) -> Result<bool> {
-    let inside = aws.inside(account, role).await?;
-    let request = client(&inside, region)
-        .update_stack()
-        .stack_name(&stack.name)
-        .template_body(&stack.template)
-        .set_parameters(Some(parameters(stack)))
-        .set_tags(Some(tags(stack)))
-        .capabilities(Capability::CapabilityNamedIam)
-        .client_request_token(&stack.token);
-    match aws.send(&inside, "cloudformation:UpdateStack", request.send()).await {
-        Ok(_) => Ok(true),
-        // AWS reports "No updates are to be performed." if template and parameters are unchanged.
-        Err(error) if error.kind == CloudErrorKind::Conflict => Ok(false),
-        Err(error) => Err(error),
+    /// Starts an update of a stack. Returns false if there is nothing to update.
+    pub async fn update_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<bool> {
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region)
+            .update_stack()
+            .stack_name(&stack.name)
+            .template_body(&stack.template)
+            .set_parameters(Some(parameters(stack)))
+            .set_tags(Some(tags(stack)))
+            .capabilities(Capability::CapabilityNamedIam)
+            .client_request_token(&stack.token);
+        match self.send(&session, "cloudformation:UpdateStack", request.send()).await {
+            Ok(_) => Ok(true),
+            // AWS reports "No updates are to be performed." if template and parameters are unchanged.
+            Err(error) if error.kind == CloudErrorKind::Conflict => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Continues the rollback of a failed update.
+    pub async fn continue_rollback(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region).continue_update_rollback().stack_name(name);
+        self.send(&session, "cloudformation:ContinueUpdateRollback", request.send()).await.map(drop)
+    }
+
+    /// Starts the deletion of a stack whose deletion failed before. Resources that cannot be deleted are retained.
+    pub async fn force_delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+        let session = self.tenant_session(account, role).await?;
+        let request =
+            client(&session, region).delete_stack().stack_name(name).deletion_mode(DeletionMode::ForceDeleteStack);
+        self.send(&session, "cloudformation:DeleteStack", request.send()).await.map(drop)
+    }
+
+    /// Starts the deletion of a stack. Succeeds if there is none.
+    pub async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region).delete_stack().stack_name(name);
+        // CloudFormation reports success if the stack does not exist.
+        self.send(&session, "cloudformation:DeleteStack", request.send()).await.map(drop)
+    }
+
+    /// Returns the first failure in a stack, or `None` if nothing failed.
+    pub async fn stack_failure(
+        &self,
+        account: &Target,
+        role: Role,
+        region: Region,
+        stack_id: &str,
+    ) -> Result<Option<StackFailure>> {
+        const CALL: &str = "cloudformation:DescribeStackEvents";
+        let session = self.tenant_session(account, role).await?;
+        let mut events = Vec::new();
+        let mut token = None;
+        loop {
+            let request = client(&session, region).describe_stack_events().stack_name(stack_id).set_next_token(token);
+            let page = self.send(&session, CALL, request.send()).await?;
+            events.extend(page.stack_events.unwrap_or_default());
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(first_failure(events));
+            }
+        }
+    }
+
+    /// Makes a harmless read in a region as `freehold-verify`. Fails with [`CloudErrorKind::Denied`] if not allowed.
+    pub async fn read_in_region(&self, account: &Target, region: Region) -> Result<()> {
+        let session = self.tenant_session(account, Role::Verify).await?;
+        // Freehold's verify role has no permission for other regional reads (stacks/baseline.yaml). One page is sufficient.
+        self.send(&session, "cloudformation:ListStacks", client(&session, region).list_stacks().send()).await.map(drop)
     }
 }
 
@@ -83,65 +123,6 @@ fn parameters(stack: &NewStack) -> Vec<Parameter> {
 
 fn tags(stack: &NewStack) -> Vec<Tag> {
     stack.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
-}
-
-pub(super) async fn continue_rollback(
-    aws: &Aws,
-    account: &Target,
-    role: Role,
-    region: Region,
-    name: &str,
-) -> Result<()> {
-    let inside = aws.inside(account, role).await?;
-    let request = client(&inside, region).continue_update_rollback().stack_name(name);
-    aws.send(&inside, "cloudformation:ContinueUpdateRollback", request.send()).await.map(drop)
-}
-
-pub(super) async fn force_delete_stack(
-    aws: &Aws,
-    account: &Target,
-    role: Role,
-    region: Region,
-    name: &str,
-) -> Result<()> {
-    let inside = aws.inside(account, role).await?;
-    let request = client(&inside, region).delete_stack().stack_name(name).deletion_mode(DeletionMode::ForceDeleteStack);
-    aws.send(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
-}
-
-pub(super) async fn delete_stack(aws: &Aws, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
-    let inside = aws.inside(account, role).await?;
-    let request = client(&inside, region).delete_stack().stack_name(name);
-    // CloudFormation reports success if the stack does not exist.
-    aws.send(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
-}
-
-pub(super) async fn stack_failure(
-    aws: &Aws,
-    account: &Target,
-    role: Role,
-    region: Region,
-    stack_id: &str,
-) -> Result<Option<StackFailure>> {
-    const CALL: &str = "cloudformation:DescribeStackEvents";
-    let inside = aws.inside(account, role).await?;
-    let mut events = Vec::new();
-    let mut token = None;
-    loop {
-        let request = client(&inside, region).describe_stack_events().stack_name(stack_id).set_next_token(token);
-        let page = aws.send(&inside, CALL, request.send()).await?;
-        events.extend(page.stack_events.unwrap_or_default());
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(first_failure(events));
-        }
-    }
-}
-
-pub(super) async fn read_in_region(aws: &Aws, account: &Target, region: Region) -> Result<()> {
-    let inside = aws.inside(account, Role::Verify).await?;
-    // Freehold's verify role has no permission for other regional reads (stacks/baseline.yaml). One page is sufficient.
-    aws.send(&inside, "cloudformation:ListStacks", client(&inside, region).list_stacks().send()).await.map(drop)
 }
 
 /// Returns the earliest failure of a resource, or of the stack if no resource failed. `events` starts with the latest

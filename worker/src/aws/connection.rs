@@ -90,7 +90,7 @@ fn is_endpoint_override(name: &str) -> bool {
 impl Connection {
     /// Connects to the real AWS, with the credentials and region from environment variables, the AWS profile or the
     /// machine's IAM role.
-    pub async fn ambient() -> Result<Self, ConnectError> {
+    pub async fn from_environment() -> Result<Self, ConnectError> {
         refuse_endpoint_override()?;
         let ambient = aws_config::load_defaults(BehaviorVersion::latest()).await;
         if ambient.endpoint_url().is_some() {
@@ -166,16 +166,17 @@ impl Connection {
     }
 
     /// Returns the configuration for an SDK client. The SDK does not retry, because Freehold does.
-    pub(super) fn sdk(&self, credentials: Credentials, region: &str) -> SdkConfig {
-        let mut sdk = SdkConfig::builder();
-        sdk.set_endpoint_url(match &self.endpoint {
+    pub(super) fn sdk_config(&self, credentials: Credentials, region: &str) -> SdkConfig {
+        let mut sdk_config = SdkConfig::builder();
+        sdk_config.set_endpoint_url(match &self.endpoint {
             Endpoint::Loopback(endpoint) => Some(endpoint.clone()),
             Endpoint::Aws | Endpoint::InProcess => None,
         });
-        sdk.set_app_name(AppName::new("freehold").ok());
-        sdk.set_use_fips(self.use_fips);
-        sdk.set_use_dual_stack(self.use_dual_stack);
-        sdk.behavior_version(BehaviorVersion::latest())
+        sdk_config.set_app_name(AppName::new("freehold").ok());
+        sdk_config.set_use_fips(self.use_fips);
+        sdk_config.set_use_dual_stack(self.use_dual_stack);
+        sdk_config
+            .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(self.http.clone())

@@ -2,7 +2,7 @@
 
 use crate::cloud::CloudErrorKind;
 use crate::first_match::FirstMatch;
-use More::{Any, From, Reason, Status, Words};
+use Condition::{Any, From, MessageContains, Reason, Status};
 
 /// Error response of AWS.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,72 +21,72 @@ pub(super) struct AwsErrorResponse<'a> {
 struct Row {
     service: &'static str,
     code: &'static str,
-    more: More,
+    condition: Condition,
     kind: CloudErrorKind,
 }
 
 /// Condition on an error response, in addition to service and error code.
 #[derive(Debug)]
-enum More {
+enum Condition {
     Any,
     Reason(&'static str),
     /// Text that AWS's error message must contain.
-    Words(&'static str),
+    MessageContains(&'static str),
     Status(u16),
     /// Minimum HTTP status.
     From(u16),
 }
 
-const QUOTA: CloudErrorKind = CloudErrorKind::Throttled { until: None };
-const WAIT: CloudErrorKind = CloudErrorKind::NotYet;
+const THROTTLED: CloudErrorKind = CloudErrorKind::Throttled { until: None };
+const NOT_YET: CloudErrorKind = CloudErrorKind::NotYet;
 const CONFLICT: CloudErrorKind = CloudErrorKind::Conflict;
-const DENIED: CloudErrorKind = CloudErrorKind::Denied { explicit: false };
-const FORBIDDEN: CloudErrorKind = CloudErrorKind::Denied { explicit: true };
+const DENIED: CloudErrorKind = CloudErrorKind::Denied { explicit_deny: false };
+const EXPLICIT_DENY: CloudErrorKind = CloudErrorKind::Denied { explicit_deny: true };
 const UNKNOWN: CloudErrorKind = CloudErrorKind::Unknown;
 
 /// Rows in order of precedence. An error that no row matches is permanent.
 #[rustfmt::skip]
 static TABLE: FirstMatch<Row> = FirstMatch(&[
     // Rate limits. Each service has its own error code for them.
-    row("*", "TooManyRequestsException", Any, QUOTA),
-    row("*", "Throttling", Any, QUOTA),
-    row("*", "ThrottlingException", Any, QUOTA),
-    row("*", "ThrottledException", Any, QUOTA),
-    row("*", "RequestLimitExceeded", Any, QUOTA),
-    row("*", "SlowDown", Any, QUOTA),
+    row("*", "TooManyRequestsException", Any, THROTTLED),
+    row("*", "Throttling", Any, THROTTLED),
+    row("*", "ThrottlingException", Any, THROTTLED),
+    row("*", "ThrottledException", Any, THROTTLED),
+    row("*", "RequestLimitExceeded", Any, THROTTLED),
+    row("*", "SlowDown", Any, THROTTLED),
 
     // Quotas that become free after some time or that AWS raises. Errors of other quotas have no row and are permanent.
-    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED"), QUOTA),
-    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED"), QUOTA),
-    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED"), QUOTA),
-    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED"), QUOTA),
-    row("organizations", "ConstraintViolationException", Reason("WAIT_PERIOD_ACTIVE"), WAIT),
+    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED"), THROTTLED),
+    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED"), THROTTLED),
+    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED"), THROTTLED),
+    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED"), THROTTLED),
+    row("organizations", "ConstraintViolationException", Reason("WAIT_PERIOD_ACTIVE"), NOT_YET),
 
     // Another change is in progress, or an earlier one has not propagated yet.
-    row("*", "ConcurrentModificationException", Any, WAIT),
-    row("organizations", "FinalizingOrganizationException", Any, WAIT),
-    row("organizations", "CreateAccountStatusNotFoundException", Any, WAIT),
-    row("organizations", "SourceParentNotFoundException", Any, WAIT),
-    row("organizations", "PolicyTypeNotEnabledException", Any, WAIT),
-    row("organizations", "PolicyChangesInProgressException", Any, WAIT),
-    row("sso", "ConflictException", Words("already"), CONFLICT),
-    row("identitystore", "ConflictException", Reason("CONCURRENT_MODIFICATION"), WAIT),
+    row("*", "ConcurrentModificationException", Any, NOT_YET),
+    row("organizations", "FinalizingOrganizationException", Any, NOT_YET),
+    row("organizations", "CreateAccountStatusNotFoundException", Any, NOT_YET),
+    row("organizations", "SourceParentNotFoundException", Any, NOT_YET),
+    row("organizations", "PolicyTypeNotEnabledException", Any, NOT_YET),
+    row("organizations", "PolicyChangesInProgressException", Any, NOT_YET),
+    row("sso", "ConflictException", MessageContains("already"), CONFLICT),
+    row("identitystore", "ConflictException", Reason("CONCURRENT_MODIFICATION"), NOT_YET),
     row("identitystore", "ConflictException", Any, CONFLICT),
-    row("*", "ConflictException", Any, WAIT),
-    row("*", "OperationInProgressException", Any, WAIT),
-    row("sso", "ResourceNotFoundException", Any, WAIT), // Identity Center does not know a new account at first
+    row("*", "ConflictException", Any, NOT_YET),
+    row("*", "OperationInProgressException", Any, NOT_YET),
+    row("sso", "ResourceNotFoundException", Any, NOT_YET), // Identity Center does not know a new account at first
 
     // A new account or region denies calls for some minutes, with various codes.
-    row("*", "InvalidClientTokenId", Any, WAIT),
-    row("*", "UnrecognizedClientException", Any, WAIT),
-    row("*", "InvalidAccessKeyId", Any, WAIT),
-    row("*", "RegionDisabledException", Any, WAIT),
-    row("*", "RegionDisabled", Any, WAIT),
-    row("*", "OptInRequired", Any, WAIT),
-    row("*", "SubscriptionRequiredException", Any, WAIT),
+    row("*", "InvalidClientTokenId", Any, NOT_YET),
+    row("*", "UnrecognizedClientException", Any, NOT_YET),
+    row("*", "InvalidAccessKeyId", Any, NOT_YET),
+    row("*", "RegionDisabledException", Any, NOT_YET),
+    row("*", "RegionDisabled", Any, NOT_YET),
+    row("*", "OptInRequired", Any, NOT_YET),
+    row("*", "SubscriptionRequiredException", Any, NOT_YET),
     // The session has expired. It is removed from the cache, and the next call opens another session.
-    row("*", "ExpiredToken", Any, WAIT),
-    row("*", "ExpiredTokenException", Any, WAIT),
+    row("*", "ExpiredToken", Any, NOT_YET),
+    row("*", "ExpiredTokenException", Any, NOT_YET),
 
     // The object already exists, or the change has already been made.
     row("organizations", "DuplicateAccountException", Any, CONFLICT),
@@ -97,10 +97,10 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("organizations", "AccountAlreadyClosedException", Any, CONFLICT),
     row("*", "AlreadyExistsException", Any, CONFLICT),
     row("*", "TokenAlreadyExistsException", Any, CONFLICT),
-    row("cloudformation", "ValidationError", Words("No updates are to be performed"), CONFLICT),
+    row("cloudformation", "ValidationError", MessageContains("No updates are to be performed"), CONFLICT),
 
     // Explicit deny in a policy, or missing permission.
-    row("*", "*", Words("explicit deny"), FORBIDDEN),
+    row("*", "*", MessageContains("explicit deny"), EXPLICIT_DENY),
     row("*", "AccessDenied", Any, DENIED),
     row("*", "AccessDeniedException", Any, DENIED),
     row("*", "AccessDeniedForDependencyException", Any, DENIED),
@@ -117,13 +117,13 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "RequestTimeout", Any, UNKNOWN),
 
     // All other errors are classified by their HTTP status.
-    row("*", "*", Status(429), QUOTA),
+    row("*", "*", Status(429), THROTTLED),
     row("*", "*", Status(403), DENIED),
     row("*", "*", From(500), UNKNOWN),
 ]);
 
-const fn row(service: &'static str, code: &'static str, more: More, kind: CloudErrorKind) -> Row {
-    Row { service, code, more, kind }
+const fn row(service: &'static str, code: &'static str, condition: Condition, kind: CloudErrorKind) -> Row {
+    Row { service, code, condition, kind }
 }
 
 impl Row {
@@ -131,10 +131,10 @@ impl Row {
         let is = |pattern: &str, value: &str| pattern == "*" || pattern == value;
         is(self.service, response.service)
             && is(self.code, response.code)
-            && match self.more {
+            && match self.condition {
                 Any => true,
                 Reason(reason) => response.reason == reason,
-                Words(words) => response.message.contains(words),
+                MessageContains(words) => response.message.contains(words),
                 Status(status) => response.status == status,
                 From(status) => response.status >= status,
             }
@@ -151,7 +151,7 @@ fn kind_of(row: Option<&Row>) -> CloudErrorKind {
 }
 
 /// Returns whether an error code means that AWS no longer accepts the session.
-pub(super) fn ends_session(code: &str) -> bool {
+pub(super) fn invalidates_session(code: &str) -> bool {
     matches!(code, "ExpiredToken" | "ExpiredTokenException" | "InvalidClientTokenId" | "UnrecognizedClientException")
 }
 

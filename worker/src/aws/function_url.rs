@@ -25,7 +25,7 @@ use crate::cloud::{CloudError, CloudErrorKind, Result, Role, Target};
 const CALL: &str = "lambda:InvokeFunctionUrl";
 
 /// Timeout of the call in real time. A cold start of the function takes one or two seconds.
-const TIMEOUT: Duration = Duration::from_secs(15);
+const INVOCATION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// HTTP response of the called function.
 #[derive(Debug)]
@@ -41,18 +41,47 @@ impl RequestId for Response {
     }
 }
 
-pub(super) async fn call_function_url(
-    aws: &Aws,
-    account: &Target,
-    region: Region,
-    url: &str,
-) -> Result<serde_json::Value> {
-    check_url(aws.connection.endpoint(), region, url)?;
-    let url = format!("{}/", url.trim_end_matches('/'));
-    let inside = aws.inside(account, Role::Verify).await?;
-    let response = aws.measured(CALL, async { check_status(send(aws, &inside, region, &url).await?) }).await?;
-    serde_json::from_slice(&response.body)
-        .map_err(|invalid| error(CloudErrorKind::Failed, "NotJson", invalid.to_string(), None))
+impl Aws {
+    /// Sends a signed GET request to the stack's Function URL as `freehold-verify`. Returns the JSON of the response.
+    pub async fn call_function_url(&self, account: &Target, region: Region, url: &str) -> Result<serde_json::Value> {
+        check_url(self.connection.endpoint(), region, url)?;
+        let url = format!("{}/", url.trim_end_matches('/'));
+        let session = self.tenant_session(account, Role::Verify).await?;
+        let response =
+            self.make_call(CALL, async { check_status(self.send_signed(&session, region, &url).await?) }).await?;
+        serde_json::from_slice(&response.body)
+            .map_err(|invalid| error(CloudErrorKind::Failed, "NotJson", invalid.to_string(), None))
+    }
+
+    async fn send_signed(&self, session: &Session, region: Region, url: &str) -> Result<Response> {
+        let request = signed_headers(session, region, url)
+            .map_err(|problem| error(CloudErrorKind::Failed, "RequestNotBuilt", problem, None))?;
+        let operation = Operation::builder()
+            .service_name("lambda")
+            .operation_name("InvokeFunctionUrl")
+            .http_client(self.connection.http())
+            .endpoint_url(url)
+            .no_auth()
+            .no_retry()
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(INVOCATION_TIMEOUT).build())
+            .serializer(|request: SignedHeaders| {
+                // The SDK prepends the endpoint to this path.
+                let mut http = HttpRequest::get("/")?;
+                for (name, value) in request.0 {
+                    http.headers_mut().try_insert(name, value)?;
+                }
+                Ok(http)
+            })
+            .deserializer::<_, Infallible>(|response| {
+                Ok(Response {
+                    status: response.status().as_u16(),
+                    request_id: response.request_id().map(str::to_owned),
+                    body: response.body().bytes().unwrap_or_default().to_vec(),
+                })
+            })
+            .build();
+        operation.invoke(request).await.map_err(|error| no_response(CALL, &error))
+    }
 }
 
 /// Checks that `url` is a Function URL in `region`, because the request contains a session token of the tenant's
@@ -78,42 +107,12 @@ fn check_url(endpoint: &Endpoint, region: Region, url: &str) -> Result<()> {
     Err(error(CloudErrorKind::Failed, "NotAFunctionUrl", message, None))
 }
 
-async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<Response> {
-    let request = signed_headers(inside, region, url)
-        .map_err(|problem| error(CloudErrorKind::Failed, "RequestNotBuilt", problem, None))?;
-    let operation = Operation::builder()
-        .service_name("lambda")
-        .operation_name("InvokeFunctionUrl")
-        .http_client(aws.connection.http())
-        .endpoint_url(url)
-        .no_auth()
-        .no_retry()
-        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(TIMEOUT).build())
-        .serializer(|request: SignedHeaders| {
-            // The SDK prepends the endpoint to this path.
-            let mut http = HttpRequest::get("/")?;
-            for (name, value) in request.0 {
-                http.headers_mut().try_insert(name, value)?;
-            }
-            Ok(http)
-        })
-        .deserializer::<_, Infallible>(|response| {
-            Ok(Response {
-                status: response.status().as_u16(),
-                request_id: response.request_id().map(str::to_owned),
-                body: response.body().bytes().unwrap_or_default().to_vec(),
-            })
-        })
-        .build();
-    operation.invoke(request).await.map_err(|error| no_response(CALL, &error))
-}
-
 /// HTTP headers of a signed request.
 #[derive(Debug)]
 struct SignedHeaders(Vec<(&'static str, String)>);
 
-fn signed_headers(inside: &Session, region: Region, url: &str) -> std::result::Result<SignedHeaders, String> {
-    let identity = Identity::from(inside.credentials.clone());
+fn signed_headers(session: &Session, region: Region, url: &str) -> std::result::Result<SignedHeaders, String> {
+    let identity = Identity::from(session.credentials.clone());
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(region.as_str())
@@ -197,7 +196,7 @@ mod tests {
             check_status(Response { status, request_id: None, body: b"{}".to_vec() }).map_err(|error| error.kind)
         };
         assert!(kind(200).is_ok());
-        assert_eq!(kind(403).unwrap_err(), CloudErrorKind::Denied { explicit: false });
+        assert_eq!(kind(403).unwrap_err(), CloudErrorKind::Denied { explicit_deny: false });
         assert_eq!(kind(404).unwrap_err(), CloudErrorKind::NotYet);
         assert_eq!(kind(429).unwrap_err(), CloudErrorKind::Throttled { until: None });
         assert_eq!(kind(502).unwrap_err(), CloudErrorKind::Unknown);

@@ -6,10 +6,10 @@ use aws_sdk_identitystore::Client;
 use aws_sdk_identitystore::types::{AlternateIdentifier, Email, MemberId, Name, UniqueAttribute};
 use aws_smithy_types::Document;
 
+use super::Aws;
 use super::cache::{Cache, NAME_TTL};
 use super::call::{missing_field, none_if, ok_if_conflict};
 use super::sts::Session;
-use super::{Aws, ssoadmin};
 use crate::cloud::{CloudErrorKind, Membership, Person, Result, User};
 
 const GET_GROUP: &str = "identitystore:GetGroupId";
@@ -26,192 +26,216 @@ struct Store {
     client: Client,
 }
 
-async fn store(aws: &Aws) -> Result<Store> {
-    let session = aws.control().await?;
-    let instance = ssoadmin::instance(aws).await?;
-    let client = session.client(&instance.region, Client::new);
-    Ok(Store { session, id: instance.identity_store_id, client })
-}
-
-pub(super) async fn group(aws: &Aws, display_name: &str) -> Result<Option<String>> {
-    let fetch = async {
-        let store = store(aws).await?;
-        let found = find_group(aws, &store, display_name).await?;
-        Ok(found.map(|id| (id, aws.clock.now() + NAME_TTL)))
-    };
-    aws.known.groups.get_or_fetch(&display_name.to_owned(), &aws.clock, fetch).await
-}
-
-async fn find_group(aws: &Aws, store: &Store, display_name: &str) -> Result<Option<String>> {
-    let request = store
-        .client
-        .get_group_id()
-        .identity_store_id(&store.id)
-        .set_alternate_identifier(unique("displayName", display_name));
-    let response = none_if(aws.send(&store.session, GET_GROUP, request.send()).await, NOT_FOUND)?;
-    Ok(response.map(|response| response.group_id))
-}
-
-pub(super) async fn ensure_group(aws: &Aws, display_name: &str, description: &str) -> Result<String> {
-    let (name, missing) = (display_name.to_owned(), format!("group {display_name}"));
-    if !is_missing(aws, &missing, group(aws, display_name)).await?
-        && let Some(id) = group(aws, display_name).await?
-    {
-        return Ok(id);
+impl Aws {
+    async fn store(&self) -> Result<Store> {
+        let session = self.control_session().await?;
+        let instance = self.identity_center().await?;
+        let client = session.client(&instance.region, Client::new);
+        Ok(Store { session, id: instance.identity_store_id, client })
     }
-    let store = store(aws).await?;
-    let request =
-        store.client.create_group().identity_store_id(&store.id).display_name(display_name).description(description);
-    let created = aws.send(&store.session, "identitystore:CreateGroup", request.send()).await;
-    let created = created.map(|response| response.group_id);
-    id_of_created(aws, &aws.known.groups, &name, &missing, created, group(aws, display_name)).await
-}
 
-pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String> {
-    let (name, missing) = (person.email.to_owned(), format!("user {}", person.email));
-    if !is_missing(aws, &missing, user_named(aws, person.email)).await?
-        && let Some(id) = user_named(aws, person.email).await?
-    {
-        return Ok(id);
-    }
-    let store = store(aws).await?;
-    let (given, family) = split_name(person.display_name);
-    let request = store
-        .client
-        .create_user()
-        .identity_store_id(&store.id)
-        .user_name(person.email)
-        .display_name(person.display_name)
-        .name(Name::builder().given_name(given).family_name(family).build())
-        .user_type(FREEHOLD_USER_TYPE)
-        .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
-    let created = aws.send(&store.session, "identitystore:CreateUser", request.send()).await;
-    let created = created.map(|response| response.user_id);
-    id_of_created(aws, &aws.known.users, &name, &missing, created, user_named(aws, person.email)).await
-}
-
-/// Returns whether `find` finds nothing. The result is cached: if a rate limit interrupts the caller between this check
-/// and the creation, the next attempt creates the object without repeating the check.
-async fn is_missing(
-    aws: &Aws,
-    what: &String,
-    find: impl Future<Output = Result<Option<String>>> + Send,
-) -> Result<bool> {
-    let fetch = async { Ok(find.await?.is_none().then(|| ((), aws.clock.now() + NAME_TTL))) };
-    Ok(aws.known.missing.get_or_fetch(what, &aws.clock, fetch).await?.is_some())
-}
-
-/// Returns the id of a user or group that was created or already exists. The id of a created object is cached.
-async fn id_of_created(
-    aws: &Aws,
-    known: &Cache<String, String>,
-    name: &String,
-    missing: &String,
-    created: Result<String>,
-    find: impl Future<Output = Result<Option<String>>> + Send,
-) -> Result<String> {
-    let found = match created {
-        Ok(id) => known.get_or_fetch(name, &aws.clock, async { Ok(Some((id, aws.clock.now() + NAME_TTL))) }).await?,
-        Err(error) if error.kind == CloudErrorKind::Conflict => {
-            aws.known.missing.forget(missing);
-            find.await?
-        }
-        Err(error) => return Err(error),
-    };
-    aws.known.missing.forget(missing);
-    found.ok_or_else(|| missing_field(GET_GROUP, "group or user"))
-}
-
-async fn user_named(aws: &Aws, user_name: &str) -> Result<Option<String>> {
-    let fetch = async {
-        let store = store(aws).await?;
-        let found = find_user(aws, &store, user_name).await?;
-        Ok(found.map(|id| (id, aws.clock.now() + NAME_TTL)))
-    };
-    aws.known.users.get_or_fetch(&user_name.to_owned(), &aws.clock, fetch).await
-}
-
-async fn find_user(aws: &Aws, store: &Store, user_name: &str) -> Result<Option<String>> {
-    let request =
-        store.client.get_user_id().identity_store_id(&store.id).set_alternate_identifier(unique("userName", user_name));
-    let response = none_if(aws.send(&store.session, GET_USER, request.send()).await, NOT_FOUND)?;
-    Ok(response.map(|response| response.user_id))
-}
-
-pub(super) async fn ensure_member(aws: &Aws, group_id: &str, user_id: &str) -> Result<()> {
-    let store = store(aws).await?;
-    let request = store
-        .client
-        .create_group_membership()
-        .identity_store_id(&store.id)
-        .group_id(group_id)
-        .member_id(MemberId::UserId(user_id.to_owned()));
-    ok_if_conflict(aws.send(&store.session, "identitystore:CreateGroupMembership", request.send()).await)
-}
-
-pub(super) async fn members(aws: &Aws, group_id: &str) -> Result<Vec<Membership>> {
-    const CALL: &str = "identitystore:ListGroupMemberships";
-    let store = store(aws).await?;
-    let mut members = Vec::new();
-    let mut token = None;
-    loop {
-        let request =
-            store.client.list_group_memberships().identity_store_id(&store.id).group_id(group_id).set_next_token(token);
-        let Some(page) = none_if(aws.send(&store.session, CALL, request.send()).await, NOT_FOUND)? else {
-            return Ok(members);
+    /// Returns the id of a group by its display name, or `None` if there is none.
+    pub async fn group(&self, display_name: &str) -> Result<Option<String>> {
+        let fetch = async {
+            let store = self.store().await?;
+            let found = self.find_group(&store, display_name).await?;
+            Ok(found.map(|id| (id, self.clock.now() + NAME_TTL)))
         };
-        members.extend(page.group_memberships.into_iter().filter_map(|membership| match membership.member_id {
-            Some(MemberId::UserId(user_id)) => Some(Membership { id: membership.membership_id, user_id }),
-            _ => None,
-        }));
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(members);
+        self.caches.groups.get_or_fetch(&display_name.to_owned(), &self.clock, fetch).await
+    }
+
+    async fn find_group(&self, store: &Store, display_name: &str) -> Result<Option<String>> {
+        let request = store
+            .client
+            .get_group_id()
+            .identity_store_id(&store.id)
+            .set_alternate_identifier(unique_attribute("displayName", display_name));
+        let response = none_if(self.send(&store.session, GET_GROUP, request.send()).await, NOT_FOUND)?;
+        Ok(response.map(|response| response.group_id))
+    }
+
+    /// Creates a group if it does not exist. Returns its id.
+    pub async fn ensure_group(&self, display_name: &str, description: &str) -> Result<String> {
+        let (name, missing) = (display_name.to_owned(), format!("group {display_name}"));
+        if !self.is_missing(&missing, self.group(display_name)).await?
+            && let Some(id) = self.group(display_name).await?
+        {
+            return Ok(id);
         }
+        let store = self.store().await?;
+        let request = store
+            .client
+            .create_group()
+            .identity_store_id(&store.id)
+            .display_name(display_name)
+            .description(description);
+        let created = self.send(&store.session, "identitystore:CreateGroup", request.send()).await;
+        let created = created.map(|response| response.group_id);
+        self.id_of_created(&self.caches.groups, &name, &missing, created, self.group(display_name)).await
+    }
+
+    /// Creates a user if it does not exist. Returns its id.
+    pub async fn ensure_user(&self, person: &Person<'_>) -> Result<String> {
+        let (name, missing) = (person.email.to_owned(), format!("user {}", person.email));
+        if !self.is_missing(&missing, self.find_cached_user(person.email)).await?
+            && let Some(id) = self.find_cached_user(person.email).await?
+        {
+            return Ok(id);
+        }
+        let store = self.store().await?;
+        let (given, family) = split_name(person.display_name);
+        let request = store
+            .client
+            .create_user()
+            .identity_store_id(&store.id)
+            .user_name(person.email)
+            .display_name(person.display_name)
+            .name(Name::builder().given_name(given).family_name(family).build())
+            .user_type(FREEHOLD_USER_TYPE)
+            .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
+        let created = self.send(&store.session, "identitystore:CreateUser", request.send()).await;
+        let created = created.map(|response| response.user_id);
+        self.id_of_created(&self.caches.users, &name, &missing, created, self.find_cached_user(person.email)).await
+    }
+
+    /// Returns whether `find` finds nothing. The result is cached: if a rate limit interrupts the caller between this check
+    /// and the creation, the next attempt creates the object without repeating the check.
+    async fn is_missing(
+        &self,
+        cache_key: &String,
+        find: impl Future<Output = Result<Option<String>>> + Send,
+    ) -> Result<bool> {
+        let fetch = async { Ok(find.await?.is_none().then(|| ((), self.clock.now() + NAME_TTL))) };
+        Ok(self.caches.missing.get_or_fetch(cache_key, &self.clock, fetch).await?.is_some())
+    }
+
+    /// Returns the id of a user or group that was created or already exists. The id of a created object is cached.
+    async fn id_of_created(
+        &self,
+        known: &Cache<String, String>,
+        name: &String,
+        missing: &String,
+        created: Result<String>,
+        find: impl Future<Output = Result<Option<String>>> + Send,
+    ) -> Result<String> {
+        let found = match created {
+            Ok(id) => {
+                known.get_or_fetch(name, &self.clock, async { Ok(Some((id, self.clock.now() + NAME_TTL))) }).await?
+            }
+            Err(error) if error.kind == CloudErrorKind::Conflict => {
+                self.caches.missing.invalidate(missing);
+                find.await?
+            }
+            Err(error) => return Err(error),
+        };
+        self.caches.missing.invalidate(missing);
+        found.ok_or_else(|| missing_field(GET_GROUP, "group or user"))
+    }
+
+    async fn find_cached_user(&self, user_name: &str) -> Result<Option<String>> {
+        let fetch = async {
+            let store = self.store().await?;
+            let found = self.find_user(&store, user_name).await?;
+            Ok(found.map(|id| (id, self.clock.now() + NAME_TTL)))
+        };
+        self.caches.users.get_or_fetch(&user_name.to_owned(), &self.clock, fetch).await
+    }
+
+    async fn find_user(&self, store: &Store, user_name: &str) -> Result<Option<String>> {
+        let request = store
+            .client
+            .get_user_id()
+            .identity_store_id(&store.id)
+            .set_alternate_identifier(unique_attribute("userName", user_name));
+        let response = none_if(self.send(&store.session, GET_USER, request.send()).await, NOT_FOUND)?;
+        Ok(response.map(|response| response.user_id))
+    }
+
+    /// Adds a user to a group. Succeeds if the user is a member already.
+    pub async fn ensure_member(&self, group_id: &str, user_id: &str) -> Result<()> {
+        let store = self.store().await?;
+        let request = store
+            .client
+            .create_group_membership()
+            .identity_store_id(&store.id)
+            .group_id(group_id)
+            .member_id(MemberId::UserId(user_id.to_owned()));
+        ok_if_conflict(self.send(&store.session, "identitystore:CreateGroupMembership", request.send()).await)
+    }
+
+    /// Returns the memberships of a group.
+    pub async fn members(&self, group_id: &str) -> Result<Vec<Membership>> {
+        const CALL: &str = "identitystore:ListGroupMemberships";
+        let store = self.store().await?;
+        let mut members = Vec::new();
+        let mut token = None;
+        loop {
+            let request = store
+                .client
+                .list_group_memberships()
+                .identity_store_id(&store.id)
+                .group_id(group_id)
+                .set_next_token(token);
+            let Some(page) = none_if(self.send(&store.session, CALL, request.send()).await, NOT_FOUND)? else {
+                return Ok(members);
+            };
+            members.extend(page.group_memberships.into_iter().filter_map(|membership| match membership.member_id {
+                Some(MemberId::UserId(user_id)) => Some(Membership { id: membership.membership_id, user_id }),
+                _ => None,
+            }));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(members);
+            }
+        }
+    }
+
+    /// Removes a user from a group. Succeeds if there is no such membership.
+    pub async fn remove_member(&self, membership: &Membership) -> Result<()> {
+        let store = self.store().await?;
+        let request = store.client.delete_group_membership().identity_store_id(&store.id).membership_id(&membership.id);
+        let response = self.send(&store.session, "identitystore:DeleteGroupMembership", request.send()).await;
+        none_if(response, NOT_FOUND).map(drop)
+    }
+
+    /// Returns a user, or `None` if there is no such user.
+    pub async fn user(&self, user_id: &str) -> Result<Option<User>> {
+        let store = self.store().await?;
+        let request = store.client.describe_user().identity_store_id(&store.id).user_id(user_id);
+        let response = self.send(&store.session, "identitystore:DescribeUser", request.send()).await;
+        let Some(response) = none_if(response, NOT_FOUND)? else { return Ok(None) };
+        let request = store
+            .client
+            .list_group_memberships_for_member()
+            .identity_store_id(&store.id)
+            .member_id(MemberId::UserId(user_id.to_owned()));
+        // One page is sufficient, because callers only need to know whether the user has more than one membership.
+        let groups = self.send(&store.session, "identitystore:ListGroupMembershipsForMember", request.send()).await?;
+        Ok(Some(User {
+            created_by_freehold: response.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
+            groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
+            has_assignments: self.is_assigned_directly(user_id).await?,
+        }))
+    }
+
+    /// Deletes a user and its memberships. Succeeds if there is no such user.
+    pub async fn delete_user(&self, user_id: &str) -> Result<()> {
+        let store = self.store().await?;
+        let request = store.client.delete_user().identity_store_id(&store.id).user_id(user_id);
+        self.caches.users.invalidate_value(&user_id.to_owned());
+        none_if(self.send(&store.session, "identitystore:DeleteUser", request.send()).await, NOT_FOUND).map(drop)
+    }
+
+    /// Deletes a group. Succeeds if there is no such group.
+    pub async fn delete_group(&self, display_name: &str, group_id: &str) -> Result<()> {
+        let store = self.store().await?;
+        let request = store.client.delete_group().identity_store_id(&store.id).group_id(group_id);
+        self.caches.groups.invalidate(&display_name.to_owned());
+        none_if(self.send(&store.session, "identitystore:DeleteGroup", request.send()).await, NOT_FOUND).map(drop)
     }
 }
 
-pub(super) async fn remove_member(aws: &Aws, membership: &Membership) -> Result<()> {
-    let store = store(aws).await?;
-    let request = store.client.delete_group_membership().identity_store_id(&store.id).membership_id(&membership.id);
-    let response = aws.send(&store.session, "identitystore:DeleteGroupMembership", request.send()).await;
-    none_if(response, NOT_FOUND).map(drop)
-}
-
-pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
-    let store = store(aws).await?;
-    let request = store.client.describe_user().identity_store_id(&store.id).user_id(user_id);
-    let response = aws.send(&store.session, "identitystore:DescribeUser", request.send()).await;
-    let Some(response) = none_if(response, NOT_FOUND)? else { return Ok(None) };
-    let request = store
-        .client
-        .list_group_memberships_for_member()
-        .identity_store_id(&store.id)
-        .member_id(MemberId::UserId(user_id.to_owned()));
-    // One page is sufficient, because callers only need to know whether the user has more than one membership.
-    let groups = aws.send(&store.session, "identitystore:ListGroupMembershipsForMember", request.send()).await?;
-    Ok(Some(User {
-        made_here: response.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
-        groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
-        has_assignments: ssoadmin::assignments::is_assigned_directly(aws, user_id).await?,
-    }))
-}
-
-pub(super) async fn delete_user(aws: &Aws, user_id: &str) -> Result<()> {
-    let store = store(aws).await?;
-    let request = store.client.delete_user().identity_store_id(&store.id).user_id(user_id);
-    aws.known.users.forget_value(&user_id.to_owned());
-    none_if(aws.send(&store.session, "identitystore:DeleteUser", request.send()).await, NOT_FOUND).map(drop)
-}
-
-pub(super) async fn delete_group(aws: &Aws, display_name: &str, group_id: &str) -> Result<()> {
-    let store = store(aws).await?;
-    let request = store.client.delete_group().identity_store_id(&store.id).group_id(group_id);
-    aws.known.groups.forget(&display_name.to_owned());
-    none_if(aws.send(&store.session, "identitystore:DeleteGroup", request.send()).await, NOT_FOUND).map(drop)
-}
-
-fn unique(path: &str, value: &str) -> Option<AlternateIdentifier> {
+fn unique_attribute(path: &str, value: &str) -> Option<AlternateIdentifier> {
     let attribute =
         UniqueAttribute::builder().attribute_path(path).attribute_value(Document::String(value.to_owned())).build();
     attribute.ok().map(AlternateIdentifier::UniqueAttribute)

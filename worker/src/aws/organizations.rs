@@ -12,9 +12,6 @@ use super::call::{missing_field, none_if, ok_if_conflict};
 use super::sts::Session;
 use crate::cloud::{ListedAccount, Result, Tags, Target};
 
-pub(super) use creations::{create_account, creation_status, creations_in_progress, find_creation};
-pub(super) use ous::{ous_in, parent_of_ous, policies_on, policy_content, quarantine_ou, residency_ou};
-
 /// Region of the single endpoint of AWS Organizations.
 pub(super) const REGION: &str = "us-east-1";
 
@@ -22,86 +19,94 @@ pub(super) fn client(session: &Session) -> Client {
     session.client(REGION, Client::new)
 }
 
-pub(super) async fn find_account(aws: &Aws, email: &str) -> Result<Option<ListedAccount>> {
-    const CALL: &str = "organizations:ListAccounts";
-    let control = aws.control().await?;
-    let mut cursor = aws.known.account_searches.resume(email);
-    loop {
-        let request = client(&control).list_accounts().set_next_token(cursor.token.clone());
-        let page = match aws.send(&control, CALL, request.send()).await {
-            Ok(page) => page,
-            Err(error) => return Err(aws.known.account_searches.pause(email, cursor, error)),
-        };
-        let mut accounts = page.accounts.unwrap_or_default().into_iter().filter_map(listed);
-        if let Some(account) = accounts.find(|account| account.email.eq_ignore_ascii_case(email)) {
-            return Ok(Some(account));
-        }
-        cursor.token = page.next_token;
-        if cursor.token.is_none() {
-            return Ok(None);
-        }
-    }
-}
-
-pub(super) async fn account(aws: &Aws, account: &AwsAccountId) -> Result<Option<ListedAccount>> {
-    const CALL: &str = "organizations:DescribeAccount";
-    let control = aws.control().await?;
-    let request = client(&control).describe_account().account_id(account.as_str());
-    let response = none_if(aws.send(&control, CALL, request.send()).await, "AccountNotFoundException")?;
-    Ok(response.and_then(|response| response.account).and_then(listed))
-}
-
-pub(super) async fn tag_account(aws: &Aws, account: &Target, new_tags: &Tags) -> Result<()> {
-    let control = aws.control().await?;
-    let request = client(&control).tag_resource().resource_id(account.id().as_str()).set_tags(Some(tags(new_tags)));
-    aws.send(&control, "organizations:TagResource", request.send()).await.map(drop)
-}
-
-pub(super) async fn close_account(aws: &Aws, account: &Target) -> Result<()> {
-    let control = aws.control().await?;
-    let request = client(&control).close_account().account_id(account.id().as_str());
-    ok_if_conflict(aws.send(&control, "organizations:CloseAccount", request.send()).await)
-}
-
-pub(super) async fn account_tags(aws: &Aws, account: &AwsAccountId) -> Result<Tags> {
-    const CALL: &str = "organizations:ListTagsForResource";
-    let control = aws.control().await?;
-    let mut tags = Tags::new();
-    let mut token = None;
-    loop {
-        let request = client(&control).list_tags_for_resource().resource_id(account.as_str()).set_next_token(token);
-        let page = aws.send(&control, CALL, request.send()).await?;
-        tags.extend(page.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)));
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(tags);
+impl Aws {
+    /// Returns the account with this e-mail address, or `None` if the organisation has none.
+    pub async fn find_account(&self, email: &str) -> Result<Option<ListedAccount>> {
+        const CALL: &str = "organizations:ListAccounts";
+        let session = self.control_session().await?;
+        let mut cursor = self.caches.account_searches.resume(email);
+        loop {
+            let request = client(&session).list_accounts().set_next_token(cursor.token.clone());
+            let page = match self.send(&session, CALL, request.send()).await {
+                Ok(page) => page,
+                Err(error) => return Err(self.caches.account_searches.pause(email, cursor, error)),
+            };
+            let mut accounts = page.accounts.unwrap_or_default().into_iter().filter_map(to_listed_account);
+            if let Some(account) = accounts.find(|account| account.email.eq_ignore_ascii_case(email)) {
+                return Ok(Some(account));
+            }
+            cursor.token = page.next_token;
+            if cursor.token.is_none() {
+                return Ok(None);
+            }
         }
     }
-}
 
-pub(super) async fn parent_of(aws: &Aws, account: &Target) -> Result<String> {
-    const CALL: &str = "organizations:ListParents";
-    let control = aws.control().await?;
-    let mut token = None;
-    loop {
-        let request = client(&control).list_parents().child_id(account.id().as_str()).set_next_token(token);
-        let page = aws.send(&control, CALL, request.send()).await?;
-        // An account has exactly one parent.
-        if let Some(parent) = page.parents.unwrap_or_default().into_iter().next().and_then(|parent| parent.id) {
-            return Ok(parent);
-        }
-        token = Some(page.next_token.ok_or_else(|| missing_field(CALL, "parent"))?);
+    /// Returns an account of the organisation, or `None` if it has no such account.
+    pub async fn account(&self, account: &AwsAccountId) -> Result<Option<ListedAccount>> {
+        const CALL: &str = "organizations:DescribeAccount";
+        let session = self.control_session().await?;
+        let request = client(&session).describe_account().account_id(account.as_str());
+        let response = none_if(self.send(&session, CALL, request.send()).await, "AccountNotFoundException")?;
+        Ok(response.and_then(|response| response.account).and_then(to_listed_account))
     }
-}
 
-pub(super) async fn move_account(aws: &Aws, account: &Target, from: &str, to: &str) -> Result<()> {
-    let control = aws.control().await?;
-    let request = client(&control)
-        .move_account()
-        .account_id(account.id().as_str())
-        .source_parent_id(from)
-        .destination_parent_id(to);
-    ok_if_conflict(aws.send(&control, "organizations:MoveAccount", request.send()).await)
+    /// Adds tags to an account.
+    pub async fn tag_account(&self, account: &Target, new_tags: &Tags) -> Result<()> {
+        let session = self.control_session().await?;
+        let request = client(&session).tag_resource().resource_id(account.id().as_str()).set_tags(Some(tags(new_tags)));
+        self.send(&session, "organizations:TagResource", request.send()).await.map(drop)
+    }
+
+    /// Requests the closure of an account. Succeeds if it is closed already. Only AWS support can reopen it.
+    pub async fn close_account(&self, account: &Target) -> Result<()> {
+        let session = self.control_session().await?;
+        let request = client(&session).close_account().account_id(account.id().as_str());
+        ok_if_conflict(self.send(&session, "organizations:CloseAccount", request.send()).await)
+    }
+
+    pub async fn account_tags(&self, account: &AwsAccountId) -> Result<Tags> {
+        const CALL: &str = "organizations:ListTagsForResource";
+        let session = self.control_session().await?;
+        let mut tags = Tags::new();
+        let mut token = None;
+        loop {
+            let request = client(&session).list_tags_for_resource().resource_id(account.as_str()).set_next_token(token);
+            let page = self.send(&session, CALL, request.send()).await?;
+            tags.extend(page.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(tags);
+            }
+        }
+    }
+
+    /// Returns the id of the OU or root that contains the account.
+    pub async fn parent_of(&self, account: &Target) -> Result<String> {
+        const CALL: &str = "organizations:ListParents";
+        let session = self.control_session().await?;
+        let mut token = None;
+        loop {
+            let request = client(&session).list_parents().child_id(account.id().as_str()).set_next_token(token);
+            let page = self.send(&session, CALL, request.send()).await?;
+            // An account has exactly one parent.
+            if let Some(parent) = page.parents.unwrap_or_default().into_iter().next().and_then(|parent| parent.id) {
+                return Ok(parent);
+            }
+            token = Some(page.next_token.ok_or_else(|| missing_field(CALL, "parent"))?);
+        }
+    }
+
+    /// Moves an account. Succeeds if it is in `to` already.
+    pub async fn move_account(&self, account: &Target, from: &str, to: &str) -> Result<()> {
+        let session = self.control_session().await?;
+        let request = client(&session)
+            .move_account()
+            .account_id(account.id().as_str())
+            .source_parent_id(from)
+            .destination_parent_id(to);
+        ok_if_conflict(self.send(&session, "organizations:MoveAccount", request.send()).await)
+    }
 }
 
 fn tags(tags: &Tags) -> Vec<Tag> {
@@ -118,7 +123,7 @@ fn state_of(account: &Account) -> String {
     }
 }
 
-pub(super) fn listed(account: Account) -> Option<ListedAccount> {
+pub(super) fn to_listed_account(account: Account) -> Option<ListedAccount> {
     let state = state_of(&account);
     // The format is `o-…/r-…/ou-…/{account}/`. Some simulators do not have this recent field.
     let path = account.paths.as_deref().and_then(<[String]>::first);

@@ -66,7 +66,7 @@ impl Session {
         if let Some(client) = clients.get(&key).and_then(|client| client.downcast_ref::<C>()) {
             return client.clone();
         }
-        let client = new(&self.connection.sdk(self.credentials.clone(), region));
+        let client = new(&self.connection.sdk_config(self.credentials.clone(), region));
         clients.insert(key, Box::new(client.clone()));
         client
     }
@@ -88,8 +88,8 @@ pub struct Caller {
 
 impl Aws {
     /// Returns the session for calls in the management account.
-    pub(super) async fn control(&self) -> Result<Arc<Session>> {
-        if self.acts_directly {
+    pub(super) async fn control_session(&self) -> Result<Arc<Session>> {
+        if self.uses_process_credentials {
             return self.process_session().await;
         }
         let organization = &self.config.organization;
@@ -101,7 +101,7 @@ impl Aws {
     }
 
     /// Returns the session for calls inside a tenant's account.
-    pub(super) async fn inside(&self, account: &Target, role: Role) -> Result<Arc<Session>> {
+    pub(super) async fn tenant_session(&self, account: &Target, role: Role) -> Result<Arc<Session>> {
         let (name, external_id) = match role {
             // Organizations creates this role with a trust policy that requires no external id.
             Role::Organization => (self.config.organization.access_role_name.as_str(), None),
@@ -110,7 +110,7 @@ impl Aws {
         };
         self.session(Identity::TenantRole(account.clone(), role), async {
             let arn = format!("arn:aws:iam::{}:role/{name}", account.id());
-            self.assume(&*self.control().await?, arn, external_id).await
+            self.assume(&*self.control_session().await?, arn, external_id).await
         })
         .await
     }
@@ -183,8 +183,8 @@ impl Aws {
     }
 
     /// Returns the ARN of the identity that makes the calls in the management account.
-    pub(crate) async fn acting_as(&self) -> Result<String> {
-        Ok(self.caller_of(&*self.control().await?).await?.arn)
+    pub(crate) async fn caller_arn(&self) -> Result<String> {
+        Ok(self.caller_of(&*self.control_session().await?).await?.arn)
     }
 
     /// Returns a client for `freehold bootstrap`. Credentials of the management account are used directly; other
@@ -194,27 +194,28 @@ impl Aws {
         let mut administrator = self.clone();
         administrator.session_name = BOOTSTRAP_SESSION_NAME;
         administrator.sessions = Arc::new(Sessions::new(MAX_SESSIONS));
-        administrator.acts_directly = caller.account == self.config.organization.management_account_id.as_str();
+        administrator.uses_process_credentials =
+            caller.account == self.config.organization.management_account_id.as_str();
         Ok(administrator)
     }
-}
 
-/// Checks that `role` can be assumed in an account and that its credentials belong to that account.
-pub(super) async fn check_role(aws: &Aws, account: &Target, role: Role) -> Result<()> {
-    let session = aws.inside(account, role).await?;
-    if session.verified.load(Ordering::Relaxed) {
-        return Ok(());
+    /// Checks that `role` can be assumed in an account and that its credentials belong to that account.
+    pub async fn check_role(&self, account: &Target, role: Role) -> Result<()> {
+        let session = self.tenant_session(account, role).await?;
+        if session.verified.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let caller = self.caller_of(&session).await?;
+        if caller.account == account.id().as_str() {
+            session.verified.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(CloudError {
+            kind: CloudErrorKind::Failed,
+            call: GET_CALLER_IDENTITY,
+            code: "AnotherAccount".to_owned(),
+            message: format!("the session for account {account} belongs to {} instead", caller.arn),
+            request_id: None,
+        })
     }
-    let caller = aws.caller_of(&session).await?;
-    if caller.account == account.id().as_str() {
-        session.verified.store(true, Ordering::Relaxed);
-        return Ok(());
-    }
-    Err(CloudError {
-        kind: CloudErrorKind::Failed,
-        call: GET_CALLER_IDENTITY,
-        code: "AnotherAccount".to_owned(),
-        message: format!("the session for account {account} belongs to {} instead", caller.arn),
-        request_id: None,
-    })
 }

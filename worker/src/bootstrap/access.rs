@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use freehold_tenancy::Config;
 use freehold_tenancy::config::PermissionSet;
 
-use super::{Action, Plan, Problem, retry_while_busy};
+use super::{Action, BootstrapError, Plan, retry_while_busy};
 use crate::aws::{Aws, PermissionSetFacts};
-use crate::cloud::Cloud;
-use crate::guardrail::same;
+use crate::guardrail::is_same_json;
 
-pub(super) async fn plan(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
+pub(super) async fn plan(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), BootstrapError> {
     if config.permission_sets.is_empty() {
         return Ok(());
     }
@@ -60,7 +59,7 @@ fn repair(set: &PermissionSet, facts: &PermissionSetFacts) -> Vec<Action> {
             .map(|policy| Action::DetachManagedPolicy { set: set.name.clone(), policy: policy.clone() }),
     );
     match &set.inline_policy {
-        Some(policy) if !same(policy, &facts.inline_policy) => actions.push(put(set, policy)),
+        Some(policy) if !is_same_json(policy, &facts.inline_policy) => actions.push(put(set, policy)),
         None if !facts.inline_policy.is_empty() => {
             actions.push(Action::DeleteInlinePolicy { set: set.name.clone() });
         }
@@ -82,7 +81,7 @@ fn put(set: &PermissionSet, policy: &str) -> Action {
 
 /// Adds a warning for each missing group. Bootstrap does not create groups, because the identity provider would not add
 /// members to them.
-async fn check_groups(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
+async fn check_groups(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), BootstrapError> {
     let names: BTreeSet<&str> = config.access.iter().map(|access| access.group.as_str()).collect();
     for name in names {
         if retry_while_busy(aws.clock(), || aws.group(name)).await?.is_none() {

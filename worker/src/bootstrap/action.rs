@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     EnableScps { root: String },
-    TrustService { service: String },
+    EnableTrustedAccess { service: String },
     CreateOu { name: String, parent: String },
     CreatePolicy { name: String, description: String, content: String },
     UpdatePolicy { name: String, content: String },
@@ -24,7 +24,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EnableScps { root } => write!(f, "enable service control policies on root {root}"),
-            Self::TrustService { service } => write!(f, "enable trusted access for {service}"),
+            Self::EnableTrustedAccess { service } => write!(f, "enable trusted access for {service}"),
             Self::CreateOu { name, parent } => write!(f, "create OU {name} under {parent}"),
             Self::CreatePolicy { name, content, .. } => {
                 write!(f, "create service control policy {name} ({} characters)", content.chars().count())

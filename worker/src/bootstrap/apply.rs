@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Ids, Plan, Problem, retry_while_busy};
+use super::{Action, BootstrapError, KnownIds, Plan, retry_while_busy};
 use crate::aws::Aws;
 use crate::cloud::{AssignmentState, CloudErrorKind};
 
@@ -14,7 +14,7 @@ const MAX_POLLS: usize = 200;
 
 /// Executes the actions of `plan` one after the other and calls `progress` after each. If an action fails, the next run
 /// of bootstrap executes the rest.
-pub async fn apply(aws: &Aws, plan: Plan, mut progress: impl FnMut(&Action)) -> Result<(), Problem> {
+pub async fn apply(aws: &Aws, plan: Plan, mut progress: impl FnMut(&Action)) -> Result<(), BootstrapError> {
     let aws = aws.as_administrator().await?;
     let mut known = plan.known;
     for action in &plan.actions {
@@ -24,11 +24,13 @@ pub async fn apply(aws: &Aws, plan: Plan, mut progress: impl FnMut(&Action)) -> 
     Ok(())
 }
 
-async fn execute(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Problem> {
+async fn execute(aws: &Aws, action: &Action, known: &mut KnownIds) -> Result<(), BootstrapError> {
     let clock = aws.clock();
     match action {
         Action::EnableScps { root } => retry_while_busy(clock, || aws.enable_scps(root)).await?,
-        Action::TrustService { service } => retry_while_busy(clock, || aws.trust_service(service)).await?,
+        Action::EnableTrustedAccess { service } => {
+            retry_while_busy(clock, || aws.enable_trusted_access(service)).await?
+        }
         Action::CreateOu { name, parent } => {
             let id = match retry_while_busy(clock, || aws.create_ou(parent, name)).await {
                 Ok(id) => id,
@@ -92,12 +94,12 @@ async fn execute(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Prob
     Ok(())
 }
 
-async fn provision(aws: &Aws, set: &str, arn: &str) -> Result<(), Problem> {
+async fn provision(aws: &Aws, set: &str, arn: &str) -> Result<(), BootstrapError> {
     let clock = aws.clock();
     let request = retry_while_busy(clock, || aws.provision_permission_set(arn)).await?;
-    let failed = |reason: String| Problem::NotProvisioned { set: set.to_owned(), reason };
+    let failed = |reason: String| BootstrapError::NotProvisioned { set: set.to_owned(), reason };
     for _ in 0..MAX_POLLS {
-        match retry_while_busy(clock, || aws.provisioning(&request)).await? {
+        match retry_while_busy(clock, || aws.provisioning_status(&request)).await? {
             AssignmentState::Succeeded => return Ok(()),
             AssignmentState::Failed(reason) => return Err(failed(reason)),
             AssignmentState::InProgress => clock.sleep(POLL_INTERVAL).await,
@@ -106,6 +108,6 @@ async fn provision(aws: &Aws, set: &str, arn: &str) -> Result<(), Problem> {
     Err(failed("provisioning is still in progress; run bootstrap again later".to_owned()))
 }
 
-fn id_of<'a>(ids: &'a std::collections::BTreeMap<String, String>, name: &str) -> Result<&'a str, Problem> {
-    ids.get(name).map(String::as_str).ok_or_else(|| Problem::Missing(name.to_owned()))
+fn id_of<'a>(ids: &'a std::collections::BTreeMap<String, String>, name: &str) -> Result<&'a str, BootstrapError> {
+    ids.get(name).map(String::as_str).ok_or_else(|| BootstrapError::Missing(name.to_owned()))
 }

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
     use crate::cloud::CloudError;
 
-    fn fast() -> Clock {
+    fn fast_clock() -> Clock {
         let real = Clock::real().now();
         Clock::scaled(Scale { anchored_at: real, origin: real, speed: 10_000.0 })
     }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     async fn attempts_after(kinds: &[CloudErrorKind]) -> (usize, Result<()>) {
-        let (attempts, clock) = (Cell::new(0), fast());
+        let (attempts, clock) = (Cell::new(0), fast_clock());
         let result = retry_while_busy(&clock, || {
             let attempt = attempts.replace(attempts.get() + 1);
             std::future::ready(kinds.get(attempt).map_or(Ok(()), |kind| Err(error(kind.clone()))))
@@ -78,7 +78,7 @@ mod tests {
     async fn a_permanent_error_and_an_unknown_effect_are_not_retried() {
         for kind in [
             CloudErrorKind::Failed,
-            CloudErrorKind::Denied { explicit: false },
+            CloudErrorKind::Denied { explicit_deny: false },
             CloudErrorKind::Unknown,
             CloudErrorKind::Conflict,
         ] {

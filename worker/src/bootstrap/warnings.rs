@@ -2,13 +2,13 @@
 
 use freehold_tenancy::Config;
 
-use super::{Plan, Problem, retry_while_busy};
+use super::{BootstrapError, Plan, retry_while_busy};
 use crate::aws::{Aws, Contact};
 
 /// Default account quota of a new organisation (AWS Organizations quotas, "Default maximum number of accounts").
 const DEFAULT_ACCOUNTS: usize = 10;
 
-pub(super) async fn collect(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
+pub(super) async fn collect(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), BootstrapError> {
     let accounts = retry_while_busy(aws.clock(), || aws.count_accounts()).await?;
     plan.warnings.push(account_quota(accounts));
     for contact in Contact::ALL {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_account_warning_gives_numbers() {
+    fn the_account_quota_warning_contains_numbers() {
         assert!(account_quota(3).contains("7 more"));
         assert!(account_quota(250).contains("organisation: 250"));
     }

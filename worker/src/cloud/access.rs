@@ -46,7 +46,7 @@ pub struct Membership {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Whether Freehold created the user.
-    pub made_here: bool,
+    pub created_by_freehold: bool,
     /// Number of groups of the user. Only the first page of memberships is counted.
     pub groups: usize,
     /// Whether permission sets are assigned to the user directly, not through a group.

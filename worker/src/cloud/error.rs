@@ -30,7 +30,7 @@ pub enum CloudErrorKind {
     Conflict,
     Denied {
         /// Whether AWS reports an explicit deny in a policy.
-        explicit: bool,
+        explicit_deny: bool,
     },
     /// A rate limit or quota is exhausted; the call had no effect.
     Throttled {

@@ -31,7 +31,7 @@ impl Target {
         environment: EnvironmentId,
         organization: &Organization,
     ) -> Result<Self, ProtectedAccount> {
-        if let Some(why) = organization.protects(&account) {
+        if let Some(why) = organization.protection_reason(&account) {
             return Err(ProtectedAccount { account, why });
         }
         Ok(Self { account, environment })

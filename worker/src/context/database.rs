@@ -31,7 +31,7 @@ impl StepContext {
 
     /// Requests a second person's approval to create the account that `request` describes.
     pub(crate) async fn request_vending_approval(&self, request: &Value) -> Result<(), StepError> {
-        lifecycle::request_vending(&self.services.pool, &self.claim, self.step, request, self.now()).await?;
+        lifecycle::request_creation_approval(&self.services.pool, &self.claim, self.step, request, self.now()).await?;
         Ok(())
     }
 
@@ -46,6 +46,6 @@ impl StepContext {
     }
 
     pub(crate) async fn known_accounts(&self) -> Result<i64, StepError> {
-        Ok(closures::accounts_known(&self.services.pool).await?)
+        Ok(closures::count_mapped_accounts(&self.services.pool).await?)
     }
 }

@@ -15,7 +15,7 @@ use crate::step_outcome::StepError;
 const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);
 
 /// Time by which a probe may exceed the deadline of its account creation before the probe counts as failed.
-const PROBE_GRACE: TimeDelta = TimeDelta::minutes(1);
+const PROBE_GRACE_PERIOD: TimeDelta = TimeDelta::minutes(1);
 
 /// Queue position up to which operations retry one minute apart. Operations behind it retry at the same time.
 const MAX_ORDERED_POSITION: i64 = 60;
@@ -37,9 +37,9 @@ pub(crate) enum CreationPermit {
 fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
     match kind {
         // Fifteen minutes at first, because the quota may be raised soon; later an hourly call is sufficient.
-        HoldKind::AccountQuotaReached => ProbeBackoff { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) },
+        HoldKind::AccountQuotaReached => ProbeBackoff { first: TimeDelta::minutes(15), max: TimeDelta::hours(1) },
         // "This can take up to an hour" (Organizations API Reference, FinalizingOrganizationException).
-        HoldKind::OrganizationFinalizing => ProbeBackoff { first: TimeDelta::hours(1), longest: TimeDelta::hours(1) },
+        HoldKind::OrganizationFinalizing => ProbeBackoff { first: TimeDelta::hours(1), max: TimeDelta::hours(1) },
     }
 }
 
@@ -61,7 +61,7 @@ impl StepContext {
     pub(crate) async fn admit_account_request(&self, slot: &QuotaSlot) -> Result<CreationPermit, StepError> {
         let now = self.now();
         let creation = self.config().timeouts.account_creation_seconds;
-        let until = now + TimeDelta::seconds(i64::try_from(creation).unwrap_or(i64::MAX / 1000)) + PROBE_GRACE;
+        let until = now + TimeDelta::seconds(i64::try_from(creation).unwrap_or(i64::MAX / 1000)) + PROBE_GRACE_PERIOD;
         match fleet_holds::admit(&self.services.pool, &self.claim, slot, until, PROBE_TAKEOVER_DELAY, now).await? {
             Admission::Free => Ok(CreationPermit::Free),
             Admission::Probe => Ok(CreationPermit::Probe),
@@ -102,7 +102,7 @@ impl StepContext {
     /// Transfers the probe to the next operation in the queue, because the result of this operation does not show
     /// whether AWS still rejects requests.
     pub(crate) async fn hand_over_probe(&self, slot: &QuotaSlot) -> Result<(), StepError> {
-        if fleet_holds::hand_over(&self.services.pool, &self.claim, slot.quota).await? {
+        if fleet_holds::end_probe(&self.services.pool, &self.claim, slot.quota).await? {
             self.wake_in_order(slot).await?;
         }
         Ok(())

@@ -48,7 +48,7 @@ impl StepContext {
     }
 
     /// Returns the time at which another step of this operation finished.
-    pub fn done_at(&self, step: StepName) -> Option<DateTime<Utc>> {
+    pub fn step_finished_at(&self, step: StepName) -> Option<DateTime<Utc>> {
         self.journal.iter().find(|entry| entry.name == step).and_then(|entry| entry.finished_at)
     }
 
@@ -71,7 +71,7 @@ impl StepContext {
         let intent = serde_json::to_value(intent).map_err(|error| StepError::Retry(error.to_string()))?;
         let now = self.now();
         operations::prolong(&self.services.pool, &self.claim, now + self.services.lease()).await?;
-        steps::intend(&self.services.pool, &self.claim, self.step, &intent, now).await?;
+        steps::write_intent(&self.services.pool, &self.claim, self.step, &intent, now).await?;
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl StepContext {
         lifecycle::record_step(&services.pool, &self.claim, record, self.now()).await?;
         services.wake_signals.notify_webhooks();
         let released = record.released.iter().map(|slot| slot.quota);
-        let parked = record.quota.filter(|_| matches!(record.ending, StepDisposition::Parked(_)));
+        let parked = record.quota.filter(|_| matches!(record.state, StepDisposition::Parked(_)));
         for quota in released.chain(parked).collect::<BTreeSet<_>>() {
             if shared_poller::wake_queue(services, quota).await? > 0 {
                 services.work_notifier.notify();

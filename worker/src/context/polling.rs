@@ -70,7 +70,7 @@ impl StepContext {
     }
 
     /// Estimates the duration of finished work in seconds. The work finished between the previous poll and this one.
-    pub fn took_seconds(&self, since: DateTime<Utc>) -> f64 {
+    pub fn estimated_duration_seconds(&self, since: DateTime<Utc>) -> f64 {
         let elapsed = (self.now() - since).as_seconds_f64();
         let last_poll: Option<DateTime<Utc>> = self.step_fact("looked_at");
         let before = last_poll.filter(|at| *at > since).map_or(0.0, |at| (at - since).as_seconds_f64());
@@ -78,7 +78,11 @@ impl StepContext {
     }
 
     /// Returns an attention if AWS has blocked the step for longer than `at_most`.
-    pub(crate) fn blocked_too_long(&self, reason: &WaitReason, at_most: Option<TimeDelta>) -> Option<Attention> {
+    pub(crate) fn attention_if_blocked_too_long(
+        &self,
+        reason: &WaitReason,
+        at_most: Option<TimeDelta>,
+    ) -> Option<Attention> {
         let blocked = self.now() - self.entry()?.blocked_since?;
         let at_most = at_most.filter(|at_most| blocked > *at_most)?;
         Some(deadline_passed(&format!(

@@ -46,8 +46,8 @@ impl StepContext {
         let (services, quotas) = (&self.services, &self.config().quotas);
         let limits = QuotaLimits {
             limit,
-            limit_each: slot.quota.limit_per_account(quotas),
-            yields: seconds_of(quotas.maintenance_delay_seconds),
+            limit_per_environment: slot.quota.limit_per_account(quotas),
+            maintenance_delay: seconds_of(quotas.maintenance_delay_seconds),
             call_rate: services.rate_limit_of_quota(slot.quota),
             counted_since: match slot.quota {
                 Quota::AccountCreations => Some(shared_poller::usage_valid_since(services, slot.quota).await?),

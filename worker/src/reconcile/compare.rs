@@ -20,7 +20,7 @@ use freehold_tenancy::db::reconcile::{ExpectedState, MappedEnvironment};
 use freehold_tenancy::finding::{Finding, FindingKind, FindingRemedy, NewFinding};
 use freehold_tenancy::{AwsAccountId, Config, InstallationId};
 
-use super::observe::{Inside, Observed};
+use super::observe::{AccountStacks, Observed};
 
 /// Input of a comparison of AWS with the database.
 pub(super) struct CompareInput<'a> {
@@ -50,7 +50,7 @@ enum Aspect {
     Organization,
     Ou,
     Access,
-    Inside,
+    AccountStacks,
 }
 
 impl Aspect {
@@ -61,50 +61,52 @@ impl Aspect {
             FindingKind::AccessLost
             | FindingKind::StackMissing
             | FindingKind::StackFailed
-            | FindingKind::StackDrifted => Self::Inside,
+            | FindingKind::StackDrifted => Self::AccountStacks,
             _ => Self::Organization,
         }
     }
 }
 
-pub(super) fn compare(sides: &CompareInput<'_>) -> Comparison {
+pub(super) fn compare(input: &CompareInput<'_>) -> Comparison {
     let mut comparison = Comparison::default();
-    organization::unknown_accounts(sides, &mut comparison);
-    organization::guardrails(sides, &mut comparison);
-    access::check_identity_center(sides, &mut comparison);
-    for environment in &sides.known.environments {
+    organization::check_unknown_accounts(input, &mut comparison);
+    organization::check_guardrails(input, &mut comparison);
+    access::check_identity_center(input, &mut comparison);
+    for environment in &input.known.environments {
         let account = &environment.aws_account_id;
-        if !organization::account(sides, environment, &mut comparison) {
+        if !organization::check_account(input, environment, &mut comparison) {
             continue;
         }
-        if !is_settled(sides, environment) {
-            comparison.unseen.extend([Aspect::Ou, Aspect::Access, Aspect::Inside].map(|one| (account.clone(), one)));
+        if !is_settled(input, environment) {
+            comparison
+                .unseen
+                .extend([Aspect::Ou, Aspect::Access, Aspect::AccountStacks].map(|one| (account.clone(), one)));
             continue;
         }
-        ou::check(sides, environment, &mut comparison);
-        match sides.seen.access.get(account) {
-            Some(holders) => access::check(sides, environment, holders, &mut comparison),
+        ou::check(input, environment, &mut comparison);
+        match input.seen.access.get(account) {
+            Some(holders) => access::check(input, environment, holders, &mut comparison),
             None => _ = comparison.unseen.insert((account.clone(), Aspect::Access)),
         }
-        match sides.seen.inside.get(account) {
-            Some(Inside::Stacks { baseline, stack }) => {
-                stacks::check(sides, environment, baseline.as_ref(), stack.as_ref(), &mut comparison);
+        match input.seen.account_stacks.get(account) {
+            Some(AccountStacks::Stacks { baseline, stack }) => {
+                stacks::check(input, environment, baseline.as_ref(), stack.as_ref(), &mut comparison);
             }
-            Some(Inside::AccessDenied(why)) => stacks::report_lost_access(environment, why, &mut comparison),
-            None => _ = comparison.unseen.insert((account.clone(), Aspect::Inside)),
+            Some(AccountStacks::AccessDenied(why)) => stacks::report_lost_access(environment, why, &mut comparison),
+            None => _ = comparison.unseen.insert((account.clone(), Aspect::AccountStacks)),
         }
     }
     comparison
 }
 
 /// Returns whether the environment was ready and had no open operation during all reads of the comparison.
-fn is_settled(sides: &CompareInput<'_>, environment: &MappedEnvironment) -> bool {
-    environment.settled_at.is_some_and(|at| at < sides.started_at)
+fn is_settled(input: &CompareInput<'_>, environment: &MappedEnvironment) -> bool {
+    environment.settled_at.is_some_and(|at| at < input.started_at)
 }
 
 impl Comparison {
     /// Adds a finding about the organisation as a whole.
-    fn organization(&mut self, kind: FindingKind, subject: &str, message: String) {
+    fn add_organization_finding(&mut self, kind: FindingKind, subject: &str, message: String) {
         self.found.push(NewFinding {
             kind,
             subject: subject.to_owned(),
@@ -117,7 +119,7 @@ impl Comparison {
 
     /// Adds a finding about an environment. `detail` distinguishes several findings of the same kind in the same
     /// environment.
-    fn environment(
+    fn add_environment_finding(
         &mut self,
         kind: FindingKind,
         of: &MappedEnvironment,
@@ -145,7 +147,7 @@ impl Comparison {
 }
 
 /// Returns the names of the environment and the company, for messages.
-fn called(environment: &MappedEnvironment) -> String {
+fn environment_label(environment: &MappedEnvironment) -> String {
     format!("{} of {}", environment.name, environment.company_name)
 }
 

@@ -17,15 +17,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use freehold_tenancy::db::reconcile::{Deployed, ExpectedState, MappedEnvironment};
+use freehold_tenancy::db::reconcile::{DeployedStack, ExpectedState, MappedEnvironment};
 use freehold_tenancy::{AwsAccountId, Config};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 
 use super::throttle::{ObserveError, ReadThrottle};
+use crate::aws::Aws;
 use crate::cloud::{
-    Cloud, CloudError, CloudErrorKind, GuardedOu, ListedAccount, Page, PolicyAttachment, Principal,
-    Result as CloudResult, Role, StackState, Tags, Target,
+    CloudError, CloudErrorKind, GuardedOu, ListedAccount, Page, PolicyAttachment, Principal, Result as CloudResult,
+    Role, StackState, Tags, Target,
 };
 use crate::guardrail;
 
@@ -51,7 +52,7 @@ pub(super) struct Observed {
     /// Principals by configured permission set, for each account that could be read.
     pub(super) access: BTreeMap<AwsAccountId, BTreeMap<String, Vec<Principal>>>,
     /// Stacks in each account that could be read.
-    pub(super) inside: BTreeMap<AwsAccountId, Inside>,
+    pub(super) account_stacks: BTreeMap<AwsAccountId, AccountStacks>,
     /// Accounts that could not be read, with the error.
     pub(super) unseen: Vec<(AwsAccountId, String)>,
 }
@@ -59,7 +60,7 @@ pub(super) struct Observed {
 /// Freehold's stacks in an account, or the reason for which they cannot be read.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every account can be read")]
-pub(super) enum Inside {
+pub(super) enum AccountStacks {
     /// The account could be read. A missing stack is `None`.
     Stacks {
         /// Stack with Freehold's roles.
@@ -74,13 +75,13 @@ pub(super) enum Inside {
 /// Reads the state of AWS. Fails if a read of the organisation fails. A failed read of a single account is recorded in
 /// `unseen`.
 pub(super) async fn observe(
-    cloud: &dyn Cloud,
+    aws: &Aws,
     config: &Config,
     known: &ExpectedState,
     throttle: &ReadThrottle,
 ) -> Result<Observed, ObserveError> {
     let mut seen = Observed::default();
-    organization(cloud, config, known, throttle, &mut seen).await?;
+    organization(aws, config, known, throttle, &mut seen).await?;
     let is_readable = |environment: &&MappedEnvironment| {
         let listed = seen.accounts.get(&environment.aws_account_id);
         environment.settled_at.is_some() && listed.is_some_and(|account| account.state == "ACTIVE")
@@ -95,25 +96,26 @@ pub(super) async fn observe(
             Some((Target::new(account, environment.id, &config.organization).ok()?, environment))
         })
         .collect();
-    let (access, inside) = tokio::join!(access(cloud, config, &targets, throttle), inside(cloud, &targets, throttle));
-    let (access, inside) = (access?, inside?);
+    let (access, account_stacks) =
+        tokio::join!(access(aws, config, &targets, throttle), account_stacks(aws, &targets, throttle));
+    let (access, account_stacks) = (access?, account_stacks?);
     seen.permission_sets = access.permission_sets;
     seen.groups = access.groups;
     seen.access = access.principals;
-    seen.inside = inside.0;
-    seen.unseen = access.unseen.into_iter().chain(inside.1).collect();
+    seen.account_stacks = account_stacks.0;
+    seen.unseen = access.unseen.into_iter().chain(account_stacks.1).collect();
     Ok(seen)
 }
 
 async fn organization(
-    cloud: &dyn Cloud,
+    aws: &Aws,
     config: &Config,
     known: &ExpectedState,
     throttle: &ReadThrottle,
     seen: &mut Observed,
 ) -> Result<(), ObserveError> {
     let accounts = all_pages(throttle, "organizations:ListAccounts", move |page| {
-        Box::pin(async move { cloud.accounts(page.as_deref()).await })
+        Box::pin(async move { aws.accounts(page.as_deref()).await })
     })
     .await?;
     seen.accounts = accounts.into_iter().map(|account| (account.id.clone(), account)).collect();
@@ -121,7 +123,7 @@ async fn organization(
     let residencies = config.residencies.iter().map(|residency| (residency.ou_name(), residency.guardrail_name()));
     let quarantine = (config.organization.quarantine_ou.clone(), guardrail::QUARANTINE_POLICY.to_owned());
     for (ou, policy) in residencies.chain([quarantine]) {
-        let found = throttle.read("organizations:ListPoliciesForTarget", || cloud.guarded_ou(&ou, &policy)).await?;
+        let found = throttle.read("organizations:ListPoliciesForTarget", || aws.guarded_ou(&ou, &policy)).await?;
         seen.ous.insert(ou, found);
     }
     if seen.accounts.values().any(|account| account.parent.is_none()) {
@@ -129,7 +131,7 @@ async fn organization(
             let ou_id = ou.ou_id.as_str();
             let call = "organizations:ListAccountsForParent";
             for id in all_pages(throttle, call, move |page| {
-                Box::pin(async move { cloud.accounts_in(ou_id, page.as_deref()).await })
+                Box::pin(async move { aws.accounts_in(ou_id, page.as_deref()).await })
             })
             .await?
             {
@@ -144,7 +146,7 @@ async fn organization(
     let own = [&organization.management_account_id, &organization.freehold_account_id];
     let unknown = seen.accounts.values().filter(|account| account.state == "ACTIVE");
     for account in unknown.filter(|account| !known.accounts.contains(&account.id) && !own.contains(&&account.id)) {
-        let tags = throttle.read("organizations:ListTagsForResource", || cloud.account_tags(&account.id)).await?;
+        let tags = throttle.read("organizations:ListTagsForResource", || aws.account_tags(&account.id)).await?;
         seen.tags.insert(account.id.clone(), tags);
     }
     Ok(())
@@ -159,24 +161,24 @@ struct Access {
 }
 
 async fn access(
-    cloud: &dyn Cloud,
+    aws: &Aws,
     config: &Config,
     targets: &[(Target, &MappedEnvironment)],
     throttle: &ReadThrottle,
 ) -> Result<Access, ObserveError> {
     let (mut permission_sets, mut groups) = (BTreeMap::new(), BTreeMap::new());
     for set in &config.permission_sets {
-        let arn = throttle.read("sso:ListPermissionSets", || cloud.permission_set(&set.name)).await?;
+        let arn = throttle.read("sso:ListPermissionSets", || aws.permission_set(&set.name)).await?;
         permission_sets.insert(set.name.clone(), arn);
     }
     for group in config.access.iter().map(|access| &access.group).collect::<BTreeSet<_>>() {
-        groups.insert(group.clone(), throttle.read("identitystore:GetGroupId", || cloud.group(group)).await?);
+        groups.insert(group.clone(), throttle.read("identitystore:GetGroupId", || aws.group(group)).await?);
     }
     let mut sets_of: BTreeMap<AwsAccountId, Vec<(&str, &str)>> = BTreeMap::new();
     for (name, arn) in permission_sets.iter().filter_map(|(name, arn)| Some((name, arn.as_deref()?))) {
         let call = "sso:ListAccountsForProvisionedPermissionSet";
         for account in all_pages(throttle, call, move |page| {
-            Box::pin(async move { cloud.accounts_with_permission_set(arn, page.as_deref()).await })
+            Box::pin(async move { aws.accounts_with_permission_set(arn, page.as_deref()).await })
         })
         .await?
         {
@@ -192,7 +194,7 @@ async fn access(
             for (name, arn) in sets {
                 let call = "sso:ListAccountAssignments";
                 let found = all_pages(throttle, call, move |page| {
-                    Box::pin(async move { cloud.assignment_principals(target, arn, page.as_deref()).await })
+                    Box::pin(async move { aws.assignment_principals(target, arn, page.as_deref()).await })
                 })
                 .await;
                 principals.insert(name.to_owned(), found.map_err(|error| (target.id().clone(), error))?);
@@ -208,30 +210,31 @@ async fn access(
 }
 
 /// Stacks by account, and the accounts that could not be read.
-type Insides = (BTreeMap<AwsAccountId, Inside>, Vec<(AwsAccountId, String)>);
+type StacksByAccount = (BTreeMap<AwsAccountId, AccountStacks>, Vec<(AwsAccountId, String)>);
 
-async fn inside(
-    cloud: &dyn Cloud,
+async fn account_stacks(
+    aws: &Aws,
     targets: &[(Target, &MappedEnvironment)],
     throttle: &ReadThrottle,
-) -> Result<Insides, ObserveError> {
-    let reads = targets.iter().map(|(target, environment)| read_account(cloud, target, environment, throttle).boxed());
+) -> Result<StacksByAccount, ObserveError> {
+    let reads =
+        targets.iter().map(|(target, environment)| read_account_stacks(aws, target, environment, throttle).boxed());
     let reads: Vec<BoxFuture<'_, _>> = reads.collect();
     let reads: Vec<_> = stream::iter(reads).buffer_unordered(STACKS_CONCURRENCY).collect().await;
     split_results(reads)
 }
 
-async fn read_account(
-    cloud: &dyn Cloud,
+async fn read_account_stacks(
+    aws: &Aws,
     target: &Target,
     environment: &MappedEnvironment,
     throttle: &ReadThrottle,
-) -> Result<(AwsAccountId, Inside), (AwsAccountId, ObserveError)> {
+) -> Result<(AwsAccountId, AccountStacks), (AwsAccountId, ObserveError)> {
     let id = target.id().clone();
     // Sequential, so that the second call reuses the session of the first.
-    let stacks = match stack(cloud, target, environment.baseline.as_ref(), throttle).await {
-        Ok(baseline) => match stack(cloud, target, environment.stack.as_ref(), throttle).await {
-            Ok(stack) => Ok(Inside::Stacks { baseline, stack }),
+    let stacks = match stack(aws, target, environment.baseline.as_ref(), throttle).await {
+        Ok(baseline) => match stack(aws, target, environment.stack.as_ref(), throttle).await {
+            Ok(stack) => Ok(AccountStacks::Stacks { baseline, stack }),
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
@@ -239,7 +242,7 @@ async fn read_account(
     match stacks {
         Ok(stacks) => Ok((id, stacks)),
         Err(ObserveError::Cloud(error @ CloudError { kind: CloudErrorKind::Denied { .. }, .. })) => {
-            Ok((id, Inside::AccessDenied(error.to_string())))
+            Ok((id, AccountStacks::AccessDenied(error.to_string())))
         }
         Err(error) => Err((id, error)),
     }
@@ -247,15 +250,15 @@ async fn read_account(
 
 /// Returns the current stack that has the name of a deployed stack.
 async fn stack(
-    cloud: &dyn Cloud,
+    aws: &Aws,
     target: &Target,
-    deployed: Option<&Deployed>,
+    deployed: Option<&DeployedStack>,
     throttle: &ReadThrottle,
 ) -> Result<Option<StackState>, ObserveError> {
     let Some(deployed) = deployed else { return Ok(None) };
     // The stack is searched by name, so that a stack that replaced the deployed one is found too.
     let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
-    throttle.read("cloudformation:DescribeStacks", || cloud.stack(target, Role::Access, deployed.region, name)).await
+    throttle.read("cloudformation:DescribeStacks", || aws.stack(target, Role::Access, deployed.region, name)).await
 }
 
 /// Splits the results into accounts that were read and accounts that were not. Fails if the process is stopping.
@@ -296,7 +299,7 @@ impl Observed {
     /// missing.
     pub(super) fn ou(&self, name: &str, wanted: &str) -> Option<(&str, bool)> {
         let ou = self.ous.get(name)?.as_ref()?;
-        let guarded = matches!(&ou.policy, PolicyAttachment::Attached(text) if guardrail::same(text, wanted));
+        let guarded = matches!(&ou.policy, PolicyAttachment::Attached(text) if guardrail::is_same_json(text, wanted));
         Some((&ou.ou_id, guarded))
     }
 }

@@ -11,7 +11,7 @@ use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::reconcile::{self, ReconcileClaim};
 use tokio_util::sync::CancellationToken;
 
-use super::throttle::about;
+use super::throttle::with_jitter;
 use super::{ObserveError, ReconcileError, Reconciler, RepairMode};
 use crate::services::Services;
 
@@ -19,7 +19,7 @@ use crate::services::Services;
 const RETRY_DELAY: Duration = Duration::from_mins(1);
 
 /// Maximum sleep. A changed schedule takes effect at the latest after this time.
-const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
+const MAX_SLEEP: TimeDelta = TimeDelta::days(1);
 
 pub(crate) struct PeriodicReconciler {
     /// Name of the worker, which is stored in its claims.
@@ -66,11 +66,11 @@ impl PeriodicReconciler {
         let due = if let Some(due) = reconcile::next_due(&self.services.pool).await? {
             due
         } else {
-            let due = self.services.clock.now() + about(every);
+            let due = self.services.clock.now() + with_jitter(every);
             reconcile::schedule(&self.services.pool, due).await?;
             due
         };
-        self.services.clock.sleep_until(due.min(self.services.clock.now() + LONGEST_SLEEP)).await;
+        self.services.clock.sleep_until(due.min(self.services.clock.now() + MAX_SLEEP)).await;
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl PeriodicReconciler {
         let next = match &result {
             // Another worker, which is not stopping, takes over the comparison.
             Err(ReconcileError::Aws(ObserveError::Stopped)) => now,
-            _ => now + about(Duration::from_secs(settings.interval_seconds)),
+            _ => now + with_jitter(Duration::from_secs(settings.interval_seconds)),
         };
         reconcile::release(&self.services.pool, claim, next, now).await?;
         let report = result?;
@@ -109,7 +109,7 @@ impl PeriodicReconciler {
     /// Renews the claim during the comparison.
     async fn renew_claim(&self, claim: ReconcileClaim) -> Infallible {
         loop {
-            tokio::time::sleep(self.services.lease_real / 3).await;
+            tokio::time::sleep(self.services.real_time_lease / 3).await;
             if let Err(error) =
                 reconcile::prolong(&self.services.pool, claim, self.services.clock.now() + self.services.lease()).await
             {

@@ -12,19 +12,19 @@ use freehold_tenancy::operation::Requester;
 use freehold_tenancy::{EnvironmentId, FindingId, OperationId, TenantId};
 use serde_json::json;
 
-use super::{RepairMode, Reported};
+use super::{RepairMode, ReportedFinding};
 use crate::services::Services;
 
 /// Starts a repair of each environment with findings that are safe to repair, and records the repair in these findings.
 pub(super) async fn start_repairs(
     services: &Services,
     mode: RepairMode,
-    reported: &mut [Reported],
+    reported: &mut [ReportedFinding],
 ) -> Result<(), DbError> {
     if mode == RepairMode::Off {
         return Ok(());
     }
-    let mut to_repair: BTreeMap<(TenantId, EnvironmentId), Vec<&mut Reported>> = BTreeMap::new();
+    let mut to_repair: BTreeMap<(TenantId, EnvironmentId), Vec<&mut ReportedFinding>> = BTreeMap::new();
     let needs_repair = |one: &Finding| one.remedy == FindingRemedy::Repair && one.operation_id.is_none();
     for one in reported.iter_mut().filter(|one| needs_repair(&one.finding)) {
         if let Some(environment) = one.finding.environment {
@@ -45,8 +45,8 @@ pub(super) async fn start_repairs(
     let now = services.clock.now();
     for ((tenant, environment), found) in to_repair {
         let ids: Vec<FindingId> = found.iter().map(|one| one.finding.id).collect();
-        let Some(operation) = open(&services.pool, environment, &ids, now).await? else { continue };
-        findings::healed_by(&services.pool, &ids, operation).await?;
+        let Some(operation) = create_repair(&services.pool, environment, &ids, now).await? else { continue };
+        findings::set_repair_operation(&services.pool, &ids, operation).await?;
         for one in found {
             one.finding.operation_id = Some(operation);
         }
@@ -58,7 +58,7 @@ pub(super) async fn start_repairs(
 
 /// Creates a repair operation for an environment with these findings. Returns `None` if the environment has another
 /// open operation.
-async fn open(
+async fn create_repair(
     pool: &PgPool,
     environment: EnvironmentId,
     found: &[FindingId],

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use crate::cloud::{self, CloudError, CloudErrorKind};
 
 /// Share of each AWS rate limit that a comparison uses.
-const SHARE: f64 = 0.5;
+const RATE_SHARE: f64 = 0.5;
 
 /// Maximum number of attempts of a read that fails temporarily.
-const MAX_ATTEMPTS: u32 = 4;
+const MAX_READ_ATTEMPTS: u32 = 4;
 
 /// Maximum time that a read waits for a rate limit.
 const MAX_WAIT: TimeDelta = TimeDelta::minutes(5);
@@ -65,7 +65,7 @@ impl ReadThrottle {
             match error.kind {
                 CloudErrorKind::Throttled { until: Some(until) } if until < deadline => self.sleep_until(until).await?,
                 CloudErrorKind::Throttled { .. } | CloudErrorKind::NotYet | CloudErrorKind::Unknown
-                    if failures + 1 < MAX_ATTEMPTS =>
+                    if failures + 1 < MAX_READ_ATTEMPTS =>
                 {
                     self.sleep_until(self.clock.now() + TimeDelta::seconds(1 << failures)).await?;
                     failures += 1;
@@ -83,7 +83,7 @@ impl ReadThrottle {
                 let mut next_calls = self.next_calls.lock().unwrap_or_else(PoisonError::into_inner);
                 let next = next_calls.entry(bucket).or_insert(now);
                 let at = (*next).max(now);
-                *next = at + seconds(1.0 / (SHARE * rate.per_second));
+                *next = at + seconds(1.0 / (RATE_SHARE * rate.per_second));
                 at
             }
             None => now,
@@ -107,7 +107,7 @@ impl ReadThrottle {
 }
 
 /// Returns `every` with 10 % of jitter, so that workers that started together do not stay synchronised.
-pub(super) fn about(every: Duration) -> TimeDelta {
+pub(super) fn with_jitter(every: Duration) -> TimeDelta {
     seconds(every.as_secs_f64() * (0.9 + 0.2 * rand::random::<f64>()))
 }
 
@@ -161,9 +161,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_response_is_retried_and_a_rejection_is_not() {
-        for (kind, expected) in
-            [(CloudErrorKind::Unknown, 4), (CloudErrorKind::NotYet, 4), (CloudErrorKind::Denied { explicit: false }, 1)]
-        {
+        for (kind, expected) in [
+            (CloudErrorKind::Unknown, 4),
+            (CloudErrorKind::NotYet, 4),
+            (CloudErrorKind::Denied { explicit_deny: false }, 1),
+        ] {
             let clock = Clock::manual(DateTime::UNIX_EPOCH);
             let (throttle, attempts) = (throttle(&clock), Cell::new(0));
             let read = || {

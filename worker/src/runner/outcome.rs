@@ -13,7 +13,7 @@ use crate::step::Step;
 use crate::step_outcome::{StepError, StepOutcome, Wait};
 
 /// Number of consecutive failures without progress after which the operation needs attention. Retries continue.
-const MAX_SILENT_FAILURES: u32 = 12;
+const MAX_FAILURES_WITHOUT_ATTENTION: u32 = 12;
 
 /// Converts the result of a run of `step` into a journal record. Returns a [`StepError::Journal`] as an error, because
 /// it cannot be written to the journal.
@@ -22,9 +22,9 @@ pub(super) fn to_record(
     step: &'static Step,
     result: Result<StepOutcome, StepError>,
 ) -> Result<StepRecord, DbError> {
-    let without_facts = |ending| StepRecord {
+    let without_facts = |state| StepRecord {
         step: step.name,
-        ending,
+        state,
         late: None,
         facts: Facts::new(),
         released: Vec::new(),
@@ -37,20 +37,20 @@ pub(super) fn to_record(
             StepRecord { facts, released, ..to_record(context, step, Err(error))? }
         }
         Ok(StepOutcome { wait, late, facts, released, mapped, failed: None }) => {
-            let ending = match wait {
+            let state = match wait {
                 None => StepDisposition::Done,
                 Some(Wait { reason, check_at }) => StepDisposition::Waiting { why: reason.to_string(), check_at },
             };
-            StepRecord { step: step.name, ending, late, facts, released, quota: step.quota, mapped }
+            StepRecord { step: step.name, state, late, facts, released, quota: step.quota, mapped }
         }
         Err(StepError::Blocked { reason, until, at_most }) => {
-            let late = context.blocked_too_long(&reason, at_most);
+            let late = context.attention_if_blocked_too_long(&reason, at_most);
             let why = reason.to_string();
             let check_at = until.unwrap_or_else(|| context.now() + context.pause_while_blocked());
             StepRecord { late, ..without_facts(StepDisposition::Blocked { why, check_at }) }
         }
         Err(StepError::Retry(error)) => {
-            let late = (failures + 1 >= MAX_SILENT_FAILURES).then(|| repeated_failure(failures + 1, &error));
+            let late = (failures + 1 >= MAX_FAILURES_WITHOUT_ATTENTION).then(|| repeated_failure(failures + 1, &error));
             let check_at = context.now() + retry_pause(failures);
             StepRecord { late, ..without_facts(StepDisposition::Retrying { error, check_at }) }
         }
@@ -63,7 +63,7 @@ pub(super) fn to_record(
 /// them.
 pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
     let clean = |text: &mut String| *text = text.chars().filter(|c| !c.is_control()).take(1000).collect();
-    match &mut record.ending {
+    match &mut record.state {
         StepDisposition::Done => {}
         StepDisposition::Waiting { why, .. } | StepDisposition::Blocked { why, .. } => clean(why),
         StepDisposition::Retrying { error, .. } => clean(error),
@@ -76,9 +76,9 @@ pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
 }
 
 /// Adds the remedy `cancel` to the attention of an onboarding.
-pub(super) fn add_cancel(context: &StepContext, mut record: StepRecord) -> StepRecord {
+pub(super) fn add_cancel_remedy(context: &StepContext, mut record: StepRecord) -> StepRecord {
     if context.operation_kind() == OperationKind::Onboard {
-        if let StepDisposition::Parked(attention) = &mut record.ending {
+        if let StepDisposition::Parked(attention) = &mut record.state {
             attention.remedies.push(Remedy::Cancel);
         }
         if let Some(late) = &mut record.late {
@@ -97,7 +97,7 @@ fn retry_pause(failures: u32) -> TimeDelta {
 
 pub(super) fn log(context: &StepContext, record: &StepRecord) {
     let (tenant, operation, step) = (context.tenant().id, context.operation_id(), record.step.as_str());
-    match &record.ending {
+    match &record.state {
         StepDisposition::Done => {
             tracing::info!(%tenant, %operation, step, "step {step} of operation {operation} of tenant {tenant} done");
         }

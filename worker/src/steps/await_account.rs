@@ -15,19 +15,19 @@ use crate::step_outcome::{StepError, StepOutcome};
 const MAX_ATTEMPTS: u32 = 3;
 
 /// Time after the request during which a poll is too early, because no account is created so quickly.
-const TOO_EARLY_TO_POLL: TimeDelta = TimeDelta::seconds(2);
+const MIN_TIME_BEFORE_POLL: TimeDelta = TimeDelta::seconds(2);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if let Some(id) = context.fact("account_id") {
         // The request step has found or adopted an existing account.
-        return account_request::mapped(context, id).await;
+        return account_request::map_account(context, id).await;
     }
     let Some(request) = context.fact::<Option<String>>("creation_request_id").flatten() else {
         // After a failed creation, the account may exist nevertheless. It is adopted before another account is
         // requested.
         if context.step_fact::<u32>("creation_failures").unwrap_or(0) > 0
             && context.pending_intent::<NewAccount>().is_none()
-            && let Some(found) = context.cloud().find_account(&account_request::email(context)).await?
+            && let Some(found) = context.aws().find_account(&account_request::email(context)).await?
         {
             return account_request::adopt(context, found).await;
         }
@@ -36,10 +36,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         return Ok(if is_requested { poll_in_a_minute(outcome, context) } else { outcome });
     };
     let since = account_request::requested_at(context);
-    if context.now() - since < TOO_EARLY_TO_POLL {
-        return still_in_progress(context, &request, since).await;
+    if context.now() - since < MIN_TIME_BEFORE_POLL {
+        return wait_for_creation(context, &request, since).await;
     }
-    let creation = match context.cloud().creation_status(&request).await {
+    let creation = match context.aws().creation_status(&request).await {
         Ok(creation) => creation,
         Err(error) if error.code == "CreateAccountStatusNotFoundException" => {
             return unknown_request(context, &request, since).await;
@@ -47,20 +47,20 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         Err(error) => return Err(error.into()),
     };
     match creation.state {
-        CreationState::InProgress => still_in_progress(context, &request, since).await,
+        CreationState::InProgress => wait_for_creation(context, &request, since).await,
         CreationState::Succeeded(id) => {
             let finished_at = creation.completed_at.unwrap_or_else(|| context.now());
             let took = (finished_at - creation.requested_at).as_seconds_f64();
-            Ok(account_request::mapped(context, id)
+            Ok(account_request::map_account(context, id)
                 .await?
                 .with("took_seconds", took)
                 .with("created_at", finished_at.to_rfc3339()))
         }
-        CreationState::Failed(reason) => failed(context, &reason).await,
+        CreationState::Failed(reason) => handle_failed_creation(context, &reason).await,
     }
 }
 
-async fn still_in_progress(context: &StepContext, request: &str, since: DateTime<Utc>) -> StepResult {
+async fn wait_for_creation(context: &StepContext, request: &str, since: DateTime<Utc>) -> StepResult {
     let (expected, at_most) = (
         context.config().expected_durations.account_creation_seconds,
         context.config().timeouts.account_creation_seconds,
@@ -71,13 +71,13 @@ async fn still_in_progress(context: &StepContext, request: &str, since: DateTime
 
 /// Searches for the account itself, because AWS does not know the request yet or no longer knows it.
 async fn unknown_request(context: &StepContext, request: &str, since: DateTime<Utc>) -> StepResult {
-    match context.cloud().find_account(&account_request::email(context)).await? {
+    match context.aws().find_account(&account_request::email(context)).await? {
         Some(found) => account_request::adopt(context, found).await,
-        None => still_in_progress(context, request, since).await,
+        None => wait_for_creation(context, request, since).await,
     }
 }
 
-async fn failed(context: &StepContext, reason: &str) -> StepResult {
+async fn handle_failed_creation(context: &StepContext, reason: &str) -> StepResult {
     // The request had no effect. Its intent and its slot are no longer needed.
     context.withdraw_intent().await?;
     let slot = account_request::slot(context);
@@ -90,19 +90,21 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
         return Ok(forget_request(StepOutcome::failed(context.start_fleet_hold(&slot, kind).await?)));
     }
     if let CreationFailureAction::AdoptOrNeedsAttention | CreationFailureAction::AdoptOrRequestAgain = action
-        && let Some(found) = context.cloud().find_account(&email).await?
+        && let Some(found) = context.aws().find_account(&email).await?
     {
         return match account_request::adopt(context, found).await {
-            Err(error) if error.is_needs_attention() => Ok(forget_request(StepOutcome::failed(error)).releasing(slot)),
+            Err(error) if error.is_needs_attention() => {
+                Ok(forget_request(StepOutcome::failed(error)).with_released_slot(slot))
+            }
             adopted => adopted,
         };
     }
     context.hand_over_probe(&slot).await?;
     let error = match action {
         CreationFailureAction::AdoptOrRequestAgain if failures < MAX_ATTEMPTS => {
-            let reason = WaitReason::AnotherAttempt(RequestedWork::Account);
-            let outcome = StepOutcome::wait(reason, context.now() + account_request::RECREATE_AFTER);
-            return Ok(forget_request(outcome).releasing(slot).with("creation_failures", failures));
+            let reason = WaitReason::RepeatedRequest(RequestedWork::Account);
+            let outcome = StepOutcome::wait(reason, context.now() + account_request::RETRY_REQUEST_AFTER);
+            return Ok(forget_request(outcome).with_released_slot(slot).with("creation_failures", failures));
         }
         CreationFailureAction::AdoptOrNeedsAttention => {
             account_request::email_taken(&email, "the account is outside this organisation or closed")
@@ -118,7 +120,7 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
             ),
         ),
     };
-    Ok(forget_request(StepOutcome::failed(error)).releasing(slot).with("creation_failures", 0))
+    Ok(forget_request(StepOutcome::failed(error)).with_released_slot(slot).with("creation_failures", 0))
 }
 
 /// Returns an attention that also has the remedies `correct` (another e-mail address) and `adopt` (an existing

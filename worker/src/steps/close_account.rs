@@ -13,21 +13,21 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
 /// Period of AWS's limit on account closures ("Quotas for AWS Organizations").
-const WINDOW: TimeDelta = TimeDelta::days(30);
+const CLOSURE_WINDOW: TimeDelta = TimeDelta::days(30);
 
 /// Name of the fact with the time at which Freehold requested the closure.
-pub(super) const REQUESTED_AT: &str = "closure_asked_at";
+pub(super) const REQUESTED_AT_FACT: &str = "closure_asked_at";
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
     if !is_requested(context) || !is_approved(context).await? {
         return Ok(StepOutcome::done());
     }
-    let state = context.cloud().account(account.id()).await?.map(|account| account.state);
+    let state = context.aws().account(account.id()).await?.map(|account| account.state);
     if state.as_deref() != Some("ACTIVE") {
         // The account is already being closed, or it is no longer in the organisation.
         let requested_at = context.pending_intent::<String>().map_or_else(|| context.now(), |(_, at)| at);
-        return Ok(StepOutcome::done().with(REQUESTED_AT, requested_at.to_rfc3339()));
+        return Ok(StepOutcome::done().with(REQUESTED_AT_FACT, requested_at.to_rfc3339()));
     }
     if let Some(free_at) = next_closure_at(context, 0).await? {
         return Err(StepError::Blocked {
@@ -39,14 +39,14 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     context.acquire_slot(&context.slot(Quota::AccountClosures, ""), context.config().quotas.account_closures).await?;
     preconditions::check_deletion_allowed(context, &account).await?;
     context.record_intent(&account.id().as_str()).await?;
-    match context.cloud().close_account(&account).await {
-        Ok(()) => Ok(StepOutcome::done().with(REQUESTED_AT, context.now().to_rfc3339())),
+    match context.aws().close_account(&account).await {
+        Ok(()) => Ok(StepOutcome::done().with(REQUESTED_AT_FACT, context.now().to_rfc3339())),
         Err(error) => {
             if error.had_no_effect() {
                 context.withdraw_intent().await?;
             }
             Err(if error.has_reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED") {
-                limit_used_by_others(context)
+                closure_limit_exhausted(context)
             } else {
                 error.into()
             })
@@ -63,7 +63,7 @@ async fn is_approved(context: &StepContext) -> Result<bool, StepError> {
     let approvals = context.approvals().await?;
     match approvals.iter().rfind(|approval| approval.action == ApprovalAction::Close).map(|approval| approval.state) {
         Some(ApprovalState::Approved) => Ok(true),
-        Some(ApprovalState::Pending) => Err(approval::required(
+        Some(ApprovalState::Pending) => Err(approval::approval_required(
             "Closing the AWS account is permanent and requires approval. A person other than the requester must \
              approve or reject it.",
         )),
@@ -73,7 +73,7 @@ async fn is_approved(context: &StepContext) -> Result<bool, StepError> {
 
 /// Returns the wait for a closure limit that other programs in the organisation have used up. AWS does not report the
 /// time at which a closure is possible again.
-fn limit_used_by_others(context: &StepContext) -> StepError {
+fn closure_limit_exhausted(context: &StepContext) -> StepError {
     StepError::Blocked {
         reason: WaitReason::ClosureLimit { free_at: None },
         until: Some(context.now() + TimeDelta::days(1)),
@@ -96,13 +96,13 @@ pub(super) async fn expected_at(
 
 /// Returns the time at which AWS's limit allows a closure behind `ahead` others, or `None` if it allows one now.
 async fn next_closure_at(context: &StepContext, ahead: i64) -> Result<Option<DateTime<Utc>>, StepError> {
-    let closures = context.closures_since(context.now() - WINDOW).await?;
+    let closures = context.closures_since(context.now() - CLOSURE_WINDOW).await?;
     let allowed = monthly_quota(context.known_accounts().await?);
     let used = i64::try_from(closures.len()).unwrap_or(i64::MAX);
     let excess = used + ahead - allowed;
     // The oldest closure is the first to leave the window.
     let index = usize::try_from(excess).ok().map(|index| index.min(closures.len().saturating_sub(1)));
-    Ok(index.and_then(|index| closures.get(index)).map(|at| *at + WINDOW))
+    Ok(index.and_then(|index| closures.get(index)).map(|at| *at + CLOSURE_WINDOW))
 }
 
 /// Returns AWS's limit of closures in 30 days: 20 % of the accounts, at least 250 and at most 1,000 ("Quotas for AWS
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fifth_of_the_accounts_may_be_closed_in_a_month_within_limits() {
+    fn the_closure_quota_is_a_fifth_of_the_accounts_within_limits() {
         assert_eq!([10, 1_250, 2_000, 5_000, 40_000].map(monthly_quota), [250, 250, 400, 1_000, 1_000]);
     }
 }

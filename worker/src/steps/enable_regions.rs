@@ -19,17 +19,21 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let slot = context.slot(Quota::RegionOptIns, "");
     let pending_intent = || context.pending_intent::<Region>().map(|(_, at)| at);
     let since: DateTime<Utc> = context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now());
-    match context.cloud().region_status(&account, region).await? {
+    match context.aws().region_status(&account, region).await? {
         RegionStatus::Enabled => {
-            let outcome = StepOutcome::done().with("region", region.as_str()).releasing(slot);
+            let outcome = StepOutcome::done().with("region", region.as_str()).with_released_slot(slot);
             let is_requested = context.step_fact::<DateTime<Utc>>("asked_at").is_some();
-            Ok(if is_requested { outcome.with("took_seconds", context.took_seconds(since)) } else { outcome })
+            Ok(if is_requested {
+                outcome.with("took_seconds", context.estimated_duration_seconds(since))
+            } else {
+                outcome
+            })
         }
         RegionStatus::Enabling => wait(context, since).await,
         RegionStatus::Disabling | RegionStatus::Disabled => {
             context.acquire_slot(&slot, context.config().quotas.region_opt_ins).await?;
             context.record_intent(&region).await?;
-            match context.cloud().enable_region(&account, region).await {
+            match context.aws().enable_region(&account, region).await {
                 Ok(()) => Ok(wait(context, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
                 // After a concurrent change of the region, the next run reads the new status.
                 Err(error) => Err(error.into()),

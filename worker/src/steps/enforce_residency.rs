@@ -8,7 +8,7 @@ use crate::step_outcome::{StepError, StepOutcome};
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let residency = context.residency()?;
-    match context.cloud().residency_ou(residency).await? {
+    match context.aws().residency_ou(residency).await? {
         Some(ou) if ou.guarded => Ok(StepOutcome::done().with("residency_ou_id", ou.ou_id)),
         Some(ou) => Err(StepError::needs_attention(
             AttentionCode::GuardrailMissing,

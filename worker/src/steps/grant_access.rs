@@ -21,11 +21,11 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
 /// Number of failures of one assignment after which the operation needs attention.
-const MAX_ATTEMPTS: u32 = 4;
+const MAX_ASSIGNMENT_ATTEMPTS: u32 = 4;
 
 /// Progress of one grant, stored in the fact `grants` by permission set and group.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Progress {
+pub(super) struct GrantProgress {
     #[serde(flatten)]
     grant: Grant,
     request_id: Option<String>,
@@ -40,7 +40,7 @@ pub(super) struct Progress {
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let account = context.account()?;
-    let mut grants = match context.step_fact::<BTreeMap<String, Progress>>("grants") {
+    let mut grants = match context.step_fact::<BTreeMap<String, GrantProgress>>("grants") {
         Some(grants) => grants,
         None => declared_grants(context).await?,
     };
@@ -60,9 +60,11 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since = grants.values().filter_map(|progress| progress.asked_at).min();
     let outcome = if grants.values().all(|progress| progress.done) {
         let outcome = StepOutcome::done();
-        since.map_or_else(StepOutcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
+        since.map_or_else(StepOutcome::done, |since| {
+            outcome.with("took_seconds", context.estimated_duration_seconds(since))
+        })
     } else if let Some(since) =
-        grants.values().filter(|grant| !grant.done).filter_map(Progress::outstanding_since).min()
+        grants.values().filter(|grant| !grant.done).filter_map(GrantProgress::outstanding_since).min()
     {
         let (expected, at_most) =
             (context.config().expected_durations.assignment_seconds, context.config().timeouts.assignment_seconds);
@@ -76,19 +78,23 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         // Each grant is queued, or failed and is requested again.
         let early = grants.values().map(|progress| progress.early_failures).max().unwrap_or(0);
         let until = context.now() + TimeDelta::seconds(15 * i64::from(early.clamp(1, 8)));
-        let reason = WaitReason::AnotherAttempt(RequestedWork::Assignment);
+        let reason = WaitReason::RepeatedRequest(RequestedWork::Assignment);
         let retry = StepError::Blocked { reason, until: Some(until), at_most: None };
         StepOutcome::failed(blocked.unwrap_or(retry))
     };
     Ok(with_grants(outcome, released, &grants))
 }
 
-fn with_grants(outcome: StepOutcome, released: Vec<QuotaSlot>, grants: &BTreeMap<String, Progress>) -> StepOutcome {
+fn with_grants(
+    outcome: StepOutcome,
+    released: Vec<QuotaSlot>,
+    grants: &BTreeMap<String, GrantProgress>,
+) -> StepOutcome {
     StepOutcome { released, ..outcome }.with("grants", json!(grants))
 }
 
 /// Discards requests made before the last manual retry, so that the step first reads which grants exist.
-fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, Progress>) {
+fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, GrantProgress>) {
     let retried = context.entry().and_then(|entry| entry.retried_at);
     for progress in grants.values_mut().filter(|progress| !progress.done && progress.asked_at < retried) {
         progress.request_id = None;
@@ -96,12 +102,12 @@ fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, Progre
 }
 
 /// Returns the progress of the grants of the latest earlier operation on the environment.
-pub(super) fn of_earlier(context: &StepContext) -> BTreeMap<String, Progress> {
+pub(super) fn earlier_progress(context: &StepContext) -> BTreeMap<String, GrantProgress> {
     let facts = context.earlier_entries(StepName::GrantAccess).find_map(|entry| entry.facts.get("grants"));
     facts.and_then(|grants| serde_json::from_value(grants.clone()).ok()).unwrap_or_default()
 }
 
-impl Progress {
+impl GrantProgress {
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
@@ -131,13 +137,13 @@ async fn advance(
     context: &StepContext,
     account: &Target,
     name: &str,
-    progress: &mut Progress,
+    progress: &mut GrantProgress,
     requested: &mut Vec<String>,
 ) -> Result<RequestState, StepError> {
-    let cloud = context.cloud();
+    let aws = context.aws();
     let may_be_requested = progress.request_id.is_none() && requested.iter().any(|one| one == name);
     let state = if let Some(request) = &progress.request_id {
-        cloud.assignment_status(request).await?
+        aws.assignment_status(request).await?
     } else if may_be_requested && let Some(request) = find_lost_request(context, account, name, &progress.grant).await?
     {
         // The response was lost, and AWS is working on the request.
@@ -152,7 +158,7 @@ async fn advance(
             requested.push(name.to_owned());
             context.record_intent(requested).await?;
         }
-        let Assignment { request_id, state } = match cloud.assign(account, &progress.grant).await {
+        let Assignment { request_id, state } = match aws.assign(account, &progress.grant).await {
             Ok(assignment) => assignment,
             Err(error) => {
                 if error.had_no_effect() {
@@ -179,7 +185,7 @@ async fn advance(
             progress.early_failures += 1;
             Ok(RequestState::Finished)
         }
-        AssignmentState::Failed(_) if progress.failures + 1 < MAX_ATTEMPTS => {
+        AssignmentState::Failed(_) if progress.failures + 1 < MAX_ASSIGNMENT_ATTEMPTS => {
             progress.request_id = None;
             progress.failures += 1;
             Ok(RequestState::Finished)
@@ -200,7 +206,7 @@ async fn advance(
 async fn record_request(
     context: &StepContext,
     name: &str,
-    progress: &mut Progress,
+    progress: &mut GrantProgress,
     request: String,
 ) -> Result<(), StepError> {
     context.record_request_id(&context.slot(Quota::Assignments, name), &request, StepName::GrantAccess).await?;
@@ -216,10 +222,10 @@ async fn find_lost_request(
     name: &str,
     grant: &Grant,
 ) -> Result<Option<String>, StepError> {
-    let cloud = context.cloud();
-    let in_progress = cloud.assignments_in_progress().await?;
+    let aws = context.aws();
+    let in_progress = aws.assignments_in_progress().await?;
     for request in context.unclaimed_requests(&context.slot(Quota::Assignments, name), &in_progress).await? {
-        if cloud.is_request_for(&request, account, grant).await? {
+        if aws.is_request_for(&request, account, grant).await? {
             return Ok(Some(request));
         }
     }
@@ -228,21 +234,21 @@ async fn find_lost_request(
 
 /// Returns whether the account is so new that Identity Center may not have access to it yet.
 fn is_new(context: &StepContext) -> bool {
-    let since = context.fact("created_at").or_else(|| context.done_at(StepName::AwaitAccount));
+    let since = context.fact("created_at").or_else(|| context.step_finished_at(StepName::AwaitAccount));
     since.is_some_and(|since| context.now() < context.deadline(since, context.config().timeouts.account_usable_seconds))
 }
 
 /// Returns whether the permission set is assigned to the group in the account.
 pub(super) async fn is_granted(context: &StepContext, account: &Target, grant: &Grant) -> Result<bool, StepError> {
-    let groups = context.cloud().assigned_groups(account, &grant.permission_set_arn).await?;
+    let groups = context.aws().assigned_groups(account, &grant.permission_set_arn).await?;
     Ok(groups.contains(&grant.group_id))
 }
 
 /// Returns the grants that the configuration and the tier declare. A missing group or permission set needs attention.
-async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, Progress>, StepError> {
+async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, GrantProgress>, StepError> {
     let mut grants = BTreeMap::new();
     for access in &context.config().access {
-        let group_id = context.cloud().group(&access.group).await?.ok_or_else(|| {
+        let group_id = context.aws().group(&access.group).await?.ok_or_else(|| {
             StepError::needs_attention(
                 AttentionCode::GroupMissing,
                 format!(
@@ -270,12 +276,12 @@ pub(crate) fn own_group_grant(permission_set: &str) -> String {
     format!("{permission_set} to the tenant's own group")
 }
 
-fn new(grant: Grant) -> Progress {
-    Progress { grant, request_id: None, asked_at: None, done: false, failures: 0, early_failures: 0 }
+fn new(grant: Grant) -> GrantProgress {
+    GrantProgress { grant, request_id: None, asked_at: None, done: false, failures: 0, early_failures: 0 }
 }
 
 async fn permission_set(context: &StepContext, name: &str) -> Result<String, StepError> {
-    context.cloud().permission_set(name).await?.ok_or_else(|| {
+    context.aws().permission_set(name).await?.ok_or_else(|| {
         StepError::needs_attention(
             AttentionCode::PermissionSetMissing,
             format!("Identity Center has no permission set `{name}`. Run `freehold bootstrap`, then retry."),
@@ -284,19 +290,19 @@ async fn permission_set(context: &StepContext, name: &str) -> Result<String, Ste
 }
 
 /// Returns the name of the tenant's own group.
-pub(super) fn group_of(tenant: TenantId) -> String {
+pub(super) fn tenant_group_name(tenant: TenantId) -> String {
     format!("freehold-{tenant}")
 }
 
 /// Creates the tenant's own group with the tenant's admin, if missing, and returns its id.
 async fn tenant_group(context: &StepContext) -> Result<String, StepError> {
     let tenant = context.tenant();
-    let cloud = context.cloud();
-    let group = cloud.ensure_group(&group_of(tenant.id), "The people of one tenant").await?;
+    let aws = context.aws();
+    let group = aws.ensure_group(&tenant_group_name(tenant.id), "The people of one tenant").await?;
     if let Some(email) = &tenant.admin_email {
         let admin = Person { email: email.as_str(), display_name: tenant.company_name.as_str() };
-        let user = cloud.ensure_user(&admin).await?;
-        cloud.ensure_member(&group, &user).await?;
+        let user = aws.ensure_user(&admin).await?;
+        aws.ensure_member(&group, &user).await?;
     }
     Ok(group)
 }

@@ -10,7 +10,7 @@ use super::shared::stack_deployment::StackDeployment;
 use crate::cloud::Role;
 use crate::context::StepContext;
 
-const TEMPLATE: &str = include_str!("../../../stacks/baseline.yaml");
+const BASELINE_TEMPLATE: &str = include_str!("../../../stacks/baseline.yaml");
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     deployment(context).run(context).await
@@ -26,7 +26,7 @@ pub(super) fn deployment(context: &StepContext) -> StackDeployment {
         role: Role::Organization,
         region: region(context),
         name: "freehold-baseline".to_owned(),
-        template: TEMPLATE.to_owned(),
+        template: BASELINE_TEMPLATE.to_owned(),
         parameters,
         expected_seconds: context.config().expected_durations.baseline_stack_seconds,
     }

@@ -14,9 +14,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         )
     })?;
     let account = context.account()?;
-    let parent = context.cloud().parent_of(&account).await?;
+    let parent = context.aws().parent_of(&account).await?;
     if parent != ou {
-        context.cloud().move_account(&account, &parent, &ou).await?;
+        context.aws().move_account(&account, &parent, &ou).await?;
     }
     Ok(StepOutcome::done().with("ou_id", ou))
 }

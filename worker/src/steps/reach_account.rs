@@ -16,7 +16,7 @@ const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since = context
         .operation_fact("created_at")
-        .or_else(|| context.done_at(StepName::AwaitAccount))
+        .or_else(|| context.step_finished_at(StepName::AwaitAccount))
         .unwrap_or_else(|| context.entry_started_at());
     let (expected, limits) = (&context.config().expected_durations, &context.config().timeouts);
     let (expected, at_most) = (expected.account_usable_seconds, limits.account_usable_seconds);
@@ -24,8 +24,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         return context.poll_later(WaitReason::AccountUsable, since, expected, at_most).await;
     }
     match probe(context).await? {
-        Ok(()) => Ok(StepOutcome::done().with("took_seconds", context.took_seconds(since))),
-        Err(error) if matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit: false }) => {
+        Ok(()) => Ok(StepOutcome::done().with("took_seconds", context.estimated_duration_seconds(since))),
+        Err(error)
+            if matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit_deny: false }) =>
+        {
             if context.now() - since > CHECK_ACTIVE_AFTER {
                 account_request::check_active(context).await?;
             }
@@ -39,8 +41,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 async fn probe(context: &StepContext) -> Result<cloud::Result<()>, StepError> {
     let account = context.account()?;
     let baseline = install_baseline::deployment(context);
-    Ok(match context.cloud().check_role(&account, baseline.role).await {
-        Ok(()) => context.cloud().stack(&account, baseline.role, baseline.region, &baseline.name).await.map(drop),
+    Ok(match context.aws().check_role(&account, baseline.role).await {
+        Ok(()) => context.aws().stack(&account, baseline.role, baseline.region, &baseline.name).await.map(drop),
         denied => denied,
     })
 }

@@ -13,14 +13,14 @@ use serde_json::json;
 
 use super::StepResult;
 use super::grant_access::{self, is_granted};
-use super::shared::account_request::RECREATE_AFTER;
+use super::shared::account_request::RETRY_REQUEST_AFTER;
 use super::shared::preconditions;
 use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
 /// Number of failures of one revocation after which the operation needs attention.
-const MAX_ATTEMPTS: u32 = 4;
+const MAX_REVOCATION_ATTEMPTS: u32 = 4;
 
 /// Progress of the revocation of one assignment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     }
     if revocations.values().any(|revocation| !revocation.done) {
         let retry = || StepError::Blocked {
-            reason: WaitReason::AnotherAttempt(RequestedWork::Revocation),
+            reason: WaitReason::RepeatedRequest(RequestedWork::Revocation),
             until: None,
             at_most: Some(chrono::TimeDelta::hours(1)),
         };
@@ -83,16 +83,16 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 /// Releases the slots that the onboarding acquired for assignments.
 fn release_slots(mut outcome: StepOutcome, context: &StepContext) -> StepOutcome {
-    let granted = grant_access::of_earlier(context).into_keys();
+    let granted = grant_access::earlier_progress(context).into_keys();
     outcome.released.extend(granted.map(|name| context.slot(Quota::Assignments, name)));
     outcome
 }
 
 /// Waits for the requests of earlier operations, because an assignment that finishes later would not be revoked.
 async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>, StepError> {
-    for progress in grant_access::of_earlier(context).into_values().filter(|progress| !progress.is_done()) {
+    for progress in grant_access::earlier_progress(context).into_values().filter(|progress| !progress.is_done()) {
         if let Some((request, since)) = progress.request()
-            && context.cloud().assignment_status(request).await? == AssignmentState::InProgress
+            && context.aws().assignment_status(request).await? == AssignmentState::InProgress
         {
             let at_most = context.config().timeouts.assignment_seconds;
             let reason = WaitReason::AccessAssignmentBeforeRevocation;
@@ -103,23 +103,23 @@ async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>,
         }
     }
     let pending_intent = context.earlier_entries(StepName::GrantAccess).filter_map(|entry| entry.intent_at).max();
-    let certain_at = pending_intent.map(|at| at + RECREATE_AFTER).filter(|at| context.now() < *at);
+    let certain_at = pending_intent.map(|at| at + RETRY_REQUEST_AFTER).filter(|at| context.now() < *at);
     Ok(certain_at.map(|at| StepOutcome::wait(WaitReason::LostResponse(RequestedWork::Assignment), at)))
 }
 
 /// Returns all assignments of Freehold's permission sets in the account, including those that other programs created.
 async fn assignments(context: &StepContext, account: &Target) -> Result<BTreeMap<String, Revocation>, StepError> {
     let config = context.config();
-    let mut sets: BTreeSet<String> = grant_access::of_earlier(context)
+    let mut sets: BTreeSet<String> = grant_access::earlier_progress(context)
         .into_values()
         .map(|progress| progress.permission_set_arn().to_owned())
         .collect();
     for set in &config.permission_sets {
-        sets.extend(context.cloud().permission_set(&set.name).await?);
+        sets.extend(context.aws().permission_set(&set.name).await?);
     }
     let mut revocations = BTreeMap::new();
     for permission_set_arn in sets {
-        for group_id in context.cloud().assigned_groups(account, &permission_set_arn).await? {
+        for group_id in context.aws().assigned_groups(account, &permission_set_arn).await? {
             let grant = Grant { permission_set_arn: permission_set_arn.clone(), group_id: group_id.clone() };
             let revocation = Revocation { grant, request_id: None, asked_at: None, done: false, failures: 0 };
             revocations.insert(format!("{permission_set_arn} to {group_id}"), revocation);
@@ -136,11 +136,11 @@ async fn advance(
     revocation: &mut Revocation,
 ) -> Result<(), StepError> {
     let state = if let Some(request) = &revocation.request_id {
-        context.cloud().unassignment_status(request).await?
+        context.aws().unassignment_status(request).await?
     } else {
         preconditions::check_ownership(context, account).await?;
         if is_granted(context, account, &revocation.grant).await? {
-            let Assignment { request_id, state } = context.cloud().unassign(account, &revocation.grant).await?;
+            let Assignment { request_id, state } = context.aws().unassign(account, &revocation.grant).await?;
             revocation.request_id = Some(request_id);
             revocation.asked_at = Some(context.now());
             state
@@ -152,7 +152,7 @@ async fn advance(
     match state {
         AssignmentState::InProgress => {}
         AssignmentState::Succeeded => revocation.done = true,
-        AssignmentState::Failed(_) if revocation.failures + 1 < MAX_ATTEMPTS => {
+        AssignmentState::Failed(_) if revocation.failures + 1 < MAX_REVOCATION_ATTEMPTS => {
             revocation.request_id = None;
             revocation.failures += 1;
         }
@@ -177,18 +177,18 @@ fn is_last_environment(context: &StepContext) -> bool {
 
 /// Deletes the tenant's own group and those of its users that Freehold has created and that have no other use.
 async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
-    let cloud = context.cloud();
-    let name = grant_access::group_of(context.tenant().id);
-    let Some(group) = cloud.group(&name).await? else { return Ok(()) };
-    for membership in cloud.members(&group).await? {
-        let user = cloud.user(&membership.user_id).await?;
+    let aws = context.aws();
+    let name = grant_access::tenant_group_name(context.tenant().id);
+    let Some(group) = aws.group(&name).await? else { return Ok(()) };
+    for membership in aws.members(&group).await? {
+        let user = aws.user(&membership.user_id).await?;
         // The membership is deleted last, because a repeated run finds the user through it.
-        if user.is_some_and(|user| user.made_here && user.groups <= 1 && !user.has_assignments) {
-            cloud.delete_user(&membership.user_id).await?;
+        if user.is_some_and(|user| user.created_by_freehold && user.groups <= 1 && !user.has_assignments) {
+            aws.delete_user(&membership.user_id).await?;
         } else {
-            cloud.remove_member(&membership).await?;
+            aws.remove_member(&membership).await?;
         }
     }
-    cloud.delete_group(&name, &group).await?;
+    aws.delete_group(&name, &group).await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
 /// Account request in the journal of the earlier onboarding.
-enum LeftoverAccount {
+enum EarlierAccountRequest {
     NotRequested,
     /// An account was requested. Contains the id of the request.
     Request(String),
@@ -22,24 +22,24 @@ enum LeftoverAccount {
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if let Some(id) = context.account_id() {
-        return account_request::mapped(context, id).await;
+        return account_request::map_account(context, id).await;
     }
-    match leftover_account(context) {
-        LeftoverAccount::NotRequested => Ok(no_account(context)),
-        LeftoverAccount::Request(id) => {
-            let creation = context.cloud().creation_status(&id).await?;
+    match earlier_account_request(context) {
+        EarlierAccountRequest::NotRequested => Ok(no_account(context)),
+        EarlierAccountRequest::Request(id) => {
+            let creation = context.aws().creation_status(&id).await?;
             requested_account(context, creation).await
         }
-        LeftoverAccount::Unknown(account, at) => {
-            if let Some(creation) = context.cloud().find_creation(&account.name, at).await? {
+        EarlierAccountRequest::Unknown(account, at) => {
+            if let Some(creation) = context.aws().find_creation(&account.name, at).await? {
                 return requested_account(context, creation).await;
             }
-            if let Some(found) = context.cloud().find_account(&account.email).await? {
-                return ours_or_none(context, account_request::adopt(context, found).await);
+            if let Some(found) = context.aws().find_account(&account.email).await? {
+                return own_account_or_none(context, account_request::adopt(context, found).await);
             }
-            if context.now() < at + account_request::RECREATE_AFTER {
+            if context.now() < at + account_request::RETRY_REQUEST_AFTER {
                 let reason = WaitReason::LostResponse(RequestedWork::Account);
-                return Ok(StepOutcome::wait(reason, at + account_request::RECREATE_AFTER));
+                return Ok(StepOutcome::wait(reason, at + account_request::RETRY_REQUEST_AFTER));
             }
             Ok(no_account(context))
         }
@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 async fn requested_account(context: &StepContext, creation: Creation) -> StepResult {
     match creation.state {
-        CreationState::Succeeded(id) => account_request::mapped(context, id).await,
+        CreationState::Succeeded(id) => account_request::map_account(context, id).await,
         CreationState::Failed(_) => Ok(no_account(context)),
         CreationState::InProgress => {
             let (expected, limits) = (&context.config().expected_durations, &context.config().timeouts);
@@ -61,7 +61,7 @@ async fn requested_account(context: &StepContext, creation: Creation) -> StepRes
 }
 
 /// Treats an account of another owner as no account, because it contains nothing of this environment to offboard.
-fn ours_or_none(context: &StepContext, adopted: StepResult) -> StepResult {
+fn own_account_or_none(context: &StepContext, adopted: StepResult) -> StepResult {
     match adopted {
         Err(StepError::NeedsAttention(_)) => Ok(no_account(context)),
         adopted => adopted,
@@ -69,25 +69,25 @@ fn ours_or_none(context: &StepContext, adopted: StepResult) -> StepResult {
 }
 
 fn no_account(context: &StepContext) -> StepOutcome {
-    StepOutcome::done().with("account_id", Value::Null).releasing(account_request::slot(context))
+    StepOutcome::done().with("account_id", Value::Null).with_released_slot(account_request::slot(context))
 }
 
 /// Returns the account request in the journal of the onboarding. The entry of `await-account` takes precedence over
 /// that of `request-account`.
-fn leftover_account(context: &StepContext) -> LeftoverAccount {
+fn earlier_account_request(context: &StepContext) -> EarlierAccountRequest {
     if let Some(request) = context.step_fact::<String>("creation_request_id") {
-        return LeftoverAccount::Request(request);
+        return EarlierAccountRequest::Request(request);
     }
     let awaiting = context.earlier_entries(StepName::AwaitAccount).next();
     let latest = awaiting.filter(|entry| entry.intent.is_some() || entry.facts.contains_key("creation_request_id"));
     latest.or_else(|| context.earlier_entries(StepName::RequestAccount).next()).map_or(
-        LeftoverAccount::NotRequested,
+        EarlierAccountRequest::NotRequested,
         |entry| {
             let request = entry.facts.get("creation_request_id").and_then(Value::as_str);
             match (request, intent(entry)) {
-                (Some(request), _) => LeftoverAccount::Request(request.to_owned()),
-                (None, Some((account, at))) => LeftoverAccount::Unknown(account, at),
-                (None, None) => LeftoverAccount::NotRequested,
+                (Some(request), _) => EarlierAccountRequest::Request(request.to_owned()),
+                (None, Some((account, at))) => EarlierAccountRequest::Unknown(account, at),
+                (None, None) => EarlierAccountRequest::NotRequested,
             }
         },
     )

@@ -9,16 +9,16 @@ use crate::step_outcome::{StepError, StepOutcome};
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
-    let ou = context.cloud().quarantine_ou().await?.ok_or_else(|| {
+    let ou = context.aws().quarantine_ou().await?.ok_or_else(|| {
         StepError::needs_attention(
             AttentionCode::QuarantineNotPrepared,
             "There is no quarantine OU yet. Run `freehold bootstrap`, then retry.",
         )
     })?;
     preconditions::check_ownership(context, &account).await?;
-    let parent = context.cloud().parent_of(&account).await?;
+    let parent = context.aws().parent_of(&account).await?;
     if parent != ou {
-        context.cloud().move_account(&account, &parent, &ou).await?;
+        context.aws().move_account(&account, &parent, &ou).await?;
     }
     Ok(StepOutcome::done().with("ou_id", ou))
 }

@@ -20,7 +20,7 @@ const CHECKS: [Check; 4] =
     [Check::HomeRegionAllowed, Check::OtherRegionsDenied, Check::StackResponds, Check::AccessAssigned];
 
 /// Time for which a passed check remains valid while other checks wait.
-const VALIDITY: TimeDelta = TimeDelta::minutes(15);
+const CHECK_VALIDITY: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Check {
@@ -41,9 +41,9 @@ const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     // A failed call does not invalidate the checks that passed before it.
     let mut passed: BTreeMap<Check, DateTime<Utc>> = context.step_fact("proofs").unwrap_or_default();
-    passed.retain(|_, at| context.now() - *at < VALIDITY);
+    passed.retain(|_, at| context.now() - *at < CHECK_VALIDITY);
     let mut visible: BTreeMap<String, DateTime<Utc>> = context.step_fact("shown").unwrap_or_default();
-    visible.retain(|_, at| context.now() - *at < VALIDITY);
+    visible.retain(|_, at| context.now() - *at < CHECK_VALIDITY);
     for check in CHECKS {
         if passed.contains_key(&check) {
             continue;
@@ -85,7 +85,7 @@ fn verified(context: &StepContext) -> StepOutcome {
 /// Checks that a read in the home region is allowed.
 async fn check_home_region(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
     let home = context.environment().home_region;
-    match context.cloud().read_in_region(&context.account()?, home).await {
+    match context.aws().read_in_region(&context.account()?, home).await {
         Ok(()) => Ok(None),
         Err(error) if matches!(error.kind, CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet) => {
             Ok(Some(WaitReason::HomeRegionAccess { region: home }))
@@ -99,10 +99,12 @@ async fn check_home_region(context: &StepContext) -> Result<Option<WaitReason>, 
 async fn check_other_regions(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
     let Some(region) = outside_region(context) else { return Ok(None) };
     let pending = Some(WaitReason::GuardrailDenial { region });
-    match context.cloud().read_in_region(&context.account()?, region).await {
-        Err(error) if error.kind == (CloudErrorKind::Denied { explicit: true }) => Ok(None),
+    match context.aws().read_in_region(&context.account()?, region).await {
+        Err(error) if error.kind == (CloudErrorKind::Denied { explicit_deny: true }) => Ok(None),
         Ok(()) => Ok(pending),
-        Err(error) if matches!(error.kind, CloudErrorKind::Denied { explicit: false } | CloudErrorKind::NotYet) => {
+        Err(error)
+            if matches!(error.kind, CloudErrorKind::Denied { explicit_deny: false } | CloudErrorKind::NotYet) =>
+        {
             Ok(pending)
         }
         Err(error) => Err(error.into()),
@@ -125,7 +127,7 @@ async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepEr
         )
     })?;
     let home = context.environment().home_region;
-    let response = match context.cloud().call_function_url(&context.account()?, home, &url).await {
+    let response = match context.aws().call_function_url(&context.account()?, home, &url).await {
         Ok(response) => response,
         Err(error)
             if matches!(

@@ -10,7 +10,7 @@ const MAX_DELIVERIES: i64 = 100;
 
 /// Number of concurrent deliveries that are reserved for endpoints without a delivery in progress, so that slow
 /// endpoints cannot delay all others.
-const RESERVED: i64 = 50;
+const RESERVED_DELIVERIES: i64 = 50;
 
 /// Maximum number of concurrent deliveries to all failing endpoints, which mostly wait for timeouts.
 const MAX_SENDS_TO_FAILING_ENDPOINTS: i64 = 40;
@@ -36,7 +36,7 @@ impl Pool {
     /// All pools, in the order in which deliveries are claimed.
     pub(super) const ALL: [Self; 3] = [Self::Healthy, Self::Reserved, Self::Failing];
 
-    pub(super) fn failing(self) -> bool {
+    pub(super) fn is_failing(self) -> bool {
         self == Self::Failing
     }
 }
@@ -58,10 +58,10 @@ pub(super) struct Permit {
 
 impl DeliveryConcurrency {
     /// Returns the number of deliveries that a pool still allows, in total and per endpoint.
-    pub(super) fn room(&self, pool: Pool) -> (i64, i64) {
+    pub(super) fn remaining_capacity(&self, pool: Pool) -> (i64, i64) {
         let left = MAX_DELIVERIES - self.failing - self.healthy;
         match pool {
-            Pool::Healthy => (left - RESERVED, MAX_PER_ENDPOINT),
+            Pool::Healthy => (left - RESERVED_DELIVERIES, MAX_PER_ENDPOINT),
             Pool::Reserved => (left, 1),
             Pool::Failing => (left.min(MAX_SENDS_TO_FAILING_ENDPOINTS - self.failing), MAX_PER_FAILING_ENDPOINT),
         }
@@ -73,14 +73,14 @@ impl DeliveryConcurrency {
     }
 
     /// Registers the start of a delivery.
-    pub(super) fn enter(&mut self, claim: &Claim, failing: bool) -> Permit {
+    pub(super) fn start_delivery(&mut self, claim: &Claim, failing: bool) -> Permit {
         *self.busy.entry(claim.endpoint_id).or_default() += 1;
         *self.count(failing) += 1;
         Permit { endpoint_id: claim.endpoint_id, failing }
     }
 
     /// Registers the end of a delivery.
-    pub(super) fn leave(&mut self, permit: Permit) {
+    pub(super) fn finish_delivery(&mut self, permit: Permit) {
         *self.count(permit.failing) -= 1;
         if let Some(count) = self.busy.get_mut(&permit.endpoint_id) {
             *count -= 1;

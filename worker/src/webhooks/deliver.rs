@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Clock;
 use freehold_tenancy::db::Result;
 use freehold_tenancy::db::installation::Installation;
-use freehold_tenancy::db::webhooks::attempts::{self, Outcome, RecordResult};
+use freehold_tenancy::db::webhooks::attempts::{self, AttemptOutcome, RecordResult};
 use freehold_tenancy::db::webhooks::claims::{self, Claim};
 use freehold_tenancy::feed::FeedEvent;
 use freehold_tenancy::secrets::Keyring;
@@ -22,13 +22,13 @@ use super::{retry, secret_rotation};
 use crate::services::Services;
 
 /// Maximum real time from the DNS lookup to the headers of the receiver's response.
-const TIMEOUT: Duration = Duration::from_secs(15);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Maximum number of attempts that are written to the database concurrently, so that connections remain for operations.
-const MAX_WRITES: usize = 4;
+const MAX_CONCURRENT_WRITES: usize = 4;
 
 /// Maximum size of a payload in bytes (Standard Webhooks 1.0 requires less than 20 kB).
-const MAX_PAYLOAD: usize = 20_000;
+const MAX_PAYLOAD_BYTES: usize = 20_000;
 
 /// Pause before a delivery that could not be prepared is claimed again.
 const PREPARE_RETRY_DELAY: TimeDelta = TimeDelta::minutes(5);
@@ -53,7 +53,7 @@ impl Deliverer {
             None => sender,
         };
         let keyring = Keyring::new(&services.config.secrets);
-        Self { services, sender, keyring, write_permits: Semaphore::new(MAX_WRITES) }
+        Self { services, sender, keyring, write_permits: Semaphore::new(MAX_CONCURRENT_WRITES) }
     }
 
     /// Sends a delivery and records the attempt.
@@ -98,12 +98,12 @@ impl Deliverer {
         let gone = "Nothing was sent: the feed no longer contains this event.";
         let entry = claim.entry.clone().ok_or(PrepareError::Permanent(gone))?;
         let body = serde_json::to_string(&FeedEvent::of(entry, &self.services.config)).unwrap_or_default();
-        if body.is_empty() || body.len() >= MAX_PAYLOAD {
+        if body.is_empty() || body.len() >= MAX_PAYLOAD_BYTES {
             return Err(PrepareError::Permanent(
                 "Nothing was sent: the event is too large for a webhook. Read it with GET /v1/events.",
             ));
         }
-        let secrets = secret_rotation::open(&self.keyring, &claim.sealed);
+        let secrets = secret_rotation::decrypt_secrets(&self.keyring, &claim.sealed);
         let secrets = secrets.map_err(|error| PrepareError::Temporary(error.to_string()))?;
         let (id, timestamp) = (claim.id.to_string(), Clock::real().now().timestamp());
         let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(&id, timestamp, &body)).collect();
@@ -112,7 +112,7 @@ impl Deliverer {
 
     async fn post(&self, claim: &Claim, message: Message) -> std::result::Result<(StatusCode, HeaderMap), SendError> {
         // The request must end before the lease expires.
-        let timeout = TIMEOUT.min(self.services.lease_real * 3 / 5);
+        let timeout = DELIVERY_TIMEOUT.min(self.services.real_time_lease * 3 / 5);
         let response = tokio::time::timeout(timeout, self.sender.post(&claim.url, message)).await;
         response.unwrap_or_else(|_| {
             let message = format!("The receiver did not answer within {} seconds.", timeout.as_secs());
@@ -126,9 +126,9 @@ impl Deliverer {
         started_at: DateTime<Utc>,
         duration: Duration,
         response: std::result::Result<(StatusCode, HeaderMap), SendError>,
-    ) -> Outcome {
+    ) -> AttemptOutcome {
         let now = self.services.clock.now();
-        let next = retry::next(claim.tries.saturating_add(1), now);
+        let next = retry::next_attempt_at(claim.tries.saturating_add(1), now);
         let status = response.as_ref().ok().map(|(status, _)| *status);
         let paused_until =
             response.as_ref().ok().and_then(|(status, headers)| retry::retry_after(*status, headers, now));
@@ -146,7 +146,7 @@ impl Deliverer {
             }
             Err(SendError { error, message }) => (Some(error), message),
         };
-        Outcome {
+        AttemptOutcome {
             started_at,
             duration_ms: i32::try_from(duration.as_millis()).unwrap_or(i32::MAX),
             response_status: status.map(|status| status.as_u16()),
@@ -159,7 +159,7 @@ impl Deliverer {
         }
     }
 
-    async fn record(&self, claim: &Claim, outcome: &Outcome) -> Result<()> {
+    async fn record(&self, claim: &Claim, outcome: &AttemptOutcome) -> Result<()> {
         let label = match (outcome.error, outcome.next_attempt_at) {
             (None, _) => "delivered",
             (Some(_), Some(_)) => "retried",

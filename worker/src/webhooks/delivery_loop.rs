@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::Result;
 use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::webhooks::claims::{self, ClaimLimits};
-use freehold_tenancy::db::webhooks::{deliveries, fanout, look, secrets};
+use freehold_tenancy::db::webhooks::{deliveries, fanout, pending_work, secrets};
 use freehold_tenancy::webhook::Resolver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use super::secret_rotation;
 use crate::services::Services;
 
 /// Maximum real time between two checks while endpoints exist, in case every wake-up is lost.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 
 /// Real time after a wake-up during which further events are added to the same batch.
 const BATCH_DELAY: Duration = Duration::from_millis(100);
@@ -79,7 +79,7 @@ impl DeliveryLoop {
                     NextWakeup::Shortly => tokio::time::sleep(BUSY_DELAY).await,
                     NextWakeup::At(time) => tokio::select! {
                         () = self.services.clock.sleep_until(time) => {}
-                        () = tokio::time::sleep(LONGEST_SLEEP) => {}
+                        () = tokio::time::sleep(MAX_SLEEP) => {}
                     },
                 }
             };
@@ -113,7 +113,7 @@ impl DeliveryLoop {
     }
 
     async fn send_due(&self, state: &mut State, in_flight: &mut JoinSet<Permit>) -> Result<NextWakeup> {
-        let mut found = look(&self.services.pool).await?;
+        let mut found = pending_work(&self.services.pool).await?;
         self.services.wake_signals.set_has_webhooks(found.any);
         if !found.any {
             return Ok(NextWakeup::OnSignal);
@@ -121,14 +121,14 @@ impl DeliveryLoop {
         self.clean_up(state).await?;
         if found.news {
             fanout::fan_out(&self.services.pool, self.services.clock.now()).await?;
-            found = look(&self.services.pool).await?;
+            found = pending_work(&self.services.pool).await?;
         }
         let is_due = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= self.services.clock.now());
         if is_due(found.next_at) {
             for pool in Pool::ALL {
                 self.claim_and_send(state, in_flight, pool).await?;
             }
-            found = look(&self.services.pool).await?;
+            found = pending_work(&self.services.pool).await?;
         }
         Ok(match found.next_at {
             _ if is_due(found.next_at) => NextWakeup::Shortly,
@@ -137,14 +137,15 @@ impl DeliveryLoop {
     }
 
     async fn claim_and_send(&self, state: &mut State, in_flight: &mut JoinSet<Permit>, pool: Pool) -> Result<()> {
-        let ((total, each), busy) = (state.concurrency.room(pool), state.concurrency.busy());
+        let ((total, each), busy) = (state.concurrency.remaining_capacity(pool), state.concurrency.busy());
         if total <= 0 {
             return Ok(());
         }
-        let limits = ClaimLimits { failing: pool.failing(), together: total, each, busy: &busy };
+        let limits = ClaimLimits { failing: pool.is_failing(), max_deliveries: total, each, busy: &busy };
         let now = self.services.clock.now();
         for claim in claims::claim(&self.services.pool, &limits, now + self.services.lease(), now).await? {
-            let (deliverer, permit) = (Arc::clone(&self.deliverer), state.concurrency.enter(&claim, pool.failing()));
+            let (deliverer, permit) =
+                (Arc::clone(&self.deliverer), state.concurrency.start_delivery(&claim, pool.is_failing()));
             in_flight.spawn(async move {
                 deliverer.deliver(claim).await;
                 permit
@@ -160,8 +161,8 @@ impl DeliveryLoop {
         }
         let now = self.services.clock.now();
         if state.cleaned_up_at.is_none_or(|at| at <= now - CLEANUP_INTERVAL) {
-            secrets::forget(&self.services.pool, now).await?;
-            while deliveries::drop_old(&self.services.pool, now).await? > 0 {}
+            secrets::delete_expired(&self.services.pool, now).await?;
+            while deliveries::delete_expired(&self.services.pool, now).await? > 0 {}
             state.cleaned_up_at = Some(now);
         }
         Ok(())
@@ -171,7 +172,7 @@ impl DeliveryLoop {
 fn release(concurrency: &mut DeliveryConcurrency, permit: std::result::Result<Permit, tokio::task::JoinError>) {
     // A task that has panicked keeps its permit. The error is logged, because deliveries must not panic.
     match permit {
-        Ok(permit) => concurrency.leave(permit),
+        Ok(permit) => concurrency.finish_delivery(permit),
         Err(error) => tracing::error!(%error, "a webhook delivery panicked"),
     }
 }

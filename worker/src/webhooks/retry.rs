@@ -7,7 +7,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// Pauses after each failed attempt (Standard Webhooks 1.0, "Deliverability and reliability"). The first attempt is
 /// made immediately; the tenth is the last.
-const INTERVALS: [TimeDelta; 9] = [
+const RETRY_INTERVALS: [TimeDelta; 9] = [
     TimeDelta::seconds(5),
     TimeDelta::minutes(5),
     TimeDelta::minutes(30),
@@ -32,8 +32,8 @@ const DISABLE_AFTER: TimeDelta = TimeDelta::days(5);
 const MIN_DELIVERY_AGE: TimeDelta = TimeDelta::days(3);
 
 /// Returns the time of the next attempt after `tries` failed attempts, or `None` after the last attempt.
-pub(super) fn next(tries: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let interval = INTERVALS.get(usize::try_from(tries.checked_sub(1)?).ok()?)?;
+pub(super) fn next_attempt_at(tries: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let interval = RETRY_INTERVALS.get(usize::try_from(tries.checked_sub(1)?).ok()?)?;
     let jitter = rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER);
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "milliseconds of a day or so")]
     let interval = (interval.num_milliseconds() as f64 * jitter) as i64;
@@ -73,8 +73,8 @@ mod tests {
     fn there_are_ten_attempts_within_three_and_a_half_days() {
         let start = DateTime::UNIX_EPOCH;
         let (mut now, mut attempts) = (start, 1);
-        while let Some(next) = next(attempts, now) {
-            let usual = INTERVALS[usize::try_from(attempts - 1).unwrap()];
+        while let Some(next) = next_attempt_at(attempts, now) {
+            let usual = RETRY_INTERVALS[usize::try_from(attempts - 1).unwrap()];
             assert!(
                 next - now >= usual * 9 / 10 && next - now <= usual * 11 / 10,
                 "attempt {attempts}: {}",
@@ -83,7 +83,11 @@ mod tests {
             (now, attempts) = (next, attempts + 1);
         }
         assert_eq!(attempts, 10);
-        assert!(next(0, now).is_none() && next(i32::MAX, now).is_none() && next(i32::MIN, now).is_none());
+        assert!(
+            next_attempt_at(0, now).is_none()
+                && next_attempt_at(i32::MAX, now).is_none()
+                && next_attempt_at(i32::MIN, now).is_none()
+        );
     }
 
     #[test]

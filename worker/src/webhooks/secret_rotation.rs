@@ -8,7 +8,10 @@ use freehold_tenancy::webhook::WebhookSecret;
 use secrecy::ExposeSecret;
 
 /// Decrypts the secrets of an endpoint. The current secret is the first.
-pub(super) fn open(keyring: &Keyring, sealed: &EncryptedSecrets) -> std::result::Result<Vec<WebhookSecret>, SealError> {
+pub(super) fn decrypt_secrets(
+    keyring: &Keyring,
+    sealed: &EncryptedSecrets,
+) -> std::result::Result<Vec<WebhookSecret>, SealError> {
     let context = sealed.endpoint_id.to_string();
     let all = std::iter::once(&sealed.secret).chain(&sealed.previous);
     all.map(|one| keyring.open(one, &context).map(WebhookSecret::from_bytes)).collect()
@@ -18,7 +21,7 @@ pub(super) fn open(keyring: &Keyring, sealed: &EncryptedSecrets) -> std::result:
 pub(super) async fn reencrypt_secrets(pool: &PgPool, keyring: &Keyring) -> Result<()> {
     let Some(current) = keyring.current() else { return Ok(()) };
     let mut count = 0;
-    for before in secrets::sealed_otherwise(pool, current).await? {
+    for before in secrets::list_with_other_key(pool, current).await? {
         match reencrypt(keyring, &before) {
             Ok(after) => count += u32::from(secrets::replace(pool, &before, &after).await?),
             Err(error) => {

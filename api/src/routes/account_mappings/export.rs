@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Version, header};
 use axum::response::{IntoResponse, Response};
-use freehold_tenancy::db::account_mappings::{self, Exported, Snapshot};
+use freehold_tenancy::db::account_mappings::{self, ExportedMapping, Snapshot};
 use futures::stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -73,7 +73,7 @@ pub(crate) struct Row<'a> {
     status: &'static str,
 }
 
-const HEADER: &str = "BillingAccountId,SubAccountId,SubAccountName,x_TenantId,x_ExternalId,x_Environment,x_Tier,\
+const CSV_HEADER: &str = "BillingAccountId,SubAccountId,SubAccountName,x_TenantId,x_ExternalId,x_Environment,x_Tier,\
     x_HomeRegion,x_EffectiveFrom,x_EffectiveTo,x_Status\r\n";
 
 impl Row<'_> {
@@ -114,10 +114,10 @@ pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Sna
     let (pool, billing_account) = (app.pool.clone(), app.config.organization.management_account_id.to_string());
     tokio::spawn(async move {
         let _permit = permit;
-        if format == Format::Csv && sender.send(Ok(HEADER.into())).await.is_err() {
+        if format == Format::Csv && sender.send(Ok(CSV_HEADER.into())).await.is_err() {
             return;
         }
-        let write = |out: &mut Vec<u8>, mapping: &Exported<'_>| {
+        let write = |out: &mut Vec<u8>, mapping: &ExportedMapping<'_>| {
             write_row(out, format, mapping, &billing_account);
         };
         let last_chunk = match account_mappings::export(&pool, &snapshot, write, &sender).await {
@@ -142,7 +142,7 @@ pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Sna
     Ok(([(header::CONTENT_TYPE, format.media_type())], Body::from_stream(chunks)).into_response())
 }
 
-fn write_row(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_account_id: &str) {
+fn write_row(out: &mut Vec<u8>, format: Format, mapping: &ExportedMapping<'_>, billing_account_id: &str) {
     let rfc3339 = |time: &str| {
         let (day, time) = time.split_once(' ').unwrap_or((time, "00:00:00"));
         [day, "T", time, "Z"].concat()

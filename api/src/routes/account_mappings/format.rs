@@ -30,10 +30,10 @@ impl Format {
 
     /// Returns the format with the highest quality value in the `Accept` header, or `None` if no format is acceptable.
     /// If several formats have the same quality value, the first of them in `ALL` is returned.
-    fn accepted(accept: &str) -> Option<Self> {
+    fn from_accept_header(accept: &str) -> Option<Self> {
         let quality = |format: Self| {
-            let ranges = accept.split(',').filter_map(|range| Range::read(range, format.media_type()));
-            ranges.max_by_key(|range| range.precision).map_or(0, |range| range.quality)
+            let ranges = accept.split(',').filter_map(|range| MediaRange::parse(range, format.media_type()));
+            ranges.max_by_key(|range| range.specificity).map_or(0, |range| range.quality)
         };
         let best = Self::ALL.into_iter().rev().max_by_key(|format| quality(*format))?;
         (quality(best) > 0).then_some(best)
@@ -41,19 +41,19 @@ impl Format {
 }
 
 /// Media range in the `Accept` header that matches a media type.
-struct Range {
+struct MediaRange {
     /// Specificity of the media range: 1 for `*/*`, 2 for `type/*`, 3 for an exact match.
-    precision: u8,
+    specificity: u8,
     /// Quality value `q` in thousandths.
     quality: u16,
 }
 
-impl Range {
-    fn read(range: &str, media_type: &str) -> Option<Self> {
+impl MediaRange {
+    fn parse(range: &str, media_type: &str) -> Option<Self> {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next()?.to_ascii_lowercase();
         let (kind, _) = media_type.split_once('/')?;
-        let precision = match name.as_str() {
+        let specificity = match name.as_str() {
             "*/*" => 1,
             name if name.strip_suffix("/*") == Some(kind) => 2,
             name if name == media_type => 3,
@@ -63,7 +63,7 @@ impl Range {
         let quality: f32 = weight.map_or(Some(1.0), |(_, weight)| weight.trim().parse().ok())?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is clamped first")]
         let quality = (quality.clamp(0.0, 1.0) * 1000.0).round() as u16;
-        Some(Self { precision, quality })
+        Some(Self { specificity, quality })
     }
 }
 
@@ -76,7 +76,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
         if given.is_empty() {
             return Ok(Self::Json);
         }
-        Self::accepted(&given.join(",")).ok_or_else(|| {
+        Self::from_accept_header(&given.join(",")).ok_or_else(|| {
             let known = Self::ALL.map(Self::media_type).join(", ");
             ApiError::new(Code::NotAcceptable, format!("Available formats are {known}; Accept must allow one of them."))
         })
@@ -105,7 +105,7 @@ mod tests {
             ("", None),
             ("text/csv;q=much", None),
         ] {
-            assert_eq!(Format::accepted(accept), format, "{accept}");
+            assert_eq!(Format::from_accept_header(accept), format, "{accept}");
         }
     }
 }

@@ -5,10 +5,10 @@ use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, Discriminator, ObjectB
 use utoipa::openapi::{Ref, RefOr, Type};
 
 /// Returns one OpenAPI schema per event type, which is the envelope with the required data fields of the type.
-pub(crate) fn of_each_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
+pub(crate) fn schemas_by_event_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     FeedType::ALL.iter().map(|feed_type| {
         let data = ObjectBuilder::new();
-        let of: &[_] = if feed_type.is_of_an_operation() { &["environment_id", "operation_id"] } else { &[] };
+        let of: &[_] = if feed_type.is_operation_event() { &["environment_id", "operation_id"] } else { &[] };
         let data = of.iter().chain(feed_type.data_fields()).fold(data, |data, name| data.required(*name));
         let only = ObjectBuilder::new()
             .schema_type(Type::String)
@@ -25,7 +25,7 @@ pub(crate) fn of_each_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
 }
 
 /// Returns the OpenAPI schema of a list of events of any type, discriminated by `type`.
-pub(super) fn of_any_type() -> impl Into<RefOr<Schema>> {
+pub(super) fn event_list_schema() -> impl Into<RefOr<Schema>> {
     let any = FeedType::ALL
         .iter()
         .fold(OneOfBuilder::new(), |any, feed_type| any.item(Ref::from_schema_name(feed_type.as_str())));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::load::accepted;
+use super::load::accepted_response;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{JsonFields, OptionalJsonFields, PathParam};
@@ -70,7 +70,7 @@ pub(crate) async fn retry_operation(
     PathParam(id): PathParam<OperationId>,
     OptionalJsonFields(fields): OptionalJsonFields,
 ) -> Result<Response, ApiError> {
-    let id = id.ok_or_else(ApiError::no_operation)?;
+    let id = id.ok_or_else(ApiError::operation_not_found)?;
     if let Some(mut fields) = fields {
         let email = fields.required::<AccountEmail>("account_email");
         let AccountEmail(email) = fields.finish(email)?;
@@ -79,7 +79,7 @@ pub(crate) async fn retry_operation(
     }
     match db::lifecycle::retry(&app.pool, id, &caller.subject, app.clock.now()).await? {
         RetryResult::Scheduled => app.work_notifier.notify(),
-        RetryResult::NotFound => return Err(ApiError::no_operation()),
+        RetryResult::NotFound => return Err(ApiError::operation_not_found()),
         RetryResult::NotOffered => {
             let detail = "The operation does not offer the remedy `retry`; see attention.remedies of the operation.";
             return Err(ApiError::new(Code::RemedyNotOffered, detail));
@@ -91,7 +91,7 @@ pub(crate) async fn retry_operation(
             ));
         }
     }
-    accepted(&app, id).await
+    accepted_response(&app, id).await
 }
 
 /// Valid e-mail address for an AWS account.
@@ -138,13 +138,13 @@ pub(crate) async fn cancel_operation(
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
 ) -> Result<Response, ApiError> {
-    let id = id.ok_or_else(ApiError::no_operation)?;
+    let id = id.ok_or_else(ApiError::operation_not_found)?;
     match db::lifecycle::cancel(&app.pool, id, &caller.requester(), app.clock.now()).await? {
         LifecycleResult::Started(followed_by) => {
             app.work_notifier.notify();
-            accepted(&app, followed_by.first().copied().unwrap_or(id)).await
+            accepted_response(&app, followed_by.first().copied().unwrap_or(id)).await
         }
-        LifecycleResult::NotFound => Err(ApiError::no_operation()),
+        LifecycleResult::NotFound => Err(ApiError::operation_not_found()),
         LifecycleResult::LegalHold(reason) => Err(ApiError::legal_hold(&reason)),
         LifecycleResult::AlreadyOffboarded => {
             Err(ApiError::new(Code::OperationNotCancelable, "The operation cannot be canceled: it has finished."))
@@ -188,11 +188,11 @@ pub(crate) async fn adopt_account(
     PathParam(id): PathParam<OperationId>,
     JsonFields(mut fields): JsonFields,
 ) -> Result<Response, ApiError> {
-    let id = id.ok_or_else(ApiError::no_operation)?;
+    let id = id.ok_or_else(ApiError::operation_not_found)?;
     let account: Option<AwsAccountId> = fields.required("aws_account_id");
     let account = fields.finish(account)?;
     // The worker checks this too; the check here returns the error to the caller immediately.
-    if let Some(reason) = app.config.organization.protects(&account) {
+    if let Some(reason) = app.config.organization.protection_reason(&account) {
         return Err(ApiError::new(Code::AccountProtected, format!("Account {account} is protected: {reason}.")));
     }
     if db::account_mappings::was_ever_mapped(&app.pool, &account).await? {
@@ -212,8 +212,8 @@ async fn request_approval(
 ) -> Result<Response, ApiError> {
     match db::lifecycle::request_approval(&app.pool, id, action, &request, &caller.requester(), app.clock.now()).await?
     {
-        RequestResult::Created(_) => accepted(app, id).await,
-        RequestResult::NotFound => Err(ApiError::no_operation()),
+        RequestResult::Created(_) => accepted_response(app, id).await,
+        RequestResult::NotFound => Err(ApiError::operation_not_found()),
         RequestResult::AlreadyPending(pending) => Err(ApiError::new(
             Code::ApprovalPending,
             format!("The request `{}` is waiting for approval; approve or reject it first.", pending.action),

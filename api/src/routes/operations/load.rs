@@ -24,16 +24,17 @@ pub(super) async fn with_queue_positions(
 }
 
 /// Loads an operation with its steps, approvals and queue position.
-pub(super) async fn load(app: &App, id: OperationId) -> Result<Operation, ApiError> {
-    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(ApiError::no_operation)?;
-    let operation = with_queue_positions(app, vec![operation]).await?.pop().ok_or_else(ApiError::no_operation)?;
+pub(super) async fn load_operation(app: &App, id: OperationId) -> Result<Operation, ApiError> {
+    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(ApiError::operation_not_found)?;
+    let operation =
+        with_queue_positions(app, vec![operation]).await?.pop().ok_or_else(ApiError::operation_not_found)?;
     let approvals = db::approvals::list_for_operation(&app.pool, id).await?;
     Ok(Operation { approvals: Some(approvals.into_iter().map(Approval::from).collect()), ..operation })
 }
 
 /// Responds with `202 Accepted` and the current state of an operation.
-pub(in crate::routes) async fn accepted(app: &App, id: OperationId) -> Result<Response, ApiError> {
-    let operation = load(app, id).await?;
+pub(in crate::routes) async fn accepted_response(app: &App, id: OperationId) -> Result<Response, ApiError> {
+    let operation = load_operation(app, id).await?;
     let headers = [
         (header::LOCATION, HeaderValue::from_str(&format!("/v1/operations/{id}")).map_err(|_| ApiError::internal())?),
         (header::RETRY_AFTER, HeaderValue::from_static("5")),

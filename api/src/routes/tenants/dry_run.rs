@@ -9,7 +9,7 @@ use freehold_tenancy::{Region, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::signup::{IDEMPOTENCY_ROUTE, daily_limit};
+use super::signup::{IDEMPOTENCY_ROUTE, daily_signup_limit};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::idempotency::Key;
@@ -78,10 +78,11 @@ pub struct Collision {
 
 pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant) -> Result<SignupPreview, ApiError> {
     let (config, now) = (&*app.config, app.clock.now());
-    let collisions = into_conflicts(signup::find_conflicts(&app.pool, tenant).await?);
-    let signups_exhausted_until = match daily_limit(config) {
-        Some(most) => {
-            signup::daily_limit_resets_at(&app.pool, &Key::any_of(caller, IDEMPOTENCY_ROUTE), most, now).await?
+    let collisions = into_collisions(signup::find_conflicts(&app.pool, tenant).await?);
+    let signups_exhausted_until = match daily_signup_limit(config) {
+        Some(limit) => {
+            signup::daily_limit_resets_at(&app.pool, &Key::empty_stored_key(caller, IDEMPOTENCY_ROUTE), limit, now)
+                .await?
         }
         None => None,
     };
@@ -105,19 +106,19 @@ pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant)
         organizational_unit: residency.ou_name(),
         guardrail: residency.guardrail_name(),
         stack: config.stack.name.clone(),
-        template: template(config),
+        template: template_file_name(config),
         approval_required: config.tier(&tenant.tier).is_some_and(|tier| tier.approval == VendingApproval::Required),
         environments,
     })
 }
 
 /// Returns the file name of the template. The directory is internal and not shown to callers.
-fn template(config: &Config) -> Option<String> {
+fn template_file_name(config: &Config) -> Option<String> {
     let path: &Path = config.stack.template.as_deref()?;
     Some(path.file_name()?.to_string_lossy().into_owned())
 }
 
-fn into_conflicts(collisions: SignupConflicts) -> Vec<Collision> {
+fn into_collisions(collisions: SignupConflicts) -> Vec<Collision> {
     [
         (collisions.external_id, "external_id", true, "an active tenant has this external_id"),
         (collisions.company_name, "company_name", false, "an active tenant has this name; check for a duplicate"),

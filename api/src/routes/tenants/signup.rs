@@ -10,7 +10,7 @@ use freehold_tenancy::{Config, EnvironmentId, EnvironmentName, OperationId, Regi
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::extract::{Fields, shortened};
+use crate::extract::{Fields, sanitize_field_name};
 use crate::problem::ApiError;
 
 /// Route name under which idempotency keys of signups are stored.
@@ -23,10 +23,10 @@ const MAX_ENVIRONMENTS: usize = 5;
 const MAX_LABELS: usize = 32;
 
 /// Maximum length of a label key, in characters.
-const MAX_KEY_CHARS: usize = 63;
+const MAX_LABEL_KEY_CHARS: usize = 63;
 
 /// Maximum length of a label value, in characters.
-const MAX_VALUE_CHARS: usize = 255;
+const MAX_LABEL_VALUE_CHARS: usize = 255;
 
 /// Name of the environment that is created if a signup does not contain `environments`.
 const DEFAULT_ENVIRONMENT: &str = "production";
@@ -68,15 +68,15 @@ pub struct Signup {
 }
 
 /// Parses a signup and returns a tenant with new ids. The error lists all invalid fields.
-pub(crate) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> Result<Tenant, ApiError> {
+pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> Result<Tenant, ApiError> {
     let company_name = fields.required("company_name");
     let admin_email = fields.required("admin_email");
-    let home_region = fields.required_or("home_region", "unknown_region");
-    let residency = residency(&mut fields, config, home_region);
-    let tier = tier(&mut fields, config);
+    let home_region = fields.required_with_code("home_region", "unknown_region");
+    let residency = parse_residency(&mut fields, config, home_region);
+    let tier = parse_tier(&mut fields, config);
     let external_id = fields.optional("external_id");
-    let names = environments(&mut fields);
-    let labels = labels(&mut fields);
+    let names = parse_environments(&mut fields);
+    let labels = parse_labels(&mut fields);
 
     let parsed = company_name.zip(admin_email).zip(home_region).zip(residency).zip(tier).zip(names);
     let (((((company_name, admin_email), home_region), residency), tier), names) = fields.finish(parsed)?;
@@ -116,12 +116,12 @@ pub(crate) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
 }
 
 /// Returns the maximum number of signups per client and day, or `None` if it is unlimited.
-pub(super) fn daily_limit(config: &Config) -> Option<NonZeroU32> {
+pub(super) fn daily_signup_limit(config: &Config) -> Option<NonZeroU32> {
     NonZeroU32::new(config.api.signups_per_day)
 }
 
 /// Returns the residency of the home region. Records an error if the request contains another residency.
-fn residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Option<ResidencyName> {
+fn parse_residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Option<ResidencyName> {
     let requested: Option<ResidencyName> = fields.optional("residency");
     if let Some(name) = &requested
         && config.residency(name).is_none()
@@ -152,8 +152,8 @@ pub(in crate::routes) fn residency_of(fields: &mut Fields, config: &Config, regi
     residency.map(|residency| residency.name.clone())
 }
 
-pub(super) fn tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
-    if !fields.names("tier") {
+pub(super) fn parse_tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
+    if !fields.has_value("tier") {
         return config.tiers.first().map(|tier| tier.name.clone());
     }
     let tier: Tier = fields.optional("tier")?;
@@ -164,8 +164,8 @@ pub(super) fn tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
     Some(tier)
 }
 
-fn environments(fields: &mut Fields) -> Option<Vec<EnvironmentName>> {
-    if !fields.names("environments") {
+fn parse_environments(fields: &mut Fields) -> Option<Vec<EnvironmentName>> {
+    if !fields.has_value("environments") {
         return DEFAULT_ENVIRONMENT.parse().ok().map(|name| vec![name]);
     }
     let (count, valid): (usize, Vec<(usize, EnvironmentName)>) = fields.list("environments")?;
@@ -183,8 +183,8 @@ fn environments(fields: &mut Fields) -> Option<Vec<EnvironmentName>> {
     Some(names)
 }
 
-fn labels(fields: &mut Fields) -> Labels {
-    let labels = fields.texts("labels").unwrap_or_default();
+fn parse_labels(fields: &mut Fields) -> Labels {
+    let labels = fields.string_map("labels").unwrap_or_default();
     check_labels(fields, &labels);
     labels
 }
@@ -195,12 +195,13 @@ pub(super) fn check_labels(fields: &mut Fields, labels: &Labels) {
         fields.error("labels", "too_many", format!("a tenant can have at most {MAX_LABELS} labels"));
     }
     for (key, value) in labels {
-        let field = format!("labels.{}", shortened(key));
-        if !(1..=MAX_KEY_CHARS).contains(&key.chars().count()) || key.chars().any(char::is_control) {
-            let message = format!("a key must have 1 to {MAX_KEY_CHARS} characters and no control characters");
+        let field = format!("labels.{}", sanitize_field_name(key));
+        if !(1..=MAX_LABEL_KEY_CHARS).contains(&key.chars().count()) || key.chars().any(char::is_control) {
+            let message = format!("a key must have 1 to {MAX_LABEL_KEY_CHARS} characters and no control characters");
             fields.error(field, "invalid", message);
-        } else if value.chars().count() > MAX_VALUE_CHARS || value.chars().any(char::is_control) {
-            let message = format!("a value must have at most {MAX_VALUE_CHARS} characters and no control characters");
+        } else if value.chars().count() > MAX_LABEL_VALUE_CHARS || value.chars().any(char::is_control) {
+            let message =
+                format!("a value must have at most {MAX_LABEL_VALUE_CHARS} characters and no control characters");
             fields.error(field, "invalid", message);
         }
     }

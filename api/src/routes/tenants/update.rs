@@ -9,7 +9,7 @@ use freehold_tenancy::{Config, TenantId, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::etag::{etag_of, with_etag};
+use super::etag::{compute_etag, response_with_etag};
 use super::signup;
 use crate::app::App;
 use crate::etag::{IfMatch, precondition_failed};
@@ -80,26 +80,30 @@ pub(crate) async fn update_tenant(
     if_match: IfMatch,
     JsonFields(fields): JsonFields,
 ) -> Result<Response, ApiError> {
-    let id = id.ok_or_else(ApiError::no_tenant)?;
-    let mut tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
-    if_match.check(&etag_of(tenant.clone())?)?;
+    let id = id.ok_or_else(ApiError::tenant_not_found)?;
+    let mut tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
+    if_match.check(&compute_etag(tenant.clone())?)?;
     if tenant.state() == TenantState::Offboarded {
         return Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded and can no longer be changed."));
     }
-    let changed = read(fields, &app.config, &tenant)?.apply(&mut tenant);
+    let changed = parse_patch(fields, &app.config, &tenant)?.apply(&mut tenant);
     if changed.is_empty() {
-        return with_etag(&tenant.into());
+        return response_with_etag(&tenant.into());
     }
     if !db::tenants::update(&app.pool, &tenant, &changed, app.clock.now()).await? {
         return Err(precondition_failed());
     }
     // The change adds a feed event, which may have to be delivered to webhook endpoints.
     app.work_notifier.notify();
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
-    with_etag(&tenant.into())
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
+    response_with_etag(&tenant.into())
 }
 
-pub(crate) fn read(mut fields: Fields, config: &Config, tenant: &tenant::Tenant) -> Result<TenantChange, ApiError> {
+pub(crate) fn parse_patch(
+    mut fields: Fields,
+    config: &Config,
+    tenant: &tenant::Tenant,
+) -> Result<TenantChange, ApiError> {
     for name in ["company_name", "tier", "labels"] {
         if fields.take_null(name) {
             fields.error(name, "missing", "this field cannot be removed");
@@ -109,20 +113,20 @@ pub(crate) fn read(mut fields: Fields, config: &Config, tenant: &tenant::Tenant)
         if fields.take_null("external_id") { Some(None) } else { fields.optional("external_id").map(Some) };
     let change = TenantChange {
         company_name: fields.optional("company_name"),
-        tier: if fields.names("tier") { signup::tier(&mut fields, config) } else { None },
+        tier: if fields.has_value("tier") { signup::parse_tier(&mut fields, config) } else { None },
         external_id,
-        labels: fields.names("labels").then(|| labels(&mut fields, &tenant.labels)),
+        labels: fields.has_value("labels").then(|| patch_labels(&mut fields, &tenant.labels)),
     };
     fields.finish(Some(change))
 }
 
 /// Returns the labels after the patch is applied to the current labels.
-fn labels(fields: &mut Fields, before: &Labels) -> Labels {
+fn patch_labels(fields: &mut Fields, before: &Labels) -> Labels {
     let mut labels = before.clone();
     for name in fields.take_null_keys("labels") {
         labels.remove(&name);
     }
-    labels.extend(fields.texts("labels").unwrap_or_default());
+    labels.extend(fields.string_map("labels").unwrap_or_default());
     signup::check_labels(fields, &labels);
     labels
 }

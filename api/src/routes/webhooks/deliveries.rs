@@ -4,12 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::webhooks::deliveries::{DeliveryFilter, KEPT_FOR};
+use freehold_tenancy::db::webhooks::deliveries::{DELIVERY_RETENTION, DeliveryFilter};
 use freehold_tenancy::{WebhookDeliveryId, WebhookEndpointId, db, webhook};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{load, not_found};
+use super::{load_endpoint, not_found};
 use crate::app::App;
 use crate::extract::{JsonFields, PathParam, QueryFields};
 use crate::pagination::Page;
@@ -156,8 +156,8 @@ pub(crate) async fn list_webhook_deliveries(
     PathParam(id): PathParam<WebhookEndpointId>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<WebhookDeliveryPage>, ApiError> {
-    let endpoint_id = load(&app, id).await?.id;
-    let page = Page::read(&format!("webhook-deliveries {endpoint_id}"), &mut query)?;
+    let endpoint_id = load_endpoint(&app, id).await?.id;
+    let page = Page::from_query(&format!("webhook-deliveries {endpoint_id}"), &mut query)?;
     let filter = DeliveryFilter { endpoint_id, id: None, state: query.optional("state") };
     let filter = query.finish(Some(filter))?;
     let mut deliveries = db::webhooks::deliveries::list(&app.pool, &filter, page.after(), page.limit()).await?;
@@ -183,10 +183,10 @@ pub(crate) async fn get_webhook_delivery(
     PathParam(id): PathParam<WebhookEndpointId>,
     PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
 ) -> Result<Json<WebhookDelivery>, ApiError> {
-    Ok(Json(with_attempts(&app, id, delivery).await?))
+    Ok(Json(load_with_attempts(&app, id, delivery).await?))
 }
 
-async fn with_attempts(
+async fn load_with_attempts(
     app: &App,
     id: Option<WebhookEndpointId>,
     delivery: Option<WebhookDeliveryId>,
@@ -230,10 +230,10 @@ pub(crate) async fn replay_webhook_delivery(
     PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
 ) -> Result<(StatusCode, Json<WebhookDelivery>), ApiError> {
     require_enabled(&app, id).await?;
-    with_attempts(&app, id, delivery).await?;
+    load_with_attempts(&app, id, delivery).await?;
     db::webhooks::deliveries::replay(&app.pool, delivery.ok_or_else(not_found)?, app.clock.now()).await?;
     app.work_notifier.notify();
-    Ok((StatusCode::ACCEPTED, Json(with_attempts(&app, id, delivery).await?)))
+    Ok((StatusCode::ACCEPTED, Json(load_with_attempts(&app, id, delivery).await?)))
 }
 
 /// Replay all events since a time
@@ -264,7 +264,7 @@ pub(crate) async fn replay_webhook_events(
     let endpoint_id = require_enabled(&app, id).await?;
     let now = app.clock.now();
     let since: Option<DateTime<Utc>> = fields.required("since");
-    if since.is_some_and(|since| since < now - KEPT_FOR) {
+    if since.is_some_and(|since| since < now - DELIVERY_RETENTION) {
         fields.error("since", "too_long_ago", "must be at most 30 days ago; read older events from GET /v1/events");
     }
     let since = fields.finish(since)?;
@@ -275,7 +275,7 @@ pub(crate) async fn replay_webhook_events(
 }
 
 async fn require_enabled(app: &App, id: Option<WebhookEndpointId>) -> Result<WebhookEndpointId, ApiError> {
-    let endpoint = load(app, id).await?;
+    let endpoint = load_endpoint(app, id).await?;
     match endpoint.disabled {
         None => Ok(endpoint.id),
         Some(_) => Err(ApiError::new(Code::WebhookDisabled, "The endpoint is disabled; enable it first.")),

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Description, check_url, generate_secret, load, not_found, parse_types};
+use super::{Description, check_url, generate_secret, load_endpoint, not_found, parse_types};
 use crate::app::App;
 use crate::etag::{ETag, IfMatch};
 use crate::extract::{JsonFields, PathParam, QueryFields};
@@ -120,23 +120,23 @@ pub struct WebhookEndpointPage {
 /// Returns the ETag of an endpoint. The ETag changes when the endpoint is updated, but not when a delivery succeeds or
 /// fails.
 pub(super) fn etag(endpoint: &webhook::Endpoint) -> ETag {
-    ETag::of(&format!("{} {}", endpoint.id, endpoint.updated_at.timestamp_micros()))
+    ETag::for_body(&format!("{} {}", endpoint.id, endpoint.updated_at.timestamp_micros()))
 }
 
 /// Returns a response with an endpoint and its ETag.
-pub(super) fn with_etag(endpoint: webhook::Endpoint) -> Result<Response, ApiError> {
+pub(super) fn response_with_etag(endpoint: webhook::Endpoint) -> Result<Response, ApiError> {
     let tag = etag(&endpoint).header()?;
     Ok(([(header::ETAG, tag)], Json(WebhookEndpoint::from(endpoint))).into_response())
 }
 
 /// Returns a response with an endpoint and its secret, which is shown only once.
-pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Response {
+pub(super) fn response_with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Response {
     let secret = Some(secret.to_text().expose_secret().to_owned());
     Json(WebhookEndpoint { secret, ..WebhookEndpoint::from(endpoint) }).into_response()
 }
 
 /// Returns the response body that is stored with the idempotency key. It does not contain the secret.
-pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
+pub(super) fn body_without_secret(endpoint: &webhook::Endpoint) -> String {
     serde_json::to_string(&WebhookEndpoint::from(endpoint.clone())).unwrap_or_default()
 }
 
@@ -192,18 +192,20 @@ pub(crate) async fn create_webhook_endpoint(
     };
     let (secret, encrypted) = generate_secret(&app, endpoint.id)?;
     let location = format!("/v1/webhook-endpoints/{}", endpoint.id);
-    let response = StoredResponse { status: 201, location: location.clone(), body: without_secret(&endpoint) };
+    let response = StoredResponse { status: 201, location: location.clone(), body: body_without_secret(&endpoint) };
     let reservation = reservation.as_ref().map(|Extension(reservation)| reservation);
     if !db::webhooks::endpoints::create(&app.pool, &endpoint, &encrypted, reservation, &response).await? {
-        let detail =
-            format!("The limit of {} webhook endpoints is reached; delete one first.", db::webhooks::endpoints::MOST);
+        let detail = format!(
+            "The limit of {} webhook endpoints is reached; delete one first.",
+            db::webhooks::endpoints::MAX_ENDPOINTS
+        );
         return Err(ApiError::new(Code::TooManyWebhooks, detail));
     }
     app.work_notifier.notify();
     tracing::info!(endpoint = %endpoint.id, "webhook endpoint {} was created", endpoint.id);
     let location = HeaderValue::from_str(&location).map_err(|_| ApiError::internal())?;
     let headers = [(header::LOCATION, location), (header::ETAG, etag(&endpoint).header()?)];
-    Ok((StatusCode::CREATED, headers, with_secret(endpoint, &secret)).into_response())
+    Ok((StatusCode::CREATED, headers, response_with_secret(endpoint, &secret)).into_response())
 }
 
 /// List webhook endpoints, newest first
@@ -226,7 +228,7 @@ pub(crate) async fn list_webhook_endpoints(
     State(app): State<App>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<WebhookEndpointPage>, ApiError> {
-    let page = Page::read("webhook-endpoints", &mut query)?;
+    let page = Page::from_query("webhook-endpoints", &mut query)?;
     query.finish(Some(()))?;
     let mut endpoints = db::webhooks::endpoints::list(&app.pool, page.after(), page.limit()).await?;
     let next_page_token = page.truncate_and_next_token(&mut endpoints, |endpoint| endpoint.id.as_uuid());
@@ -249,7 +251,7 @@ pub(crate) async fn get_webhook_endpoint(
     State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
 ) -> Result<Response, ApiError> {
-    with_etag(load(&app, id).await?)
+    response_with_etag(load_endpoint(&app, id).await?)
 }
 
 /// Delete a webhook endpoint
@@ -284,7 +286,7 @@ pub(crate) async fn delete_webhook_endpoint(
 ) -> Result<StatusCode, ApiError> {
     let id = id.ok_or_else(not_found)?;
     if let Some(if_match) = if_match {
-        if_match.check(&etag(&load(&app, Some(id)).await?))?;
+        if_match.check(&etag(&load_endpoint(&app, Some(id)).await?))?;
     }
     let deleted = db::webhooks::endpoints::delete(&app.pool, id).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_found()) }

@@ -9,8 +9,8 @@ use freehold_tenancy::{WebhookEndpointId, db, webhook};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::endpoints::{WebhookEndpoint, etag, with_etag, with_secret, without_secret};
-use super::{Description, check_url, generate_secret, load, not_found, parse_types};
+use super::endpoints::{WebhookEndpoint, body_without_secret, etag, response_with_etag, response_with_secret};
+use super::{Description, check_url, generate_secret, load_endpoint, not_found, parse_types};
 use crate::app::App;
 use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
@@ -73,20 +73,20 @@ pub(crate) async fn update_webhook_endpoint(
     if_match: IfMatch,
     JsonFields(fields): JsonFields,
 ) -> Result<Response, ApiError> {
-    let before = load(&app, id).await?;
+    let before = load_endpoint(&app, id).await?;
     if_match.check(&etag(&before))?;
-    let after = read(fields, &app, before.clone()).await?;
+    let after = parse_patch(fields, &app, before.clone()).await?;
     if after == before {
-        return with_etag(before);
+        return response_with_etag(before);
     }
     if !db::webhooks::endpoints::update(&app.pool, &after, app.clock.now()).await? {
         return Err(precondition_failed());
     }
     app.work_notifier.notify();
-    with_etag(load(&app, id).await?)
+    response_with_etag(load_endpoint(&app, id).await?)
 }
 
-async fn read(mut fields: Fields, app: &App, before: webhook::Endpoint) -> Result<webhook::Endpoint, ApiError> {
+async fn parse_patch(mut fields: Fields, app: &App, before: webhook::Endpoint) -> Result<webhook::Endpoint, ApiError> {
     if fields.take_null("url") {
         fields.error("url", "missing", "this field cannot be removed");
     }
@@ -98,7 +98,7 @@ async fn read(mut fields: Fields, app: &App, before: webhook::Endpoint) -> Resul
     }
     if fields.take_null("types") {
         after.types = None;
-    } else if fields.names("types") {
+    } else if fields.has_value("types") {
         after.types = parse_types(&mut fields);
     }
     if fields.take_null("description") {
@@ -127,7 +127,7 @@ pub(crate) async fn disable_webhook_endpoint(
     PathParam(id): PathParam<WebhookEndpointId>,
 ) -> Result<Response, ApiError> {
     db::webhooks::endpoints::disable(&app.pool, id.ok_or_else(not_found)?, app.clock.now()).await?;
-    with_etag(load(&app, id).await?)
+    response_with_etag(load_endpoint(&app, id).await?)
 }
 
 /// Enable a webhook endpoint
@@ -149,7 +149,7 @@ pub(crate) async fn enable_webhook_endpoint(
 ) -> Result<Response, ApiError> {
     db::webhooks::endpoints::enable(&app.pool, id.ok_or_else(not_found)?, app.clock.now()).await?;
     app.work_notifier.notify();
-    with_etag(load(&app, id).await?)
+    response_with_etag(load_endpoint(&app, id).await?)
 }
 
 /// Rotate the secret of a webhook endpoint
@@ -176,15 +176,15 @@ pub(crate) async fn rotate_webhook_secret(
     PathParam(id): PathParam<WebhookEndpointId>,
     reservation: Option<Extension<Reservation>>,
 ) -> Result<Response, ApiError> {
-    let id = load(&app, id).await?.id;
+    let id = load_endpoint(&app, id).await?.id;
     let (secret, encrypted) = generate_secret(&app, id)?;
     let now = app.clock.now();
     let response =
-        |endpoint: &_| StoredResponse { status: 200, location: String::new(), body: without_secret(endpoint) };
+        |endpoint: &_| StoredResponse { status: 200, location: String::new(), body: body_without_secret(endpoint) };
     let (reservation, until) =
         (reservation.as_ref().map(|Extension(reservation)| reservation), now + PREVIOUS_SECRET_VALIDITY);
     let rotated = db::webhooks::secrets::rotate(&app.pool, id, &encrypted, until, now, reservation, response).await?;
     let endpoint = rotated.ok_or_else(not_found)?;
     tracing::info!(endpoint = %id, "the secret of webhook endpoint {id} was rotated");
-    Ok(with_secret(endpoint, &secret))
+    Ok(response_with_secret(endpoint, &secret))
 }

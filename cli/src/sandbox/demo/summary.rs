@@ -9,7 +9,7 @@ use crate::output;
 use crate::progress::format_elapsed;
 use crate::tenants;
 
-const ROWS: [&str; 9] = [
+const ROW_HEADINGS: [&str; 9] = [
     "tenant",
     "environment",
     "home region",
@@ -24,10 +24,10 @@ const ROWS: [&str; 9] = [
 /// Prints a table with one column per environment. Returns whether all environments are ready.
 pub(super) async fn print_summary(api: &ApiClient, aws: &SimulatedAws, tenants: &[Tenant]) -> anyhow::Result<bool> {
     let accounts = aws.world().accounts();
-    let mut rows = ROWS.map(|name| vec![name.to_owned()]);
+    let mut rows = ROW_HEADINGS.map(|name| vec![name.to_owned()]);
     let (mut stack_urls, mut errors) = (Vec::new(), Vec::new());
     for tenant in tenants {
-        let tenant = tenants::get(api, &tenant.id).await?;
+        let tenant = tenants::get_tenant(api, &tenant.id).await?;
         for environment in &tenant.environments {
             let path = format!("/v1/operations/{}", encode_path_segment(&environment.operation_id));
             let operation: Operation = api.get(&path, &[]).await?;
@@ -35,7 +35,7 @@ pub(super) async fn print_summary(api: &ApiClient, aws: &SimulatedAws, tenants: 
             let ou = accounts.iter().find(|one| one.id == account).map_or("-", |one| one.parent_name.as_str());
             let url = string_fact(&operation, "verify", "answered_at");
             let ready_after = environment.ready_at.map(|ready| format_elapsed(ready - environment.created_at));
-            let column: [&str; ROWS.len()] = [
+            let column: [&str; ROW_HEADINGS.len()] = [
                 &tenant.company_name,
                 &environment.name,
                 &environment.home_region,

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::stack::{OnFailure, Phase, Resource, Stack, StackOutput, Status, Task, TaskAction, TaskState, Work};
-use super::run::StackRun;
+use super::super::stack::{
+    OnFailure, Phase, Resource, Stack, StackOperation, StackOutput, Status, Task, TaskAction, TaskState,
+};
+use super::run::StackProcessor;
 use super::{deletion_tasks, new_task};
 use crate::template::TemplateError;
-use crate::world::BusySpan;
+use crate::world::BackgroundWorkSpan;
 
-impl StackRun<'_> {
+impl StackProcessor<'_> {
     /// Records that a resource failed. In the create and update phases, also cancels the unfinished tasks.
-    pub(super) fn record_failure(&mut self, work: &mut Work, id: &str, reason: &str) {
+    pub(super) fn record_failure(&mut self, work: &mut StackOperation, id: &str, reason: &str) {
         let failed_status = |action: &TaskAction, exists: bool| match action {
             TaskAction::Build if !exists => Status::CreateFailed,
             TaskAction::Build | TaskAction::Restore(_) => Status::UpdateFailed,
@@ -40,7 +42,7 @@ impl StackRun<'_> {
     }
 
     /// Starts the next phase, or finishes the stack operation.
-    pub(super) fn finish_phase(&mut self, work: Work) {
+    pub(super) fn finish_phase(&mut self, work: StackOperation) {
         let unfinished = work.tasks.iter().any(|task| task.state != TaskState::Done);
         match (work.phase, unfinished) {
             (Phase::Create, false) => self.complete(work, Status::CreateComplete),
@@ -71,7 +73,7 @@ impl StackRun<'_> {
         }
     }
 
-    fn handle_create_failure(&mut self, work: Work) {
+    fn handle_create_failure(&mut self, work: StackOperation) {
         let reason = self.failure_reason("create", Status::CreateFailed);
         let (phase, status, reason) = match self.stack.on_failure {
             OnFailure::DoNothing => return self.finish(work, Status::CreateFailed, Some(reason)),
@@ -87,7 +89,7 @@ impl StackRun<'_> {
     }
 
     /// Starts the cleanup phase, which deletes the resources that the update removed or replaced.
-    fn start_cleanup(&mut self, mut work: Work) {
+    fn start_cleanup(&mut self, mut work: StackOperation) {
         self.stack.previous_definition = None;
         let defined = self.defined_resources().unwrap_or_default();
         let mut tasks = deletion_tasks(&self.stack.resources);
@@ -97,7 +99,7 @@ impl StackRun<'_> {
     }
 
     /// Starts the rollback of a failed update. The changes are undone in reverse order.
-    fn start_update_rollback(&mut self, mut work: Work) {
+    fn start_update_rollback(&mut self, mut work: StackOperation) {
         let created = self.failure_reason("create", Status::CreateFailed);
         let updated = self.failure_reason("update", Status::UpdateFailed);
         let reason = if updated.contains('[') { updated } else { created };
@@ -126,7 +128,7 @@ impl StackRun<'_> {
     }
 
     /// Starts the cleanup phase of a rollback, which deletes the resources that the failed update created.
-    fn start_update_rollback_cleanup(&mut self, mut work: Work) {
+    fn start_update_rollback_cleanup(&mut self, mut work: StackOperation) {
         let created: BTreeSet<String> =
             work.undo.iter().filter(|(_, before)| before.is_none()).map(|(id, _)| id.clone()).collect();
         let mut tasks = deletion_tasks(&self.stack.resources);
@@ -136,13 +138,20 @@ impl StackRun<'_> {
         self.start_phase(work, Phase::UpdateRollbackCleanup, status, None, tasks);
     }
 
-    fn start_phase(&mut self, work: Work, phase: Phase, status: Status, reason: Option<String>, tasks: Vec<Task>) {
+    fn start_phase(
+        &mut self,
+        work: StackOperation,
+        phase: Phase,
+        status: Status,
+        reason: Option<String>,
+        tasks: Vec<Task>,
+    ) {
         self.stack.set_status(status, reason, work.time, work.token.clone());
-        self.stack.work = Some(Work { phase, tasks, injected_fault: None, ..work });
+        self.stack.work = Some(StackOperation { phase, tasks, injected_fault: None, ..work });
     }
 
     /// Removes resources that do not exist, resolves the outputs and finishes the stack operation.
-    fn complete(&mut self, work: Work, status: Status) {
+    fn complete(&mut self, work: StackOperation, status: Status) {
         self.stack.resources.retain(|_, resource| {
             resource.physical_id.is_some()
                 && !matches!(resource.status, Status::DeleteComplete | Status::DeleteSkipped | Status::DeleteFailed)
@@ -161,9 +170,9 @@ impl StackRun<'_> {
         }
     }
 
-    fn finish(&mut self, work: Work, status: Status, reason: Option<String>) {
+    fn finish(&mut self, work: StackOperation, status: Status, reason: Option<String>) {
         self.stack.set_status(status, reason, work.time, work.token.clone());
-        self.state.record_busy(BusySpan::account(
+        self.state.record_background_work(BackgroundWorkSpan::account(
             &super::pseudo_parameters(self.stack).account,
             "stack",
             work.started_at,

@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::super::resources::{self, ResourceContext};
-use super::super::stack::{InjectedFault, Resource, Stack, Status, TaskAction, TaskState, Work};
+use super::super::stack::{InjectedFault, Resource, Stack, StackOperation, Status, TaskAction, TaskState};
 use crate::faults::Fault;
-use crate::template::{BoundTemplate, Declaration, Template, TemplateError};
+use crate::template::{BoundTemplate, ResourceDeclaration, Template, TemplateError};
 use crate::world::{Caller, Ctx, State};
 
 /// A stack whose tasks are being processed. The stack is temporarily removed from the state, so that both can be
 /// modified.
-pub(super) struct StackRun<'a> {
+pub(super) struct StackProcessor<'a> {
     pub(super) state: &'a mut State,
     pub(super) stack: &'a mut Stack,
     pub(super) ctx: Ctx,
@@ -22,7 +22,7 @@ pub(super) struct StackRun<'a> {
     pub(super) bound_template: Option<BoundTemplate>,
 }
 
-impl<'a> StackRun<'a> {
+impl<'a> StackProcessor<'a> {
     pub(super) fn new(state: &'a mut State, stack: &'a mut Stack, mut ctx: Ctx, now: DateTime<Utc>) -> Self {
         if let Some(session) = stack.work.as_ref().and_then(|work| work.session.clone()) {
             ctx.caller = Caller { account: session.account.clone(), arn: session.arn.clone(), session: Some(session) };
@@ -62,7 +62,7 @@ impl<'a> StackRun<'a> {
     }
 
     /// Starts all tasks whose dependencies have finished. Returns whether any task was started.
-    fn start_ready_tasks(&mut self, work: &mut Work) -> bool {
+    fn start_ready_tasks(&mut self, work: &mut StackOperation) -> bool {
         let unfinished: BTreeSet<String> = work
             .tasks
             .iter()
@@ -94,7 +94,7 @@ impl<'a> StackRun<'a> {
         started
     }
 
-    fn start_task(&mut self, work: &mut Work, index: usize) {
+    fn start_task(&mut self, work: &mut StackOperation, index: usize) {
         let id = work.tasks[index].logical_id.clone();
         let (status, resource) = match &work.tasks[index].action {
             TaskAction::Build => match (self.desired_resource(&id), self.stack.resources.get(&id)) {
@@ -120,8 +120,9 @@ impl<'a> StackRun<'a> {
             TaskAction::Discard(resource) => (Status::DeleteInProgress, (**resource).clone()),
             TaskAction::Restore(resource) => (Status::UpdateInProgress, (**resource).clone()),
         };
-        let key = format!("{}/{}/{}/{}", self.owner_key(), self.ctx.region, self.stack.name, id);
-        let duration = self.ctx.draw(self.ctx.settings.durations.stack_resource, &format!("{key}/{}", status.as_str()));
+        let key = format!("{}/{}/{}/{}", self.duration_key(), self.ctx.region, self.stack.name, id);
+        let duration =
+            self.ctx.draw_duration(self.ctx.settings.durations.stack_resource, &format!("{key}/{}", status.as_str()));
         let fault = self.injected_fault(&work.tasks[index].action, &resource, &id);
         let stuck = work.injected_fault == Some(InjectedFault::Stuck) || fault == Some(InjectedFault::Stuck);
         work.tasks[index].state = TaskState::Running((!stuck).then(|| work.time + duration));
@@ -137,7 +138,7 @@ impl<'a> StackRun<'a> {
         }
     }
 
-    fn finish_task(&mut self, work: &mut Work, index: usize) {
+    fn finish_task(&mut self, work: &mut StackOperation, index: usize) {
         let id = work.tasks[index].logical_id.clone();
         let is_last = work.tasks.iter().enumerate().all(|(at, task)| at == index || task.state == TaskState::Done);
         let injected_failure = match &work.injected_fault {
@@ -149,7 +150,7 @@ impl<'a> StackRun<'a> {
             None => match work.tasks[index].action.clone() {
                 TaskAction::Build => self.build(work, &id),
                 TaskAction::Delete => self.delete(&id, work),
-                TaskAction::Discard(resource) => self.discard(*resource, work),
+                TaskAction::Discard(resource) => self.delete_replaced_resource(*resource, work),
                 TaskAction::Restore(resource) => self.restore(*resource, work),
             },
         };
@@ -163,7 +164,7 @@ impl<'a> StackRun<'a> {
     }
 
     /// Creates a resource, or updates an existing resource to match the stack's definition.
-    fn build(&mut self, work: &mut Work, id: &str) -> Result<(), String> {
+    fn build(&mut self, work: &mut StackOperation, id: &str) -> Result<(), String> {
         let (declaration, needs, properties) = self.desired_resource(id).map_err(|error| error.0)?;
         let before = self.stack.resources.get(id).filter(|resource| resource.physical_id.is_some()).cloned();
         let target = ResourceContext { ctx: &self.ctx, stack_name: &self.stack.name, logical_id: id };
@@ -193,7 +194,7 @@ impl<'a> StackRun<'a> {
         Ok(())
     }
 
-    fn delete(&mut self, id: &str, work: &Work) -> Result<(), String> {
+    fn delete(&mut self, id: &str, work: &StackOperation) -> Result<(), String> {
         let Some(resource) = self.stack.resources.get(id).cloned() else { return Ok(()) };
         let status = self.delete_physical_resource(&resource)?;
         let resource = Resource { status, reason: None, changed_at: work.time, ..resource };
@@ -202,7 +203,7 @@ impl<'a> StackRun<'a> {
         Ok(())
     }
 
-    fn discard(&mut self, resource: Resource, work: &Work) -> Result<(), String> {
+    fn delete_replaced_resource(&mut self, resource: Resource, work: &StackOperation) -> Result<(), String> {
         let status = self.delete_physical_resource(&resource)?;
         self.stack.record_event(&Resource { status, changed_at: work.time, ..resource }, work.token.clone());
         Ok(())
@@ -217,7 +218,7 @@ impl<'a> StackRun<'a> {
         Ok(Status::DeleteComplete)
     }
 
-    fn restore(&mut self, before: Resource, work: &Work) -> Result<(), String> {
+    fn restore(&mut self, before: Resource, work: &StackOperation) -> Result<(), String> {
         let id = before.logical_id.clone();
         let target = ResourceContext { ctx: &self.ctx, stack_name: &self.stack.name, logical_id: &id };
         if let Some(current) = self.stack.resources.get(&id)
@@ -242,7 +243,7 @@ impl<'a> StackRun<'a> {
             TaskAction::Delete | TaskAction::Discard(_) => format!("Delete {kind}"),
         };
         let name = format!("{}/{id}", self.stack.name);
-        match self.state.faults.for_work(&self.ctx, "cloudformation", &work, &name)? {
+        match self.state.faults.fault_for_work(&self.ctx, "cloudformation", &work, &name)? {
             Fault::Stuck => Some(InjectedFault::Stuck),
             Fault::FailedState { reason } => Some(InjectedFault::Failure(reason)),
             Fault::Error { code, message, .. } => {
@@ -277,7 +278,7 @@ impl<'a> StackRun<'a> {
     }
 
     /// Returns a resource as defined in the stack's template, with its dependencies and its resolved properties.
-    fn desired_resource(&mut self, id: &str) -> Result<(Declaration, BTreeSet<String>, Value), TemplateError> {
+    fn desired_resource(&mut self, id: &str) -> Result<(ResourceDeclaration, BTreeSet<String>, Value), TemplateError> {
         self.bound_template()?;
         let declared = self
             .bound_template
@@ -310,7 +311,7 @@ impl<'a> StackRun<'a> {
 
     /// Returns the account's email, or its id if the account is not a member. Random durations are derived from this
     /// key, because an email does not depend on the order in which accounts are created.
-    fn owner_key(&self) -> String {
+    fn duration_key(&self) -> String {
         let account = &self.ctx.caller.account;
         let member = self.state.organization.members.get(account);
         member.map_or_else(|| account.clone(), |member| member.email.clone())

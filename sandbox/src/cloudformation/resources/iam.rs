@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{PhysicalResource, ResourceContext, already_exists, handler_error, number, strings, tags, text};
 use crate::cloudformation::Resource;
 use crate::iam::Role;
-use crate::policy::{Document, Keys};
+use crate::policy::{ConditionKeys, Document};
 use crate::world::State;
 
 pub(super) fn create_role(
@@ -18,7 +18,7 @@ pub(super) fn create_role(
     target: &ResourceContext<'_>,
     properties: &Value,
 ) -> Result<PhysicalResource, String> {
-    let name = target.name_or_generate(state, properties, "RoleName", 64);
+    let name = target.resource_name(state, properties, "RoleName", 64);
     if name.is_empty() || name.len() > 64 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)) {
         return Err(handler_error(&format!("{name} is not a valid RoleName"), "InvalidRequest"));
     }
@@ -95,7 +95,12 @@ fn apply_properties(
     }
     role.managed = strings(properties, "ManagedPolicyArns");
     for arn in role.managed.clone() {
-        target.authorize_with(state, "iam:AttachRolePolicy", &role.arn, Keys::default().with("iam:PolicyARN", &arn))?;
+        target.authorize_with(
+            state,
+            "iam:AttachRolePolicy",
+            &role.arn,
+            ConditionKeys::default().with("iam:PolicyARN", &arn),
+        )?;
         if !arn.starts_with("arn:aws:iam::aws:policy/") {
             let policy = customer_policies(state, target).get(&arn).cloned().ok_or_else(|| {
                 handler_error(&format!("Policy {arn} does not exist or is not attachable."), "NotFound")
@@ -115,7 +120,7 @@ pub(super) fn create_policy(
 ) -> Result<PhysicalResource, String> {
     let policy = parse_document(properties.get("PolicyDocument").unwrap_or(&Value::Null))?;
     let key = if kind == "AWS::IAM::ManagedPolicy" {
-        let name = target.name_or_generate(state, properties, "ManagedPolicyName", 128);
+        let name = target.resource_name(state, properties, "ManagedPolicyName", 128);
         let path = text(properties, "Path").unwrap_or("/");
         let arn = format!("arn:aws:iam::{}:policy{path}{name}", target.account());
         target.authorize(state, "iam:CreatePolicy", &arn)?;
@@ -172,7 +177,7 @@ fn attach(
     for name in roles {
         let arn = find_role(state, target, name)?.arn.clone();
         let action = if key.starts_with("arn:") { "iam:AttachRolePolicy" } else { "iam:PutRolePolicy" };
-        target.authorize_with(state, action, &arn, Keys::default().with("iam:PolicyARN", key))?;
+        target.authorize_with(state, action, &arn, ConditionKeys::default().with("iam:PolicyARN", key))?;
         let role = state.accounts.get_mut(target.account()).and_then(|account| account.roles.get_mut(name));
         if let Some(role) = role {
             role.inline.insert(key.to_owned(), policy.clone());

@@ -8,7 +8,7 @@ use super::iam::role_exists;
 use super::{PhysicalResource, ResourceContext, already_exists, handler_error, number, tags, text};
 use crate::cloudformation::Resource;
 use crate::lambda::{Function, FunctionUrl, Permission};
-use crate::policy::{AccessRequest, Decision, Keys, Principal, evaluate};
+use crate::policy::{AccessRequest, ConditionKeys, Decision, Principal, evaluate};
 use crate::world::State;
 use crate::world::ids::ALPHANUMERIC;
 
@@ -33,7 +33,7 @@ pub(super) fn create_function(
     target: &ResourceContext<'_>,
     properties: &Value,
 ) -> Result<PhysicalResource, String> {
-    let name = target.name_or_generate(state, properties, "FunctionName", 64);
+    let name = target.resource_name(state, properties, "FunctionName", 64);
     let arn = arn(target, &name);
     target.authorize(state, "lambda:CreateFunction", &arn)?;
     let function = function_from_properties(state, target, properties, &name, &arn)?;
@@ -90,9 +90,9 @@ fn function_from_properties(
         state,
         "iam:PassRole",
         role,
-        Keys::default().with("iam:PassedToService", "lambda.amazonaws.com"),
+        ConditionKeys::default().with("iam:PassedToService", "lambda.amazonaws.com"),
     )?;
-    if !can_lambda_assume(state, role) {
+    if !can_lambda_assume_role(state, role) {
         return invalid("The role defined for the function cannot be assumed by Lambda.");
     }
     if let Some(reserved) = number(properties, "ReservedConcurrentExecutions")
@@ -164,7 +164,7 @@ fn number_in_range(properties: &Value, property: &str, min: i64, max: i64, defau
     Err(handler_error(&format!("{property} must be from {min} to {max}, not {value}"), "InvalidRequest"))
 }
 
-fn can_lambda_assume(state: &State, role: &str) -> bool {
+fn can_lambda_assume_role(state: &State, role: &str) -> bool {
     let Some((account, path)) = role.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":role/")) else {
         return false;
     };
@@ -174,7 +174,7 @@ fn can_lambda_assume(state: &State, role: &str) -> bool {
         action: "sts:AssumeRole",
         resource: &role.arn,
         principal: Principal::Service("lambda.amazonaws.com"),
-        keys: &Keys::default(),
+        keys: &ConditionKeys::default(),
     };
     evaluate([&role.trust], &request) == Decision::Allow
 }
@@ -187,7 +187,7 @@ pub(super) fn create_url(
     let name = function_name(text(properties, "TargetFunctionArn"));
     let arn = arn(target, &name);
     let auth_type = auth_type(properties)?;
-    let keys = Keys::default().with("lambda:FunctionUrlAuthType", &auth_type);
+    let keys = ConditionKeys::default().with("lambda:FunctionUrlAuthType", &auth_type);
     target.authorize_with(state, "lambda:CreateFunctionUrlConfig", &arn, keys)?;
     let id = state.ids.next(ALPHANUMERIC, 32);
     let function = state.caller_region(target.ctx).functions.get_mut(&name).ok_or_else(|| function_not_found(&arn))?;
@@ -208,7 +208,7 @@ pub(super) fn update_url(
 ) -> Result<(), String> {
     let arn = before.physical_id.clone().unwrap_or_default();
     let auth_type = auth_type(properties)?;
-    let keys = Keys::default().with("lambda:FunctionUrlAuthType", &auth_type);
+    let keys = ConditionKeys::default().with("lambda:FunctionUrlAuthType", &auth_type);
     target.authorize_with(state, "lambda:UpdateFunctionUrlConfig", &arn, keys)?;
     let function = state
         .caller_region(target.ctx)

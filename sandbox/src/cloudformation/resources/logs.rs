@@ -11,7 +11,7 @@ use crate::cloudformation::Resource;
 use crate::world::State;
 
 /// Retention periods supported by CloudWatch Logs, in days.
-const RETENTIONS: [i64; 22] =
+const RETENTION_PERIODS_DAYS: [i64; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 /// CloudWatch log group. Its name is unique within the account and region.
@@ -29,10 +29,10 @@ pub(super) fn create(
     target: &ResourceContext<'_>,
     properties: &Value,
 ) -> Result<PhysicalResource, String> {
-    let name = target.name_or_generate(state, properties, "LogGroupName", 512);
+    let name = target.resource_name(state, properties, "LogGroupName", 512);
     let arn = arn(target, &name);
     target.authorize(state, "logs:CreateLogGroup", &arn)?;
-    let retention_days = authorized_retention(state, target, &arn, properties)?;
+    let retention_days = authorize_retention(state, target, &arn, properties)?;
     let groups = &mut state.caller_region(target.ctx).log_groups;
     if groups.contains_key(&name) {
         return Err(already_exists("AWS::Logs::LogGroup", &name));
@@ -49,7 +49,7 @@ pub(super) fn update(
     properties: &Value,
 ) -> Result<(), String> {
     let name = before.physical_id.clone().unwrap_or_default();
-    let retention_days = authorized_retention(state, target, &arn(target, &name), properties)?;
+    let retention_days = authorize_retention(state, target, &arn(target, &name), properties)?;
     let group = state.caller_region(target.ctx).log_groups.get_mut(&name);
     let group = group.ok_or_else(|| handler_error("The specified log group does not exist.", "NotFound"))?;
     group.retention_days = retention_days;
@@ -64,14 +64,14 @@ pub(super) fn delete(state: &mut State, target: &ResourceContext<'_>, resource: 
     Ok(())
 }
 
-fn authorized_retention(
+fn authorize_retention(
     state: &State,
     target: &ResourceContext<'_>,
     arn: &str,
     properties: &Value,
 ) -> Result<Option<i64>, String> {
     let Some(days) = number(properties, "RetentionInDays") else { return Ok(None) };
-    if !RETENTIONS.contains(&days) {
+    if !RETENTION_PERIODS_DAYS.contains(&days) {
         return Err(handler_error(&format!("{days} is not a valid RetentionInDays"), "InvalidRequest"));
     }
     target.authorize(state, "logs:PutRetentionPolicy", arn)?;

@@ -2,20 +2,20 @@
 
 use serde_json::json;
 
-use super::{ENVIRONMENT, TENANT, install_baseline, tenant_parameters};
-use crate::testing::{TestClient, get_unsigned, wait};
+use super::{ENVIRONMENT_ID, TENANT_TEMPLATE, install_baseline, tenant_parameters};
+use crate::testing::{TestClient, advance_clock, get_unsigned_status};
 use crate::world::testing::world;
 
 #[test]
-fn both_stacks_deploy_and_the_function_url_names_the_environment() {
+fn the_function_url_of_deployed_stacks_returns_the_environment() {
     let world = world();
     let member = TestClient::member(&world);
     let (access, verify) = install_baseline(&member);
     let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
 
-    access.create_stack("freehold-tenant", TENANT, &tenant_parameters(&verify_role)).unwrap();
+    access.create_stack("freehold-tenant", TENANT_TEMPLATE, &tenant_parameters(&verify_role)).unwrap();
     assert_eq!(access.stack_status("freehold-tenant"), "CREATE_IN_PROGRESS");
-    wait(&world, 600);
+    advance_clock(&world, 600);
     assert_eq!(access.stack_status("freehold-tenant"), "CREATE_COMPLETE", "{}", access.events_xml("freehold-tenant"));
 
     let url = access.output("freehold-tenant", "FunctionUrl");
@@ -26,12 +26,12 @@ fn both_stacks_deploy_and_the_function_url_names_the_environment() {
         response,
         json!({
             "tenant_id": "ten_01jb0000000000000000000000",
-            "environment_id": ENVIRONMENT,
+            "environment_id": ENVIRONMENT_ID,
             "environment": "production",
             "region": "eu-central-1",
         })
     );
-    assert_eq!(get_unsigned(&world, &url), 403);
+    assert_eq!(get_unsigned_status(&world, &url), 403);
     let unauthorized = TestClient::administrator(&world).get(&url);
     assert_eq!(unauthorized.0, 403);
     assert!(unauthorized.1["Message"].as_str().unwrap().starts_with("Forbidden"));
@@ -44,14 +44,14 @@ fn both_stacks_deploy_and_the_function_url_names_the_environment() {
 }
 
 #[test]
-fn resources_follow_dependencies_and_events_carry_the_token() {
+fn resources_follow_dependencies_and_events_contain_the_token() {
     let world = world();
     let member = TestClient::member(&world);
     install_baseline(&member);
     let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
     let more = [("Capabilities.member.1", "CAPABILITY_NAMED_IAM"), ("ClientRequestToken", "attempt-1")];
-    member.create_stack_with("freehold-tenant", TENANT, &tenant_parameters(&verify_role), &more).unwrap();
-    wait(&world, 600);
+    member.create_stack_with("freehold-tenant", TENANT_TEMPLATE, &tenant_parameters(&verify_role), &more).unwrap();
+    advance_clock(&world, 600);
     let history = member.event_history("freehold-tenant");
     let at = |event: &str| history.iter().position(|seen| seen == event).unwrap_or_else(|| panic!("{history:#?}"));
     assert_eq!(at("freehold-tenant CREATE_IN_PROGRESS"), 0);
@@ -72,9 +72,9 @@ fn polling_does_not_change_the_duration_of_a_stack_operation() {
         let member = TestClient::member(&world);
         install_baseline(&member);
         let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
-        member.create_stack("freehold-tenant", TENANT, &tenant_parameters(&verify_role)).unwrap();
+        member.create_stack("freehold-tenant", TENANT_TEMPLATE, &tenant_parameters(&verify_role)).unwrap();
         for _ in 0..600 / step {
-            wait(&world, step);
+            advance_clock(&world, step);
             member.stack_status("freehold-tenant");
         }
         let spans = world.busy();

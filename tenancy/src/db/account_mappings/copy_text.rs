@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Decodes one column. Returns `None` for an SQL null.
-pub(super) fn unescaped(column: &str) -> Option<Cow<'_, str>> {
+pub(super) fn decode_column(column: &str) -> Option<Cow<'_, str>> {
     if !column.contains('\\') {
         return Some(Cow::Borrowed(column));
     }
@@ -34,12 +34,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_says_what_was_put_into_it() {
-        assert_eq!(unescaped(r"\N"), None);
-        for (column, says) in
+    fn a_decoded_column_equals_the_original_text() {
+        assert_eq!(decode_column(r"\N"), None);
+        for (column, decoded) in
             [("Example", "Example"), (r"a\\b\tc\nd", "a\\b\tc\nd"), ("", ""), (r"\\N", r"\N"), (r"a\", r"a\")]
         {
-            assert_eq!(unescaped(column).as_deref(), Some(says), "{column}");
+            assert_eq!(decode_column(column).as_deref(), Some(decoded), "{column}");
         }
     }
 }

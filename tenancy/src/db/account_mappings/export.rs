@@ -8,13 +8,13 @@ use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use super::Snapshot;
-use super::copy_text::unescaped;
+use super::copy_text::decode_column;
 use crate::TenantId;
-use crate::db::{DbError, PgPool, Result, parsed};
+use crate::db::{DbError, PgPool, Result, parse_text};
 
 /// Account mapping with fields that borrow from the row that is being read.
 #[derive(Debug)]
-pub struct Exported<'a> {
+pub struct ExportedMapping<'a> {
     pub aws_account_id: &'a str,
     /// Name that Freehold gave the account; `None` for an adopted account.
     pub account_name: Option<&'a str>,
@@ -32,25 +32,25 @@ pub struct Exported<'a> {
 }
 
 /// Minimum size of a chunk in bytes, except for the last chunk.
-const CHUNK: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Time after which an export is aborted if its receiver stalls, because the copy occupies a connection and blocks
 /// vacuum.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Passes every mapping of the snapshot, oldest first, to `write`, and sends the written chunks to `out`. Returns false
 /// if the receiver stopped or stalled.
 pub async fn export(
     pool: &PgPool,
     snapshot: &Snapshot,
-    mut write: impl FnMut(&mut Vec<u8>, &Exported<'_>),
+    mut write: impl FnMut(&mut Vec<u8>, &ExportedMapping<'_>),
     out: &Sender<Result<Vec<u8>>>,
 ) -> Result<bool> {
     let mut connection = pool.acquire().await?;
     // A connection with a half-read copy cannot be reused.
     connection.close_on_drop();
-    let mut copy_text = connection.copy_out_raw(&statement(snapshot)).await?;
-    let (mut rest, mut written) = (Vec::new(), Vec::with_capacity(CHUNK + 1024));
+    let mut copy_text = connection.copy_out_raw(&copy_statement(snapshot)).await?;
+    let (mut rest, mut written) = (Vec::new(), Vec::with_capacity(CHUNK_BYTES + 1024));
     while let Some(bytes) = copy_text.try_next().await? {
         // PostgreSQL usually sends one row per message, but this is not guaranteed.
         let mut left: &[u8] = &bytes;
@@ -59,62 +59,63 @@ pub async fn export(
             left = &rest;
         }
         while let Some(end) = left.iter().position(|byte| *byte == b'\n') {
-            write(&mut written, &Fields::read(&left[..end])?.exported()?);
+            write(&mut written, &Fields::read(&left[..end])?.to_mapping()?);
             left = &left[end + 1..];
         }
         rest = left.to_vec();
-        if written.len() >= CHUNK {
-            let chunk = std::mem::replace(&mut written, Vec::with_capacity(CHUNK + 1024));
-            if out.send_timeout(Ok(chunk), PATIENCE).await.is_err() {
+        if written.len() >= CHUNK_BYTES {
+            let chunk = std::mem::replace(&mut written, Vec::with_capacity(CHUNK_BYTES + 1024));
+            if out.send_timeout(Ok(chunk), SEND_TIMEOUT).await.is_err() {
                 return Ok(false);
             }
         }
     }
-    Ok(out.send_timeout(Ok(written), PATIENCE).await.is_ok())
+    Ok(out.send_timeout(Ok(written), SEND_TIMEOUT).await.is_ok())
 }
 
 /// Decoded columns of a row.
-struct Fields<'a>([Option<Cow<'a, str>>; COLUMNS]);
+struct Fields<'a>([Option<Cow<'a, str>>; COLUMN_COUNT]);
 
-const COLUMNS: usize = 9;
+const COLUMN_COUNT: usize = 9;
 
 impl<'a> Fields<'a> {
     fn read(line: &'a [u8]) -> Result<Self> {
         let line = std::str::from_utf8(line).map_err(|error| DbError::UnexpectedValue(error.to_string()))?;
         let mut columns = line.split('\t');
-        Ok(Self(std::array::from_fn(|_| columns.next().and_then(unescaped))))
+        Ok(Self(std::array::from_fn(|_| columns.next().and_then(decode_column))))
     }
 
-    fn exported(&self) -> Result<Exported<'_>> {
-        Ok(Exported {
+    fn to_mapping(&self) -> Result<ExportedMapping<'_>> {
+        Ok(ExportedMapping {
             aws_account_id: self.text(0)?,
             tenant_id: self.id(1)?.into(),
-            account_name: self.maybe(2),
-            external_id: self.maybe(3),
+            account_name: self.optional_text(2),
+            external_id: self.optional_text(3),
             tier: self.text(4)?,
             environment: self.text(5)?,
             home_region: self.text(6)?,
             valid_from: self.text(7)?,
-            valid_to: self.maybe(8),
+            valid_to: self.optional_text(8),
         })
     }
 
-    fn maybe(&self, column: usize) -> Option<&str> {
+    fn optional_text(&self, column: usize) -> Option<&str> {
         self.0.get(column)?.as_deref()
     }
 
     fn text(&self, column: usize) -> Result<&str> {
-        self.maybe(column).ok_or_else(|| DbError::UnexpectedValue(format!("column {column} of an account mapping")))
+        self.optional_text(column)
+            .ok_or_else(|| DbError::UnexpectedValue(format!("column {column} of an account mapping")))
     }
 
     fn id(&self, column: usize) -> Result<Uuid> {
-        parsed(self.text(column)?.to_owned())
+        parse_text(self.text(column)?.to_owned())
     }
 }
 
 /// Builds the `COPY` statement. `COPY` has no parameters, so the values are inserted as text. They are safe: a number,
 /// a time and an id.
-fn statement(snapshot: &Snapshot) -> String {
+fn copy_statement(snapshot: &Snapshot) -> String {
     let Snapshot { position, at, tenant } = snapshot;
     let at = at.map_or("null".to_owned(), |at| format!("'{}'", at.to_rfc3339()));
     let tenant = tenant.map_or("null".to_owned(), |tenant| format!("'{}'", tenant.as_uuid()));

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::LifecycleResult;
 use super::finish::close_tenant;
 use super::open_operation::open_operation;
-use super::queries::{Open, account_never_requested, legal_hold, lock_tenant, open, owner_of_operation};
+use super::queries::{OpenOperation, account_never_requested, legal_hold, lock_tenant, open, owner_of_operation};
 use crate::db::{PgPool, Result, approvals, events, finish_transaction};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, Requester};
@@ -65,7 +65,7 @@ pub(super) async fn cancel_if_open(
 pub(super) async fn cancel_operation(
     tx: &mut PgConnection,
     environment: EnvironmentId,
-    open: &Open,
+    open: &OpenOperation,
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<Option<OperationId>> {
@@ -109,7 +109,7 @@ pub(super) async fn cancel_operation(
 /// that no AWS call of the cancelled operation is still in progress.
 pub(super) async fn mark_canceled(
     tx: &mut PgConnection,
-    open: &Open,
+    open: &OpenOperation,
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>> {

@@ -8,7 +8,7 @@ use super::LifecycleResult;
 use super::cancel::cancel_operation;
 use super::open_operation::open_operation;
 use super::queries::{active_environments, exists, has_unclosed_account, legal_hold, lock_tenant};
-use super::request_approval::request_closing;
+use super::request_approval::request_closure_approval;
 use crate::db::{PgPool, Result, finish_transaction};
 use crate::operation::{OperationKind, Requester};
 use crate::{EnvironmentName, TenantId};
@@ -56,7 +56,7 @@ async fn offboard_in_tx(
         };
         if let Some(id) = id {
             if close_account {
-                request_closing(tx, id, by, now).await?;
+                request_closure_approval(tx, id, by, now).await?;
             }
             operations.push(id);
         }

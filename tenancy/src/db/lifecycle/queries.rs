@@ -12,11 +12,11 @@ use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 /// Environment that is not offboarded, with its open operation.
 pub(super) struct ActiveEnvironment {
     pub(super) id: EnvironmentId,
-    pub(super) open: Option<Open>,
+    pub(super) open: Option<OpenOperation>,
 }
 
 /// Open operation of an environment. The row of the operation is locked.
-pub(super) struct Open {
+pub(super) struct OpenOperation {
     pub(super) id: OperationId,
     pub(super) kind: OperationKind,
     pub(super) lease_until: Option<DateTime<Utc>>,
@@ -124,7 +124,7 @@ pub(super) async fn active_environments(
 }
 
 /// Locks and returns the open operation of an environment.
-pub(super) async fn open(tx: &mut PgConnection, environment: EnvironmentId) -> Result<Option<Open>> {
+pub(super) async fn open(tx: &mut PgConnection, environment: EnvironmentId) -> Result<Option<OpenOperation>> {
     let row = sqlx::query!(
         r#"/* db::lifecycle::open */
         select id, kind as "kind: OperationKind", lease_until from operations
@@ -133,7 +133,7 @@ pub(super) async fn open(tx: &mut PgConnection, environment: EnvironmentId) -> R
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| Open { id: row.id.into(), kind: row.kind, lease_until: row.lease_until }))
+    Ok(row.map(|row| OpenOperation { id: row.id.into(), kind: row.kind, lease_until: row.lease_until }))
 }
 
 /// Returns whether an onboarding has neither requested nor found an account.

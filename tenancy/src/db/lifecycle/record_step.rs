@@ -20,7 +20,7 @@ use crate::{AwsAccountId, OperationId};
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepRecord {
     pub step: StepName,
-    pub ending: StepDisposition,
+    pub state: StepDisposition,
     /// Attention of a step that is past its deadline but keeps polling; `None` for other steps.
     pub late: Option<Attention>,
     /// New facts, which are merged into the facts in the journal.
@@ -58,7 +58,7 @@ pub enum StepDisposition {
 
 impl StepRecord {
     fn attention(&self) -> Option<&Attention> {
-        match &self.ending {
+        match &self.state {
             StepDisposition::Parked(attention) => Some(attention),
             StepDisposition::Done => None,
             StepDisposition::Waiting { .. } | StepDisposition::Blocked { .. } | StepDisposition::Retrying { .. } => {
@@ -84,11 +84,11 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
     .fetch_one(&mut *tx)
     .await?;
     let mut facts = object(before.facts);
-    let learnt = outcome.facts.iter().any(|(name, value)| facts.get(name) != Some(value));
+    let has_new_facts = outcome.facts.iter().any(|(name, value)| facts.get(name) != Some(value));
     facts.extend(outcome.facts.clone());
 
     let mut journal = vec![];
-    let (state, waits_for, check_at, last_error) = match &outcome.ending {
+    let (state, waits_for, check_at, last_error) = match &outcome.state {
         StepDisposition::Done => {
             journal.push(step_event(EventType::StepSucceeded, outcome.step, json!({})));
             (StepState::Done, None, None, None)
@@ -107,17 +107,20 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         }
         StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.message.clone())),
     };
-    let (asks, asked) = (
+    let (attention, previous_attention) = (
         outcome.attention(),
         before.attention.map(|value| parse_json::<Attention>(value, "an attention")).transpose()?,
     );
-    if let Some(asks) = asks
-        && asked.as_ref().is_none_or(|asked| asked.code != asks.code || state == StepState::Parked)
+    if let Some(attention) = attention
+        && previous_attention
+            .as_ref()
+            .is_none_or(|previous_attention| previous_attention.code != attention.code || state == StepState::Parked)
     {
-        let data = json!({ "code": asks.code, "message": asks.message, "goes_on": state != StepState::Parked });
+        let data =
+            json!({ "code": attention.code, "message": attention.message, "goes_on": state != StepState::Parked });
         journal.push(step_event(EventType::OperationNeedsAttention, outcome.step, data));
     }
-    let failed = matches!(outcome.ending, StepDisposition::Retrying { .. }) && !learnt;
+    let failed = matches!(outcome.state, StepDisposition::Retrying { .. }) && !has_new_facts;
     sqlx::query!(
         r#"/* db::lifecycle::record_step */
         update operation_steps set state = $3, facts = $4, waits_for = $5, check_at = $6, last_error = $7,
@@ -134,13 +137,13 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         last_error,
         failed,
         now,
-        asks.map(|asks| json!(asks)),
-        matches!(outcome.ending, StepDisposition::Blocked { .. }),
+        attention.map(|attention| json!(attention)),
+        matches!(outcome.state, StepDisposition::Blocked { .. }),
     )
     .execute(&mut *tx)
     .await?;
-    for place in &outcome.released {
-        quotas::release(&mut tx, id, place).await?;
+    for slot in &outcome.released {
+        quotas::release(&mut tx, id, slot).await?;
     }
     if let Some(account) = &outcome.mapped
         && account_mappings::assign(&mut tx, id, account, now).await?
@@ -148,11 +151,11 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         let data = json!({ "aws_account_id": account });
         journal.push(NewEvent { event_type: EventType::AccountAssigned, data });
     }
-    if let (StepDisposition::Parked(_), Some(quota)) = (&outcome.ending, outcome.quota) {
+    if let (StepDisposition::Parked(_), Some(quota)) = (&outcome.state, outcome.quota) {
         quotas::release_all(&mut tx, id, quota).await?;
     }
     events::append(&mut tx, id, &journal, now).await?;
-    if asks.is_some() || asked.is_some() {
+    if attention.is_some() || previous_attention.is_some() {
         recompute_attention(&mut tx, id, now).await?;
     }
     tx.commit().await?;
@@ -167,12 +170,12 @@ async fn recheck_approval<'a>(
     now: DateTime<Utc>,
 ) -> Result<Cow<'a, StepRecord>> {
     let waits =
-        matches!(&outcome.ending, StepDisposition::Parked(attention) if attention.remedies.contains(&Remedy::Approve));
+        matches!(&outcome.state, StepDisposition::Parked(attention) if attention.remedies.contains(&Remedy::Approve));
     if !waits || approvals::pending(tx, id).await?.is_some() {
         return Ok(Cow::Borrowed(outcome));
     }
-    let ending = StepDisposition::Waiting { why: "the decision that was just recorded".to_owned(), check_at: now };
-    Ok(Cow::Owned(StepRecord { ending, ..outcome.clone() }))
+    let state = StepDisposition::Waiting { why: "the decision that was just recorded".to_owned(), check_at: now };
+    Ok(Cow::Owned(StepRecord { state, ..outcome.clone() }))
 }
 
 fn step_event(event_type: EventType, step: StepName, mut data: Value) -> NewEvent {

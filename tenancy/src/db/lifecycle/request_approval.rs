@@ -36,7 +36,7 @@ pub async fn request_approval(
 ) -> Result<RequestResult> {
     let mut tx = pool.begin().await?;
     let answer = request_approval_in_tx(&mut tx, id, action, request, by, now).await;
-    finish_transaction(tx, answer, |asked| matches!(asked, RequestResult::Created(_))).await
+    finish_transaction(tx, answer, |result| matches!(result, RequestResult::Created(_))).await
 }
 
 async fn request_approval_in_tx(
@@ -72,7 +72,7 @@ async fn request_approval_in_tx(
 }
 
 /// Requests approval of the account creation that `step` performs, in the name of the requester of the operation.
-pub async fn request_vending(
+pub async fn request_creation_approval(
     pool: &PgPool,
     claim: &Claim,
     step: StepName,
@@ -82,7 +82,7 @@ pub async fn request_vending(
     let mut tx = begin_fenced(pool, claim).await?;
     let id = claim.operation_id;
     let by = sqlx::query_scalar!(
-        "/* db::lifecycle::request_vending */ select requested_by from operations where id = $1",
+        "/* db::lifecycle::request_creation_approval */ select requested_by from operations where id = $1",
         id.as_uuid(),
     );
     let by = parse_json(by.fetch_one(&mut *tx).await?, "a requester")?;
@@ -92,14 +92,14 @@ pub async fn request_vending(
 }
 
 /// Requests approval of closing the account at the end of an offboarding. The caller must have locked the operation.
-pub(super) async fn request_closing(
+pub(super) async fn request_closure_approval(
     tx: &mut PgConnection,
     id: OperationId,
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query!(
-        r#"/* db::lifecycle::request_closing */
+        r#"/* db::lifecycle::request_closure_approval */
         update operations set input = input || '{"close_account": true}', updated_at = $2 where id = $1"#,
         id.as_uuid(),
         now,

@@ -1,7 +1,7 @@
 //! Reads operations and their properties from the database.
 
 use crate::attention::{Attention, Remedy};
-use crate::db::{PgPool, Result, parse_json, parsed, steps};
+use crate::db::{PgPool, Result, parse_json, parse_text, steps};
 use crate::operation::{Operation, OperationKind, OperationState};
 use crate::{EnvironmentId, OperationId, TenantId};
 use chrono::{DateTime, Utc};
@@ -78,7 +78,7 @@ pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
 
 /// Properties of an operation that a worker needs to run it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Subject {
+pub struct OperationProperties {
     pub tenant_id: TenantId,
     pub environment_id: EnvironmentId,
     pub kind: OperationKind,
@@ -90,7 +90,7 @@ pub struct Subject {
 }
 
 /// Returns the properties of an operation that a worker needs to run it.
-pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<Subject>> {
+pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<OperationProperties>> {
     let row = sqlx::query!(
         r#"/* db::operations::subject */
         select tenant_id, environment_id, kind as "kind: OperationKind", input, created_at, traceparent
@@ -99,7 +99,7 @@ pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<Subject>> 
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Subject {
+    Ok(row.map(|row| OperationProperties {
         tenant_id: row.tenant_id.into(),
         environment_id: row.environment_id.into(),
         kind: row.kind,
@@ -144,7 +144,7 @@ impl Row {
         let attention = match (self.attention_code, self.attention_message) {
             (Some(code), Some(message)) => {
                 let remedies = self.attention_remedies.unwrap_or_default();
-                let remedies = remedies.into_iter().map(parsed::<Remedy>).collect::<Result<_>>()?;
+                let remedies = remedies.into_iter().map(parse_text::<Remedy>).collect::<Result<_>>()?;
                 Some(Attention { code, message, remedies })
             }
             _ => None,
@@ -153,7 +153,7 @@ impl Row {
             id: self.id.into(),
             tenant_id: self.tenant_id.into(),
             environment_id: self.environment_id.into(),
-            environment_name: parsed(self.environment_name)?,
+            environment_name: parse_text(self.environment_name)?,
             kind: self.kind,
             input: self.input,
             requested_by: parse_json(self.requested_by, "a requester")?,

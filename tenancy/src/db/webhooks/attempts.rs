@@ -10,7 +10,7 @@ use crate::webhook::{Attempt, AttemptError, DeliveryState, DisabledReason};
 
 /// Result of an attempt to send a delivery.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct AttemptOutcome {
     pub started_at: DateTime<Utc>,
     /// Duration in milliseconds of real time, also in a sandbox with a faster clock.
     pub duration_ms: i32,
@@ -43,13 +43,23 @@ pub enum RecordResult {
 }
 
 /// Records the result of an attempt if the claim is still valid.
-pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<RecordResult> {
+pub async fn record(
+    pool: &PgPool,
+    claim: &Claim,
+    outcome: &AttemptOutcome,
+    now: DateTime<Utc>,
+) -> Result<RecordResult> {
     let mut tx = pool.begin().await?;
     let settled = write(&mut tx, claim, outcome, now).await;
     finish_transaction(tx, settled, |settled| *settled != RecordResult::LeaseLost).await
 }
 
-async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<RecordResult> {
+async fn write(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    outcome: &AttemptOutcome,
+    now: DateTime<Utc>,
+) -> Result<RecordResult> {
     let state = match (outcome.error, outcome.next_attempt_at) {
         (None, _) => DeliveryState::Delivered,
         (Some(_), Some(_)) => DeliveryState::Pending,
@@ -82,15 +92,18 @@ async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: Dat
     )
     .execute(&mut *tx)
     .await?;
-    let disabled =
-        if outcome.error.is_none() { recovered(tx, claim).await? } else { failed(tx, claim, outcome, now).await? };
+    let disabled = if outcome.error.is_none() {
+        clear_failures(tx, claim).await?
+    } else {
+        record_failure(tx, claim, outcome, now).await?
+    };
     Ok(RecordResult::Written { disabled })
 }
 
 /// Clears the failure state of the endpoint after a successful attempt.
-async fn recovered(tx: &mut PgConnection, claim: &Claim) -> Result<Option<DisabledReason>> {
+async fn clear_failures(tx: &mut PgConnection, claim: &Claim) -> Result<Option<DisabledReason>> {
     sqlx::query!(
-        r#"/* db::webhooks::attempts::recovered */
+        r#"/* db::webhooks::attempts::clear_failures */
         update webhook_endpoints set failing_since = null, paused_until = null
         where id = $1 and num_nonnulls(failing_since, paused_until) > 0"#,
         claim.endpoint_id.as_uuid(),
@@ -100,14 +113,14 @@ async fn recovered(tx: &mut PgConnection, claim: &Claim) -> Result<Option<Disabl
     Ok(None)
 }
 
-async fn failed(
+async fn record_failure(
     tx: &mut PgConnection,
     claim: &Claim,
-    outcome: &Outcome,
+    outcome: &AttemptOutcome,
     now: DateTime<Utc>,
 ) -> Result<Option<DisabledReason>> {
     sqlx::query!(
-        r#"/* db::webhooks::attempts::failed */
+        r#"/* db::webhooks::attempts::record_failure */
         update webhook_endpoints set failing_since = coalesce(failing_since, $2),
             paused_until = greatest(paused_until, $3)
         where id = $1 and url = $4 and (failing_since is null or $3::timestamptz is not null)"#,
@@ -123,7 +136,7 @@ async fn failed(
     }
     // If the URL of the endpoint has changed, the failed attempt concerns another receiver.
     let disabled = sqlx::query_scalar!(
-        r#"/* db::webhooks::attempts::failed */
+        r#"/* db::webhooks::attempts::record_failure */
         update webhook_endpoints set disabled_at = $2, disabled_reason = coalesce($3, $5),
             updated_at = greatest($2, updated_at + interval '1 microsecond')
         where id = $1 and url = $6 and disabled_at is null and ($3::text is not null or failing_since <= $4)

@@ -33,7 +33,7 @@ pub struct ClaimLimits<'a> {
     /// True to claim from failing endpoints only, false to claim from healthy endpoints only.
     pub failing: bool,
     /// Maximum number of deliveries to claim.
-    pub together: i64,
+    pub max_deliveries: i64,
     /// Maximum number of deliveries in progress per endpoint.
     pub each: i64,
     /// Number of deliveries in progress for each endpoint.
@@ -43,11 +43,11 @@ pub struct ClaimLimits<'a> {
 /// Claims due deliveries until `lease_until`. Endpoints with the fewest deliveries in progress come first.
 pub async fn claim(
     pool: &PgPool,
-    room: &ClaimLimits<'_>,
+    limits: &ClaimLimits<'_>,
     lease_until: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Claim>> {
-    let (busy, counts): (Vec<Uuid>, Vec<i64>) = room.busy.iter().map(|(id, count)| (id.as_uuid(), *count)).unzip();
+    let (busy, counts): (Vec<Uuid>, Vec<i64>) = limits.busy.iter().map(|(id, count)| (id.as_uuid(), *count)).unzip();
     let rows = sqlx::query!(
         r#"/* db::webhooks::claims::claim */
         with due as (
@@ -82,11 +82,11 @@ pub async fn claim(
         order by c.position"#,
         now,
         lease_until,
-        room.failing,
-        room.each,
+        limits.failing,
+        limits.each,
         &busy,
         &counts,
-        room.together,
+        limits.max_deliveries,
     );
     let claims = rows.fetch_all(pool).await?.into_iter().map(|row| {
         let operation = row.operation_id.zip(row.seq).zip(row.environment_id);

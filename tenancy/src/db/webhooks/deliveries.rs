@@ -4,17 +4,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::fanout::{Wanted, columns};
+use super::fanout::{NewDelivery, columns};
 use super::lock_cursor;
 use crate::db::{PgPool, Result, finish_transaction};
 use crate::webhook::{Delivery, DeliveryState};
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
 /// Retention period of deliveries and their attempts.
-pub const KEPT_FOR: TimeDelta = TimeDelta::days(30);
+pub const DELIVERY_RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// Maximum number of deliveries written or deleted in one transaction.
-const AT_ONCE: i64 = 1000;
+const MAX_BATCH_SIZE: i64 = 1000;
 
 /// Filter for the deliveries of one endpoint; a field that is `None` matches all deliveries.
 #[derive(Debug, Clone, Copy)]
@@ -85,17 +85,17 @@ pub async fn replay_since(
     let (mut after, mut count) = (0, 0);
     loop {
         let mut tx = pool.begin().await?;
-        let some = replay_some(&mut tx, id, since, after, now).await;
+        let some = replay_batch(&mut tx, id, since, after, now).await;
         let some = finish_transaction(tx, some, |some| !some.is_empty()).await?;
         count += some.len();
         match some.last() {
-            Some(last) if i64::try_from(some.len()).is_ok_and(|len| len == AT_ONCE) => after = *last,
+            Some(last) if i64::try_from(some.len()).is_ok_and(|len| len == MAX_BATCH_SIZE) => after = *last,
             _ => return Ok(count),
         }
     }
 }
 
-async fn replay_some(
+async fn replay_batch(
     tx: &mut PgConnection,
     id: WebhookEndpointId,
     since: DateTime<Utc>,
@@ -113,12 +113,12 @@ async fn replay_some(
         after,
         head,
         since,
-        AT_ONCE,
+        MAX_BATCH_SIZE,
     );
     let positions = positions.fetch_all(&mut *tx).await?;
-    let wanted: Vec<_> =
-        positions.iter().map(|position| Wanted { endpoint_id: id.as_uuid(), position: *position }).collect();
-    let (ids, endpoints, positions): (Vec<Uuid>, Vec<Uuid>, Vec<i64>) = columns(&wanted, now);
+    let new_deliveries: Vec<_> =
+        positions.iter().map(|position| NewDelivery { endpoint_id: id.as_uuid(), position: *position }).collect();
+    let (ids, endpoints, positions): (Vec<Uuid>, Vec<Uuid>, Vec<i64>) = columns(&new_deliveries, now);
     sqlx::query!(
         r#"/* db::webhooks::deliveries::replay_since */
         insert into webhook_deliveries as d (id, endpoint_id, position, created_at, state, started_at, next_attempt_at)
@@ -139,13 +139,13 @@ async fn replay_some(
 }
 
 /// Deletes a batch of expired deliveries. Returns the number of deleted deliveries.
-pub async fn drop_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
+pub async fn delete_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
     let dropped = sqlx::query!(
-        r#"/* db::webhooks::deliveries::drop_old */
+        r#"/* db::webhooks::deliveries::delete_expired */
         delete from webhook_deliveries where id in (
             select id from webhook_deliveries where started_at < $1 order by started_at limit $2)"#,
-        now - KEPT_FOR,
-        AT_ONCE,
+        now - DELIVERY_RETENTION,
+        MAX_BATCH_SIZE,
     );
     Ok(dropped.execute(pool).await?.rows_affected())
 }

@@ -6,12 +6,12 @@ use sqlx::{PgConnection, PgExecutor};
 use super::lock_cursor;
 use crate::WebhookEndpointId;
 use crate::db::idempotency::{self, Reservation, StoredResponse};
-use crate::db::{PgPool, Result, feed, finish_transaction, parsed};
+use crate::db::{PgPool, Result, feed, finish_transaction, parse_text};
 use crate::feed::FeedType;
 use crate::webhook::{DisabledReason, Endpoint};
 
 /// Maximum number of endpoints. The number is limited because each event is compared with each endpoint.
-pub const MOST: i64 = 100;
+pub const MAX_ENDPOINTS: i64 = 100;
 
 struct Row {
     id: uuid::Uuid,
@@ -31,7 +31,7 @@ impl Row {
     fn read(self) -> Result<Endpoint> {
         Ok(Endpoint {
             id: self.id.into(),
-            url: parsed(self.url)?,
+            url: parse_text(self.url)?,
             description: self.description,
             // Event types that only a newer version defines are left out.
             types: self.types.map(|types| types.iter().filter_map(|name| name.parse().ok()).collect()),
@@ -45,7 +45,7 @@ impl Row {
     }
 }
 
-fn words(types: Option<&[FeedType]>) -> Option<Vec<String>> {
+fn type_names(types: Option<&[FeedType]>) -> Option<Vec<String>> {
     types.map(|types| types.iter().map(ToString::to_string).collect())
 }
 
@@ -73,7 +73,7 @@ pub async fn create(
 
 async fn insert(tx: &mut PgConnection, endpoint: &Endpoint, sealed: &[u8]) -> Result<bool> {
     let head = lock_cursor(tx).await?;
-    let types = words(endpoint.types.as_deref());
+    let types = type_names(endpoint.types.as_deref());
     let made = sqlx::query!(
         r#"/* db::webhooks::endpoints::create */
         insert into webhook_endpoints (id, url, description, types, secret, after_position, created_at, updated_at)
@@ -85,7 +85,7 @@ async fn insert(tx: &mut PgConnection, endpoint: &Endpoint, sealed: &[u8]) -> Re
         sealed,
         head,
         endpoint.created_at,
-        MOST,
+        MAX_ENDPOINTS,
     );
     Ok(made.execute(tx).await?.rows_affected() == 1)
 }
@@ -119,7 +119,7 @@ pub async fn get(database: impl PgExecutor<'_>, id: WebhookEndpointId) -> Result
 /// Writes the changed fields of an endpoint. Returns false if the endpoint was changed in the meantime. A new URL
 /// resets the failure state.
 pub async fn update(pool: &PgPool, endpoint: &Endpoint, now: DateTime<Utc>) -> Result<bool> {
-    let types = words(endpoint.types.as_deref());
+    let types = type_names(endpoint.types.as_deref());
     let done = sqlx::query!(
         r#"/* db::webhooks::endpoints::update */
         update webhook_endpoints set url = $3, description = $4, types = $5,
@@ -164,11 +164,11 @@ pub async fn disable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -
 pub async fn enable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
     feed::advance(pool, now).await?;
     let mut tx = pool.begin().await?;
-    let done = enable_from_here(&mut tx, id, now).await;
+    let done = enable_in_tx(&mut tx, id, now).await;
     finish_transaction(tx, done, |()| true).await
 }
 
-async fn enable_from_here(tx: &mut PgConnection, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
+async fn enable_in_tx(tx: &mut PgConnection, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
     let head = lock_cursor(tx).await?;
     sqlx::query!(
         r#"/* db::webhooks::endpoints::enable */

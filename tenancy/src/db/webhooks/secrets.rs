@@ -67,10 +67,10 @@ async fn replace_secret(
 }
 
 /// Returns the endpoints with a secret that was encrypted with a key other than `current`.
-pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<EncryptedSecrets>> {
+pub async fn list_with_other_key(pool: &PgPool, current: KeyId) -> Result<Vec<EncryptedSecrets>> {
     // The id of the key follows the version byte, see secrets.rs.
     let rows = sqlx::query!(
-        r#"/* db::webhooks::secrets::sealed_otherwise */
+        r#"/* db::webhooks::secrets::list_with_other_key */
         select id, secret, previous_secret from webhook_endpoints
         where substring(secret from 2 for 8) <> $1 or substring(previous_secret from 2 for 8) <> $1 order by id"#,
         &current[..],
@@ -100,9 +100,9 @@ pub async fn replace(pool: &PgPool, before: &EncryptedSecrets, after: &Encrypted
 }
 
 /// Deletes all previous secrets that have expired.
-pub async fn forget(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
+pub async fn delete_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        r#"/* db::webhooks::secrets::forget */
+        r#"/* db::webhooks::secrets::delete_expired */
         update webhook_endpoints set previous_secret = null, previous_secret_until = null
             where previous_secret_until <= $1"#,
         now,

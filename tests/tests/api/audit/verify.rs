@@ -10,13 +10,13 @@ use freehold_tenancy::db::{PgPool, audit};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use serde_json::json;
 
-use super::KEY;
+use super::SIGNING_KEY;
 
 /// Runs `freehold audit verify`. Returns whether the command succeeded, and its output.
 fn verify(freehold: &Freehold, directory: &Path) -> (bool, String) {
     let config = directory.join("freehold.toml");
     let anchors = directory.join("anchors.jsonl");
-    let text = format!("{CONFIG}\n[audit]\nsigning_key = {}\nanchor_file = {}\n", json!(KEY), json!(anchors));
+    let text = format!("{CONFIG}\n[audit]\nsigning_key = {}\nanchor_file = {}\n", json!(SIGNING_KEY), json!(anchors));
     std::fs::write(&config, text).expect("a configuration");
     let output = Command::new(env!("CARGO_BIN_EXE_freehold-under-test"))
         .args(["audit", "verify", "--config", config.to_str().expect("text"), "--database-url", &freehold.database.url])
@@ -39,7 +39,7 @@ async fn edited_removed_reordered_and_truncated_records_are_detected() {
     freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::minutes(30)).await;
     let head = audit::advance(pool, TimeDelta::days(1), freehold.clock.now()).await.expect("a chain");
     assert!(head.position > 5, "{head:?}");
-    let signer = Signer::new(&KEY.to_owned().into()).expect("a key");
+    let signer = Signer::new(&SIGNING_KEY.to_owned().into()).expect("a key");
     let file = AnchorFile::new(&directory.path().join("anchors.jsonl"));
     file.append(&signer.sign(freehold.installation.id, head, freehold.clock.now())).expect("an anchor");
     let (valid, output_text) = verify(&freehold, directory.path());
@@ -132,11 +132,11 @@ async fn edited_removed_reordered_and_truncated_records_are_detected() {
 }
 
 #[tokio::test]
-async fn a_forged_end_of_retention_is_detected() {
+async fn a_forged_start_of_the_retained_trail_is_detected() {
     let freehold = Freehold::instant().await;
     let directory = tempfile::tempdir().expect("a directory");
     let (pool, clock) = (freehold.pool(), &freehold.clock);
-    let signer = Signer::new(&KEY.to_owned().into()).expect("a key");
+    let signer = Signer::new(&SIGNING_KEY.to_owned().into()).expect("a key");
     let file = AnchorFile::new(&directory.path().join("anchors.jsonl"));
     let entry = freehold_tests::signup::audit_entry();
     let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
@@ -181,7 +181,7 @@ async fn a_forged_end_of_retention_is_detected() {
 }
 
 #[tokio::test]
-async fn abandoned_entries_become_unknown_and_old_records_are_dropped() {
+async fn abandoned_entries_become_unknown_and_old_records_are_deleted() {
     let freehold = Freehold::instant().await;
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("anchors.jsonl"), "").expect("an empty file of anchors");

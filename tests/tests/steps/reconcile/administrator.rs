@@ -49,36 +49,36 @@ impl Administrator {
         call.destination_parent_id(self.0.root().await.expect("a root")).send().await.expect("a move");
     }
 
-    async fn ou(&self, name: &str) -> String {
+    async fn find_ou(&self, name: &str) -> String {
         let root = self.0.root().await.expect("a root");
         let units = self.0.organizations().list_organizational_units_for_parent().parent_id(root).send().await;
         let units = units.expect("units").organizational_units.unwrap_or_default();
         units.into_iter().find(|unit| unit.name.as_deref() == Some(name)).expect("the unit").id.expect("an id")
     }
 
-    async fn policy(&self, name: &str) -> String {
+    async fn find_policy(&self, name: &str) -> String {
         let policies = self.0.organizations().list_policies().filter(PolicyType::ServiceControlPolicy).send().await;
         let policies = policies.expect("policies").policies.unwrap_or_default();
         policies.into_iter().find(|policy| policy.name.as_deref() == Some(name)).expect("the policy").id.expect("an id")
     }
 
     pub(crate) async fn detach(&self, policy: &str, ou: &str) {
-        let (policy, ou) = (self.policy(policy).await, self.ou(ou).await);
+        let (policy, ou) = (self.find_policy(policy).await, self.find_ou(ou).await);
         self.0.organizations().detach_policy().policy_id(policy).target_id(ou).send().await.expect("a detachment");
     }
 
     pub(crate) async fn attach(&self, policy: &str, ou: &str) {
-        let (policy, ou) = (self.policy(policy).await, self.ou(ou).await);
+        let (policy, ou) = (self.find_policy(policy).await, self.find_ou(ou).await);
         self.0.organizations().attach_policy().policy_id(policy).target_id(ou).send().await.expect("an attachment");
     }
 
     pub(crate) async fn delete_policy(&self, policy: &str) {
-        let policy = self.policy(policy).await;
+        let policy = self.find_policy(policy).await;
         self.0.organizations().delete_policy().policy_id(policy).send().await.expect("a deletion");
     }
 
     /// Returns the instance of Identity Center, the ARN of a permission set and the id of a group.
-    async fn access(&self, set: &str, group: &str) -> (String, String, String) {
+    async fn find_access_ids(&self, set: &str, group: &str) -> (String, String, String) {
         let sso = self.0.sso();
         let instances = sso.list_instances().send().await.expect("instances").instances.unwrap_or_default();
         let instance = instances.into_iter().next().expect("an instance");
@@ -99,7 +99,7 @@ impl Administrator {
     }
 
     pub(crate) async fn unassign(&self, account: &str, set: &str, group: &str) {
-        let (instance, set, group) = self.access(set, group).await;
+        let (instance, set, group) = self.find_access_ids(set, group).await;
         let call = self.0.sso().delete_account_assignment().instance_arn(instance).target_id(account);
         let call = call.target_type(TargetType::AwsAccount).permission_set_arn(set);
         call.principal_type(PrincipalType::Group).principal_id(group).send().await.expect("a deletion");
@@ -107,29 +107,29 @@ impl Administrator {
 
     /// Assigns a permission set to a group. Returns the group's id.
     pub(crate) async fn assign(&self, account: &str, set: &str, group: &str) -> String {
-        let (instance, set, group) = self.access(set, group).await;
+        let (instance, set, group) = self.find_access_ids(set, group).await;
         let call = self.0.sso().create_account_assignment().instance_arn(instance).target_id(account);
         let call = call.target_type(TargetType::AwsAccount).permission_set_arn(set);
         call.principal_type(PrincipalType::Group).principal_id(&group).send().await.expect("an assignment");
         group
     }
 
-    async fn inside(&self, account: &str) -> aws_sdk_cloudformation::Client {
+    async fn cloudformation_client(&self, account: &str) -> aws_sdk_cloudformation::Client {
         let credentials = self.0.assume(&self.0.management, account, ACCESS_ROLE).await.expect("credentials");
         self.0.cloudformation(&Member { id: account.to_owned(), credentials })
     }
 
     pub(crate) async fn delete_stack(&self, account: &str, name: &str) {
-        self.inside(account).await.delete_stack().stack_name(name).send().await.expect("a deletion");
+        self.cloudformation_client(account).await.delete_stack().stack_name(name).send().await.expect("a deletion");
     }
 
     /// Replaces all tags of a stack with one tag that Freehold does not use.
     pub(crate) async fn retag_stack(&self, account: &str, name: &str) {
-        let inside = self.inside(account).await;
-        let stacks = inside.describe_stacks().stack_name(name).send().await.expect("stacks").stacks;
+        let cloudformation_client = self.cloudformation_client(account).await;
+        let stacks = cloudformation_client.describe_stacks().stack_name(name).send().await.expect("stacks").stacks;
         let stack = stacks.into_iter().flatten().next().expect("the stack");
         let tag = aws_sdk_cloudformation::types::Tag::builder().key("owner").value("by hand").build();
-        let update = inside.update_stack().stack_name(name).use_previous_template(true).tags(tag);
+        let update = cloudformation_client.update_stack().stack_name(name).use_previous_template(true).tags(tag);
         let update = update.set_parameters(stack.parameters).capabilities(Capability::CapabilityNamedIam);
         update.send().await.expect("an update");
     }

@@ -3,7 +3,7 @@
 use freehold_tenancy::db::audit::{self, AuditFilter};
 use freehold_tests::fixture::{CONFIG, Freehold};
 
-use super::{break_ten_things, ready};
+use super::{create_ready_tenants, make_ten_changes};
 use crate::cli::process::{freehold as program, text};
 
 /// Runs `freehold reconcile` with this installation. Returns the exit code and the printed report.
@@ -27,12 +27,12 @@ async fn reconcile(freehold: &Freehold, more: &[&str]) -> (Option<i32>, String) 
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "with --nocapture it shows the report")]
 async fn the_command_prints_findings_and_sets_the_exit_code() {
-    let (freehold, tenants) = ready(8).await;
+    let (freehold, tenants) = create_ready_tenants(8).await;
     let (code, output) = reconcile(&freehold, &[]).await;
     assert_eq!(code, Some(0), "{output}");
     assert!(output.contains("0 findings"), "{output}");
 
-    let expected = break_ten_things(&freehold, &tenants).await;
+    let expected = make_ten_changes(&freehold, &tenants).await;
     let (code, output) = reconcile(&freehold, &[]).await;
     println!("{output}");
     assert_eq!(code, Some(1), "{output}");

@@ -27,8 +27,8 @@ use super::account;
 const DEFAULT_ACCOUNTS: usize = 300;
 
 /// Half of AWS's rate limit of ListAccounts, in calls per second.
-const ACCOUNTS_A_SECOND: f64 = 4.0;
-const ACCESS_A_SECOND: f64 = 10.0;
+const LIST_ACCOUNTS_CALLS_PER_SECOND: f64 = 4.0;
+const IDENTITY_CENTER_CALLS_PER_SECOND: f64 = 10.0;
 
 #[tokio::test]
 async fn many_accounts_are_compared_at_half_of_the_rate_limits() {
@@ -48,7 +48,7 @@ async fn many_accounts_are_compared_at_half_of_the_rate_limits() {
     let reconciler = freehold.worker("reconciler").reconciler();
     let report = tokio::select! {
         report = reconciler.run_once(RepairMode::Off, &shutdown) => report.expect("a report"),
-        () = pass_idle_time(&freehold) => unreachable!("time does not end"),
+        () = advance_clock_while_idle(&freehold) => unreachable!("time does not end"),
     };
     assert!(report.is_clean(), "{:#?} {:?}", report.findings.first(), report.unseen.first());
     assert_eq!((report.environments, report.accounts), (count, count + 2));
@@ -70,7 +70,8 @@ async fn many_accounts_are_compared_at_half_of_the_rate_limits() {
     assert_eq!(calls.throttled() - before.throttled(), 0, "throttled calls");
 
     let minimum = |count: usize| {
-        pages(20, count + 2) as f64 / ACCOUNTS_A_SECOND + (pages(100, count) + count as u64) as f64 / ACCESS_A_SECOND
+        pages(20, count + 2) as f64 / LIST_ACCOUNTS_CALLS_PER_SECOND
+            + (pages(100, count) + count as u64) as f64 / IDENTITY_CENTER_CALLS_PER_SECOND
     };
     let took = (freehold.clock.now() - started_at).as_seconds_f64();
     println!(
@@ -83,7 +84,7 @@ async fn many_accounts_are_compared_at_half_of_the_rate_limits() {
 
 /// Advances the clock only while no call is in progress, so that the result does not depend on the speed of the
 /// machine.
-async fn pass_idle_time(freehold: &Freehold) {
+async fn advance_clock_while_idle(freehold: &Freehold) {
     let calls = || freehold.world.state().calls.by_operation().values().map(|count| count.calls).sum::<u64>();
     let (mut last_calls, mut quiet) = (calls(), 0);
     loop {

@@ -6,12 +6,12 @@ use freehold_tenancy::operation::{OperationKind, OperationState};
 use freehold_worker::reconcile::RepairMode;
 
 use super::administrator::Administrator;
-use super::{account, break_ten_things, compare, ready, summary};
+use super::{account, compare, create_ready_tenants, make_ten_changes, summary};
 
 #[tokio::test]
 async fn safe_findings_are_repaired_and_others_wait_for_a_person() {
-    let (freehold, tenants) = ready(8).await;
-    let expected = break_ten_things(&freehold, &tenants).await;
+    let (freehold, tenants) = create_ready_tenants(8).await;
+    let expected = make_ten_changes(&freehold, &tenants).await;
     let report = compare(&freehold, RepairMode::All).await;
     let mut started = Vec::new();
     for one in report.findings.iter().map(|one| &one.finding) {
@@ -44,7 +44,7 @@ async fn safe_findings_are_repaired_and_others_wait_for_a_person() {
 
 #[tokio::test]
 async fn the_roles_of_an_account_are_repaired() {
-    let (freehold, tenants) = ready(1).await;
+    let (freehold, tenants) = create_ready_tenants(1).await;
     Administrator::of(&freehold).delete_stack(&account(&tenants[0]), "freehold-baseline").await;
     freehold.clock.advance(std::time::Duration::from_hours(2));
     assert_eq!(compare(&freehold, RepairMode::Limited).await.findings.len(), 1);
@@ -55,7 +55,7 @@ async fn the_roles_of_an_account_are_repaired() {
 
 #[tokio::test]
 async fn repairs_over_the_configured_limit_wait_for_a_person() {
-    let (freehold, tenants) = ready(2).await;
+    let (freehold, tenants) = create_ready_tenants(2).await;
     let config = format!("{}\n[reconcile]\nmax_repairs_per_run = 1", freehold_tests::fixture::CONFIG);
     let freehold = freehold.with_config(&config);
     let admin = Administrator::of(&freehold);

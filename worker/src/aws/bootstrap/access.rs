@@ -6,8 +6,6 @@ use aws_sdk_ssoadmin::types::{ProvisionTargetType, ProvisioningStatus, StatusVal
 
 use super::super::Aws;
 use super::super::call::{missing_field, none_if, ok_if_conflict};
-use super::super::ssoadmin::permission_sets::find_permission_set;
-use super::super::ssoadmin::{Instance, instance, sso};
 use crate::cloud::{AssignmentState, Result};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,18 +24,9 @@ pub(crate) struct PermissionSetFacts {
 
 // Calls that only read.
 impl Aws {
-    pub(crate) async fn identity_center(&self) -> Result<Instance> {
-        instance(self).await
-    }
-
-    /// Returns the ARN of the permission set `name`, or `None` if it does not exist. Cached ARNs are not used.
-    pub(crate) async fn find_permission_set(&self, name: &str) -> Result<Option<String>> {
-        find_permission_set(self, name).await
-    }
-
     pub(crate) async fn permission_set_facts(&self, arn: &str) -> Result<PermissionSetFacts> {
         const CALL: &str = "sso:DescribePermissionSet";
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request = sso.client.describe_permission_set().instance_arn(&sso.instance.arn).permission_set_arn(arn);
         let set = self.send(&sso.session, CALL, request.send()).await?.permission_set;
         let set = set.ok_or_else(|| missing_field(CALL, "permission set"))?;
@@ -52,7 +41,7 @@ impl Aws {
     }
 
     async fn managed_policies(&self, arn: &str) -> Result<BTreeSet<String>> {
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let mut policies = BTreeSet::new();
         let mut token = None;
         loop {
@@ -73,7 +62,7 @@ impl Aws {
     }
 
     async fn inline_policy(&self, arn: &str) -> Result<String> {
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request =
             sso.client.get_inline_policy_for_permission_set().instance_arn(&sso.instance.arn).permission_set_arn(arn);
         let response = self.send(&sso.session, "sso:GetInlinePolicyForPermissionSet", request.send()).await;
@@ -82,7 +71,7 @@ impl Aws {
     }
 
     async fn is_provisioned(&self, arn: &str, status: Option<ProvisioningStatus>) -> Result<bool> {
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let mut token = None;
         loop {
             let request = sso
@@ -104,9 +93,9 @@ impl Aws {
     }
 
     /// Returns the status of a request to provision a permission set.
-    pub(crate) async fn provisioning(&self, request_id: &str) -> Result<AssignmentState> {
+    pub(crate) async fn provisioning_status(&self, request_id: &str) -> Result<AssignmentState> {
         const CALL: &str = "sso:DescribePermissionSetProvisioningStatus";
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request = sso
             .client
             .describe_permission_set_provisioning_status()
@@ -126,7 +115,7 @@ impl Aws {
 impl Aws {
     pub(crate) async fn create_permission_set(&self, name: &str, description: &str, duration: &str) -> Result<String> {
         const CALL: &str = "sso:CreatePermissionSet";
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request = sso
             .client
             .create_permission_set()
@@ -139,7 +128,7 @@ impl Aws {
     }
 
     pub(crate) async fn update_permission_set(&self, arn: &str, description: &str, duration: &str) -> Result<()> {
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request = sso
             .client
             .update_permission_set()
@@ -151,7 +140,7 @@ impl Aws {
     }
 
     pub(crate) async fn attach_managed_policy(&self, arn: &str, policy: &str) -> Result<()> {
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request = sso
             .client
             .attach_managed_policy_to_permission_set()
@@ -162,7 +151,7 @@ impl Aws {
     }
 
     pub(crate) async fn detach_managed_policy(&self, arn: &str, policy: &str) -> Result<()> {
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request = sso
             .client
             .detach_managed_policy_from_permission_set()
@@ -173,7 +162,7 @@ impl Aws {
     }
 
     pub(crate) async fn put_inline_policy(&self, arn: &str, policy: &str) -> Result<()> {
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request = sso
             .client
             .put_inline_policy_to_permission_set()
@@ -184,7 +173,7 @@ impl Aws {
     }
 
     pub(crate) async fn delete_inline_policy(&self, arn: &str) -> Result<()> {
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request = sso
             .client
             .delete_inline_policy_from_permission_set()
@@ -196,7 +185,7 @@ impl Aws {
     /// Provisions a permission set again in every account that already has it. Returns the id of the request.
     pub(crate) async fn provision_permission_set(&self, arn: &str) -> Result<String> {
         const CALL: &str = "sso:ProvisionPermissionSet";
-        let sso = sso(self).await?;
+        let sso = self.sso().await?;
         let request = sso
             .client
             .provision_permission_set()

@@ -34,9 +34,9 @@ impl Aws {
             Contact::Operations => AlternateContactType::Operations,
             Contact::Security => AlternateContactType::Security,
         };
-        let control = self.control().await?;
-        let request = client(&control).get_alternate_contact().alternate_contact_type(kind);
-        let response = self.send(&control, "account:GetAlternateContact", request.send()).await;
+        let session = self.control_session().await?;
+        let request = client(&session).get_alternate_contact().alternate_contact_type(kind);
+        let response = self.send(&session, "account:GetAlternateContact", request.send()).await;
         Ok(none_if(response, "ResourceNotFoundException")?.is_some_and(|response| response.alternate_contact.is_some()))
     }
 }

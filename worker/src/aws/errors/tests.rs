@@ -7,10 +7,10 @@ use super::*;
 fn every_known_failure_has_its_kind() {
     let another = "AWS Organizations can't complete your request because another request is already in progress.";
     for (service, code, reason, message, expected) in [
-        ("organizations", "TooManyRequestsException", "", another, QUOTA),
-        ("organizations", "ConstraintViolationException", "ACCOUNT_NUMBER_LIMIT_EXCEEDED", "", QUOTA),
-        ("organizations", "ConstraintViolationException", "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED", "", QUOTA),
-        ("organizations", "ConstraintViolationException", "CLOSE_ACCOUNT_QUOTA_EXCEEDED", "", QUOTA),
+        ("organizations", "TooManyRequestsException", "", another, THROTTLED),
+        ("organizations", "ConstraintViolationException", "ACCOUNT_NUMBER_LIMIT_EXCEEDED", "", THROTTLED),
+        ("organizations", "ConstraintViolationException", "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED", "", THROTTLED),
+        ("organizations", "ConstraintViolationException", "CLOSE_ACCOUNT_QUOTA_EXCEEDED", "", THROTTLED),
         ("organizations", "ConstraintViolationException", "WAIT_PERIOD_ACTIVE", "", CloudErrorKind::NotYet),
         (
             "organizations",
@@ -43,7 +43,7 @@ fn every_known_failure_has_its_kind() {
         ("sts", "ExpiredTokenException", "", "", CloudErrorKind::NotYet),
         ("sts", "PackedPolicyTooLarge", "", "", CloudErrorKind::Failed),
         ("account", "ConflictException", "", "", CloudErrorKind::NotYet),
-        ("account", "TooManyRequestsException", "", "", QUOTA),
+        ("account", "TooManyRequestsException", "", "", THROTTLED),
         ("account", "InternalServerException", "", "", CloudErrorKind::Unknown),
         (
             "cloudformation",
@@ -53,7 +53,7 @@ fn every_known_failure_has_its_kind() {
             CloudErrorKind::NotYet,
         ),
         ("cloudformation", "SubscriptionRequiredException", "", "", CloudErrorKind::NotYet),
-        ("cloudformation", "Throttling", "", "Rate exceeded", QUOTA),
+        ("cloudformation", "Throttling", "", "Rate exceeded", THROTTLED),
         ("cloudformation", "LimitExceededException", "", "", CloudErrorKind::Failed),
         ("cloudformation", "AlreadyExistsException", "", "Stack [a] already exists", CloudErrorKind::Conflict),
         ("cloudformation", "TokenAlreadyExistsException", "", "", CloudErrorKind::Conflict),
@@ -62,7 +62,7 @@ fn every_known_failure_has_its_kind() {
         ("cloudformation", "ValidationError", "", "Template format error", CloudErrorKind::Failed),
         ("sso", "ConflictException", "", "There is a conflicting operation in process", CloudErrorKind::NotYet),
         ("sso", "ConflictException", "", "PermissionSet with name support already exists.", CloudErrorKind::Conflict),
-        ("sso", "ThrottlingException", "", "There are too many requests processing", QUOTA),
+        ("sso", "ThrottlingException", "", "There are too many requests processing", THROTTLED),
         ("sso", "ServiceQuotaExceededException", "", "", CloudErrorKind::Failed),
         ("identitystore", "ConflictException", "UNIQUENESS_CONSTRAINT_VIOLATION", "", CloudErrorKind::Conflict),
         ("identitystore", "ConflictException", "CONCURRENT_MODIFICATION", "", CloudErrorKind::NotYet),
@@ -83,7 +83,7 @@ fn an_explicit_deny_differs_from_a_missing_permission() {
         status: 403,
         ..AwsErrorResponse::default()
     };
-    assert_eq!(kind(&response), CloudErrorKind::Denied { explicit: true });
+    assert_eq!(kind(&response), CloudErrorKind::Denied { explicit_deny: true });
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn the_status_decides_on_an_unknown_error() {
         (400, CloudErrorKind::Failed),
         (403, DENIED),
         (404, CloudErrorKind::Failed),
-        (429, QUOTA),
+        (429, THROTTLED),
         (500, CloudErrorKind::Unknown),
         (503, CloudErrorKind::Unknown),
     ] {
@@ -114,10 +114,10 @@ fn example(row: &Row) -> AwsErrorResponse<'static> {
         status: 400,
         ..AwsErrorResponse::default()
     };
-    match row.more {
+    match row.condition {
         Any => {}
         Reason(reason) => response.reason = reason,
-        Words(words) => response.message = words,
+        MessageContains(words) => response.message = words,
         Status(status) | From(status) => response.status = status,
     }
     response

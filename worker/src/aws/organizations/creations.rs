@@ -11,59 +11,67 @@ use crate::cloud::{Creation, CreationState, NewAccount, Result};
 /// Maximum time by which AWS's clock is assumed to be behind Freehold's.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
-pub(in crate::aws) async fn create_account(aws: &Aws, account: &NewAccount) -> Result<Creation> {
-    const CALL: &str = "organizations:CreateAccount";
-    let control = aws.control().await?;
-    let request = client(&control)
-        .create_account()
-        .account_name(&account.name)
-        .email(&account.email)
-        .role_name(&aws.config.organization.access_role_name)
-        .set_tags(Some(tags(&account.tags)));
-    let response = aws.send(&control, CALL, request.send()).await?;
-    response.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
-}
+impl Aws {
+    /// Requests an account and returns at once. There is no client token: a repeated call creates a second account.
+    pub async fn create_account(&self, account: &NewAccount) -> Result<Creation> {
+        const CALL: &str = "organizations:CreateAccount";
+        let session = self.control_session().await?;
+        let request = client(&session)
+            .create_account()
+            .account_name(&account.name)
+            .email(&account.email)
+            .role_name(&self.config.organization.access_role_name)
+            .set_tags(Some(tags(&account.tags)));
+        let response = self.send(&session, CALL, request.send()).await?;
+        response.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
+    }
 
-pub(in crate::aws) async fn creation_status(aws: &Aws, request_id: &str) -> Result<Creation> {
-    const CALL: &str = "organizations:DescribeCreateAccountStatus";
-    let control = aws.control().await?;
-    let request = client(&control).describe_create_account_status().create_account_request_id(request_id);
-    let response = aws.send(&control, CALL, request.send()).await?;
-    response.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
-}
+    /// Returns the status of a CreateAccount request.
+    pub async fn creation_status(&self, request_id: &str) -> Result<Creation> {
+        const CALL: &str = "organizations:DescribeCreateAccountStatus";
+        let session = self.control_session().await?;
+        let request = client(&session).describe_create_account_status().create_account_request_id(request_id);
+        let response = self.send(&session, CALL, request.send()).await?;
+        response.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
+    }
 
-pub(in crate::aws) async fn creations_in_progress(aws: &Aws) -> Result<Vec<String>> {
-    const CALL: &str = "organizations:ListCreateAccountStatus";
-    let control = aws.control().await?;
-    let (mut found, mut token) = (Vec::new(), None);
-    loop {
-        let request =
-            client(&control).list_create_account_status().states(CreateAccountState::InProgress).set_next_token(token);
-        let page = aws.send(&control, CALL, request.send()).await?;
-        found.extend(page.create_account_statuses.unwrap_or_default().into_iter().filter_map(|status| status.id));
-        token = page.next_token;
-        // AWS allows five creations at a time, so there is one page unless AWS returns empty pages.
-        if token.is_none() {
-            return Ok(found);
+    /// Returns the ids of all CreateAccount requests in progress in the organisation.
+    pub async fn creations_in_progress(&self) -> Result<Vec<String>> {
+        const CALL: &str = "organizations:ListCreateAccountStatus";
+        let session = self.control_session().await?;
+        let (mut found, mut token) = (Vec::new(), None);
+        loop {
+            let request = client(&session)
+                .list_create_account_status()
+                .states(CreateAccountState::InProgress)
+                .set_next_token(token);
+            let page = self.send(&session, CALL, request.send()).await?;
+            found.extend(page.create_account_statuses.unwrap_or_default().into_iter().filter_map(|status| status.id));
+            token = page.next_token;
+            // AWS allows five creations at a time, so there is one page unless AWS returns empty pages.
+            if token.is_none() {
+                return Ok(found);
+            }
         }
     }
-}
 
-pub(in crate::aws) async fn find_creation(aws: &Aws, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>> {
-    const CALL: &str = "organizations:ListCreateAccountStatus";
-    let control = aws.control().await?;
-    let mut cursor = aws.known.creation_searches.resume(name);
-    loop {
-        let request = client(&control).list_create_account_status().set_next_token(cursor.token.clone());
-        let page = match aws.send(&control, CALL, request.send()).await {
-            Ok(page) => page,
-            Err(error) => return Err(aws.known.creation_searches.pause(name, cursor, error)),
-        };
-        let creations = page.create_account_statuses.unwrap_or_default().into_iter().filter_map(creation_of);
-        cursor.found.extend(creations.filter(|creation| creation.account_name == name));
-        cursor.token = page.next_token;
-        if cursor.token.is_none() {
-            return Ok(latest(cursor.found, since));
+    /// Returns the latest request for an account named `name` that was made at or after `since`, if there is one.
+    pub async fn find_creation(&self, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>> {
+        const CALL: &str = "organizations:ListCreateAccountStatus";
+        let session = self.control_session().await?;
+        let mut cursor = self.caches.creation_searches.resume(name);
+        loop {
+            let request = client(&session).list_create_account_status().set_next_token(cursor.token.clone());
+            let page = match self.send(&session, CALL, request.send()).await {
+                Ok(page) => page,
+                Err(error) => return Err(self.caches.creation_searches.pause(name, cursor, error)),
+            };
+            let creations = page.create_account_statuses.unwrap_or_default().into_iter().filter_map(creation_of);
+            cursor.found.extend(creations.filter(|creation| creation.account_name == name));
+            cursor.token = page.next_token;
+            if cursor.token.is_none() {
+                return Ok(latest(cursor.found, since));
+            }
         }
     }
 }
@@ -135,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_keeps_its_reason_even_an_unknown_one() {
+    fn a_failed_creation_keeps_an_unknown_reason() {
         for reason in ["EMAIL_ALREADY_EXISTS", "FUTURE_REASON"] {
             let mut failed = status("env_1", 1, "FAILED");
             failed.failure_reason = Some(CreateAccountFailureReason::from(reason));
@@ -144,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn success_without_an_account_id_is_not_a_success() {
+    fn a_creation_without_an_account_id_has_not_succeeded() {
         assert_eq!(creation_of(status("env_1", 1, "SUCCEEDED")), None);
     }
 }

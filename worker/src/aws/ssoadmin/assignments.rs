@@ -5,164 +5,170 @@ use aws_sdk_ssoadmin::types::{
     StatusValues, TargetType,
 };
 
-use super::sso;
 use crate::aws::Aws;
 use crate::aws::call::missing_field;
 use crate::cloud::{Assignment, AssignmentState, Grant, Result, Target};
 
 /// Maximum page size of Identity Center.
-const PAGE_SIZE: i32 = 100;
+const MAX_PAGE_SIZE: i32 = 100;
 
-pub(in crate::aws) async fn assign(aws: &Aws, account: &Target, grant: &Grant) -> Result<Assignment> {
-    const CALL: &str = "sso:CreateAccountAssignment";
-    let sso = sso(aws).await?;
-    let request = sso
-        .client
-        .create_account_assignment()
-        .instance_arn(&sso.instance.arn)
-        .target_type(TargetType::AwsAccount)
-        .target_id(account.id().as_str())
-        .permission_set_arn(&grant.permission_set_arn)
-        .principal_type(PrincipalType::Group)
-        .principal_id(&grant.group_id);
-    let answer = aws.send(&sso.session, CALL, request.send()).await?;
-    answer.account_assignment_creation_status.and_then(accepted).ok_or_else(|| missing_field(CALL, "request id"))
-}
-
-pub(in crate::aws) async fn assignments_in_progress(aws: &Aws) -> Result<Vec<String>> {
-    const CALL: &str = "sso:ListAccountAssignmentCreationStatus";
-    let sso = sso(aws).await?;
-    let (mut found, mut token) = (Vec::new(), None);
-    loop {
-        let in_progress = OperationStatusFilter::builder().status(StatusValues::InProgress).build();
+impl Aws {
+    /// Requests the assignment of a permission set to a group.
+    pub async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
+        const CALL: &str = "sso:CreateAccountAssignment";
+        let sso = self.sso().await?;
         let request = sso
             .client
-            .list_account_assignment_creation_status()
+            .create_account_assignment()
             .instance_arn(&sso.instance.arn)
-            .filter(in_progress)
-            .max_results(PAGE_SIZE)
-            .set_next_token(token);
-        let page = aws.send(&sso.session, CALL, request.send()).await?;
-        let statuses = page.account_assignments_creation_status.unwrap_or_default().into_iter();
-        found.extend(statuses.filter_map(|status| status.request_id));
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(found);
+            .target_type(TargetType::AwsAccount)
+            .target_id(account.id().as_str())
+            .permission_set_arn(&grant.permission_set_arn)
+            .principal_type(PrincipalType::Group)
+            .principal_id(&grant.group_id);
+        let response = self.send(&sso.session, CALL, request.send()).await?;
+        response
+            .account_assignment_creation_status
+            .and_then(to_assignment)
+            .ok_or_else(|| missing_field(CALL, "request id"))
+    }
+
+    /// Returns the ids of all assignment requests in progress in the organisation.
+    pub async fn assignments_in_progress(&self) -> Result<Vec<String>> {
+        const CALL: &str = "sso:ListAccountAssignmentCreationStatus";
+        let sso = self.sso().await?;
+        let (mut found, mut token) = (Vec::new(), None);
+        loop {
+            let in_progress = OperationStatusFilter::builder().status(StatusValues::InProgress).build();
+            let request = sso
+                .client
+                .list_account_assignment_creation_status()
+                .instance_arn(&sso.instance.arn)
+                .filter(in_progress)
+                .max_results(MAX_PAGE_SIZE)
+                .set_next_token(token);
+            let page = self.send(&sso.session, CALL, request.send()).await?;
+            let statuses = page.account_assignments_creation_status.unwrap_or_default().into_iter();
+            found.extend(statuses.filter_map(|status| status.request_id));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(found);
+            }
         }
+    }
+
+    /// Returns the status of an assignment request.
+    pub async fn assignment_status(&self, request_id: &str) -> Result<AssignmentState> {
+        self.assignment_creation_status(request_id).await.map(state_of)
+    }
+
+    /// Returns whether a request is for exactly this assignment.
+    pub async fn is_request_for(&self, request_id: &str, account: &Target, grant: &Grant) -> Result<bool> {
+        let status = self.assignment_creation_status(request_id).await?;
+        Ok(status.target_id.as_deref() == Some(account.id().as_str())
+            && status.permission_set_arn.as_ref() == Some(&grant.permission_set_arn)
+            && status.principal_id.as_ref() == Some(&grant.group_id))
+    }
+
+    async fn assignment_creation_status(&self, request_id: &str) -> Result<AccountAssignmentOperationStatus> {
+        const CALL: &str = "sso:DescribeAccountAssignmentCreationStatus";
+        let sso = self.sso().await?;
+        let request = sso
+            .client
+            .describe_account_assignment_creation_status()
+            .instance_arn(&sso.instance.arn)
+            .account_assignment_creation_request_id(request_id);
+        let response = self.send(&sso.session, CALL, request.send()).await?;
+        response.account_assignment_creation_status.ok_or_else(|| missing_field(CALL, "status"))
+    }
+
+    /// Returns the ids of the groups with a permission set in an account.
+    pub async fn assigned_groups(&self, account: &Target, permission_set_arn: &str) -> Result<Vec<String>> {
+        const CALL: &str = "sso:ListAccountAssignments";
+        let sso = self.sso().await?;
+        let mut groups = Vec::new();
+        let mut token = None;
+        loop {
+            let request = sso
+                .client
+                .list_account_assignments()
+                .instance_arn(&sso.instance.arn)
+                .account_id(account.id().as_str())
+                .permission_set_arn(permission_set_arn)
+                .set_next_token(token);
+            let page = self.send(&sso.session, CALL, request.send()).await?;
+            let assignments = page.account_assignments.unwrap_or_default().into_iter();
+            let of_groups = assignments.filter(|assignment| assignment.principal_type == Some(PrincipalType::Group));
+            groups.extend(of_groups.filter_map(|assignment| assignment.principal_id));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(groups);
+            }
+        }
+    }
+
+    /// Returns whether permission sets are assigned to a user directly, not through a group.
+    pub(in crate::aws) async fn is_assigned_directly(&self, user_id: &str) -> Result<bool> {
+        const CALL: &str = "sso:ListAccountAssignmentsForPrincipal";
+        let sso = self.sso().await?;
+        let mut token = None;
+        loop {
+            let request = sso
+                .client
+                .list_account_assignments_for_principal()
+                .instance_arn(&sso.instance.arn)
+                .principal_id(user_id)
+                .principal_type(PrincipalType::User)
+                .set_next_token(token);
+            let page = self.send(&sso.session, CALL, request.send()).await?;
+            // The principal of an assignment through a group is the group.
+            let direct =
+                |assignment: &AccountAssignmentForPrincipal| assignment.principal_id.as_deref() == Some(user_id);
+            if page.account_assignments.unwrap_or_default().iter().any(direct) {
+                return Ok(true);
+            }
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Requests the deletion of an assignment.
+    pub async fn unassign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
+        const CALL: &str = "sso:DeleteAccountAssignment";
+        let sso = self.sso().await?;
+        let request = sso
+            .client
+            .delete_account_assignment()
+            .instance_arn(&sso.instance.arn)
+            .target_type(TargetType::AwsAccount)
+            .target_id(account.id().as_str())
+            .permission_set_arn(&grant.permission_set_arn)
+            .principal_type(PrincipalType::Group)
+            .principal_id(&grant.group_id);
+        let response = self.send(&sso.session, CALL, request.send()).await?;
+        response
+            .account_assignment_deletion_status
+            .and_then(to_assignment)
+            .ok_or_else(|| missing_field(CALL, "request id"))
+    }
+
+    /// Returns the status of a request to delete an assignment.
+    pub async fn unassignment_status(&self, request_id: &str) -> Result<AssignmentState> {
+        const CALL: &str = "sso:DescribeAccountAssignmentDeletionStatus";
+        let sso = self.sso().await?;
+        let request = sso
+            .client
+            .describe_account_assignment_deletion_status()
+            .instance_arn(&sso.instance.arn)
+            .account_assignment_deletion_request_id(request_id);
+        let response = self.send(&sso.session, CALL, request.send()).await?;
+        response.account_assignment_deletion_status.map(state_of).ok_or_else(|| missing_field(CALL, "status"))
     }
 }
 
-pub(in crate::aws) async fn assignment_status(aws: &Aws, request_id: &str) -> Result<AssignmentState> {
-    assignment_creation_status(aws, request_id).await.map(state_of)
-}
-
-pub(in crate::aws) async fn is_request_for(
-    aws: &Aws,
-    request_id: &str,
-    account: &Target,
-    grant: &Grant,
-) -> Result<bool> {
-    let status = assignment_creation_status(aws, request_id).await?;
-    Ok(status.target_id.as_deref() == Some(account.id().as_str())
-        && status.permission_set_arn.as_ref() == Some(&grant.permission_set_arn)
-        && status.principal_id.as_ref() == Some(&grant.group_id))
-}
-
-async fn assignment_creation_status(aws: &Aws, request_id: &str) -> Result<AccountAssignmentOperationStatus> {
-    const CALL: &str = "sso:DescribeAccountAssignmentCreationStatus";
-    let sso = sso(aws).await?;
-    let request = sso
-        .client
-        .describe_account_assignment_creation_status()
-        .instance_arn(&sso.instance.arn)
-        .account_assignment_creation_request_id(request_id);
-    let answer = aws.send(&sso.session, CALL, request.send()).await?;
-    answer.account_assignment_creation_status.ok_or_else(|| missing_field(CALL, "status"))
-}
-
-pub(in crate::aws) async fn assigned_groups(
-    aws: &Aws,
-    account: &Target,
-    permission_set_arn: &str,
-) -> Result<Vec<String>> {
-    const CALL: &str = "sso:ListAccountAssignments";
-    let sso = sso(aws).await?;
-    let mut groups = Vec::new();
-    let mut token = None;
-    loop {
-        let request = sso
-            .client
-            .list_account_assignments()
-            .instance_arn(&sso.instance.arn)
-            .account_id(account.id().as_str())
-            .permission_set_arn(permission_set_arn)
-            .set_next_token(token);
-        let page = aws.send(&sso.session, CALL, request.send()).await?;
-        let assignments = page.account_assignments.unwrap_or_default().into_iter();
-        let of_groups = assignments.filter(|assignment| assignment.principal_type == Some(PrincipalType::Group));
-        groups.extend(of_groups.filter_map(|assignment| assignment.principal_id));
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(groups);
-        }
-    }
-}
-
-/// Returns whether permission sets are assigned to a user directly, not through a group.
-pub(in crate::aws) async fn is_assigned_directly(aws: &Aws, user_id: &str) -> Result<bool> {
-    const CALL: &str = "sso:ListAccountAssignmentsForPrincipal";
-    let sso = sso(aws).await?;
-    let mut token = None;
-    loop {
-        let request = sso
-            .client
-            .list_account_assignments_for_principal()
-            .instance_arn(&sso.instance.arn)
-            .principal_id(user_id)
-            .principal_type(PrincipalType::User)
-            .set_next_token(token);
-        let page = aws.send(&sso.session, CALL, request.send()).await?;
-        // The principal of an assignment through a group is the group.
-        let direct = |assignment: &AccountAssignmentForPrincipal| assignment.principal_id.as_deref() == Some(user_id);
-        if page.account_assignments.unwrap_or_default().iter().any(direct) {
-            return Ok(true);
-        }
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(false);
-        }
-    }
-}
-
-pub(in crate::aws) async fn unassign(aws: &Aws, account: &Target, grant: &Grant) -> Result<Assignment> {
-    const CALL: &str = "sso:DeleteAccountAssignment";
-    let sso = sso(aws).await?;
-    let request = sso
-        .client
-        .delete_account_assignment()
-        .instance_arn(&sso.instance.arn)
-        .target_type(TargetType::AwsAccount)
-        .target_id(account.id().as_str())
-        .permission_set_arn(&grant.permission_set_arn)
-        .principal_type(PrincipalType::Group)
-        .principal_id(&grant.group_id);
-    let answer = aws.send(&sso.session, CALL, request.send()).await?;
-    answer.account_assignment_deletion_status.and_then(accepted).ok_or_else(|| missing_field(CALL, "request id"))
-}
-
-pub(in crate::aws) async fn unassignment_status(aws: &Aws, request_id: &str) -> Result<AssignmentState> {
-    const CALL: &str = "sso:DescribeAccountAssignmentDeletionStatus";
-    let sso = sso(aws).await?;
-    let request = sso
-        .client
-        .describe_account_assignment_deletion_status()
-        .instance_arn(&sso.instance.arn)
-        .account_assignment_deletion_request_id(request_id);
-    let answer = aws.send(&sso.session, CALL, request.send()).await?;
-    answer.account_assignment_deletion_status.map(state_of).ok_or_else(|| missing_field(CALL, "status"))
-}
-
-fn accepted(mut status: AccountAssignmentOperationStatus) -> Option<Assignment> {
+fn to_assignment(mut status: AccountAssignmentOperationStatus) -> Option<Assignment> {
     let request_id = status.request_id.take()?;
     Some(Assignment { request_id, state: state_of(status) })
 }
@@ -183,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_assignment_ends_only_in_the_two_ends_that_are_known() {
+    fn an_unknown_assignment_status_counts_as_in_progress() {
         let state = |text: &str| {
             state_of(
                 AccountAssignmentOperationStatus::builder()

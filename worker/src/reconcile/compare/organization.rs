@@ -6,7 +6,7 @@ use freehold_tenancy::db::reconcile::MappedEnvironment;
 use freehold_tenancy::finding::FindingRemedy::Person;
 use freehold_tenancy::finding::{FindingKind, NewFinding};
 
-use super::{CompareInput, Comparison, called};
+use super::{CompareInput, Comparison, environment_label};
 use crate::cloud::{GuardedOu, PolicyAttachment};
 use crate::guardrail::{self, QUARANTINE_POLICY};
 
@@ -14,21 +14,21 @@ use crate::guardrail::{self, QUARANTINE_POLICY};
 const LISTING_DELAY: TimeDelta = TimeDelta::minutes(10);
 
 /// Reports accounts that have this installation's tag but no environment.
-pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Comparison) {
-    let installation = sides.installation.to_string();
-    for (account, tags) in &sides.seen.tags {
+pub(super) fn check_unknown_accounts(input: &CompareInput<'_>, comparison: &mut Comparison) {
+    let installation = input.installation.to_string();
+    for (account, tags) in &input.seen.tags {
         let has_tag = tags.get("freehold:installation") == Some(&installation);
         // The database was read after AWS, so it contains accounts that were mapped in between.
-        if !has_tag || sides.known.accounts.contains(account) {
+        if !has_tag || input.known.accounts.contains(account) {
             continue;
         }
         let environment: Option<EnvironmentId> = tags.get("freehold:environment").and_then(|id| id.parse().ok());
-        if environment.is_some_and(|id| sides.known.awaiting.contains(&id)) {
+        if environment.is_some_and(|id| input.known.awaiting_account.contains(&id)) {
             // The onboarding of this environment will find the account.
             continue;
         }
-        let Some(listed) = sides.seen.accounts.get(account) else { continue };
-        let mapped = |id| sides.known.environments.iter().find(|known| known.id == id);
+        let Some(listed) = input.seen.accounts.get(account) else { continue };
+        let mapped = |id| input.known.environments.iter().find(|known| known.id == id);
         let reason = match environment.map(|id| (id, mapped(id))) {
             Some((id, Some(known))) => format!("its tags name {id}, whose account is {}", known.aws_account_id),
             Some((id, None)) => format!("its tags name {id}, which does not wait for an account"),
@@ -51,16 +51,20 @@ pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Compar
 }
 
 /// Reports a missing or suspended account. Returns whether the account is active; only then is the rest of it compared.
-pub(super) fn account(sides: &CompareInput<'_>, environment: &MappedEnvironment, comparison: &mut Comparison) -> bool {
-    let (account, called) = (&environment.aws_account_id, called(environment));
-    match sides.seen.accounts.get(account) {
-        None if environment.mapped_at + LISTING_DELAY > sides.started_at => false,
+pub(super) fn check_account(
+    input: &CompareInput<'_>,
+    environment: &MappedEnvironment,
+    comparison: &mut Comparison,
+) -> bool {
+    let (account, called) = (&environment.aws_account_id, environment_label(environment));
+    match input.seen.accounts.get(account) {
+        None if environment.mapped_at + LISTING_DELAY > input.started_at => false,
         None => {
             let message = format!(
                 "Account {account} ({called}) is no longer in the organisation: no guardrail applies to it, and \
                  Freehold has no access. Find out who removed it, then invite it back or offboard the environment."
             );
-            comparison.environment(FindingKind::AccountMissing, environment, "", Person, message);
+            comparison.add_environment_finding(FindingKind::AccountMissing, environment, "", Person, message);
             false
         }
         // At the end of offboarding, Freehold itself closes the account, which is not a finding.
@@ -70,7 +74,7 @@ pub(super) fn account(sides: &CompareInput<'_>, environment: &MappedEnvironment,
                  Find out who closed it. AWS can reopen it within 90 days.",
                 listed.state
             );
-            comparison.environment(FindingKind::AccountSuspended, environment, "", Person, message);
+            comparison.add_environment_finding(FindingKind::AccountSuspended, environment, "", Person, message);
             false
         }
         Some(listed) => listed.state == "ACTIVE",
@@ -78,42 +82,42 @@ pub(super) fn account(sides: &CompareInput<'_>, environment: &MappedEnvironment,
 }
 
 /// Reports missing OUs and missing, detached or changed guardrails.
-pub(super) fn guardrails(sides: &CompareInput<'_>, comparison: &mut Comparison) {
-    let organization = &sides.config.organization;
-    for residency in &sides.config.residencies {
+pub(super) fn check_guardrails(input: &CompareInput<'_>, comparison: &mut Comparison) {
+    let organization = &input.config.organization;
+    for residency in &input.config.residencies {
         let policy = residency.guardrail_name();
         let guardrail = format!("the region guardrail {policy} of residency `{}`", residency.name);
-        let Ok(wanted) = guardrail::of_residency(residency, organization) else { continue };
-        check_ou(sides, comparison, &residency.ou_name(), &policy, &guardrail, &wanted);
+        let Ok(wanted) = guardrail::residency_guardrail(residency, organization) else { continue };
+        check_ou(input, comparison, &residency.ou_name(), &policy, &guardrail, &wanted);
     }
-    if let Ok(wanted) = guardrail::of_quarantine(organization) {
+    if let Ok(wanted) = guardrail::quarantine_policy(organization) {
         let (ou, guardrail) = (&organization.quarantine_ou, format!("the policy {QUARANTINE_POLICY}"));
-        check_ou(sides, comparison, ou, QUARANTINE_POLICY, &guardrail, &wanted);
+        check_ou(input, comparison, ou, QUARANTINE_POLICY, &guardrail, &wanted);
     }
 }
 
-fn check_ou(sides: &CompareInput<'_>, comparison: &mut Comparison, ou: &str, policy: &str, name: &str, wanted: &str) {
+fn check_ou(input: &CompareInput<'_>, comparison: &mut Comparison, ou: &str, policy: &str, name: &str, wanted: &str) {
     let remedy = "Run `freehold bootstrap`";
-    match sides.seen.ous.get(ou) {
+    match input.seen.ous.get(ou) {
         None => {}
-        Some(None) => comparison.organization(
+        Some(None) => comparison.add_organization_finding(
             FindingKind::OuMissing,
             ou,
             format!("OU {ou} is missing. {remedy}, and find out where its accounts are."),
         ),
         Some(Some(GuardedOu { ou_id, policy: attachment })) => match attachment {
-            PolicyAttachment::Attached(text) if guardrail::same(text, wanted) => {}
-            PolicyAttachment::Attached(_) => comparison.organization(
+            PolicyAttachment::Attached(text) if guardrail::is_same_json(text, wanted) => {}
+            PolicyAttachment::Attached(_) => comparison.add_organization_finding(
                 FindingKind::GuardrailChanged,
                 policy,
                 format!("On OU {ou} ({ou_id}), {name} differs from the configuration. {remedy}."),
             ),
-            PolicyAttachment::Detached => comparison.organization(
+            PolicyAttachment::Detached => comparison.add_organization_finding(
                 FindingKind::GuardrailDetached,
                 policy,
                 format!("On OU {ou} ({ou_id}), {name} is not attached: its accounts are not restricted. {remedy}."),
             ),
-            PolicyAttachment::Missing => comparison.organization(
+            PolicyAttachment::Missing => comparison.add_organization_finding(
                 FindingKind::GuardrailMissing,
                 policy,
                 format!(

@@ -4,23 +4,23 @@ use freehold_tenancy::db::reconcile::MappedEnvironment;
 use freehold_tenancy::finding::FindingKind;
 use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
-use super::{CompareInput, Comparison, called};
+use super::{CompareInput, Comparison, environment_label};
 use crate::guardrail;
 
-pub(super) fn check(sides: &CompareInput<'_>, environment: &MappedEnvironment, comparison: &mut Comparison) {
+pub(super) fn check(input: &CompareInput<'_>, environment: &MappedEnvironment, comparison: &mut Comparison) {
     let account = &environment.aws_account_id;
     // A residency that is no longer configured has no OU. A missing OU is reported separately.
-    let Some(residency) = sides.config.residency(&environment.residency) else { return };
-    let Ok(wanted) = guardrail::of_residency(residency, &sides.config.organization) else { return };
-    let Some((ou_id, guarded)) = sides.seen.ou(&residency.ou_name(), &wanted) else { return };
-    let Some(listed) = sides.seen.accounts.get(account) else { return };
+    let Some(residency) = input.config.residency(&environment.residency) else { return };
+    let Ok(wanted) = guardrail::residency_guardrail(residency, &input.config.organization) else { return };
+    let Some((ou_id, guarded)) = input.seen.ou(&residency.ou_name(), &wanted) else { return };
+    let Some(listed) = input.seen.accounts.get(account) else { return };
     if listed.parent.as_deref() == Some(ou_id) {
         return;
     }
-    let ous = sides.seen.ous.iter().filter_map(|(name, ou)| Some((name, &ou.as_ref()?.ou_id)));
+    let ous = input.seen.ous.iter().filter_map(|(name, ou)| Some((name, &ou.as_ref()?.ou_id)));
     let current_ou =
         ous.clone().find(|(_, id)| Some(id.as_str()) == listed.parent.as_deref()).map(|(name, _)| name.as_str());
-    let in_quarantine = current_ou == Some(sides.config.organization.quarantine_ou.as_str());
+    let in_quarantine = current_ou == Some(input.config.organization.quarantine_ou.as_str());
     let location = match (current_ou, &listed.parent) {
         (Some(name), _) => format!("in OU {name}"),
         (None, Some(id)) => format!("in {id}"),
@@ -37,8 +37,8 @@ pub(super) fn check(sides: &CompareInput<'_>, environment: &MappedEnvironment, c
     let message = format!(
         "Account {account} ({}) is {location} instead of in OU {}: the guardrail of its residency does not apply. \
          {advice}.",
-        called(environment),
+        environment_label(environment),
         residency.ou_name()
     );
-    comparison.environment(FindingKind::WrongOu, environment, "", remedy, message);
+    comparison.add_environment_finding(FindingKind::WrongOu, environment, "", remedy, message);
 }

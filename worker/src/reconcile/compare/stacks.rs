@@ -1,14 +1,14 @@
 //! Compares Freehold's stacks in an account with the deployed stacks.
 
-use freehold_tenancy::db::reconcile::{Deployed, MappedEnvironment};
+use freehold_tenancy::db::reconcile::{DeployedStack, MappedEnvironment};
 use freehold_tenancy::finding::FindingKind;
 use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
-use super::{CompareInput, Comparison, called};
+use super::{CompareInput, Comparison, environment_label};
 use crate::cloud::{StackState, StackStatus};
 
 pub(super) fn check(
-    sides: &CompareInput<'_>,
+    input: &CompareInput<'_>,
     environment: &MappedEnvironment,
     baseline: Option<&StackState>,
     stack: Option<&StackState>,
@@ -16,7 +16,7 @@ pub(super) fn check(
 ) {
     for (deployed, found) in [(&environment.baseline, baseline), (&environment.stack, stack)] {
         if let Some(deployed) = deployed {
-            check_stack(sides, environment, deployed, found, comparison);
+            check_stack(input, environment, deployed, found, comparison);
         }
     }
 }
@@ -26,29 +26,30 @@ pub(super) fn report_lost_access(environment: &MappedEnvironment, why: &str, com
     let message = format!(
         "Freehold has no access to account {} ({}): {why}. A repair of the environment reinstalls its roles.",
         environment.aws_account_id,
-        called(environment)
+        environment_label(environment)
     );
-    comparison.environment(FindingKind::AccessLost, environment, "", Repair, message);
+    comparison.add_environment_finding(FindingKind::AccessLost, environment, "", Repair, message);
 }
 
 fn check_stack(
-    sides: &CompareInput<'_>,
+    input: &CompareInput<'_>,
     environment: &MappedEnvironment,
-    deployed: &Deployed,
+    deployed: &DeployedStack,
     found: Option<&StackState>,
     comparison: &mut Comparison,
 ) {
     let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
-    let location = format!("account {} ({}) in {}", environment.aws_account_id, called(environment), deployed.region);
+    let location =
+        format!("account {} ({}) in {}", environment.aws_account_id, environment_label(environment), deployed.region);
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::Deleted) else {
         let message = format!("Stack {name} is missing in {location}. A repair of the environment deploys it again.");
-        return comparison.environment(FindingKind::StackMissing, environment, name, Repair, message);
+        return comparison.add_environment_finding(FindingKind::StackMissing, environment, name, Repair, message);
     };
     match stack.status {
         StackStatus::Deleting | StackStatus::Deleted => {
             let message =
                 format!("Stack {name} in {location} is being deleted. A repair of the environment deploys it again.");
-            comparison.environment(FindingKind::StackMissing, environment, name, Repair, message);
+            comparison.add_environment_finding(FindingKind::StackMissing, environment, name, Repair, message);
         }
         StackStatus::Broken | StackStatus::RolledBack | StackStatus::UpdateStuck | StackStatus::DeleteStuck => {
             let reason = stack.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -56,17 +57,17 @@ fn check_stack(
                 "Stack {name} in {location} is stuck in {}{reason}. Check its events in CloudFormation.",
                 stack.status_text
             );
-            comparison.environment(FindingKind::StackFailed, environment, name, Person, message);
+            comparison.add_environment_finding(FindingKind::StackFailed, environment, name, Person, message);
         }
         StackStatus::Complete | StackStatus::InProgress => {
-            let differences = differences(sides, environment, deployed, stack);
+            let differences = differences(input, environment, deployed, stack);
             if !differences.is_empty() {
                 let message = format!(
                     "Stack {name} in {location} was changed outside Freehold: {}. Find out who changed it, then undo \
                      the change.",
                     differences.join("; ")
                 );
-                comparison.environment(FindingKind::StackDrifted, environment, name, Person, message);
+                comparison.add_environment_finding(FindingKind::StackDrifted, environment, name, Person, message);
             }
         }
     }
@@ -75,9 +76,9 @@ fn check_stack(
 /// Returns a description of each change of a stack that was made outside Freehold. A changed template is detected by
 /// the time of the stack's last update.
 fn differences(
-    sides: &CompareInput<'_>,
+    input: &CompareInput<'_>,
     environment: &MappedEnvironment,
-    deployed: &Deployed,
+    deployed: &DeployedStack,
     stack: &StackState,
 ) -> Vec<String> {
     let mut differences = Vec::new();
@@ -89,7 +90,7 @@ fn differences(
     }
     let ids = (environment.tenant_id.to_string(), environment.id.to_string());
     let identity = [
-        ("freehold:installation", sides.installation.to_string()),
+        ("freehold:installation", input.installation.to_string()),
         ("freehold:tenant", ids.0.clone()),
         ("freehold:environment", ids.1.clone()),
     ];

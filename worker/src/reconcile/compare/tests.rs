@@ -11,13 +11,17 @@ use super::*;
 use crate::cloud::{PolicyAttachment, Principal, StackState, StackStatus, Tags};
 
 /// Returns the findings after `change` to a consistent state.
-fn after(change: impl FnOnce(&mut Scene)) -> Vec<(&'static str, String, &'static str)> {
+fn findings_after(change: impl FnOnce(&mut Scene)) -> Vec<(&'static str, String, &'static str)> {
     let mut scene = Scene::consistent();
     change(&mut scene);
     scene.found()
 }
 
-fn one(kind: &'static str, subject: &str, remedy: &'static str) -> Vec<(&'static str, String, &'static str)> {
+fn single_finding(
+    kind: &'static str,
+    subject: &str,
+    remedy: &'static str,
+) -> Vec<(&'static str, String, &'static str)> {
     vec![(kind, subject.to_owned(), remedy)]
 }
 
@@ -39,33 +43,34 @@ fn add_tagged_account(scene: &mut Scene, environment: EnvironmentId) {
 
 #[test]
 fn a_tagged_account_without_environment_needs_a_person() {
-    let unknown = one("account_unknown", "012345678901", "person");
-    assert_eq!(after(|scene| add_tagged_account(scene, EnvironmentId::new(now()))), unknown);
+    let unknown = single_finding("account_unknown", "012345678901", "person");
+    assert_eq!(findings_after(|scene| add_tagged_account(scene, EnvironmentId::new(now()))), unknown);
     // The same applies to a second account of an environment.
-    assert_eq!(after(|scene| add_tagged_account(scene, scene.known.environments[0].id)), unknown);
+    assert_eq!(findings_after(|scene| add_tagged_account(scene, scene.known.environments[0].id)), unknown);
 }
 
 #[test]
 fn a_tagged_account_that_is_awaited_or_mapped_is_no_finding() {
-    let awaited = after(|scene| {
+    let awaited = findings_after(|scene| {
         let environment = EnvironmentId::new(now());
         add_tagged_account(scene, environment);
-        scene.known.awaiting.insert(environment);
+        scene.known.awaiting_account.insert(environment);
     });
     assert_eq!(awaited, []);
-    let mapped_meanwhile = after(|scene| {
+    let mapped_meanwhile = findings_after(|scene| {
         add_tagged_account(scene, EnvironmentId::new(now()));
         scene.known.accounts.insert("012345678901".parse().unwrap());
     });
     assert_eq!(mapped_meanwhile, []);
-    let of_other_installation = after(|scene| {
+    let of_other_installation = findings_after(|scene| {
         add_tagged_account(scene, EnvironmentId::new(now()));
         scene.installation = InstallationId::new(now());
         let installation = scene.installation.to_string();
         let stack = |stack: &mut Option<StackState>| {
             stack.as_mut().unwrap().tags.insert("freehold:installation".to_owned(), installation.clone());
         };
-        if let Some(Inside::Stacks { baseline, stack: tenants }) = scene.seen.inside.get_mut(&account()) {
+        if let Some(AccountStacks::Stacks { baseline, stack: tenants }) = scene.seen.account_stacks.get_mut(&account())
+        {
             stack(baseline);
             stack(tenants);
         }
@@ -75,16 +80,16 @@ fn a_tagged_account_that_is_awaited_or_mapped_is_no_finding() {
 
 #[test]
 fn a_missing_or_closed_account_has_no_other_finding() {
-    let missing = after(|scene| _ = scene.seen.accounts.remove(&account()));
-    assert_eq!(missing, one("account_missing", ACCOUNT, "person"));
+    let missing = findings_after(|scene| _ = scene.seen.accounts.remove(&account()));
+    assert_eq!(missing, single_finding("account_missing", ACCOUNT, "person"));
     for state in ["SUSPENDED", "PENDING_CLOSURE", "CLOSED"] {
-        let closed = after(|scene| {
+        let closed = findings_after(|scene| {
             scene.seen.accounts.get_mut(&account()).unwrap().state = state.to_owned();
             scene.move_to("r-root");
         });
-        assert_eq!(closed, one("account_suspended", ACCOUNT, "person"));
+        assert_eq!(closed, single_finding("account_suspended", ACCOUNT, "person"));
     }
-    let new = after(|scene| {
+    let new = findings_after(|scene| {
         scene.seen.accounts.clear();
         scene.environment().mapped_at = now() - TimeDelta::minutes(1);
     });
@@ -93,15 +98,15 @@ fn a_missing_or_closed_account_has_no_other_finding() {
 
 #[test]
 fn an_account_in_a_wrong_ou_is_moved_back() {
-    assert_eq!(after(|scene| scene.move_to("r-root")), one("wrong_ou", ACCOUNT, "repair"));
-    let outside = after(|scene| scene.seen.accounts.get_mut(&account()).unwrap().parent = None);
-    assert_eq!(outside, one("wrong_ou", ACCOUNT, "repair"));
+    assert_eq!(findings_after(|scene| scene.move_to("r-root")), single_finding("wrong_ou", ACCOUNT, "repair"));
+    let outside = findings_after(|scene| scene.seen.accounts.get_mut(&account()).unwrap().parent = None);
+    assert_eq!(outside, single_finding("wrong_ou", ACCOUNT, "repair"));
 }
 
 #[test]
 fn an_account_is_not_moved_out_of_quarantine_or_to_an_unguarded_ou() {
-    assert_eq!(after(|scene| scene.move_to("ou-q")), one("wrong_ou", ACCOUNT, "person"));
-    let unguarded = after(|scene| {
+    assert_eq!(findings_after(|scene| scene.move_to("ou-q")), single_finding("wrong_ou", ACCOUNT, "person"));
+    let unguarded = findings_after(|scene| {
         scene.move_to("r-root");
         *scene.guardrail() = PolicyAttachment::Detached;
     });
@@ -117,18 +122,18 @@ fn a_missing_ou_or_guardrail_needs_a_person() {
         (PolicyAttachment::Detached, "guardrail_detached"),
         (changed, "guardrail_changed"),
     ] {
-        let found = after(|scene| *scene.guardrail() = attachment);
-        assert_eq!(found, one(kind, "freehold-region-eu", "person"));
+        let found = findings_after(|scene| *scene.guardrail() = attachment);
+        assert_eq!(found, single_finding(kind, "freehold-region-eu", "person"));
     }
     for ou in ["freehold-eu", "freehold-quarantine"] {
-        let found = after(|scene| _ = scene.seen.ous.insert(ou.to_owned(), None));
-        assert_eq!(found, one("ou_missing", ou, "person"));
+        let found = findings_after(|scene| _ = scene.seen.ous.insert(ou.to_owned(), None));
+        assert_eq!(found, single_finding("ou_missing", ou, "person"));
     }
 }
 
 #[test]
 fn a_guardrail_with_another_layout_is_no_finding() {
-    let found = after(|scene| {
+    let found = findings_after(|scene| {
         let PolicyAttachment::Attached(text) = scene.guardrail() else { panic!("the guardrail is attached") };
         let parsed: serde_json::Value = serde_json::from_str(text).unwrap();
         *text = serde_json::to_string_pretty(&parsed).unwrap();
@@ -138,24 +143,27 @@ fn a_guardrail_with_another_layout_is_no_finding() {
 
 #[test]
 fn a_missing_permission_set_or_group_is_one_finding() {
-    let set = after(|scene| {
+    let set = findings_after(|scene| {
         scene.seen.permission_sets.insert("support".to_owned(), None);
         scene.seen.access.get_mut(&account()).unwrap().remove("support");
     });
-    assert_eq!(set, one("permission_set_missing", "support", "person"));
-    let group = after(|scene| {
+    assert_eq!(set, single_finding("permission_set_missing", "support", "person"));
+    let group = findings_after(|scene| {
         scene.seen.groups.insert("helpers".to_owned(), None);
         scene.seen.access.get_mut(&account()).unwrap().remove("support");
     });
-    assert_eq!(group, one("group_missing", "helpers", "person"));
+    assert_eq!(group, single_finding("group_missing", "helpers", "person"));
 }
 
 #[test]
 fn a_missing_assignment_is_repaired() {
-    let found = after(|scene| _ = scene.seen.access.get_mut(&account()).unwrap().remove("support"));
-    assert_eq!(found, one("assignment_missing", &format!("{ACCOUNT}/support/helpers"), "repair"));
-    let own = after(|scene| _ = scene.seen.access.get_mut(&account()).unwrap().remove("tenant-admin"));
-    assert_eq!(own, one("assignment_missing", &format!("{ACCOUNT}/tenant-admin/the tenant's own group"), "repair"));
+    let found = findings_after(|scene| _ = scene.seen.access.get_mut(&account()).unwrap().remove("support"));
+    assert_eq!(found, single_finding("assignment_missing", &format!("{ACCOUNT}/support/helpers"), "repair"));
+    let own = findings_after(|scene| _ = scene.seen.access.get_mut(&account()).unwrap().remove("tenant-admin"));
+    assert_eq!(
+        own,
+        single_finding("assignment_missing", &format!("{ACCOUNT}/tenant-admin/the tenant's own group"), "repair")
+    );
 }
 
 #[test]
@@ -163,39 +171,39 @@ fn an_assignment_that_is_not_configured_needs_a_person() {
     let assign = |scene: &mut Scene, set: &str, principal: Principal| {
         scene.seen.access.get_mut(&account()).unwrap().get_mut(set).unwrap().push(principal);
     };
-    let found = after(|scene| assign(scene, "tenant-admin", group("g-helpers")));
-    assert_eq!(found, one("assignment_extra", &format!("{ACCOUNT}/tenant-admin/GROUP/g-helpers"), "person"));
+    let found = findings_after(|scene| assign(scene, "tenant-admin", group("g-helpers")));
+    assert_eq!(found, single_finding("assignment_extra", &format!("{ACCOUNT}/tenant-admin/GROUP/g-helpers"), "person"));
     // A user with the same id as a group must not be treated as the group.
     let user = Principal { kind: "USER".to_owned(), id: "g-helpers".to_owned() };
-    let found = after(|scene| assign(scene, "support", user));
-    assert_eq!(found, one("assignment_extra", &format!("{ACCOUNT}/support/USER/g-helpers"), "person"));
+    let found = findings_after(|scene| assign(scene, "support", user));
+    assert_eq!(found, single_finding("assignment_extra", &format!("{ACCOUNT}/support/USER/g-helpers"), "person"));
 }
 
 #[test]
 fn a_missing_stack_is_deployed_again() {
-    let missing = one("stack_missing", &format!("{ACCOUNT}/freehold-tenant"), "repair");
-    let found = after(|scene| {
-        if let Some(Inside::Stacks { stack, .. }) = scene.seen.inside.get_mut(&account()) {
+    let missing = single_finding("stack_missing", &format!("{ACCOUNT}/freehold-tenant"), "repair");
+    let found = findings_after(|scene| {
+        if let Some(AccountStacks::Stacks { stack, .. }) = scene.seen.account_stacks.get_mut(&account()) {
             *stack = None;
         }
     });
     assert_eq!(found, missing);
     for status in [StackStatus::Deleting, StackStatus::Deleted] {
-        assert_eq!(after(|scene| scene.stack().status = status), missing);
+        assert_eq!(findings_after(|scene| scene.stack().status = status), missing);
     }
 }
 
 #[test]
 fn a_stuck_stack_needs_a_person() {
     for status in [StackStatus::Broken, StackStatus::RolledBack] {
-        let found = after(|scene| scene.stack().status = status);
-        assert_eq!(found, one("stack_failed", &format!("{ACCOUNT}/freehold-tenant"), "person"));
+        let found = findings_after(|scene| scene.stack().status = status);
+        assert_eq!(found, single_finding("stack_failed", &format!("{ACCOUNT}/freehold-tenant"), "person"));
     }
 }
 
 #[test]
 fn a_stack_changed_outside_freehold_needs_a_person() {
-    let drifted = one("stack_drifted", &format!("{ACCOUNT}/freehold-tenant"), "person");
+    let drifted = single_finding("stack_drifted", &format!("{ACCOUNT}/freehold-tenant"), "person");
     let changes: [fn(&mut StackState); 4] = [
         |stack| stack.updated_at = Some(now() - TimeDelta::hours(1)),
         |stack| stack.id.push('2'),
@@ -203,23 +211,23 @@ fn a_stack_changed_outside_freehold_needs_a_person() {
         |stack| _ = stack.parameters.insert("TenantId".to_owned(), "ten_another".to_owned()),
     ];
     for change in changes {
-        assert_eq!(after(|scene| change(scene.stack())), drifted);
+        assert_eq!(findings_after(|scene| change(scene.stack())), drifted);
     }
-    let unchanged = after(|scene| scene.stack().updated_at = Some(now() - TimeDelta::hours(3)));
+    let unchanged = findings_after(|scene| scene.stack().updated_at = Some(now() - TimeDelta::hours(3)));
     assert_eq!(unchanged, [], "the update precedes the last deployment by Freehold");
 }
 
 #[test]
-fn an_account_without_access_gets_its_roles_repaired() {
-    let found = after(|scene| {
-        let denied = Inside::AccessDenied("sts:AssumeRole answered AccessDenied".to_owned());
-        scene.seen.inside.insert(account(), denied);
+fn an_account_without_access_is_repaired() {
+    let found = findings_after(|scene| {
+        let denied = AccountStacks::AccessDenied("sts:AssumeRole answered AccessDenied".to_owned());
+        scene.seen.account_stacks.insert(account(), denied);
     });
-    assert_eq!(found, one("access_lost", ACCOUNT, "repair"));
+    assert_eq!(found, single_finding("access_lost", ACCOUNT, "repair"));
 }
 
 /// Returns an open finding of this kind.
-fn open(kind: FindingKind) -> Finding {
+fn open_finding(kind: FindingKind) -> Finding {
     Finding {
         id: freehold_tenancy::FindingId::new(now()),
         kind,
@@ -246,9 +254,9 @@ fn an_environment_with_a_running_operation_is_not_compared() {
         scene.stack().status = StackStatus::Deleted;
         let comparison = scene.compared();
         assert_eq!(comparison.found, []);
-        assert!(!comparison.would_have_found(&open(FindingKind::WrongOu)));
-        assert!(!comparison.would_have_found(&open(FindingKind::StackMissing)));
-        assert!(comparison.would_have_found(&open(FindingKind::AccountMissing)), "the account was compared");
+        assert!(!comparison.would_have_found(&open_finding(FindingKind::WrongOu)));
+        assert!(!comparison.would_have_found(&open_finding(FindingKind::StackMissing)));
+        assert!(comparison.would_have_found(&open_finding(FindingKind::AccountMissing)), "the account was compared");
     }
 }
 
@@ -256,12 +264,12 @@ fn an_environment_with_a_running_operation_is_not_compared() {
 fn an_unread_aspect_neither_opens_nor_resolves_findings() {
     let mut scene = Scene::consistent();
     scene.seen.access.clear();
-    scene.seen.inside.clear();
+    scene.seen.account_stacks.clear();
     let comparison = scene.compared();
     assert_eq!(comparison.found, []);
-    assert!(!comparison.would_have_found(&open(FindingKind::AssignmentMissing)));
-    assert!(!comparison.would_have_found(&open(FindingKind::StackDrifted)));
-    assert!(comparison.would_have_found(&open(FindingKind::WrongOu)));
+    assert!(!comparison.would_have_found(&open_finding(FindingKind::AssignmentMissing)));
+    assert!(!comparison.would_have_found(&open_finding(FindingKind::StackDrifted)));
+    assert!(comparison.would_have_found(&open_finding(FindingKind::WrongOu)));
 }
 
 #[test]
@@ -272,7 +280,7 @@ fn an_account_whose_mapping_has_ended_has_no_findings() {
     let comparison = scene.compared();
     assert_eq!(comparison.found, []);
     for kind in FindingKind::ALL {
-        assert!(comparison.would_have_found(&open(*kind)), "{kind} would stay open forever");
+        assert!(comparison.would_have_found(&open_finding(*kind)), "{kind} would stay open forever");
     }
 }
 

@@ -17,7 +17,7 @@ use crate::steps::StepResult;
 
 /// Time after a lost response until the account may be requested again, if neither the request nor the account is
 /// found.
-pub(in crate::steps) const RECREATE_AFTER: TimeDelta = TimeDelta::minutes(5);
+pub(in crate::steps) const RETRY_REQUEST_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// Requests the environment's account, or finds the outcome of an earlier request.
 ///
@@ -28,16 +28,16 @@ pub(in crate::steps) async fn find_or_request(context: &StepContext) -> StepResu
     }
     // Without an intent no account was requested, so there is nothing to search for.
     if let Some((account, at)) = context.pending_intent::<NewAccount>() {
-        if let Some(creation) = context.cloud().find_creation(&account.name, at).await? {
+        if let Some(creation) = context.aws().find_creation(&account.name, at).await? {
             return requested(context, &creation).await;
         }
-        if let Some(found) = context.cloud().find_account(&account.email).await? {
+        if let Some(found) = context.aws().find_account(&account.email).await? {
             return adopt(context, found).await;
         }
-        if context.now() < at + RECREATE_AFTER {
+        if context.now() < at + RETRY_REQUEST_AFTER {
             return Ok(StepOutcome::wait(
                 WaitReason::LostResponse(RequestedWork::Account),
-                (context.now() + TimeDelta::minutes(1)).min(at + RECREATE_AFTER),
+                (context.now() + TimeDelta::minutes(1)).min(at + RETRY_REQUEST_AFTER),
             ));
         }
     }
@@ -60,7 +60,7 @@ async fn request(context: &StepContext) -> StepResult {
     // Check again under the lock: the previous caller may have started a fleet hold.
     context.admit_account_request(&slot).await?;
     context.record_intent(&account).await?;
-    match context.cloud().create_account(&account).await {
+    match context.aws().create_account(&account).await {
         Ok(creation) => {
             context.lift_fleet_hold(&slot, Some(HoldKind::OrganizationFinalizing)).await?;
             Ok(requested(context, &creation).await?.with("account_email", account.email))
@@ -99,7 +99,7 @@ pub(in crate::steps) fn slot(context: &StepContext) -> QuotaSlot {
 
 async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
     if let CreationState::Succeeded(account) = &creation.state {
-        return mapped(context, account.clone()).await;
+        return map_account(context, account.clone()).await;
     }
     context.record_request_id(&slot(context), &creation.request_id, StepName::AwaitAccount).await?;
     Ok(StepOutcome::done()
@@ -108,27 +108,27 @@ async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
 }
 
 /// Maps the account to the environment, stores its id and releases the slot.
-pub(in crate::steps) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
+pub(in crate::steps) async fn map_account(context: &StepContext, account: AwsAccountId) -> StepResult {
     // Rejects the management account and Freehold's own account before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
     context.lift_fleet_hold(&slot(context), None).await?;
     Ok(StepOutcome { mapped: Some(account.clone()), ..StepOutcome::done() }
         .with("account_id", account.as_str())
-        .releasing(slot(context)))
+        .with_released_slot(slot(context)))
 }
 
 /// Adopts an account with this environment's e-mail address, if its tags prove that it belongs to this environment.
 pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
-    let tags = context.cloud().account_tags(&found.id).await?;
+    let tags = context.aws().account_tags(&found.id).await?;
     let is_mapped_to_other = context.is_mapped_to_other(&found.id).await?;
-    let reason = if !context.is_ours(&tags) {
+    let reason = if !context.belongs_to_environment(&tags) {
         "the account does not have the tags of this environment"
     } else if found.state != "ACTIVE" {
         "the account is not active"
     } else if is_mapped_to_other {
         "the account belongs to another environment"
     } else {
-        return mapped(context, found.id).await;
+        return map_account(context, found.id).await;
     };
     Err(email_taken(&found.email, &format!("{reason} (account {})", found.id)))
 }
@@ -137,14 +137,14 @@ pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount)
 async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let environment = context.environment().id;
     let target = Target::new(id.clone(), environment, &context.config().organization)?;
-    let found = context.cloud().account(&id).await?;
+    let found = context.aws().account(&id).await?;
     let reason = match found {
         None => "the account is not in this organisation",
         Some(found) if found.state != "ACTIVE" => "the account is not active",
         Some(_) if context.is_mapped_to_other(&id).await? => "the account is or was mapped to another environment",
         Some(_) => {
-            context.cloud().tag_account(&target, &context.tags()).await?;
-            return mapped(context, id).await;
+            context.aws().tag_account(&target, &context.tags()).await?;
+            return map_account(context, id).await;
         }
     };
     Err(StepError::NeedsAttention(
@@ -160,7 +160,7 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
 /// Checks that the account is active. A closed, suspended or removed account needs attention.
 pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), StepError> {
     let account = context.account()?;
-    let found = context.cloud().account(account.id()).await?;
+    let found = context.aws().account(account.id()).await?;
     let message = match found.as_ref().map(|found| found.state.as_str()) {
         Some(state @ ("SUSPENDED" | "PENDING_CLOSURE" | "CLOSED")) => {
             format!("Account {account} has the state {state} in AWS. Have it reopened by AWS, then retry.")
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_name_fits_aws_and_holds_the_environment() {
+    fn an_account_name_is_valid_and_contains_the_environment_id() {
         let environment = EnvironmentId::new(DateTime::UNIX_EPOCH);
         for company in ["Example", "Müller & Söhne Gesellschaft mit beschränkter Haftung", "株式会社"] {
             let name = account_name(&company.parse().unwrap(), environment);

@@ -10,7 +10,7 @@ use crate::context::StepContext;
 use crate::step_outcome::StepError;
 
 /// Returns the attention that parks the operation until a second person has approved or rejected it.
-pub(in crate::steps) fn required(message: &str) -> StepError {
+pub(in crate::steps) fn approval_required(message: &str) -> StepError {
     let attention = Attention::new(AttentionCode::ApprovalRequired, message);
     StepError::NeedsAttention(Attention { remedies: vec![Remedy::Approve], ..attention })
 }
@@ -43,7 +43,7 @@ pub(in crate::steps) async fn check_account_creation(context: &StepContext) -> R
         Some(last) if last.state == ApprovalState::Pending => {}
         _ => context.request_vending_approval(&request).await?,
     }
-    Err(required(
+    Err(approval_required(
         "The tier of this tenant requires approval before an AWS account is created. A person other than the \
          requester must approve or reject it.",
     ))

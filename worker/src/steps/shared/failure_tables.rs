@@ -28,13 +28,13 @@ struct CreationFailure {
     action: CreationFailureAction,
 }
 
-const BUSINESS: CreationFailureAction = CreationFailureAction::NeedsAttention {
+const BUSINESS_VALIDATION: CreationFailureAction = CreationFailureAction::NeedsAttention {
     code: AttentionCode::BusinessValidationNeeded,
     message: "AWS must validate the business of the management account before it creates accounts. Complete the \
               validation with AWS, then retry.",
 };
 
-const PAYMENT: CreationFailureAction = CreationFailureAction::NeedsAttention {
+const PAYMENT_METHOD: CreationFailureAction = CreationFailureAction::NeedsAttention {
     code: AttentionCode::PaymentInstrumentNeeded,
     message: "The management account has no valid payment method. Add one in the Billing console, then retry.",
 };
@@ -66,13 +66,13 @@ static CREATION_FAILURES: FirstMatch<CreationFailure> = FirstMatch(&[
             message: "AWS rejects the postal address of the management account. Correct it in AWS, then retry.",
         },
     ),
-    creation("MISSING_PAYMENT_INSTRUMENT", PAYMENT),
-    creation("INVALID_PAYMENT_INSTRUMENT", PAYMENT),
-    creation("MISSING_BUSINESS_VALIDATION", BUSINESS),
-    creation("FAILED_BUSINESS_VALIDATION", BUSINESS),
-    creation("PENDING_BUSINESS_VALIDATION", BUSINESS),
-    creation("UNKNOWN_BUSINESS_VALIDATION", BUSINESS),
-    creation("INVALID_IDENTITY_FOR_BUSINESS_VALIDATION", BUSINESS),
+    creation("MISSING_PAYMENT_INSTRUMENT", PAYMENT_METHOD),
+    creation("INVALID_PAYMENT_INSTRUMENT", PAYMENT_METHOD),
+    creation("MISSING_BUSINESS_VALIDATION", BUSINESS_VALIDATION),
+    creation("FAILED_BUSINESS_VALIDATION", BUSINESS_VALIDATION),
+    creation("PENDING_BUSINESS_VALIDATION", BUSINESS_VALIDATION),
+    creation("UNKNOWN_BUSINESS_VALIDATION", BUSINESS_VALIDATION),
+    creation("INVALID_IDENTITY_FOR_BUSINESS_VALIDATION", BUSINESS_VALIDATION),
 ]);
 
 const fn creation(reason: &'static str, action: CreationFailureAction) -> CreationFailure {

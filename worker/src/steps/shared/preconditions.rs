@@ -10,12 +10,12 @@ use crate::context::StepContext;
 use crate::step_outcome::StepError;
 
 /// Interval of checks under a legal hold, in case the wake-up after the end of the hold is lost.
-const CHECK_INTERVAL: TimeDelta = TimeDelta::hours(1);
+const LEGAL_HOLD_CHECK_INTERVAL: TimeDelta = TimeDelta::hours(1);
 
 /// Checks that the account mapping and the tags of the account both name this environment.
 pub(in crate::steps) async fn check_ownership(context: &StepContext, account: &Target) -> Result<(), StepError> {
     let mapped = context.is_mapped(account.id()).await?;
-    if mapped && context.is_ours(&context.cloud().account_tags(account.id()).await?) {
+    if mapped && context.belongs_to_environment(&context.aws().account_tags(account.id()).await?) {
         return Ok(());
     }
     let problem =
@@ -32,7 +32,7 @@ pub(in crate::steps) async fn check_ownership(context: &StepContext, account: &T
 /// Checks that the tenant has no legal hold and that the account belongs to this environment.
 pub(in crate::steps) async fn check_deletion_allowed(context: &StepContext, account: &Target) -> Result<(), StepError> {
     if context.is_on_legal_hold().await? {
-        let until = Some(context.now() + CHECK_INTERVAL);
+        let until = Some(context.now() + LEGAL_HOLD_CHECK_INTERVAL);
         return Err(StepError::Blocked { reason: WaitReason::LegalHold, until, at_most: None });
     }
     check_ownership(context, account).await

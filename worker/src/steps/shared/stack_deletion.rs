@@ -33,8 +33,8 @@ impl StackDeletion {
         let Some(entry) = created.next() else { return Ok(StepOutcome::done()) };
         // CloudFormation finds a deleted stack only by its id.
         let id = entry.facts.get("stack_id").and_then(serde_json::Value::as_str).unwrap_or(&self.name);
-        let stack = match context.cloud().stack(&account, self.role, self.region, id).await {
-            Ok(Some(stack)) if context.is_ours(&stack.tags) => stack,
+        let stack = match context.aws().stack(&account, self.role, self.region, id).await {
+            Ok(Some(stack)) if context.belongs_to_environment(&stack.tags) => stack,
             // There is no such stack, or Freehold has not created it.
             Ok(_) => return Ok(StepOutcome::done()),
             Err(error) => return self.access_denied(context, &account, error).await,
@@ -50,11 +50,11 @@ impl StackDeletion {
     async fn delete(&self, context: &StepContext, account: &Target, stack: &StackState, force: bool) -> StepResult {
         preconditions::check_deletion_allowed(context, account).await?;
         context.record_intent(&stack.id).await?;
-        let cloud = context.cloud();
+        let aws = context.aws();
         let result = if force {
-            cloud.force_delete_stack(account, self.role, self.region, &stack.id).await
+            aws.force_delete_stack(account, self.role, self.region, &stack.id).await
         } else {
-            cloud.delete_stack(account, self.role, self.region, &stack.id).await
+            aws.delete_stack(account, self.role, self.region, &stack.id).await
         };
         match result {
             Ok(()) => {
@@ -81,7 +81,7 @@ impl StackDeletion {
         if retried {
             return self.delete(context, account, &stack, true).await;
         }
-        let failure = context.cloud().stack_failure(account, self.role, self.region, &stack.id).await?;
+        let failure = context.aws().stack_failure(account, self.role, self.region, &stack.id).await?;
         let reason = failure.map(|failure| format!("{}: {}", failure.resource, failure.reason)).or(stack.reason);
         Err(StepError::needs_attention(
             AttentionCode::StackNotDeleted,
@@ -101,9 +101,9 @@ impl StackDeletion {
         if !matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. }) {
             return Err(error.into());
         }
-        match context.cloud().account(account.id()).await? {
+        match context.aws().account(account.id()).await? {
             Some(found) if found.state == "ACTIVE" => Err(StepError::Blocked {
-                reason: WaitReason::StackCalls { region: self.region, error: error.to_string() },
+                reason: WaitReason::CloudFormationUsable { region: self.region, error: error.to_string() },
                 until: None,
                 at_most: Some(TimeDelta::minutes(15)),
             }),

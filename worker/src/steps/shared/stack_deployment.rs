@@ -18,7 +18,7 @@ use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
 /// Number of failed creations of a stack after which the operation needs attention.
-const MAX_ATTEMPTS: u64 = 3;
+const MAX_CREATION_ATTEMPTS: u64 = 3;
 
 /// Time of denied calls after which the state of the account is checked, because the account may be closed.
 const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(2);
@@ -39,14 +39,14 @@ impl StackDeployment {
     ///
     /// Facts of the step: `stack_id`, `try`, `asked_at`, and each output as `output_…`.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
-        let Some(stack) = self.existing(context).await? else { return self.create(context).await };
+        let Some(stack) = self.find_existing(context).await? else { return self.create(context).await };
         match stack.status {
-            StackStatus::Complete => Ok(self.completed(context, stack)),
-            StackStatus::InProgress => self.poll_later(context, self.deployment()).await,
-            StackStatus::Deleting => self.poll_later(context, self.deletion()).await,
+            StackStatus::Complete => Ok(self.completed_outcome(context, stack)),
+            StackStatus::InProgress => self.poll_later(context, self.deployment_wait()).await,
+            StackStatus::Deleting => self.poll_later(context, self.deletion_wait()).await,
             StackStatus::Deleted => self.create(context).await,
             StackStatus::RolledBack => self.delete_and_retry(context, &stack).await,
-            StackStatus::DeleteStuck | StackStatus::UpdateStuck => self.unstick(context, &stack).await,
+            StackStatus::DeleteStuck | StackStatus::UpdateStuck => self.recover_stuck_stack(context, &stack).await,
             StackStatus::Broken => Err(StepError::needs_attention(
                 AttentionCode::StackBroken,
                 format!(
@@ -59,7 +59,7 @@ impl StackDeployment {
     }
 
     /// Returns the stack that this environment has requested, or `None` if the stack does not exist.
-    async fn existing(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
+    async fn find_existing(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
         let earlier =
             || context.earlier_entries(context.step_name()).find_map(|entry| entry.facts.get("stack_id")?.as_str());
         let id: Option<String> = context.step_fact("stack_id").or_else(|| earlier().map(ToOwned::to_owned));
@@ -70,12 +70,12 @@ impl StackDeployment {
         }
         let account = context.account()?;
         let name = id.as_deref().unwrap_or(&self.name);
-        let found = match context.cloud().stack(&account, self.role, self.region, name).await {
+        let found = match context.aws().stack(&account, self.role, self.region, name).await {
             Ok(found) => found,
-            Err(error) => return Err(self.call_failed(context, error).await?),
+            Err(error) => return Err(self.convert_call_error(context, error).await?),
         };
         match found {
-            Some(stack) if !context.is_ours(&stack.tags) => Err(self.name_taken()),
+            Some(stack) if !context.belongs_to_environment(&stack.tags) => Err(self.name_taken()),
             found => Ok(found),
         }
     }
@@ -96,17 +96,19 @@ impl StackDeployment {
         let attempt: u64 = context.step_fact("try").unwrap_or(0) + 1;
         let stack = self.request(context, attempt);
         context.record_intent(&stack).await?;
-        let id = match context.cloud().create_stack(&account, self.role, self.region, &stack).await {
+        let id = match context.aws().create_stack(&account, self.role, self.region, &stack).await {
             Ok(id) => id,
             Err(error) if error.kind == CloudErrorKind::Conflict => {
-                match context.cloud().stack(&account, self.role, self.region, &self.name).await? {
-                    Some(found) if context.is_ours(&found.tags) => return self.adopt(context, found, attempt).await,
+                match context.aws().stack(&account, self.role, self.region, &self.name).await? {
+                    Some(found) if context.belongs_to_environment(&found.tags) => {
+                        return self.adopt(context, found, attempt).await;
+                    }
                     Some(_) => return Err(self.name_taken()),
                     // The stack of this token was deleted. The next attempt needs another token.
                     None => {
                         context.withdraw_intent().await?;
                         let check_at = context.now() + TimeDelta::seconds(5);
-                        let reason = WaitReason::AnotherAttempt(RequestedWork::Stack);
+                        let reason = WaitReason::RepeatedRequest(RequestedWork::Stack);
                         return Ok(StepOutcome::wait(reason, check_at).with("try", attempt));
                     }
                 }
@@ -115,11 +117,11 @@ impl StackDeployment {
                 if error.had_no_effect() {
                     context.withdraw_intent().await?;
                 }
-                return Err(self.call_failed(context, error).await?);
+                return Err(self.convert_call_error(context, error).await?);
             }
         };
         let now = context.now();
-        let outcome = self.poll_since(context, now, self.deployment()).await?;
+        let outcome = self.poll_since(context, now, self.deployment_wait()).await?;
         Ok(outcome.with("stack_id", id).with("try", attempt).with("asked_at", now.to_rfc3339()))
     }
 
@@ -129,28 +131,28 @@ impl StackDeployment {
         if found.status == StackStatus::Complete {
             let request = self.request(context, attempt);
             let request = NewStack { token: format!("{}-update", request.token), ..request };
-            if !context.cloud().update_stack(&account, self.role, self.region, &request).await? {
-                return Ok(self.completed(context, found).with("try", attempt));
+            if !context.aws().update_stack(&account, self.role, self.region, &request).await? {
+                return Ok(self.completed_outcome(context, found).with("try", attempt));
             }
         }
         let now = context.now();
-        let outcome = self.poll_since(context, now, self.deployment()).await?;
+        let outcome = self.poll_since(context, now, self.deployment_wait()).await?;
         Ok(outcome.with("stack_id", found.id).with("try", attempt).with("asked_at", now.to_rfc3339()))
     }
 
     /// Parks the operation if CloudFormation could not delete or roll back the stack. After a manual retry, repeats the
     /// deletion, retaining resources that cannot be deleted, or continues the rollback.
-    async fn unstick(&self, context: &StepContext, stack: &StackState) -> StepResult {
+    async fn recover_stuck_stack(&self, context: &StepContext, stack: &StackState) -> StepResult {
         let account = context.account()?;
         let retried = context.step_fact::<String>("stuck").as_ref() == Some(&stack.status_text);
         let deleting = stack.status == StackStatus::DeleteStuck;
         if retried {
             let now = context.now();
             let reason = if deleting {
-                context.cloud().force_delete_stack(&account, self.role, self.region, &stack.id).await?;
-                self.deletion()
+                context.aws().force_delete_stack(&account, self.role, self.region, &stack.id).await?;
+                self.deletion_wait()
             } else {
-                context.cloud().continue_rollback(&account, self.role, self.region, &stack.id).await?;
+                context.aws().continue_rollback(&account, self.role, self.region, &stack.id).await?;
                 WaitReason::StackRollback { stack: self.name.clone() }
             };
             let outcome = self.poll_since(context, now, reason).await?;
@@ -182,12 +184,12 @@ impl StackDeployment {
     /// Deletes a stack whose creation was rolled back, so that the next run creates it again.
     async fn delete_and_retry(&self, context: &StepContext, stack: &StackState) -> StepResult {
         let account = context.account()?;
-        let failure = context.cloud().stack_failure(&account, self.role, self.region, &stack.id).await?;
+        let failure = context.aws().stack_failure(&account, self.role, self.region, &stack.id).await?;
         let reason = failure.map_or_else(
             || stack.reason.clone().unwrap_or_else(|| stack.status_text.clone()),
             |failure| format!("{}: {}", failure.resource, failure.reason),
         );
-        context.cloud().delete_stack(&account, self.role, self.region, &stack.id).await?;
+        context.aws().delete_stack(&account, self.role, self.region, &stack.id).await?;
         let attempt: u64 = context.step_fact("try").unwrap_or(1);
         let is_new =
             context.now() < context.deadline(context.entry_started_at(), context.config().timeouts.propagation_seconds);
@@ -201,7 +203,9 @@ impl StackDeployment {
                 uncounted += 1;
                 None
             }
-            FailureAction::RetryWhileNew | FailureAction::Retry if attempt - uncounted.min(attempt) < MAX_ATTEMPTS => {
+            FailureAction::RetryWhileNew | FailureAction::Retry
+                if attempt - uncounted.min(attempt) < MAX_CREATION_ATTEMPTS =>
+            {
                 None
             }
             FailureAction::RetryWhileNew | FailureAction::Retry => Some(StepError::needs_attention(
@@ -217,16 +221,16 @@ impl StackDeployment {
             return Ok(StepOutcome::failed(error).with("stack_id", stack.id.clone()).with("try", attempt));
         }
         let now = context.now();
-        let outcome = self.poll_since(context, now, self.deletion()).await?;
+        let outcome = self.poll_since(context, now, self.deletion_wait()).await?;
         // CloudFormation finds a deleted stack only by its id.
         let outcome = outcome.with("stack_id", stack.id.clone()).with("try", attempt);
         let outcome = outcome.with("asked_at", now.to_rfc3339()).with("last_failure", reason);
         Ok(outcome.with("tries_not_counted", uncounted))
     }
 
-    fn completed(&self, context: &StepContext, stack: StackState) -> StepOutcome {
+    fn completed_outcome(&self, context: &StepContext, stack: StackState) -> StepOutcome {
         let mut outcome = StepOutcome::done()
-            .with("took_seconds", context.took_seconds(requested_at(context)))
+            .with("took_seconds", context.estimated_duration_seconds(requested_at(context)))
             .with("stack_id", stack.id)
             .with("region", self.region.as_str());
         for (output, value) in stack.outputs {
@@ -235,11 +239,11 @@ impl StackDeployment {
         outcome
     }
 
-    fn deployment(&self) -> WaitReason {
+    fn deployment_wait(&self) -> WaitReason {
         WaitReason::StackDeployment { stack: self.name.clone() }
     }
 
-    fn deletion(&self) -> WaitReason {
+    fn deletion_wait(&self) -> WaitReason {
         WaitReason::StackDeletion { stack: self.name.clone() }
     }
 
@@ -253,18 +257,18 @@ impl StackDeployment {
 
     /// Converts an error of CloudFormation. A new account, role or region denies calls for some time, so that the step
     /// waits.
-    async fn call_failed(&self, context: &StepContext, error: CloudError) -> Result<StepError, StepError> {
+    async fn convert_call_error(&self, context: &StepContext, error: CloudError) -> Result<StepError, StepError> {
         let is_denied = matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. });
         if is_denied && context.now() - context.entry_started_at() > CHECK_ACTIVE_AFTER {
             account_request::check_active(context).await?;
         }
         Ok(match error.kind {
-            CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit: false } => StepError::Blocked {
-                reason: WaitReason::StackCalls { region: self.region, error: error.code },
+            CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit_deny: false } => StepError::Blocked {
+                reason: WaitReason::CloudFormationUsable { region: self.region, error: error.code },
                 until: None,
-                at_most: Some(context.propagation()),
+                at_most: Some(context.propagation_time()),
             },
-            CloudErrorKind::Failed if attention_codes::known(&error).is_none() => StepError::needs_attention(
+            CloudErrorKind::Failed if attention_codes::for_error(&error).is_none() => StepError::needs_attention(
                 AttentionCode::StackRejected,
                 format!("CloudFormation rejects the stack {}. Fix the template, then retry. {error}", self.name),
             ),

@@ -17,10 +17,10 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use super::*;
 
 /// Environment variable with the path of the trusted certificates.
-const TRUST_FILE: &str = "SSL_CERT_FILE";
+const TRUST_FILE_VARIABLE: &str = "SSL_CERT_FILE";
 
 /// Environment variable with the same path. It is set only for the test process that writes the file.
-const WRITE_FILE: &str = "FREEHOLD_TEST_CERTIFICATES";
+const WRITE_FILE_VARIABLE: &str = "FREEHOLD_TEST_CERTIFICATES";
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -35,7 +35,7 @@ fn a_webhook_needs_a_valid_certificate_and_uses_no_proxy() {
     let mut process = Command::new(std::env::current_exe().unwrap());
     process.args(["--exact", "--ignored", "--nocapture", "webhooks::sender::tests::in_a_separate_process"]);
     let trusted = directory.path().join("trusted.pem");
-    process.env(TRUST_FILE, &trusted).env(WRITE_FILE, &trusted);
+    process.env(TRUST_FILE_VARIABLE, &trusted).env(WRITE_FILE_VARIABLE, &trusted);
     for proxies in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         process.env(proxies, &url);
     }
@@ -49,7 +49,7 @@ fn a_webhook_needs_a_valid_certificate_and_uses_no_proxy() {
 #[ignore = "the test above runs it in a separate process"]
 async fn in_a_separate_process() {
     let (trusted, unknown) = (Authority::new(), Authority::new());
-    let file = std::env::var_os(WRITE_FILE).expect("the path that the test above sets");
+    let file = std::env::var_os(WRITE_FILE_VARIABLE).expect("the path that the test above sets");
     std::fs::write(file, &trusted.pem).unwrap();
     let sender = Sender::new(DestinationPolicy::new(&Webhooks::default(), InstallationKind::Real));
 

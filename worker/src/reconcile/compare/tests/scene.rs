@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::db::reconcile::{Deployed, ExpectedState, MappedEnvironment};
+use freehold_tenancy::db::reconcile::{DeployedStack, ExpectedState, MappedEnvironment};
 use freehold_tenancy::{AwsAccountId, Config, EnvironmentId, InstallationId, TenantId};
 use serde_json::json;
 
-use super::super::{CompareInput, Comparison, Inside, Observed, compare};
+use super::super::{AccountStacks, CompareInput, Comparison, Observed, compare};
 use crate::cloud::{GuardedOu, ListedAccount, PolicyAttachment, Principal, StackState, StackStatus, Tags};
 use crate::guardrail;
 
@@ -60,7 +60,7 @@ impl Scene {
         let config = Config::parse(CONFIG).unwrap();
         let installation = InstallationId::new(now());
         let (tenant_id, id) = (TenantId::new(now()), EnvironmentId::new(now()));
-        let deployed = |name: &str| Deployed {
+        let deployed = |name: &str| DeployedStack {
             stack_id: format!("arn:aws:cloudformation:eu-central-1:{ACCOUNT}:stack/{name}/1"),
             region: "eu-central-1".parse().unwrap(),
             at: now() - TimeDelta::hours(2),
@@ -85,7 +85,7 @@ impl Scene {
             ("freehold:tenant".to_owned(), tenant_id.to_string()),
             ("freehold:environment".to_owned(), id.to_string()),
         ]);
-        let stack = |deployed: &Option<Deployed>| {
+        let stack = |deployed: &Option<DeployedStack>| {
             Some(StackState {
                 id: deployed.as_ref().unwrap().stack_id.clone(),
                 status: StackStatus::Complete,
@@ -97,7 +97,8 @@ impl Scene {
                 updated_at: None,
             })
         };
-        let inside = Inside::Stacks { baseline: stack(&environment.baseline), stack: stack(&environment.stack) };
+        let account_stacks =
+            AccountStacks::Stacks { baseline: stack(&environment.baseline), stack: stack(&environment.stack) };
         let ou =
             |id: &str, text: String| Some(GuardedOu { ou_id: id.to_owned(), policy: PolicyAttachment::Attached(text) });
         let organization = &config.organization;
@@ -107,9 +108,9 @@ impl Scene {
             ous: BTreeMap::from([
                 (
                     "freehold-eu".to_owned(),
-                    ou("ou-eu", guardrail::of_residency(&config.residencies[0], organization).unwrap()),
+                    ou("ou-eu", guardrail::residency_guardrail(&config.residencies[0], organization).unwrap()),
                 ),
-                ("freehold-quarantine".to_owned(), ou("ou-q", guardrail::of_quarantine(organization).unwrap())),
+                ("freehold-quarantine".to_owned(), ou("ou-q", guardrail::quarantine_policy(organization).unwrap())),
             ]),
             permission_sets: ["support", "tenant-admin"]
                 .map(|name| (name.to_owned(), Some(format!("arn:{name}"))))
@@ -122,13 +123,13 @@ impl Scene {
                     ("tenant-admin".to_owned(), vec![group("g-own")]),
                 ]),
             )]),
-            inside: BTreeMap::from([(account(), inside)]),
+            account_stacks: BTreeMap::from([(account(), account_stacks)]),
             unseen: Vec::new(),
         };
         let known = ExpectedState {
             environments: vec![environment],
             accounts: BTreeSet::from([account()]),
-            awaiting: BTreeSet::new(),
+            awaiting_account: BTreeSet::new(),
         };
         Self { seen, known, config, installation }
     }
@@ -149,8 +150,8 @@ impl Scene {
     }
 
     pub(super) fn stack(&mut self) -> &mut StackState {
-        match self.seen.inside.get_mut(&account()) {
-            Some(Inside::Stacks { stack: Some(stack), .. }) => stack,
+        match self.seen.account_stacks.get_mut(&account()) {
+            Some(AccountStacks::Stacks { stack: Some(stack), .. }) => stack,
             _ => panic!("the scene has no stack"),
         }
     }
