@@ -67,7 +67,7 @@ pub enum WaitReason {
         limit: u16,
     },
     /// Waits until Freehold has counted the requests in progress at AWS that use the quota.
-    QuotaUsage(Quota),
+    QuotaUsageKnown(Quota),
     RateLimit {
         call: String,
     },
@@ -115,7 +115,7 @@ impl WaitReason {
             Self::HomeRegionAccess { .. } | Self::GuardrailDenial { .. } | Self::StackResponse { .. } => {
                 "The environment is being checked before it is handed over."
             }
-            Self::Quota { .. } | Self::QuotaUsage(_) | Self::RateLimit { .. } | Self::FleetHold(_) => {
+            Self::Quota { .. } | Self::QuotaUsageKnown(_) | Self::RateLimit { .. } | Self::FleetHold(_) => {
                 "The work is queued because AWS limits how much runs at the same time."
             }
             Self::CoolingOff { .. } => "The environment is suspended and can still be restored.",
@@ -167,7 +167,7 @@ impl fmt::Display for WaitReason {
             Self::Quota { quota, limit } => {
                 write!(f, "a free slot; AWS allows {limit} {} at a time", quota_in_words(*quota))
             }
-            Self::QuotaUsage(quota) => write!(f, "a count of the {} that AWS has in progress", quota_in_words(*quota)),
+            Self::QuotaUsageKnown(quota) => write!(f, "a count of the {} that AWS has in progress", quota_in_words(*quota)),
             Self::RateLimit { call } => write!(f, "AWS's rate limit of {call}"),
             Self::FleetHold(kind) => f.write_str(kind.waits_for()),
             Self::CoolingOff { ends_at } => write!(

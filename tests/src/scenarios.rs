@@ -74,7 +74,7 @@ pub static SCENARIOS: &[Scenario] = &[
          then 30, then every hour.",
         &["scenarios::fleet_holds::an_exhausted_account_quota_causes_one_hold_one_alert_and_one_probe",
           "scenarios::fleet_holds::an_exhausted_account_quota_is_probed_once_an_hour",
-          "scenarios::fleet_holds::an_account_creation_that_fails_on_the_quota_opens_the_same_hold",
+          "scenarios::fleet_holds::an_account_creation_refused_by_the_quota_starts_a_fleet_hold",
           "scenarios::fleet_holds::a_worker_that_crashes_during_a_probe_does_not_block_the_fleet"]),
     scenario(6, "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED: another actor holds the slots", &[Wait],
         "Retried every minute; the operation keeps its position in Freehold's own queue.",

@@ -32,14 +32,14 @@ pub(crate) async fn measure(options: &Options, table: &mut Table) {
     let installation = Installation::start(options, 1).await;
     let source = SignupSource::new(&installation);
     let empty = latencies(&installation, &source).await;
-    add_figure("signup → slot acquired or queued, p99, empty queue", &empty, 0.050, table);
+    add_row("signup → slot acquired or queued, p99, empty queue", &empty, 0.050, table);
     fill_queue(&installation, &source, options.queued).await;
     let queued = latencies(&installation, &source).await;
-    add_figure(&format!("the same with {} queued operations", options.queued), &queued, 1.0, table);
+    add_row(&format!("the same with {} queued operations", options.queued), &queued, 1.0, table);
     installation.stop().await;
 }
 
-fn add_figure(figure: &str, seconds: &[f64], bound: f64, table: &mut Table) {
+fn add_row(figure: &str, seconds: &[f64], bound: f64, table: &mut Table) {
     let ms = |share| quantile(seconds, share) * 1000.0;
     let detail =
         format!("p50 {:.1} ms, maximum {:.1} ms, {} signups", median(seconds) * 1000.0, ms(1.0), seconds.len());

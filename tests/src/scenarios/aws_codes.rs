@@ -5,7 +5,7 @@
 pub static AWS_CODES: &[(&str, &[&str])] = &[
     ("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED", &["worker::aws::errors::every_known_failure_has_its_kind"]),
     ("ACCOUNT_LIMIT_EXCEEDED", &[
-        "scenarios::fleet_holds::an_account_creation_that_fails_on_the_quota_opens_the_same_hold",
+        "scenarios::fleet_holds::an_account_creation_refused_by_the_quota_starts_a_fleet_hold",
     ]),
     ("ACCOUNT_NUMBER_LIMIT_EXCEEDED", &["worker::aws::errors::every_known_failure_has_its_kind"]),
     ("Access denied by IAM", &[

@@ -184,7 +184,7 @@ async fn replays_and_account_closures_have_their_own_audit_actions() {
 }
 
 #[tokio::test]
-async fn shutdown_waits_for_changes_of_disconnected_callers() {
+async fn shutdown_completes_the_writes_of_disconnected_callers() {
     let mut api = ApiFixture::new().await;
     let (_, lock) = send_cancel_and_disconnect(&api).await;
     api.shutdown.cancel();

@@ -118,7 +118,7 @@ async fn an_exhausted_account_quota_is_probed_once_an_hour() {
 }
 
 #[tokio::test]
-async fn an_account_creation_that_fails_on_the_quota_opens_the_same_hold() {
+async fn an_account_creation_refused_by_the_quota_starts_a_fleet_hold() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("ACCOUNT_LIMIT_EXCEEDED")).times(2));
     let tenants = sign_up(&freehold, 2).await;

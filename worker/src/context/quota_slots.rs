@@ -37,7 +37,7 @@ impl StepContext {
                 let call = quota.rate_limited_call().unwrap_or(quota.as_str()).to_owned();
                 (WaitReason::RateLimit { call }, until)
             }
-            SlotResult::UsageUnknown => (WaitReason::QuotaUsage(quota), self.now() + TimeDelta::seconds(2)),
+            SlotResult::UsageUnknown => (WaitReason::QuotaUsageKnown(quota), self.now() + TimeDelta::seconds(2)),
         };
         Err(StepError::Blocked { reason, until: Some(until), at_most: None })
     }

@@ -20,7 +20,7 @@ const CHECKS: [Check; 4] =
     [Check::HomeRegionAllowed, Check::OtherRegionsDenied, Check::StackResponds, Check::AccessAssigned];
 
 /// Time for which a passed check remains valid while other checks wait.
-const CHECK_VALIDITY: TimeDelta = TimeDelta::minutes(15);
+const CHECK_MAX_AGE: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Check {
@@ -41,9 +41,9 @@ const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     // A failed call does not invalidate the checks that passed before it.
     let mut passed: BTreeMap<Check, DateTime<Utc>> = context.step_fact("proofs").unwrap_or_default();
-    passed.retain(|_, at| context.now() - *at < CHECK_VALIDITY);
+    passed.retain(|_, at| context.now() - *at < CHECK_MAX_AGE);
     let mut visible: BTreeMap<String, DateTime<Utc>> = context.step_fact("shown").unwrap_or_default();
-    visible.retain(|_, at| context.now() - *at < CHECK_VALIDITY);
+    visible.retain(|_, at| context.now() - *at < CHECK_MAX_AGE);
     for check in CHECKS {
         if passed.contains_key(&check) {
             continue;

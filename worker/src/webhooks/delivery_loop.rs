@@ -107,7 +107,7 @@ impl DeliveryLoop {
         }
     }
 
-    /// Returns the number of requests for which opening a connection was attempted, for tests.
+    /// Returns the number of requests that tried to open a connection. For tests.
     pub(crate) fn sent(&self) -> u64 {
         self.deliverer.sender.sent()
     }
