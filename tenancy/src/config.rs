@@ -7,6 +7,7 @@ mod access;
 mod audit;
 mod check;
 mod organization;
+mod parse;
 mod quotas;
 mod reconcile;
 mod webhooks;
@@ -16,13 +17,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Format, Toml};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig, VendingApproval};
 pub use audit::Audit;
-pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Residency, Stack, Timeouts};
+pub use organization::{
+    CloseAccounts, EmailPattern, OWN_STACK_PARAMETERS, Offboarding, Organization, Residency, Stack, Timeouts,
+};
 pub use quotas::{Bucket, ExpectedDurations, Quotas, Rate};
 pub use reconcile::Reconcile;
 pub use webhooks::{Secrets, Webhooks};
@@ -146,10 +149,10 @@ impl Default for Api {
 pub enum ConfigError {
     #[error("configuration file {0} does not exist; pass its path with --config")]
     Missing(PathBuf),
-    /// Invalid TOML, or a field that is missing, unknown or of the wrong type.
+    /// File that cannot be read, or is not TOML.
     #[error("cannot read the configuration: {0}")]
-    Unreadable(#[from] Box<figment::Error>),
-    /// Values that violate a rule, with one message for each violation.
+    Unreadable(String),
+    /// Fields that are missing, unknown, of the wrong type or violate a rule, with one message for each.
     #[error(
         "the configuration is invalid:\n{}",
         .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
@@ -163,21 +166,12 @@ impl Config {
         if !path.is_file() {
             return Err(ConfigError::Missing(path.to_owned()));
         }
-        // A variable without two underscores, such as FREEHOLD_LOG, is not a field, because every field is in a
-        // section.
-        let environment = Env::prefixed("FREEHOLD_").filter(|name| name.as_str().contains("__")).split("__");
-        Self::from_figment(Figment::from(Toml::file_exact(path)).merge(environment))
+        parse::parse(Figment::from(Toml::file_exact(path)).merge(parse::environment()))
     }
 
     /// Parses the text of a `freehold.toml` and ignores the environment variables.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        Self::from_figment(Figment::from(Toml::string(text)))
-    }
-
-    fn from_figment(figment: Figment) -> Result<Self, ConfigError> {
-        let config: Self = figment.extract().map_err(Box::new)?;
-        let problems = check::problems(&config);
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Inconsistent(problems)) }
+        parse::parse(Figment::from(Toml::string(text)))
     }
 
     /// Returns the residency that contains `region`.
