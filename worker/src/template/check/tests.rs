@@ -1,0 +1,135 @@
+//! Tests that each rule refuses a broken template with a message that names the field.
+
+use super::super::BUILT_IN_TEMPLATE;
+use super::*;
+
+const CONFIG: &str = r#"
+    [organization]
+    management_account_id = "111122223333"
+    freehold_account_id = "444455556666"
+    control_role_arn = "arn:aws:iam::111122223333:role/freehold-control"
+    account_email = "aws+{environment_id}@example.com"
+    [[residencies]]
+    name = "eu"
+    regions = ["eu-central-1", "eu-central-2"]
+    [stack]
+    template = "template.yaml"
+"#;
+
+const TEMPLATE: &str = r"
+Parameters:
+  TenantId: {Type: String}
+  ImageTag: {Type: String, Default: latest, AllowedValues: [latest, '1']}
+Resources:
+  Function:
+    Type: AWS::Lambda::Function
+    Properties:
+      Tags: [{Key: tenant, Value: !Ref TenantId}]
+Outputs:
+  FunctionUrl: {Value: !GetAtt Function.Arn}
+";
+
+fn problems(config: &str, template: &str) -> Vec<String> {
+    check_text(&Config::parse(config).unwrap(), template).problems
+}
+
+#[test]
+fn a_valid_template_has_no_problems() {
+    assert_eq!(problems(CONFIG, TEMPLATE), [""; 0]);
+    let json = r#"{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"FunctionUrl": {"Value": "x"}}}"#;
+    assert_eq!(problems(CONFIG, json), [""; 0]);
+}
+
+#[test]
+fn a_broken_template_is_a_problem() {
+    let long = format!("# {}{TEMPLATE}", "ü".repeat(25_600));
+    for (template, expected) in [
+        (long, "stack.template: must have at most 51200 bytes, not "),
+        ("Resources: [".to_owned(), "stack.template: must be YAML or JSON: line"),
+        ("{\"Resources\": }".to_owned(), "stack.template: must be YAML or JSON: line 1, column 15 is not JSON"),
+        ("- a".to_owned(), "stack.template: must be YAML or JSON: a template is an object"),
+        (format!("Transform: AWS::Serverless-2016-10-31\n{TEMPLATE}"), "stack.template: must not use Transform"),
+        (TEMPLATE.replace("!Ref TenantId", "!Transform {Name: x}"), "stack.template: must not use Transform"),
+        (format!("Resource: {{}}\n{TEMPLATE}"), "stack.template: must not contain the section `Resource`"),
+        (format!("Description: {{}}\n{TEMPLATE}"), "stack.template: the section Description must be a text"),
+        (
+            format!("AWSTemplateFormatVersion: 2010-09-10\n{TEMPLATE}"),
+            "stack.template: AWSTemplateFormatVersion must be 2010-09-09",
+        ),
+        (
+            TEMPLATE.replace("TenantId: {Type", "Bucket: {Type"),
+            "stack.template: the parameter Bucket must have a default",
+        ),
+        (TEMPLATE.replace("ImageTag:", "Image-Tag:"), "stack.template: the name `Image-Tag` in Parameters must be"),
+        (TEMPLATE.replace("FunctionUrl:", "Url:"), "stack.url_output: must be an output of the template, which lacks"),
+        (
+            TEMPLATE.replace("{Value: !GetAtt Function.Arn}", "{}"),
+            "stack.template: the output FunctionUrl must have a V",
+        ),
+        (
+            TEMPLATE.replace("    Type: AWS::Lambda::Function\n", ""),
+            "stack.template: the resource Function must have a T",
+        ),
+        (TEMPLATE.replace("Lambda::Function", "Lambda::Functoin"), "stack.template: the Type AWS::Lambda::Functoin of"),
+        (
+            TEMPLATE.replace("Lambda::Function", "Lambda::Url"),
+            "stack.template: the Type AWS::Lambda::Url of the resource",
+        ),
+        ("Outputs: {FunctionUrl: {Value: x}}".to_owned(), "stack.template: must have at least one resource"),
+    ] {
+        let found = problems(CONFIG, &template);
+        assert!(found.iter().any(|one| one.starts_with(expected)), "no `{expected}`: {found:#?}");
+    }
+}
+
+#[test]
+fn the_configured_parameters_must_fit_the_template() {
+    for (parameters, expected) in [
+        ("Unknown = \"x\"", "stack.parameters.Unknown: must be declared in the Parameters of the template"),
+        ("ImageTag = \"2\"", "stack.parameters.ImageTag: must be one of the AllowedValues of the template"),
+    ] {
+        let found = problems(&format!("{CONFIG}[stack.parameters]\n{parameters}"), TEMPLATE);
+        assert_eq!(found, [expected]);
+    }
+    assert_eq!(problems(&format!("{CONFIG}[stack.parameters]\nImageTag = \"1\""), TEMPLATE), [""; 0]);
+    let bucket = TEMPLATE.replace("TenantId: {Type", "Bucket: {Type");
+    assert_eq!(problems(&format!("{CONFIG}[stack.parameters]\nBucket = \"x\""), &bucket), [""; 0]);
+}
+
+#[test]
+fn a_template_must_allow_every_tier_and_home_region() {
+    let template = TEMPLATE.replace("TenantId: {Type: String}", "Tier: {Type: String, AllowedValues: [enterprise]}");
+    let expected = "stack.template: the AllowedValues of the parameter Tier must include standard";
+    assert_eq!(problems(CONFIG, &template), [expected]);
+    let template =
+        TEMPLATE.replace("TenantId: {Type: String}", "HomeRegion: {Type: String, AllowedValues: [eu-central-1]}");
+    let expected = "stack.template: the AllowedValues of the parameter HomeRegion must include eu-central-2";
+    assert_eq!(problems(CONFIG, &template), [expected]);
+}
+
+#[test]
+fn a_resource_type_can_be_accepted_where_data_are_outdated() {
+    let config = CONFIG.replace("[stack]", "[stack]\naccepted_resource_types = [\"AWS::Lambda::Url\"]");
+    assert_eq!(problems(&config, &TEMPLATE.replace("Lambda::Function", "Lambda::Url")), [""; 0]);
+}
+
+#[test]
+fn the_built_in_template_is_valid_with_a_warning_about_regions() {
+    let config = Config::parse(&CONFIG.replace("template = \"template.yaml\"", "")).unwrap();
+    let report = check(&config);
+    assert_eq!((report.problems, report.bytes), (Vec::new(), BUILT_IN_TEMPLATE.len()));
+    assert!(report.warnings.iter().all(|one| one.contains("AWS::Lambda::Url") && one.contains("eu-central-2")));
+}
+
+#[test]
+fn a_template_that_cannot_be_read_is_a_problem() {
+    let report = check(&Config::parse(CONFIG).unwrap());
+    assert!(report.problems[0].starts_with("stack.template: template.yaml cannot be read:"), "{:?}", report.problems);
+}
+
+#[test]
+fn only_declared_parameters_are_passed() {
+    let template = Template::parse(TEMPLATE).unwrap();
+    let all = OWN_STACK_PARAMETERS.map(|name| (name.to_owned(), "value".to_owned()));
+    assert_eq!(template.declared_only(all.into()).into_keys().collect::<Vec<_>>(), ["TenantId"]);
+}
