@@ -16,5 +16,5 @@ pub(crate) use caller::Caller;
 pub use keys::KeysError;
 pub(crate) use rate_limit::RateLimiter;
 pub(crate) use roles::Roles;
-pub use roles::UnknownScope;
+pub use roles::{UnknownScope, config_problems};
 pub(crate) use token::TokenVerifier;

@@ -144,6 +144,26 @@ impl Default for Api {
     }
 }
 
+/// Configuration with the problems that were found in it.
+#[derive(Debug)]
+pub struct CheckedConfig {
+    /// Configuration in which placeholders replace invalid fields, for further validation only. `None` if too many fields
+    /// are invalid.
+    pub config: Option<Config>,
+    /// One message for each problem. A message starts with the name of the field.
+    pub problems: Vec<String>,
+}
+
+impl CheckedConfig {
+    /// Returns the configuration if there is no problem.
+    pub fn into_config(self) -> Result<Config, ConfigError> {
+        match self.config {
+            Some(config) if self.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Inconsistent(self.problems)),
+        }
+    }
+}
+
 /// Error in the configuration. The message names the field.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -163,6 +183,11 @@ pub enum ConfigError {
 impl Config {
     /// Reads the file `path` and the environment variables.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::check_file(path)?.into_config()
+    }
+
+    /// Like [`Config::load`], but returns the problems of invalid fields together with the rest of the configuration.
+    pub fn check_file(path: &Path) -> Result<CheckedConfig, ConfigError> {
         if !path.is_file() {
             return Err(ConfigError::Missing(path.to_owned()));
         }
@@ -171,6 +196,11 @@ impl Config {
 
     /// Parses the text of a `freehold.toml` and ignores the environment variables.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::check_text(text)?.into_config()
+    }
+
+    /// Like [`Config::parse`], but returns the problems of invalid fields together with the rest of the configuration.
+    pub fn check_text(text: &str) -> Result<CheckedConfig, ConfigError> {
         parse::parse(Figment::from(Toml::string(text)))
     }
 

@@ -8,7 +8,7 @@ use figment::providers::{Env, Serialized};
 use figment::value::{Dict, Value};
 use figment::{Error, Figment};
 
-use super::{Config, ConfigError, check};
+use super::{CheckedConfig, Config, ConfigError, check};
 
 /// Maximum number of reported fields, so that an unforeseen error cannot repeat without end.
 const MAX_PROBLEMS: usize = 200;
@@ -44,7 +44,7 @@ fn field_of(variable: &str) -> String {
 }
 
 /// Parses the configuration and validates it.
-pub(super) fn parse(figment: Figment) -> Result<Config, ConfigError> {
+pub(super) fn parse(figment: Figment) -> Result<CheckedConfig, ConfigError> {
     let mut fields: Value = figment.extract().map_err(|error| ConfigError::Unreadable(without_source(&error)))?;
     let mut problems: Vec<String> = Vec::new();
     // Fields with a placeholder: their paths, and their names in messages.
@@ -54,7 +54,7 @@ pub(super) fn parse(figment: Figment) -> Result<Config, ConfigError> {
             Ok(config) => {
                 let of_values = check::problems(&config);
                 problems.extend(of_values.into_iter().filter(|problem| !is_about_placeholder(problem, &replaced)));
-                return if problems.is_empty() { Ok(config) } else { Err(ConfigError::Inconsistent(problems)) };
+                return Ok(CheckedConfig { config: Some(config), problems });
             }
             Err(error) => error,
         };
@@ -68,7 +68,7 @@ pub(super) fn parse(figment: Figment) -> Result<Config, ConfigError> {
             break;
         }
     }
-    Err(ConfigError::Inconsistent(problems))
+    Ok(CheckedConfig { config: None, problems })
 }
 
 /// Returns the message of a syntax error without the line of the file, which may contain a secret.
