@@ -94,7 +94,7 @@ fn describe(error: &Error) -> (Vec<String>, String) {
         }
         Kind::UnknownVariant(found, known) => format!("must be one of {}, not `{found}`", known.join(", ")),
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-            format!("must be {expected}, not {}", kind_of(found))
+            format!("must be {}, not {}", name_of_type(expected), kind_of(found))
         }
         Kind::Message(message) => message.clone(),
         other => other.to_string(),
@@ -102,15 +102,31 @@ fn describe(error: &Error) -> (Vec<String>, String) {
     (path, problem)
 }
 
-/// Returns the type of a value. The value itself may be a secret.
-fn kind_of(found: &Actual) -> &'static str {
+/// Returns the name of a type of serde for messages.
+fn name_of_type(expected: &str) -> &str {
+    match expected {
+        "a string" => "a text in quotes",
+        "a boolean" | "bool" => "true or false",
+        "u8" | "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number of at least 0",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    }
+}
+
+/// Returns the type of a value, or the value if it is a number. A text may be a secret.
+fn kind_of(found: &Actual) -> String {
     match found {
-        Actual::Bool(_) => "a boolean",
-        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "a number of this type",
-        Actual::Char(_) | Actual::Str(_) => "a text",
-        Actual::Seq => "a list",
-        Actual::Map => "a table",
-        _ => "a value of this type",
+        Actual::Bool(value) => value.to_string(),
+        Actual::Unsigned(value) => format!("the number {value}"),
+        Actual::Signed(value) => format!("the number {value}"),
+        Actual::Float(value) => format!("the number {value}"),
+        Actual::Char(_) | Actual::Str(_) => "a text".to_owned(),
+        Actual::Seq => "a list".to_owned(),
+        Actual::Map => "a table".to_owned(),
+        _ => "a value of this type".to_owned(),
     }
 }
 

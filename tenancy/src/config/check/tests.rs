@@ -200,6 +200,38 @@ fn all_problems_are_reported_at_once() {
 }
 
 #[test]
+fn a_value_of_the_wrong_type_is_a_problem() {
+    for (addition, expected) in [
+        (
+            "[timeouts]\nstack_seconds = \"1h\"",
+            "timeouts.stack_seconds: must be a whole number of at least 0, not a text",
+        ),
+        (
+            "[timeouts]\nstack_seconds = -5",
+            "timeouts.stack_seconds: must be a whole number of at least 0, not the number -5",
+        ),
+        (
+            "[identity_center]\ninstance_arn = 5",
+            "identity_center.instance_arn: must be a text in quotes, not the number 5",
+        ),
+        ("[reconcile]\nauto_repair = \"yes\"", "reconcile.auto_repair: must be true or false, not a text"),
+        ("[webhooks]\nallowed_ports = 8443", "webhooks.allowed_ports: must be a list, not the number 8443"),
+        (
+            "[webhooks]\nallowed_ports = [\"8443\"]",
+            "webhooks.allowed_ports.[1]: must be a whole number from 0 to 65535",
+        ),
+        ("[quotas.rates]\nsts = 5", "quotas.rates.sts: must be a table, not the number 5"),
+    ] {
+        assert_problem_of(addition, expected);
+    }
+    assert_problem(
+        "[[tiers]]\n    name = \"standard\"",
+        "[tiers]\nname = \"standard\"",
+        "tiers: must be a list, not a table",
+    );
+}
+
+#[test]
 fn an_empty_file_lacks_the_organisation_and_the_residencies() {
     let found = problems("");
     assert!(found.contains("organization: must be set") && found.contains("residencies: must be set"), "{found}");
