@@ -10,8 +10,8 @@ use figment::{Error, Figment};
 
 use super::{CheckedConfig, Config, ConfigError, check};
 
-/// Maximum number of reported fields, so that an unforeseen error cannot repeat without end.
-const MAX_PROBLEMS: usize = 200;
+/// Maximum number of fields that are replaced, so that an unforeseen error cannot repeat without end.
+const MAX_FIELDS: usize = 200;
 
 /// Name in place of a missing or invalid name.
 const PLACEHOLDER: &str = "freehold-placeholder";
@@ -49,7 +49,7 @@ pub(super) fn parse(figment: Figment) -> Result<CheckedConfig, ConfigError> {
     let mut problems: Vec<String> = Vec::new();
     // Fields with a placeholder: their paths, and their names in messages.
     let mut replaced: Vec<(Vec<String>, String)> = Vec::new();
-    while problems.len() < MAX_PROBLEMS {
+    for _ in 0..MAX_FIELDS {
         let error = match Figment::from(Serialized::defaults(&fields)).extract::<Config>() {
             Ok(config) => {
                 let of_values = check::problems(&config);
@@ -206,7 +206,8 @@ fn placeholder(field: &str) -> Option<Value> {
 /// Returns whether a problem is about the placeholder of a field, which the operator has not written.
 fn is_about_placeholder(problem: &str, replaced: &[(Vec<String>, String)]) -> bool {
     let field = problem.split(": ").next().unwrap_or_default();
-    replaced.iter().any(|(_, name)| name == field) || problem.contains(PLACEHOLDER) || problem.contains(NO_ACCOUNT)
+    let has_placeholder = problem.contains(PLACEHOLDER) || problem.contains(NO_ACCOUNT);
+    replaced.iter().any(|(_, name)| name == field) || (!replaced.is_empty() && has_placeholder)
 }
 
 #[cfg(test)]
