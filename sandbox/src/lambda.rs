@@ -144,7 +144,7 @@ impl Permission {
     }
 }
 
-/// Handles a call of the Function URL `url_id` in `ctx.region`. `ctx.caller` can be anonymous.
+/// Handles a call of the Function URL with the id `url_id` in `ctx.region`. `ctx.caller` can be anonymous.
 pub fn invoke_function_url(
     state: &mut State,
     ctx: &Ctx,

@@ -24,7 +24,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Creates a fault with which the call fails with HTTP status 400.
+    /// Creates a fault that makes the call fail with HTTP status 400.
     pub fn error(code: &str, message: &str) -> Self {
         Self::Error { status: 400, code: code.to_owned(), message: message.to_owned() }
     }

@@ -104,7 +104,7 @@ impl Organization {
         format!("arn:aws:organizations::{management}:{kind}/{organization}/{id}")
     }
 
-    /// Schedules a run of `advance` at the time `at`.
+    /// Records that an account creation or closure completes at `at`.
     pub(super) fn schedule(&mut self, at: DateTime<Utc>) {
         self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
     }

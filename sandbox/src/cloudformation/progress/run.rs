@@ -254,7 +254,7 @@ impl<'a> StackProcessor<'a> {
         }
     }
 
-    /// Returns a resource whose creation starts now.
+    /// Returns a resource with the status `CREATE_IN_PROGRESS` and no physical id.
     fn new_resource(&self, id: &str, kind: &str) -> Resource {
         Resource {
             logical_id: id.to_owned(),
