@@ -86,9 +86,9 @@ pub fn instant(text: &str) -> Option<DateTime<Utc>> {
     text.parse().ok().map(|Instant(at)| at)
 }
 
-/// Writes a field of the CSV export.
-pub fn write_csv_field(out: &mut Vec<u8>, field: &str) {
-    export::write_field(out, field);
+/// Writes a row of the CSV export.
+pub fn write_csv_row(out: &mut Vec<u8>, fields: &[&str]) {
+    export::write_csv_row(out, fields.iter().copied());
 }
 
 /// Returns the hash of a request body.

@@ -1,9 +1,12 @@
 //! Client of the event stream of an operation (server-sent events). It reconnects after connection failures.
 
+use std::future::ready;
 use std::time::Duration;
 
 use freehold_api::schema::{Operation, OperationEvent};
-use reqwest::Response;
+use futures::{Stream, StreamExt};
+use reqwest::Body;
+use sse_stream::SseStream;
 
 use crate::client::{ApiClient, encode_path_segment};
 use crate::exit::{Exit, ExitError};
@@ -25,7 +28,7 @@ pub(crate) async fn follow_operation(
         match api.open_event_stream(operation, last_seen).await {
             Ok(stream) => {
                 failures = 0;
-                let mut events = EventReader { stream, buffer: Vec::new() };
+                let mut events = operation_events(stream.into());
                 while let Some(event) = events.next().await {
                     last_seen = event.seq;
                     on_event(&event)?;
@@ -55,50 +58,24 @@ fn is_retryable(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ExitError>().is_some_and(|error| error.exit == Exit::Unreachable)
 }
 
-/// Reader of the server-sent events of one HTTP response.
-struct EventReader {
-    stream: Response,
-    buffer: Vec<u8>,
-}
-
-impl EventReader {
-    /// Returns the next event, or `None` after the end of the stream or a connection failure.
-    async fn next(&mut self) -> Option<OperationEvent> {
-        loop {
-            while let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
-                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
-                if let Some(event) = parse_event(&String::from_utf8_lossy(&block)) {
-                    return Some(event);
-                }
-            }
-            self.buffer.extend_from_slice(&self.stream.chunk().await.ok()??);
-        }
-    }
-}
-
-/// Parses one event block of the stream. Returns `None` for a comment and for `event: end`.
-fn parse_event(block: &str) -> Option<OperationEvent> {
-    let data: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
-    serde_json::from_str(&data.join("\n")).ok()
+/// Returns the events of one connection, until it ends or fails. Comments and `event: end` are skipped.
+fn operation_events(body: Body) -> impl Stream<Item = OperationEvent> + Unpin {
+    // The stream ends after its first error.
+    let blocks = SseStream::new(body).filter_map(|block| ready(block.ok()));
+    blocks.filter_map(|block| ready(block.data.as_deref().and_then(|data| serde_json::from_str(data).ok())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_event_is_parsed_from_its_block() {
-        let block = "id: 4\nevent: step.waiting\ndata: {\"operation_id\":\"op_1\",\"seq\":4,\"type\":\"step.waiting\",\
-                     \"step\":\"deploy-stack\",\"waits_for\":\"the stack\",\
-                     \"occurred_at\":\"2026-01-01T00:00:00Z\"}\n\n";
-        let event = parse_event(block).unwrap();
-        assert_eq!((event.seq, event.step.as_deref()), (4, Some("deploy-stack")));
-        assert_eq!(event.more["waits_for"], "the stack");
-    }
-
-    #[test]
-    fn a_comment_and_the_end_are_not_events() {
-        assert!(parse_event(":\n\n").is_none());
-        assert!(parse_event("event: end\ndata: {}\n\n").is_none());
+    #[tokio::test]
+    async fn events_are_read_and_comments_and_the_end_are_skipped() {
+        let stream = ":\n\nid: 4\nevent: step.waiting\ndata: {\"operation_id\":\"op_1\",\"seq\":4,\
+                      \"type\":\"step.waiting\",\"step\":\"deploy-stack\",\"waits_for\":\"the stack\",\
+                      \"occurred_at\":\"2026-01-01T00:00:00Z\"}\n\nevent: end\ndata: {}\n\n";
+        let events: Vec<_> = operation_events(stream.into()).collect().await;
+        assert_eq!((events.len(), events[0].seq, events[0].step.as_deref()), (1, 4, Some("deploy-stack")));
+        assert_eq!(events[0].more["waits_for"], "the stack");
     }
 }

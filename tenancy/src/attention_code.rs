@@ -1,4 +1,4 @@
-//! Attention codes: the complete set of reasons why an operation can need a person.
+//! Attention codes, the complete set of reasons why an operation can need a person, and their remedies.
 
 use crate::string_enum::string_enum;
 
@@ -53,6 +53,22 @@ string_enum! {
     }
 }
 
+string_enum! {
+    /// Action that a person can request through the API for an operation that needs attention.
+    Remedy {
+        /// `POST /v1/operations/{id}/retry`, after the cause is fixed.
+        Retry = "retry",
+        /// `POST /v1/operations/{id}/retry` with a corrected value. Requires approval.
+        Correct = "correct",
+        /// `POST /v1/operations/{id}/adopt` with an existing account. Requires approval.
+        Adopt = "adopt",
+        /// `POST /v1/operations/{id}/approve`, by another person than the requester.
+        Approve = "approve",
+        /// `POST /v1/operations/{id}/cancel`, which undoes the completed steps.
+        Cancel = "cancel",
+    }
+}
+
 impl AttentionCode {
     /// Returns a short title for lists and headings.
     pub fn title(self) -> &'static str {
@@ -62,6 +78,21 @@ impl AttentionCode {
     /// Returns one sentence that support staff can pass on to the customer. It contains no internal details.
     pub fn customer_message(self) -> &'static str {
         self.texts().1
+    }
+
+    /// Returns the remedies that resolve the problem. A step that can be canceled adds `cancel`.
+    pub fn remedies(self) -> &'static [Remedy] {
+        match self {
+            Self::ApprovalRequired => &[Remedy::Approve],
+            Self::AccountCreationFailed
+            | Self::AccountEmailInvalid
+            | Self::AccountEmailTaken
+            | Self::AccountNotAdoptable
+            | Self::BusinessValidationNeeded
+            | Self::OrganizationAddressInvalid
+            | Self::PaymentInstrumentNeeded => &[Remedy::Retry, Remedy::Correct, Remedy::Adopt],
+            _ => &[Remedy::Retry],
+        }
     }
 
     fn texts(self) -> (&'static str, &'static str) {

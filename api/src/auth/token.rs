@@ -55,7 +55,7 @@ struct Claims {
     scp: Option<ScopeClaim>,
     /// All other claims, including the claims for tenant and roles, whose names are configurable.
     #[serde(flatten)]
-    other_claims: Map<String, Value>,
+    additional: Map<String, Value>,
 }
 
 impl TokenVerifier {
@@ -118,9 +118,9 @@ impl TokenVerifier {
         let expires_at = DateTime::from_timestamp(claims.exp as i64, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let mut scopes: BTreeSet<String> =
             [claims.scope, claims.scp].into_iter().flatten().flat_map(ScopeClaim::into_set).collect();
-        scopes.extend(self.roles.scopes(&claims.other_claims));
+        scopes.extend(self.roles.scopes(&claims.additional));
         let has_fleet = scopes.contains(Scope::Fleet.as_str());
-        let tenant_scope = TenantScope::from_claim(claims.other_claims.get(&self.tenant_claim), has_fleet);
+        let tenant_scope = TenantScope::from_claim(claims.additional.get(&self.tenant_claim), has_fleet);
         let tenant_scope = tenant_scope.map_err(TokenError::TenantScope)?;
         Ok(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, tenant_scope, expires_at })
     }

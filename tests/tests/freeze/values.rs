@@ -155,8 +155,10 @@ fn the_json_of_every_stored_or_sent_type_is_unchanged() {
     };
     add(&mut lines, "AuditOutcome", &outcome);
     add(&mut lines, "AuditOutcome", &AuditOutcome::of(AuditResult::Unknown));
-    let attention =
-        Attention::new(AttentionCode::AccountEmailTaken, "What happened, and what to do.").with_remedy(Remedy::Correct);
+    let attention = Attention {
+        remedies: vec![Remedy::Retry, Remedy::Correct],
+        ..Attention::new(AttentionCode::AccountEmailTaken, "What happened, and what to do.")
+    };
     add(&mut lines, "Attention", &attention);
     add(&mut lines, "Requester", &Requester { issuer: "https://i".to_owned(), subject: "ann".to_owned() });
     let tags = || [("freehold:tenant".to_owned(), "ten".to_owned())].into_iter().collect();

@@ -122,8 +122,7 @@ async fn an_approval_decision_before_the_step_is_parked_is_not_lost() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     let claim = api.claim_operation().await;
-    let attention =
-        Attention { remedies: vec![Remedy::Approve], ..Attention::new(AttentionCode::ApprovalRequired, "Approve it.") };
+    let attention = Attention::new(AttentionCode::ApprovalRequired, "Approve it.");
     api.record_step(&claim, StepDisposition::Parked(attention), None).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
     let operation = api.get(&path).await.json();

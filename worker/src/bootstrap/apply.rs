@@ -29,7 +29,7 @@ async fn execute(aws: &Aws, action: &Action, known: &mut KnownIds) -> Result<(),
     match action {
         Action::EnableScps { root } => retry_while_busy(clock, || aws.enable_scps(root)).await?,
         Action::EnableTrustedAccess { service } => {
-            retry_while_busy(clock, || aws.enable_trusted_access(service)).await?
+            retry_while_busy(clock, || aws.enable_trusted_access(service)).await?;
         }
         Action::CreateOu { name, parent } => {
             let id = match retry_while_busy(clock, || aws.create_ou(parent, name)).await {

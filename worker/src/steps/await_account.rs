@@ -1,7 +1,7 @@
 //! Waits until the account exists, and maps it to the environment.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 
 use super::StepResult;
@@ -110,9 +110,9 @@ async fn handle_failed_creation(context: &StepContext, reason: &str) -> StepResu
             account_request::email_taken(&email, "the account is outside this organisation or closed")
         }
         CreationFailureAction::NeedsAttention { code, message } => {
-            permanent_failure(code, format!("{message} AWS gave the reason {reason}."))
+            StepError::needs_attention(code, format!("{message} AWS gave the reason {reason}."))
         }
-        CreationFailureAction::AdoptOrRequestAgain | CreationFailureAction::Hold(_) => permanent_failure(
+        CreationFailureAction::AdoptOrRequestAgain | CreationFailureAction::Hold(_) => StepError::needs_attention(
             AttentionCode::AccountCreationFailed,
             format!(
                 "AWS could not create the account {MAX_ATTEMPTS} times, most recently with {reason}. Contact AWS, \
@@ -121,12 +121,6 @@ async fn handle_failed_creation(context: &StepContext, reason: &str) -> StepResu
         ),
     };
     Ok(forget_request(StepOutcome::failed(error)).with_released_slot(slot).with("creation_failures", 0))
-}
-
-/// Returns an attention that also has the remedies `correct` (another e-mail address) and `adopt` (an existing
-/// account).
-fn permanent_failure(code: AttentionCode, message: String) -> StepError {
-    StepError::NeedsAttention(Attention::new(code, message).with_remedy(Remedy::Correct).with_remedy(Remedy::Adopt))
 }
 
 fn poll_in_a_minute(outcome: StepOutcome, context: &StepContext) -> StepOutcome {

@@ -2,6 +2,7 @@
 //!
 //! The output of PostgreSQL's `COPY` is streamed, so that the whole export is never in memory.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -161,30 +162,26 @@ fn write_row(out: &mut Vec<u8>, format: Format, mapping: &ExportedMapping<'_>, b
         status: if to.is_some() { "released" } else { "active" },
     };
     if format == Format::Csv {
-        for (index, field) in row.columns().into_iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            write_field(out, field);
-        }
-        out.extend_from_slice(b"\r\n");
+        write_csv_row(out, row.columns());
     } else if serde_json::to_writer(&mut *out, &row).is_ok() {
         out.push(b'\n');
     }
 }
 
-/// Writes a CSV field (RFC 4180). Names come from customers, so a value that a spreadsheet could interpret as a formula
-/// gets a leading `'`.
-pub(crate) fn write_field(out: &mut Vec<u8>, field: &str) {
-    let mark = if field.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
-    if !field.contains([',', '"', '\r', '\n']) {
-        out.extend_from_slice(mark.as_bytes());
-        return out.extend_from_slice(field.as_bytes());
+pub(crate) fn write_csv_row<'a>(out: &mut Vec<u8>, fields: impl IntoIterator<Item = &'a str>) {
+    let mut builder = csv::WriterBuilder::new();
+    let mut writer = builder.terminator(csv::Terminator::CRLF).buffer_capacity(512).from_writer(out);
+    // Most rows fit into the buffer of 512 bytes, and writing to memory cannot fail.
+    _ = writer.write_record(fields.into_iter().map(without_formula));
+}
+
+/// Prefixes a value that a spreadsheet could interpret as a formula with `'`, because names come from customers.
+fn without_formula(field: &str) -> Cow<'_, [u8]> {
+    if field.starts_with(['=', '+', '-', '@']) {
+        format!("'{field}").into_bytes().into()
+    } else {
+        field.as_bytes().into()
     }
-    out.push(b'"');
-    out.extend_from_slice(mark.as_bytes());
-    out.extend_from_slice(field.replace('"', "\"\"").as_bytes());
-    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -204,8 +201,8 @@ mod tests {
             ("1=2", "1=2"),
         ] {
             let mut out = Vec::new();
-            write_field(&mut out, field);
-            assert_eq!(String::from_utf8(out).unwrap(), written);
+            write_csv_row(&mut out, [field, "next"]);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{written},next\r\n"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Requests the account of an environment without ever creating a second one, and adopts existing accounts.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::quota::Quota;
@@ -147,13 +147,9 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
             return map_account(context, id).await;
         }
     };
-    Err(StepError::NeedsAttention(
-        Attention::new(
-            AttentionCode::AccountNotAdoptable,
-            format!("Account {id} cannot be adopted: {reason}. Adopt another account, or cancel."),
-        )
-        .with_remedy(Remedy::Adopt)
-        .with_remedy(Remedy::Correct),
+    Err(StepError::needs_attention(
+        AttentionCode::AccountNotAdoptable,
+        format!("Account {id} cannot be adopted: {reason}. Adopt another account, or cancel."),
     ))
 }
 
@@ -177,11 +173,7 @@ pub(in crate::steps) fn email_taken(email: &str, detail: &str) -> StepError {
         "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that \
          account, or retry with another e-mail address."
     );
-    StepError::NeedsAttention(
-        Attention::new(AttentionCode::AccountEmailTaken, message)
-            .with_remedy(Remedy::Correct)
-            .with_remedy(Remedy::Adopt),
-    )
+    StepError::needs_attention(AttentionCode::AccountEmailTaken, message)
 }
 
 /// Returns the time at which AWS accepted the account request.

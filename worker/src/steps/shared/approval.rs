@@ -1,7 +1,7 @@
 //! Approval by a second person before an account is created or closed.
 
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
-use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::config::{TierConfig, VendingApproval};
 use freehold_tenancy::operation::OperationKind;
 use serde_json::json;
@@ -11,8 +11,7 @@ use crate::step_outcome::StepError;
 
 /// Returns the attention that parks the operation until a second person has approved or rejected it.
 pub(in crate::steps) fn approval_required(message: &str) -> StepError {
-    let attention = Attention::new(AttentionCode::ApprovalRequired, message);
-    StepError::NeedsAttention(Attention { remedies: vec![Remedy::Approve], ..attention })
+    StepError::needs_attention(AttentionCode::ApprovalRequired, message)
 }
 
 /// Checks that the account may be requested: the tenant's tier requires no approval, or a second person has approved
