@@ -2,7 +2,7 @@
 //!
 //! | AWS service | module with the methods of [`Aws`] |
 //! |---|---|
-//! | Organizations | `organizations`: accounts and their tags; `creations`: account requests; `ous`: OUs and guardrails |
+//! | Organizations | `organizations`: accounts, tags; `creations`: account requests; `ous`: OUs and guardrails |
 //! | Account Management | `account`: opt-in regions |
 //! | STS | `sts`: sessions, `check_role` |
 //! | CloudFormation | `cloudformation`: stacks in tenant accounts, `read_in_region` |

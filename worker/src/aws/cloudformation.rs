@@ -111,7 +111,8 @@ impl Aws {
     /// Makes a harmless read in a region as `freehold-verify`. Fails with [`CloudErrorKind::Denied`] if not allowed.
     pub async fn read_in_region(&self, account: &Target, region: Region) -> Result<()> {
         let session = self.tenant_session(account, Role::Verify).await?;
-        // Freehold's verify role has no permission for other regional reads (stacks/baseline.yaml). One page is sufficient.
+        // Freehold's verify role has no permission for other regional reads (stacks/baseline.yaml). One page is
+        // sufficient.
         self.send(&session, "cloudformation:ListStacks", client(&session, region).list_stacks().send()).await.map(drop)
     }
 }

@@ -38,8 +38,8 @@ impl Aws {
         Ok(Sso { session, instance, client })
     }
 
-    /// Returns the instance of Identity Center. If the configuration does not name it, the instance is searched for in the
-    /// configured region, by default the region in which Freehold runs.
+    /// Returns the instance of Identity Center. If the configuration does not name it, the instance is searched for in
+    /// the configured region, by default the region in which Freehold runs.
     pub(crate) async fn identity_center(&self) -> Result<Instance> {
         const CALL: &str = "sso:ListInstances";
         let configured = &self.config.identity_center;
