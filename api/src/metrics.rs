@@ -108,7 +108,7 @@ impl Metrics {
         self.0.handle().render()
     }
 
-    /// Aggregates recent samples. Without it, an API that is never scraped would keep every single sample.
+    /// Aggregates recent samples. Without aggregation, an API that is never scraped would keep all samples.
     pub(crate) fn run_upkeep(&self) {
         self.0.handle().run_upkeep();
     }

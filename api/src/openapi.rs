@@ -24,8 +24,8 @@ Freehold gives every customer of a SaaS an AWS account of its own. A signup retu
 
 Ids are strings with a prefix (`ten_…`, `env_…`, `op_…`); AWS account ids are strings of 12 digits. Times are RFC 3339 \
 in UTC. Lists are paginated: send `next_page_token` as `page_token`, with the same filters, until it is `null`. Every \
-error is a problem (RFC 9457) with a `request_id`, under which the log has details, and one of these codes. A code \
-keeps its meaning; more codes may be added.
+error is a problem (RFC 9457) with a `request_id`, which identifies its entries in the log, and one of these codes. A \
+code keeps its meaning; more codes may be added.
 
 | status | code | meaning |
 |---|---|---|

@@ -24,7 +24,7 @@ async fn load_endpoint(app: &App, id: Option<WebhookEndpointId>) -> Result<Endpo
     db::webhooks::endpoints::get(&app.pool, id.ok_or_else(not_found)?).await?.ok_or_else(not_found)
 }
 
-/// Generates a webhook secret. Returns the secret in plain text and encrypted for the endpoint `id`.
+/// Generates a webhook secret. Returns the secret in plain text and encrypted for the endpoint with this id.
 fn generate_secret(app: &App, id: WebhookEndpointId) -> Result<(WebhookSecret, Vec<u8>), ApiError> {
     let secret = WebhookSecret::random().ok_or_else(ApiError::internal)?;
     match app.keyring.seal(secret.bytes(), &id.to_string()) {

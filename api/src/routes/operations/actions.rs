@@ -30,15 +30,15 @@ pub struct RetryRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdoptRequest {
-    /// AWS account: active, in this organisation, and never mapped to another environment.
+    /// Id of the AWS account, which must be active, in this organisation, and never mapped to another environment.
     #[schema(example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: String,
 }
 
 /// Retry an operation that needs attention
 ///
-/// Fix the cause first. Parked steps run again at once, late steps poll at once. An operation that no longer needs
-/// attention is left unchanged (`409`), except for a repeated request with the same `Idempotency-Key`. With a body, if
+/// Fix the cause first. Parked steps run again at once; late steps poll AWS at once. Returns `409` if the operation no
+/// longer needs attention, unless the request repeats an earlier one with the same `Idempotency-Key`. With a body, if
 /// the remedy `correct` is offered, the operation is retried with the corrected value after a second person has
 /// approved it.
 #[utoipa::path(
@@ -109,8 +109,8 @@ impl std::str::FromStr for AccountEmail {
 
 /// Cancel an onboarding
 ///
-/// Before the AWS account is requested, the operation ends and nothing was created. Afterwards the operation ends too,
-/// and an `offboard` operation removes what was created, because AWS cannot undo the creation of an account.
+/// If the AWS account was not requested yet, the operation ends without having created anything. Otherwise, it ends and
+/// an `offboard` operation removes what was created, because AWS cannot undo the creation of an account.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/cancel",
@@ -158,7 +158,7 @@ pub(crate) async fn cancel_operation(
 /// Adopt an existing AWS account
 ///
 /// Possible if the remedy `adopt` is offered. After a second person has approved, the account belongs to the
-/// environment and onboarding continues in it.
+/// environment, and onboarding continues in that account.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/adopt",

@@ -82,10 +82,10 @@ impl From<wait_estimate::Queue> for Queue {
 /// Reason why an operation needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attention {
-    /// Stable code, for programs.
+    /// Stable, machine-readable code of the cause.
     #[schema(example = "account_email_taken")]
     pub code: String,
-    /// Description of the cause, for people.
+    /// Human-readable description of the cause.
     #[schema(example = "The e-mail address of the new AWS account belongs to an account that is not ours.")]
     pub message: String,
     /// Actions that resolve the problem: `retry`, `correct`, `adopt`, `approve`, `reject` or `cancel`.
@@ -114,7 +114,7 @@ pub struct Step {
     /// Time at which the step was done; `null` until then.
     #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
-    /// Cause of the wait, for people; `null` while the step does not wait.
+    /// Human-readable reason for the wait; `null` while the step does not wait.
     #[schema(required = true, example = "the stack to be created")]
     pub waits_for: Option<String>,
     /// Time of the next poll; `null` while the step does not wait.
@@ -123,7 +123,7 @@ pub struct Step {
     /// Reason why the step needs attention; `null` otherwise. A step that needs attention and still waits is late.
     #[schema(required = true)]
     pub attention: Option<Attention>,
-    /// Latest error, for people; `null` once the step has succeeded.
+    /// Human-readable description of the latest error; `null` once the step has succeeded.
     #[schema(required = true)]
     pub last_error: Option<String>,
     /// Facts that the step has learned, such as the id of the stack.
@@ -202,7 +202,7 @@ pub struct Approval {
     pub requested_by: String,
     /// Time of the request.
     pub requested_at: DateTime<Utc>,
-    /// Person who decided: the `sub` of the token; `null` while pending.
+    /// Person who approved or rejected: the `sub` of the token; `null` while pending.
     #[schema(required = true)]
     pub decided_by: Option<String>,
     /// Time of the decision; `null` while pending.

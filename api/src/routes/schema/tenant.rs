@@ -83,10 +83,10 @@ pub struct Environment {
     /// Home region, in which the stack runs.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
-    /// AWS account of the environment, 12 digits; `null` until it is confirmed.
+    /// Id of the AWS account of the environment (12 digits); `null` until the account is confirmed.
     #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: Option<String>,
-    /// Open operation of the environment, or its latest one.
+    /// Id of the unfinished operation of the environment, or of the latest operation if all have finished.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub operation_id: String,
     /// Time of the request for the environment.

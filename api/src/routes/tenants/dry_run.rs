@@ -71,7 +71,7 @@ pub struct Collision {
     pub field: String,
     /// `true` if this collision makes the API refuse the signup.
     pub refused: bool,
-    /// Description, for people.
+    /// Human-readable description of the collision.
     #[schema(example = "an active tenant has this external_id")]
     pub message: String,
 }

@@ -49,7 +49,7 @@ pub struct Signup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "eu")]
     pub residency: Option<String>,
-    /// Configured commercial plan [default: the first one].
+    /// Commercial plan, as named in the configuration [default: the first configured plan].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "standard")]
     pub tier: Option<String>,

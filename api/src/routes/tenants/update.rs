@@ -25,7 +25,7 @@ pub struct TenantPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Example GmbH", min_length = 1, max_length = 120, nullable = false)]
     pub company_name: Option<String>,
-    /// Configured commercial plan. The next comparison with AWS grants the access of the new plan.
+    /// Commercial plan, as named in the configuration. The next comparison with AWS grants the access of the new plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "standard", nullable = false)]
     pub tier: Option<String>,

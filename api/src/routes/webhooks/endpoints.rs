@@ -59,11 +59,11 @@ pub struct WebhookEndpoint {
     /// failed for five days); `null` while it is enabled.
     #[schema(required = true, example = json!(null))]
     pub disabled_reason: Option<String>,
-    /// Description of the reason, for people; `null` while the endpoint is enabled.
+    /// Human-readable description of the reason; `null` while the endpoint is enabled.
     #[schema(required = true, example = json!(null))]
     pub disabled_message: Option<String>,
-    /// Time at which the endpoint was disabled; `null` while it is enabled. Events from then on are not queued for it;
-    /// replay them.
+    /// Time at which the endpoint was disabled; `null` while it is enabled. Later events are not queued for the
+    /// endpoint, but can be replayed.
     #[schema(required = true)]
     pub disabled_at: Option<DateTime<Utc>>,
     /// Time of the first failure after the last success; `null` if the last attempt succeeded or there was none.
@@ -72,7 +72,7 @@ pub struct WebhookEndpoint {
     /// Time until which deliveries are paused, because the receiver sent `Retry-After`; `null` otherwise.
     #[schema(required = true)]
     pub paused_until: Option<DateTime<Utc>>,
-    /// Time until which deliveries are also signed with the previous secret; `null` without one.
+    /// Time until which deliveries are also signed with the previous secret; `null` if no previous secret is valid.
     #[schema(required = true)]
     pub previous_secret_until: Option<DateTime<Utc>>,
     /// Time of creation.

@@ -111,7 +111,7 @@ async fn parse_patch(mut fields: Fields, app: &App, before: webhook::Endpoint) -
 
 /// Disable a webhook endpoint
 ///
-/// Pending deliveries wait; events from now on are not queued for the endpoint.
+/// Pending deliveries are kept until the endpoint is enabled. Later events are not queued for the endpoint.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints/{id}/disable",
@@ -132,7 +132,7 @@ pub(crate) async fn disable_webhook_endpoint(
 
 /// Enable a webhook endpoint
 ///
-/// Pending deliveries and events from now on are sent. Events from while the endpoint was disabled can be replayed.
+/// Pending deliveries and new events are sent. Events that occurred while the endpoint was disabled can be replayed.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints/{id}/enable",
