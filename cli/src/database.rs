@@ -42,8 +42,7 @@ pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connection
 }
 
 /// Applies database migrations. Fails if the database belongs to another kind of installation or to another
-/// organisation. Returns the number of applied migrations, and the installation that was registered in the database
-/// before.
+/// organisation. Returns the number of applied migrations and the installation that was registered before, if any.
 pub(crate) async fn migrate(
     pool: &PgPool,
     kind: InstallationKind,

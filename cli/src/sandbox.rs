@@ -106,7 +106,7 @@ struct Sandbox {
     api: ApiClient,
     token: SecretString,
     registration: crate::running_sandbox::RegistrationGuard,
-    /// Stops API and worker when cancelled.
+    /// Token that stops the API and the worker when it is cancelled.
     stop_processes: CancellationToken,
     processes: JoinSet<anyhow::Result<()>>,
 }
