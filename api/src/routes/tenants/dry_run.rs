@@ -23,7 +23,7 @@ pub struct SignupPreview {
     pub accepted: bool,
     /// Fields that an active tenant already uses.
     pub collisions: Vec<Collision>,
-    /// Time at which the client may sign up again; `null` unless it has reached its daily limit.
+    /// Time from which the client can create tenants again; `null` unless it has reached its daily limit of signups.
     #[schema(required = true)]
     pub signups_exhausted_until: Option<DateTime<Utc>>,
     /// Commercial plan.
