@@ -85,7 +85,7 @@ impl Rule {
         self
     }
 
-    /// Restricts the rule to calls whose body contains this text, such as a name, an e-mail or an id.
+    /// Restricts the rule to calls whose body contains this text, such as a name, an e-mail address or an id.
     #[must_use]
     pub fn containing(mut self, text: &str) -> Self {
         self.containing = Some(text.to_owned());

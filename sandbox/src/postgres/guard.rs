@@ -18,8 +18,8 @@ use super::error::io_error_at;
 use super::server_user::ServerUser;
 
 /// The guard script. Arguments: the temporary directory to delete (or an empty string), the signal that stops the
-/// child, and the child's command. Exits with the status of the child. Uses the shell
-/// builtin `read` and not `cat`, so that killing the subshell leaves no child process.
+/// child, and the child's command. Exits with the status of the child. Uses the shell builtin `read`
+/// and not `cat`, so that killing the subshell leaves no child process.
 const GUARD_SCRIPT: &str = r#"
 temporary_dir=$1 signal=$2 owner_gone=
 shift 2

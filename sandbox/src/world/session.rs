@@ -77,9 +77,9 @@ pub struct Ctx {
 }
 
 impl Ctx {
-    /// Draws a random duration for the background work that `key` identifies. The key must consist of names (an e-mail,
-    /// or the names of a stack and a resource) and not contain the time, so that durations do not depend on the order
-    /// of calls.
+    /// Draws a random duration for the background work that `key` identifies. The key must consist of names (an e-mail
+    /// address, or the names of a stack and a resource) and not contain the time, so that durations do not depend on
+    /// the order of calls.
     pub fn draw_duration(&self, spread: DurationDistribution, key: &str) -> TimeDelta {
         self.settings.draw_duration(spread, key)
     }
