@@ -1,4 +1,4 @@
-//! Attention codes, the complete set of reasons why an operation can need a person, and their remedies.
+//! Attention codes: all reasons why an operation can need attention, with their remedies.
 
 use crate::string_enum::string_enum;
 
@@ -62,7 +62,7 @@ string_enum! {
         Correct = "correct",
         /// `POST /v1/operations/{id}/adopt` with an existing account. Requires approval.
         Adopt = "adopt",
-        /// `POST /v1/operations/{id}/approve`, by another person than the requester.
+        /// `POST /v1/operations/{id}/approve`, by a person other than the requester.
         Approve = "approve",
         /// `POST /v1/operations/{id}/cancel`, which undoes the completed steps.
         Cancel = "cancel",
@@ -80,7 +80,7 @@ impl AttentionCode {
         self.texts().1
     }
 
-    /// Returns the remedies that resolve the problem. A step that can be canceled adds `cancel`.
+    /// Returns the remedies that resolve the problem. The worker adds `cancel` if the operation can be cancelled.
     pub fn remedies(self) -> &'static [Remedy] {
         match self {
             Self::ApprovalRequired => &[Remedy::Approve],

@@ -45,7 +45,7 @@ pub enum DbError {
     /// A migration of the database failed.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// An applied migration does not exist in this version, or has another checksum.
+    /// The database contains a migration that does not exist in this version of Freehold, or that has another checksum.
     #[error(
         "the schema of this database does not come from a release of Freehold (migration {0} differs) and cannot be \
          upgraded; create a new database, or start the sandbox with a new --data directory"
@@ -161,7 +161,7 @@ pub async fn check_schema(pool: &PgPool) -> Result<()> {
     read_schema(pool).await.map(drop)
 }
 
-/// Applied migrations, compared with [`MIGRATIONS`].
+/// Result of comparing the applied migrations with [`MIGRATIONS`].
 struct Schema {
     pending: usize,
     /// First applied migration of a newer version; `None` if all applied migrations belong to this version.
@@ -199,7 +199,7 @@ async fn applied(pool: &PgPool) -> Result<BTreeMap<i64, Vec<u8>>> {
     Ok(rows.fetch_all(pool).await?.into_iter().collect())
 }
 
-/// Commits the transaction if the predicate returns true for the result, and otherwise rolls it back immediately. A
+/// Commits the transaction if `should_commit` returns true for the result, and otherwise rolls it back immediately. A
 /// dropped transaction would keep its locks until its connection is used again.
 pub(crate) async fn finish_transaction<T>(
     tx: Transaction<'static, Postgres>,
@@ -213,7 +213,7 @@ pub(crate) async fn finish_transaction<T>(
     result
 }
 
-/// Maps the violation of a constraint that the caller can handle to its own error.
+/// Converts the violation of a constraint that callers handle to its specific [`DbError`].
 pub(crate) fn map_constraint_violation(error: sqlx::Error) -> DbError {
     match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
         Some("tenants_external_id_is_unique_among_live_tenants") => DbError::ExternalIdTaken,

@@ -22,7 +22,7 @@ string_enum! {
         ByRequest = "by_request",
         /// The receiver responded with `410 Gone`.
         Gone = "gone",
-        /// Every attempt has failed for five days.
+        /// All attempts of the last five days have failed.
         Failing = "failing",
     }
 }
@@ -122,6 +122,6 @@ pub struct Attempt {
     pub error: Option<AttemptError>,
     /// Result of the attempt as a message for operators.
     pub message: String,
-    /// Time for which this attempt scheduled the next one; `None` if no further attempt follows.
+    /// Time at which the next attempt is due; `None` if no further attempt follows.
     pub next_attempt_at: Option<DateTime<Utc>>,
 }

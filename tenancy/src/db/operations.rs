@@ -21,7 +21,7 @@ pub async fn claim(
 }
 
 /// Claims operations like [`claim`], but skips those that another worker has run before, because that worker has
-/// sessions in their accounts. Operations that have been due since `any_worker_since` can be claimed by any worker.
+/// sessions in their accounts. Operations that became due at or before `any_worker_since` can be claimed by any worker.
 pub async fn claim_with_affinity(
     pool: &PgPool,
     worker: &str,

@@ -61,7 +61,7 @@ pub struct Signup<'a> {
     pub requested_by: &'a Requester,
     /// Response to return and to store under the idempotency key.
     pub answer: &'a StoredResponse,
-    /// Maximum number of signups per client in 24 hours; concurrent ones may exceed it slightly.
+    /// Maximum number of signups per client in 24 hours. Concurrent signups may exceed the limit slightly.
     pub per_day: Option<NonZeroU32>,
     /// Entry of the signup for the audit trail.
     pub entry: &'a AuditEntry,

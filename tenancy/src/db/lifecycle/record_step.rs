@@ -21,7 +21,7 @@ use crate::{AwsAccountId, OperationId};
 pub struct StepRecord {
     pub step: StepName,
     pub state: StepDisposition,
-    /// Attention of a step that is past its deadline but keeps polling; `None` for other steps.
+    /// Reason why a step that is past its deadline but still polling needs attention; `None` for other steps.
     pub late: Option<Attention>,
     /// New facts, which are merged into the facts in the journal.
     pub facts: Facts,

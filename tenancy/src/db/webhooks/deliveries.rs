@@ -24,7 +24,7 @@ pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
 }
 
-/// Returns at most `limit` deliveries before `before`, newest first.
+/// Returns at most `limit` deliveries that are older than the delivery `before`, newest first.
 pub async fn list(
     pool: &PgPool,
     filter: &DeliveryFilter,
@@ -75,7 +75,7 @@ pub async fn replay(pool: &PgPool, id: WebhookDeliveryId, now: DateTime<Utc>) ->
 }
 
 /// Schedules a delivery of every event since `since` that matches the endpoint, in order. Includes events that were
-/// delivered before and events during which the endpoint was disabled. Returns the number of events.
+/// already delivered, and events that occurred while the endpoint was disabled. Returns the number of events.
 pub async fn replay_since(
     pool: &PgPool,
     id: WebhookEndpointId,
