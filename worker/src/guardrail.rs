@@ -179,7 +179,7 @@ fn exempt_roles(organization: &Organization) -> [String; 2] {
     [role(&organization.access_role_name), role(ACCESS_ROLE)]
 }
 
-/// Returns the ARN pattern of a role without path in any account.
+/// Returns the ARN pattern that matches the role `name` in every account. The role must have no path.
 fn role(name: &str) -> String {
     format!("arn:aws:iam::*:role/{name}")
 }

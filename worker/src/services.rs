@@ -76,8 +76,8 @@ impl Services {
         })
     }
 
-    /// Returns the duration of a claim on the installation's clock. It is longer than in real time if the clock of a
-    /// sandbox runs faster.
+    /// Returns the duration of a claim, measured on the installation's clock. In a sandbox with a faster clock, it is
+    /// longer than in real time.
     pub(crate) fn lease(&self) -> TimeDelta {
         seconds(self.real_time_lease.as_secs_f64() * self.clock.speed().max(1.0))
     }

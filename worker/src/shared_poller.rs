@@ -108,7 +108,7 @@ pub(crate) async fn refresh_usage(services: &Services, quota: Quota) -> Result<c
     Ok(Ok(true))
 }
 
-/// Returns the earliest time of a count that is still valid.
+/// Returns the earliest time at which a count of requests must have been made to be still valid.
 pub(crate) async fn usage_valid_since(services: &Services, quota: Quota) -> Result<DateTime<Utc>, DbError> {
     let external_in_progress = shared_polls::external_usage(&services.pool, quota).await?;
     let validity = if external_in_progress > 0 { EXTERNAL_USAGE_TTL } else { USAGE_TTL };

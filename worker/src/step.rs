@@ -16,7 +16,7 @@ pub struct Step {
     pub after: &'static [StepName],
     /// AWS quota that limits the step's work. A parked step holds no slot.
     pub quota: Option<Quota>,
-    /// Function that runs the step. It reads before it acts.
+    /// Function that runs the step. It reads the current state before it changes anything.
     pub run: Run,
     pub undo: Undo,
 }

@@ -50,7 +50,8 @@ pub(super) fn check_unknown_accounts(input: &CompareInput<'_>, comparison: &mut 
     }
 }
 
-/// Reports a missing or suspended account. Returns whether the account is active; only then is the rest of it compared.
+/// Reports a missing or suspended account. Returns whether the account is active. Other aspects of an account are
+/// compared only if it is active.
 pub(super) fn check_account(
     input: &CompareInput<'_>,
     environment: &MappedEnvironment,

@@ -167,7 +167,7 @@ pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), 
     Err(StepError::needs_attention(AttentionCode::AccountNotActive, message))
 }
 
-/// Returns the attention for an e-mail address that belongs to an account other than this environment's.
+/// Returns the error for an e-mail address that belongs to an account other than this environment's.
 pub(in crate::steps) fn email_taken(email: &str, detail: &str) -> StepError {
     let message = format!(
         "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that \

@@ -9,8 +9,8 @@ use crate::first_match::FirstMatch;
 /// Reaction to a failed account creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::steps) enum CreationFailureAction {
-    /// Adopts the account with the requested e-mail address if it belongs to the environment. Any other account needs
-    /// attention.
+    /// Adopts the account with the requested e-mail address if it belongs to the environment. If it belongs to another
+    /// owner, the operation needs attention.
     AdoptOrNeedsAttention,
     /// Adopts the environment's own account if it exists. Otherwise requests another account.
     AdoptOrRequestAgain,
