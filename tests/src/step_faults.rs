@@ -73,7 +73,7 @@ impl FaultInjector {
         self.lock().take().is_none()
     }
 
-    /// Waits until the simulated crash.
+    /// Waits until the injector has simulated the crash.
     pub async fn wait_until_crashed(&self) {
         self.shared.crashed.notified().await;
     }
