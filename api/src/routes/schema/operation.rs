@@ -68,8 +68,8 @@ pub struct Queue {
     /// Position in the queue; 1 is next.
     #[schema(example = 17, minimum = 1)]
     pub position: u32,
-    /// Estimated time at which the environment is ready or, for other work than onboarding, the operation is finished.
-    /// It is calculated for each response, from the AWS quotas and recent durations.
+    /// Estimated time at which the environment is ready or, for operations other than onboarding, the operation is
+    /// finished. It is calculated for each response, from the AWS quotas and recent durations.
     pub estimated_ready_at: DateTime<Utc>,
 }
 
@@ -105,7 +105,7 @@ pub struct Step {
     /// State of the step.
     #[schema(value_type = StepState, example = "waiting")]
     pub state: String,
-    /// Number of runs.
+    /// Number of times that the step was run.
     #[schema(example = 3)]
     pub attempts: u32,
     /// Time of the first run; `null` until then.
@@ -126,7 +126,7 @@ pub struct Step {
     /// Human-readable description of the latest error; `null` once the step has succeeded.
     #[schema(required = true)]
     pub last_error: Option<String>,
-    /// Facts that the step has learned, such as the id of the stack.
+    /// Values that the step has recorded, such as the id of the stack.
     #[schema(example = json!({ "region": "eu-central-1" }))]
     pub facts: Map<String, Value>,
 }

@@ -21,7 +21,7 @@ use crate::routes::schema::tenant::Tenant;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantPatch {
-    /// Name of the company. AWS accounts keep their names.
+    /// Name of the company. The names of the AWS accounts do not change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Example GmbH", min_length = 1, max_length = 120, nullable = false)]
     pub company_name: Option<String>,
