@@ -259,7 +259,7 @@ impl Stack {
         self.events.push(event);
     }
 
-    /// Records an event with the current status of a resource.
+    /// Records an event with the status of a resource.
     pub(super) fn record_event(&mut self, resource: &Resource, token: Option<String>) {
         self.events.push(Event {
             id: format!("{}-{}-{}", resource.logical_id, resource.status.as_str(), self.events.len()),

@@ -16,7 +16,7 @@ const FALLBACK_PARENT: &str = "/var/lib/freehold";
 pub(super) struct ServerDirectory {
     path: PathBuf,
     temporary: bool,
-    /// Open lock file. The kernel releases the file lock when this process ends.
+    /// Open lock file. The kernel unlocks the file when this process ends.
     _lock: File,
 }
 

@@ -1,4 +1,4 @@
-//! The context of a call: the caller, the service, the region and the settings.
+//! The context of an API call: the caller, the service, the region and the settings.
 
 use std::sync::Arc;
 
