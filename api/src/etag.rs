@@ -60,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// Used by routes on which `If-Match` is optional.
+/// Optional extractor for routes that also accept requests without `If-Match`.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 

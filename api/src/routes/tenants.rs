@@ -43,7 +43,7 @@ pub struct TenantPage {
 /// Create a tenant with its environments
 ///
 /// Returns 202 immediately; the AWS accounts are created in the background. A repeated request with the same
-/// `Idempotency-Key` and body returns the first response. With `dry_run=true`, nothing is created and no key needed.
+/// `Idempotency-Key` and body returns the first response. With `dry_run=true`, nothing is created; the key is optional.
 #[utoipa::path(
     post,
     path = "/v1/tenants",

@@ -21,7 +21,8 @@ use crate::routes::schema::operation::Operation;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryRequest {
-    /// New e-mail address for the AWS account: 6 to 64 ASCII characters. Only possible until the account is created.
+    /// New e-mail address for the AWS account: 6 to 64 ASCII characters. The address can only be
+    /// corrected before the account is created.
     #[schema(example = "aws+example@example.com", min_length = 6, max_length = 64)]
     pub account_email: String,
 }
@@ -157,7 +158,7 @@ pub(crate) async fn cancel_operation(
 
 /// Adopt an existing AWS account
 ///
-/// Possible if the remedy `adopt` is offered. After a second person has approved, the account belongs to the
+/// Requires that the remedy `adopt` is offered. After a second person has approved, the account belongs to the
 /// environment, and onboarding continues in that account.
 #[utoipa::path(
     post,

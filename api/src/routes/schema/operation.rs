@@ -52,11 +52,11 @@ pub struct Operation {
     pub finished_at: Option<DateTime<Utc>>,
     /// Time of the last change.
     pub updated_at: DateTime<Utc>,
-    /// Steps in the order of the workflow; empty until the operation is started. Not shown in lists of operations.
+    /// Steps in the order of the workflow; empty until the operation is started, omitted in lists of operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub steps: Option<Vec<Step>>,
-    /// Approvals, oldest first. Not shown in lists of operations.
+    /// Approvals, oldest first; omitted in lists of operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub approvals: Option<Vec<Approval>>,

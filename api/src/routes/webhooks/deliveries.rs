@@ -40,7 +40,7 @@ pub struct WebhookDelivery {
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// Time at which the delivery was created.
     pub created_at: DateTime<Utc>,
-    /// Latest attempts, newest first, at most 100. Not shown in lists of deliveries.
+    /// Latest attempts, newest first, at most 100; omitted in lists of deliveries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     pub attempts: Option<Vec<WebhookAttempt>>,

@@ -79,7 +79,7 @@ pub struct WebhookEndpoint {
     pub created_at: DateTime<Utc>,
     /// Time of the last change, including disabling.
     pub updated_at: DateTime<Utc>,
-    /// Secret that signs deliveries. Shown only once, when it is created or rotated.
+    /// Secret that signs deliveries; only contained in the response that creates or rotates the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     pub secret: Option<String>,
