@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 struct Route {
     method: Method,
     path: String,
-    /// Scope that a token needs; `None` if no token is needed.
+    /// Scope that a token needs for this route; `None` if the route needs no token.
     scope: Option<Scope>,
-    /// Whether a token needs access to all tenants.
+    /// Whether a token for this route needs access to all tenants.
     requires_fleet_scope: bool,
 }
 

@@ -15,7 +15,7 @@ use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap::{BootstrapError, Plan, apply, plan};
 use freehold_worker::cloud::{Grant, NewAccount, Tags, Target};
 
-/// Runs `freehold bootstrap` in a simulated organisation, as an operator does.
+/// Operator who runs `freehold bootstrap` in a simulated organisation.
 struct Operator {
     world: World,
     clock: Clock,
@@ -75,7 +75,7 @@ impl Operator {
         }
     }
 
-    /// Detaches a policy from a target, without Freehold.
+    /// Detaches a policy from a target directly in AWS.
     async fn detach(&self, policy: &str, target: &str) {
         let key = Credentials::new(&self.world.settings().management_access_key, "secret", None, None, "by hand");
         let config = aws_sdk_organizations::Config::builder()

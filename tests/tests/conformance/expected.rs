@@ -32,8 +32,8 @@ impl Expected {
         Self(lines.collect())
     }
 
-    /// Returns the expected result of a case with `target`: the recorded deviation if there is one, otherwise the
-    /// behaviour of AWS.
+    /// Returns the expected result of a case on a target: the recorded deviation of the target if there is one,
+    /// otherwise the behaviour of AWS.
     pub(super) fn of(&self, case: &str, target: &str) -> &str {
         let Some(line) = self.0.get(case) else { return "a line in the table" };
         let deviation = match target {

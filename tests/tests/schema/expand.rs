@@ -9,8 +9,8 @@ use freehold_tenancy::db::MIGRATIONS;
 
 /// Migrations of released versions, each with its SHA-384 checksum as printed by `sha384sum migrations/*.sql`.
 ///
-/// None is released yet, so `0001_initial_schema.sql` is still edited in place. Each release adds its migrations here;
-/// a listed migration never changes again.
+/// No version is released yet, so `0001_initial_schema.sql` is still edited in place. Each release adds its migrations
+/// here; a listed migration never changes again.
 const RELEASED_MIGRATIONS: &[(i64, &str)] = &[];
 
 /// Statements that are accepted although they break a rule: number of the migration, beginning of the statement,
