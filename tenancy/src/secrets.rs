@@ -28,7 +28,7 @@ pub struct SealingKey(SecretSlice<u8>);
 /// Identifier of a key, which does not reveal the key.
 pub type KeyId = [u8; KEY_ID_LENGTH];
 
-/// Encryption keys of an installation. The first key encrypts new secrets; each key can decrypt.
+/// Encryption keys of an installation. The first key encrypts new secrets; all keys can decrypt secrets.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring(Arc<Vec<SealingKey>>);
 

@@ -12,9 +12,9 @@ use crate::{AwsAccountId, EmailAddress, EnvironmentId, Region, ResidencyName};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Organization {
-    /// Management account of the organisation. Never used for an environment.
+    /// Management account of the organisation. It is never used for an environment.
     pub management_account_id: AwsAccountId,
-    /// Account in which Freehold itself runs. Never used for an environment.
+    /// Account in which Freehold itself runs. It is never used for an environment.
     pub freehold_account_id: AwsAccountId,
     /// Role in the management account that the worker assumes.
     pub control_role_arn: String,
@@ -29,7 +29,7 @@ pub struct Organization {
     /// Id of the OU that contains the OUs of the residencies. `None` means the root.
     #[serde(default)]
     pub parent_ou: Option<String>,
-    /// Name of the quarantine OU, which holds suspended accounts.
+    /// Name of the quarantine OU, which contains the suspended accounts.
     #[serde(default = "quarantine")]
     pub quarantine_ou: String,
 }

@@ -106,8 +106,8 @@ pub async fn start(
 
 /// Admits an operation, makes it the probe of an active hold, or queues it.
 ///
-/// As soon as the probe is due, the first operation in the queue becomes the probe until `until`. If the first
-/// operation does not run, any operation can become the probe after a further delay of `takeover_delay`.
+/// As soon as a probe is due, the first operation in the queue becomes the probe, at most until the time `until`. If
+/// the first operation does not run, any operation can become the probe after a further delay of `takeover_delay`.
 pub async fn admit(
     pool: &PgPool,
     claim: &Claim,

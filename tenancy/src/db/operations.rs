@@ -57,7 +57,7 @@ pub async fn claim_with_affinity(
     Ok(rows.into_iter().map(|row| Claim { operation_id: row.id.into(), fence: row.fence, first: row.first }).collect())
 }
 
-/// Extends the lease of a claim. A claim that is released at the same time stays released.
+/// Extends the lease of a claim. Does not extend a claim that was released in the meantime.
 pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::operations::prolong */

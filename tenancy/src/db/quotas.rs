@@ -184,7 +184,7 @@ async fn take_rate_token(
 }
 
 /// Revokes a granted slot, because requests from outside Freehold have exhausted the quota. The operation keeps its
-/// position in the queue. The usage must be counted before the next slot is granted.
+/// position in the queue. The requests in progress must be counted again before the next slot is granted.
 pub async fn requeue(pool: &PgPool, claim: &Claim, slot: &QuotaSlot) -> Result<()> {
     let mut tx = begin_fenced(pool, claim).await?;
     sqlx::query!(

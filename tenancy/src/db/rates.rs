@@ -157,9 +157,9 @@ pub async fn bucket_state(
     })
 }
 
-/// Reduces the rate of a call that AWS has throttled. Returns the time of the next call.
+/// Reduces the rate of a call that AWS has throttled. Returns the time at which the next call is allowed.
 ///
-/// Several calls that are throttled at the same time reduce the rate once.
+/// Several calls that are throttled at the same time reduce the rate only once.
 pub async fn record_throttle(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     sqlx::query!(
         r#"/* db::rates::record_throttle */

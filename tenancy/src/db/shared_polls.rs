@@ -159,7 +159,8 @@ pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now:
     Ok(woken.rows_affected())
 }
 
-/// Makes the operations of the given requests poll individually now, and records this as a poll of each request.
+/// Makes the operations that wait for the given requests poll individually now, and records this as a poll of each
+/// request.
 pub async fn request_individual_poll(
     pool: &PgPool,
     quota: Quota,

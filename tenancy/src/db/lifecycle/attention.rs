@@ -1,4 +1,5 @@
-//! Updates whether an operation needs attention: it does while one of its steps is parked or late.
+//! Updates the `needs_attention` state of an operation: the state is set while a step of the operation is parked or
+//! late.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;

@@ -74,8 +74,9 @@ pub async fn replay(pool: &PgPool, id: WebhookDeliveryId, now: DateTime<Utc>) ->
     Ok(())
 }
 
-/// Schedules a delivery of every event since `since` that matches the endpoint, in order. Includes events that were
-/// already delivered, and events that occurred while the endpoint was disabled. Returns the number of events.
+/// Schedules, in order, a delivery of every event that occurred at or after `since` and that matches the endpoint.
+/// Includes events that were already delivered, and events that occurred while the endpoint was disabled. Returns the
+/// number of events.
 pub async fn replay_since(
     pool: &PgPool,
     id: WebhookEndpointId,

@@ -16,7 +16,7 @@ pub struct EncryptedSecrets {
     pub endpoint_id: WebhookEndpointId,
     /// Current secret, which signs all deliveries.
     pub secret: Vec<u8>,
-    /// Previous secret, which is used until it expires.
+    /// Previous secret, which also signs deliveries until it expires.
     pub previous: Option<Vec<u8>>,
 }
 
