@@ -29,7 +29,8 @@ use crate::step_outcome::StepError;
 use crate::workflows;
 
 /// Runs a claimed operation until it waits, is parked or has finished. Once `stop` is cancelled, the function finishes
-/// the steps in progress and releases the operation as due immediately, so that another worker continues it.
+/// the steps in progress and releases the operation, which is then due immediately, so that another worker continues
+/// it.
 ///
 /// [`DbError::LeaseLost`] means that another worker has claimed the operation. Nothing was written after that.
 pub(crate) async fn run_operation(

@@ -91,7 +91,7 @@ impl Worker {
         self.operations.drain_own().await
     }
 
-    /// Sends one attempt of each due delivery and returns the number of attempts. Tests that move the clock use this.
+    /// Makes one attempt of each due delivery and returns the number of attempts. Tests that move the clock use this.
     pub async fn drain_webhooks(&self) -> Result<usize> {
         self.deliveries.drain().await
     }

@@ -187,7 +187,7 @@ impl Connection {
     }
 }
 
-/// Returns the timeouts of an AWS call. They also limit stalled responses, because responses are small.
+/// Returns the timeouts of an AWS call. They also apply to stalled responses, because responses are small.
 pub(super) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(CALL_TIMEOUT).build()
 }

@@ -84,7 +84,7 @@ const fn creation(reason: &'static str, action: CreationFailureAction) -> Creati
 pub(in crate::steps) enum FailureAction {
     /// Retries up to the maximum number of attempts.
     Retry,
-    /// Retries without limit while the account is new; the attempt does not count.
+    /// Retries without limit while the account is new. Such a failure does not count as an attempt.
     RetryWhileNew,
     NeedsAttention {
         code: AttentionCode,
