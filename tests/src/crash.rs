@@ -2,8 +2,7 @@
 //! random times that depend on the seed; when all operations have finished, the invariants are checked.
 //!
 //! The clock runs fast, so that work that takes minutes in AWS takes seconds. A claim is valid for 5 seconds instead of
-//! the default of 25. The default allows for slow AWS calls, which the simulated AWS does not have, and would prolong
-//! the run by 25 seconds per kill.
+//! the default of 25, because another worker can claim the operations of a killed worker only after this time.
 
 mod api_client;
 mod fault_schedule;

@@ -165,7 +165,7 @@ pub struct CallComparison {
 }
 
 impl CallComparison {
-    /// Returns the actual number divided by the minimum.
+    /// Returns the actual number of calls divided by the minimum number.
     pub fn ratio(&self) -> f64 {
         self.actual / self.minimum
     }

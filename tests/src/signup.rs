@@ -57,7 +57,7 @@ pub fn audit_entry() -> AuditEntry {
     AuditEntry::new(AuditKind::ApiCall, "createTenant", Actor::Process { process: "tests".to_owned() })
 }
 
-/// Inserts the same rows as the API when it accepts the signup of `tenant`.
+/// Inserts the rows that the API inserts when it accepts the signup of this tenant.
 pub async fn accept_signup(pool: &PgPool, tenant: &Tenant) {
     let key = IdempotencyKey {
         issuer: "https://issuer.example.com".to_owned(),

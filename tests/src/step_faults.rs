@@ -87,7 +87,7 @@ impl FaultInjector {
         self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the fault to inject at the current call.
+    /// Counts a call of the running step. Returns the fault to inject at this call, or `None`.
     fn next(&self) -> Option<StepFault> {
         let mut plan = self.lock();
         let planned = plan.as_mut().filter(|plan| freehold_worker::current_step() == Some(plan.step))?;

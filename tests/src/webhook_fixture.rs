@@ -27,7 +27,7 @@ use crate::tokens::Issuer;
 /// Key that encrypts webhook secrets: base64 of 32 bytes.
 pub const SECRETS_KEY: &str = "a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=";
 
-/// DNS resolver that returns addresses set by the test; other names do not resolve.
+/// DNS resolver that resolves only the names for which the test has set addresses.
 #[derive(Clone, Default)]
 pub struct TestResolver(Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>);
 

@@ -57,7 +57,7 @@ impl Route {
         self.path.replace("{id}", id).replace("{name}", "production").replace("{aws_account_id}", account)
     }
 
-    /// Sends a request with a token that has the claims `claims`.
+    /// Sends a request with a token that has these claims.
     async fn send_with_claims(&self, api: &ApiFixture, path: &str, claims: &Value) -> ApiResponse {
         let request =
             api.request_without_token(self.method.clone(), path).bearer_auth(api.issuer.token_with("", claims));

@@ -11,7 +11,7 @@ const EXPECTED_TOML: &str = include_str!("../../conformance/expected.toml");
 struct Expectation {
     /// Documented behaviour of AWS.
     aws: String,
-    /// Source of the behaviour: documentation or observation.
+    /// Source of the information in `aws`: documentation or observation.
     #[serde(rename = "source")]
     _source: String,
     simulator: Option<String>,

@@ -1,4 +1,5 @@
-//! Compares the OpenAPI description, without its texts, with the frozen description after applying the renames.
+//! Compares the OpenAPI description, without its human-readable texts, with the frozen description after applying the
+//! renames.
 
 use serde_json::{Map, Value};
 

@@ -29,7 +29,7 @@ fn attention(operation: &Operation) -> (&str, &str) {
     (&attention.code, &attention.message)
 }
 
-/// Returns the account request that Freehold sends for the tenant's environment, but with the tags `tags`.
+/// Returns the account request that Freehold sends for the tenant's environment, but with these tags.
 fn account_request(freehold: &Freehold, tenant: &Tenant, tags: Tags) -> NewAccount {
     let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
     NewAccount { name: "External".to_owned(), email, tags }
