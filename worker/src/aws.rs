@@ -50,7 +50,7 @@ use cache::Cache;
 use resumable_list::ListCursors;
 use sts::Sessions;
 
-/// AWS client of one installation. Cheap to clone; clones share sessions and caches.
+/// AWS client of one installation. Cloning is cheap, and all clones share sessions and caches.
 #[derive(Clone)]
 pub struct Aws {
     config: Arc<Config>,

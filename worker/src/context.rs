@@ -103,7 +103,7 @@ impl StepContext {
         &self.services.template
     }
 
-    /// Locks account requests, so that this worker makes one at a time.
+    /// Locks account requests, so that this worker makes only one account request at a time.
     pub(crate) async fn lock_account_requests(&self) -> MutexGuard<'_, ()> {
         self.services.create_account_lock.lock().await
     }

@@ -16,7 +16,7 @@ pub const QUARANTINE_POLICY: &str = "freehold-quarantine";
 /// Name of the role that deploys stacks. The region guardrail does not apply to it.
 pub const ACCESS_ROLE: &str = "freehold-access";
 
-/// Name of the role that verifies stacks. The guardrail applies to it as it does to the tenant.
+/// Name of the role that verifies stacks. The guardrail applies to this role in the same way as to the tenant.
 pub const VERIFY_ROLE: &str = "freehold-verify";
 
 /// Region of services that have a single global endpoint.

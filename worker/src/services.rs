@@ -41,7 +41,8 @@ pub(crate) struct Services {
     pub(crate) template: String,
     pub(crate) durations: DurationHistory,
     pub(crate) real_time_lease: Duration,
-    /// Serialises account requests, so that a rejection that applies to the whole fleet stops the requests after it.
+    /// Lock that serialises account requests, so that a rejection that applies to the whole fleet stops the following
+    /// requests.
     pub(crate) create_account_lock: tokio::sync::Mutex<()>,
 }
 

@@ -43,7 +43,8 @@ pub(crate) async fn run_due_polls(services: &Services) -> Result<usize, DbError>
     Ok(due.len())
 }
 
-/// Returns the lease of a poll. It is shorter than that of an operation, because a duplicate poll costs only one call.
+/// Returns the duration of the lease of a poll. It is shorter than the lease of an operation, because a duplicate poll
+/// costs only one call.
 fn poll_lease(services: &Services) -> TimeDelta {
     services.lease() / 2
 }

@@ -22,7 +22,7 @@ pub struct StepOutcome {
     pub wait: Option<Wait>,
     /// Reason why a late step needs attention. The step continues to poll.
     pub late: Option<Attention>,
-    /// Error of a failed run whose facts are stored nevertheless.
+    /// Error of a failed run. The facts of the run are stored nevertheless.
     pub failed: Option<StepError>,
     pub facts: Facts,
     /// Slots to release, because they are no longer needed.

@@ -16,9 +16,9 @@ const INSTANCE_TTL: TimeDelta = TimeDelta::hours(1);
 /// Instance of IAM Identity Center in the organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Format: `arn:aws:sso:::instance/ssoins-…`
+    /// ARN of the instance: `arn:aws:sso:::instance/ssoins-…`
     pub arn: String,
-    /// Format: `d-…`
+    /// Id of the Identity Store of the instance: `d-…`
     pub identity_store_id: String,
     pub region: String,
 }

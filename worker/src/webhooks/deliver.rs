@@ -194,8 +194,8 @@ impl Deliverer {
 
 /// Error in the preparation of a message.
 enum PrepareError {
-    /// The secret cannot be decrypted. A correct configuration fixes this.
+    /// The secret cannot be decrypted. The delivery is retried later, because the configuration may lack a key.
     Temporary(String),
-    /// The event can never be sent, for this reason.
+    /// The event can never be sent. Contains the reason.
     Permanent(&'static str),
 }

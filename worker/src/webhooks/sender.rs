@@ -31,7 +31,7 @@ pub(super) struct Message {
     pub(super) body: String,
 }
 
-/// Error of a request without a response.
+/// Error of a webhook request that received no response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SendError {
     pub(super) error: AttemptError,
