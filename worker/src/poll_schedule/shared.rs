@@ -129,8 +129,8 @@ pub(crate) fn next_shared_poll(
     Some(now + seconds(pause.max(MIN_PAUSE)))
 }
 
-/// Expected delay in detecting the end of an item that was last seen in progress at the age `seen`. All values are in
-/// seconds.
+/// Expected delay in detecting that an item has finished. The item was last seen in progress at the age `seen`. All
+/// values are in seconds.
 struct Loss {
     seen: f64,
     age: f64,

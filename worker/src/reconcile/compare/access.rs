@@ -10,8 +10,8 @@ use super::{CompareInput, Comparison, environment_label};
 use crate::cloud::Principal;
 use crate::steps::grant_access::own_group_grant;
 
-/// Reports configured permission sets and groups that do not exist in Identity Center. Each causes one finding, not one
-/// per account.
+/// Reports configured permission sets and groups that do not exist in Identity Center. Each missing object causes one
+/// finding, not one finding per account.
 pub(super) fn check_identity_center(input: &CompareInput<'_>, comparison: &mut Comparison) {
     for (set, _) in input.seen.permission_sets.iter().filter(|(_, arn)| arn.is_none()) {
         let message = format!(

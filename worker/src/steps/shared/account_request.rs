@@ -133,7 +133,8 @@ pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount)
     Err(email_taken(&found.email, &format!("{reason} (account {})", found.id)))
 }
 
-/// Adopts the account that two people have approved. The account may lack the environment's tags, which are added.
+/// Adopts the account whose adoption a second person has approved. Adds the environment's tags if the account lacks
+/// them.
 async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let environment = context.environment().id;
     let target = Target::new(id.clone(), environment, &context.config().organization)?;
