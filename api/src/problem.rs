@@ -125,7 +125,7 @@ impl ApiError {
     pub(crate) fn internal() -> Self {
         Self::new(
             Code::InternalError,
-            "The server failed to process the request; the log has details under the request id.",
+            "The server failed to process the request; the log entries with this request id contain the details.",
         )
     }
 

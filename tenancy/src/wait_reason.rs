@@ -167,7 +167,9 @@ impl fmt::Display for WaitReason {
             Self::Quota { quota, limit } => {
                 write!(f, "a free slot; AWS allows {limit} {} at a time", quota_in_words(*quota))
             }
-            Self::QuotaUsageKnown(quota) => write!(f, "a count of the {} that AWS has in progress", quota_in_words(*quota)),
+            Self::QuotaUsageKnown(quota) => {
+                write!(f, "a count of the {} that AWS has in progress", quota_in_words(*quota))
+            }
             Self::RateLimit { call } => write!(f, "AWS's rate limit of {call}"),
             Self::FleetHold(kind) => f.write_str(kind.waits_for()),
             Self::CoolingOff { ends_at } => write!(
