@@ -80,7 +80,7 @@ impl DurationEstimate {
 
     /// Returns the probability that work has finished at `age`, given that it was in progress at the age `seen`. Both
     /// ages are in seconds.
-    fn finished(self, seen: f64, age: f64) -> f64 {
+    fn probability_of_finishing(self, seen: f64, age: f64) -> f64 {
         let survival = self.survival(seen);
         // Far beyond the expected duration, the remaining time is assumed to grow with the age.
         if survival < 1e-6 { 1.0 - (-(age - seen) / (0.5 * seen)).exp() } else { 1.0 - self.survival(age) / survival }
@@ -140,7 +140,7 @@ pub(crate) fn next_poll_delay(elapsed: TimeDelta, expected: DurationEstimate) ->
     let (mut pause, mut lost, step) = (0.0, 0.0, expected.time_step().max(0.01 * elapsed));
     while lost < INDIVIDUAL_POLL_COST * expected.median && pause < 5.0 * expected.median + elapsed {
         pause += step;
-        lost += step * expected.finished(elapsed, elapsed + pause);
+        lost += step * expected.probability_of_finishing(elapsed, elapsed + pause);
     }
     // At least two seconds. Work that takes far too long is polled at intervals of a tenth of the excess, so that it
     // is not polled every few minutes for days.
@@ -149,8 +149,8 @@ pub(crate) fn next_poll_delay(elapsed: TimeDelta, expected: DurationEstimate) ->
     seconds(pause * jitter::factor(1.0..1.03))
 }
 
-/// Returns the pause before an operation polls by itself although it waits for a shared poll, in case that poll does
-/// not report the end of the work.
+/// Returns the longest time that an operation waits for a shared poll to report the end of its work. Afterwards the
+/// operation polls AWS itself.
 pub(crate) fn no_later_than(elapsed: TimeDelta, expected: DurationEstimate) -> TimeDelta {
     let elapsed = elapsed.as_seconds_f64().max(0.0);
     seconds((3.0 * expected.median - elapsed).max(0.25 * elapsed).max(60.0))

@@ -56,7 +56,7 @@ pub struct Signup<'a> {
     pub key: &'a IdempotencyKey,
     /// Hash of the request. A repeated request has the same hash.
     pub request_hash: [u8; 32],
-    /// Tenant with its environments and the ids of their operations.
+    /// New tenant; it contains the environments and the ids of their operations.
     pub tenant: &'a Tenant,
     pub requested_by: &'a Requester,
     /// Response to return and to store under the idempotency key.

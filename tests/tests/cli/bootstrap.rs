@@ -234,7 +234,7 @@ async fn manual_tasks_are_shown_as_warnings() {
 }
 
 #[tokio::test]
-async fn an_organisation_that_is_not_configured_is_not_changed() {
+async fn an_organisation_other_than_the_configured_one_is_not_changed() {
     let operator = Operator::of(Settings { management_account: "999988887777".to_owned(), ..Settings::instant() });
     let config = Config::parse(CONFIG).unwrap();
     let refused = plan(&operator.aws(&config), &config).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Attention for operations whose work is late.
+//! Marks operations that passed their deadline as needing attention.
 
 use chrono::TimeDelta;
 use freehold_tenancy::attention::{Attention, AttentionCode};

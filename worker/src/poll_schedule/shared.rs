@@ -154,7 +154,7 @@ impl Loss {
     }
 
     fn advance(&mut self, expected: DurationEstimate, step: f64) {
-        self.lost += self.weight * step * expected.finished(self.seen, self.age + 0.5 * step);
+        self.lost += self.weight * step * expected.probability_of_finishing(self.seen, self.age + 0.5 * step);
         self.age += step;
     }
 }

@@ -133,7 +133,7 @@ mod tests {
     }
 
     /// Runs `work` while the clock advances.
-    async fn with_passing_time<T>(clock: &Clock, work: impl Future<Output = T>) -> T {
+    async fn run_while_clock_advances<T>(clock: &Clock, work: impl Future<Output = T>) -> T {
         let time = async {
             loop {
                 tokio::task::yield_now().await;
@@ -155,7 +155,7 @@ mod tests {
                 throttle.read("organizations:ListAccounts", async || Ok(())).await.unwrap();
             }
         };
-        with_passing_time(&clock, calls).await;
+        run_while_clock_advances(&clock, calls).await;
         let elapsed = (clock.now() - DateTime::UNIX_EPOCH).as_seconds_f64();
         assert!((10.0..10.3).contains(&elapsed), "40 calls at half of 8 per second took {elapsed} s");
     }
@@ -173,7 +173,7 @@ mod tests {
                 attempts.set(attempts.get() + 1);
                 std::future::ready(Err::<(), _>(error(kind.clone())))
             };
-            let response = with_passing_time(&clock, throttle.read("organizations:ListAccounts", read)).await;
+            let response = run_while_clock_advances(&clock, throttle.read("organizations:ListAccounts", read)).await;
             assert_eq!(response, Err(ObserveError::Cloud(error(kind.clone()))));
             assert_eq!(attempts.get(), expected, "{kind:?}");
         }
