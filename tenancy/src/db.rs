@@ -216,9 +216,9 @@ pub(crate) async fn finish_transaction<T>(
 /// Converts the violation of a constraint that callers handle to its specific [`DbError`].
 pub(crate) fn map_constraint_violation(error: sqlx::Error) -> DbError {
     match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
-        Some("tenants_external_id_is_unique_among_live_tenants") => DbError::ExternalIdTaken,
-        Some("environments_one_of_a_name_per_tenant") => DbError::EnvironmentExists,
-        Some("account_mappings_one_per_account_at_a_time") => DbError::AccountTaken,
+        Some("tenants_unique_external_id") => DbError::ExternalIdTaken,
+        Some("environments_unique_name") => DbError::EnvironmentExists,
+        Some("account_mappings_unique_current_account") => DbError::AccountTaken,
         _ => DbError::Sql(error),
     }
 }
