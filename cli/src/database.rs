@@ -38,7 +38,7 @@ pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connection
     let url = database.database_url.as_ref().or(config.database.url.as_ref()).context(
         "no database is configured; set --database-url, FREEHOLD_DATABASE__URL or url of [database] in freehold.toml",
     )?;
-    db::connect(url, connections).await.context("cannot connect to PostgreSQL; check the URL of the database")
+    db::connect(url, connections).await.context("no database connection; check the URL of the database")
 }
 
 /// Applies database migrations. Fails if the database belongs to another kind of installation or to another
