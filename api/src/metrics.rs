@@ -41,7 +41,7 @@ impl Metrics {
             metrics::describe_gauge!(FINDINGS_METRIC, "Open findings by severity.");
             metrics::describe_gauge!(
                 WEBHOOK_ENDPOINTS_METRIC,
-                "Webhook endpoints by state: enabled, or the reason of disabling."
+                "Webhook endpoints by state: enabled, or the reason why they were disabled."
             );
         });
         Self(Arc::new(recorder))

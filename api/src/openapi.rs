@@ -288,7 +288,7 @@ fn add_idempotency_key(post: &mut Operation) {
             .required(Required::False)
             .description(Some(
                 "Makes retries safe: a repeated request with the same key and body gets the first response again, for \
-                 seven days and without a secret that it contained. Refusals and failures are not stored.",
+                 seven days. Secrets are left out of the repeated response. Error responses are not stored.",
             ))
             .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"))))
             .example(Some(json!("7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57")))

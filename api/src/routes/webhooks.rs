@@ -31,8 +31,8 @@ fn generate_secret(app: &App, id: WebhookEndpointId) -> Result<(WebhookSecret, V
         Ok(encrypted) => Ok((secret, encrypted)),
         Err(SealError::NoKey) => Err(ApiError::new(
             Code::SecretsKeyMissing,
-            "Secrets of webhook endpoints are encrypted at rest, but no key is configured. Set key of [secrets], or \
-             FREEHOLD_SECRETS__KEY, to the output of `openssl rand -base64 32`, for API and workers alike.",
+            "Secrets of webhook endpoints are encrypted at rest, but no key is configured. Set secrets.key, or \
+             FREEHOLD_SECRETS__KEY, to the output of `openssl rand -base64 32`, for both the API and the workers.",
         )),
         Err(error) => {
             tracing::error!(%error, "cannot encrypt a webhook secret");
