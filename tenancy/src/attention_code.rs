@@ -111,7 +111,7 @@ impl AttentionCode {
                  conflict.",
             ),
             Self::AccountMappedElsewhere => (
-                "Account of another environment",
+                "Account belongs to another environment",
                 "A safety check stopped the setup before any change was made; we are investigating.",
             ),
             Self::AccountMissing => (
@@ -158,7 +158,7 @@ impl AttentionCode {
                 ("Deadline passed", "AWS is taking longer than usual; the work continues automatically.")
             }
             Self::GrantsUnknown => (
-                "Granted access unknown",
+                "Granted access not recorded",
                 "An internal error stopped the final check of the environment; our engineers are investigating.",
             ),
             Self::GroupMissing => (
@@ -204,7 +204,7 @@ impl AttentionCode {
                 "Access to the environment could not be revoked completely; we are resolving this.",
             ),
             Self::StackBroken => {
-                ("Stack broken", "The software of the environment is in a state that our engineers have to repair.")
+                ("Stack broken", "The software in the environment has a problem that our engineers must fix.")
             }
             Self::StackDeniedByPolicy => {
                 ("Stack denied by a policy", "A policy prevents a part of the deployment; we are correcting it.")
@@ -214,7 +214,7 @@ impl AttentionCode {
                 "The software of the environment could not be deployed; our engineers are investigating.",
             ),
             Self::StackIdentityMismatch => (
-                "Stack of another environment",
+                "Stack reports another environment",
                 "The final check found a wrong version of the software; our engineers are investigating.",
             ),
             Self::StackNameTaken => (

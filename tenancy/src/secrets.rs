@@ -35,7 +35,7 @@ pub struct Keyring(Arc<Vec<SealingKey>>);
 /// Error while encrypting or decrypting a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    #[error("secrets.key is not configured, so that secrets cannot be encrypted")]
+    #[error("secrets.key is not configured, so secrets cannot be encrypted")]
     NoKey,
     /// The secret was encrypted with a key that is not configured.
     #[error("the secret was encrypted with a key that is not configured; add that key to secrets.old_keys")]

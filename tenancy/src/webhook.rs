@@ -64,7 +64,7 @@ impl DisabledReason {
     pub fn message(self) -> &'static str {
         match self {
             Self::ByRequest => "A caller disabled the endpoint.",
-            Self::Gone => "The receiver responded 410 Gone, so that it gets no more events.",
+            Self::Gone => "The receiver responded 410 Gone, so it gets no more events.",
             Self::Failing => {
                 "Every attempt failed for five days. Fix the receiver, enable the endpoint, then replay missed events."
             }

@@ -15,7 +15,7 @@ pub enum ChainDefect {
     #[error("the record at {0} was edited or moved: its hash does not match its contents")]
     Edited(i64),
     /// Records are missing between two records.
-    #[error("{0} follows {1}: the records between them were removed")]
+    #[error("position {0} directly follows position {1}: the records between them were removed")]
     Missing(i64, i64),
     /// Records are missing at the end of the trail.
     #[error("the trail ends at {0} but had reached {1}: its end was removed")]

@@ -92,8 +92,7 @@ fn organization(config: &Config, problems: &mut Vec<String>) {
         problems.push(format!("organization.control_role_arn: must be a role in the management account, {prefix}…"));
     }
     if organization.management_account_id == organization.freehold_account_id {
-        problems
-            .push("organization.freehold_account_id: must be another account than management_account_id".to_owned());
+        problems.push("organization.freehold_account_id: must differ from management_account_id".to_owned());
     }
 }
 

@@ -83,7 +83,8 @@ impl TryFrom<String> for EmailPattern {
         let longest = pattern.replace(PLACEHOLDER, &format!("{}_{}", EnvironmentId::PREFIX, "0".repeat(ID_CHARACTERS)));
         if longest.len() > MAX_ACCOUNT_EMAIL_LENGTH {
             return Err(format!(
-                "organization.account_email must yield at most {MAX_ACCOUNT_EMAIL_LENGTH} characters, not {}",
+                "organization.account_email must produce addresses of at most {MAX_ACCOUNT_EMAIL_LENGTH} \
+                 characters, not {}",
                 longest.len()
             ));
         }

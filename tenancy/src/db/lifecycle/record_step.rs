@@ -174,7 +174,8 @@ async fn recheck_approval<'a>(
     if !waits || approvals::pending(tx, id).await?.is_some() {
         return Ok(Cow::Borrowed(outcome));
     }
-    let state = StepDisposition::Waiting { why: "the decision that was just recorded".to_owned(), check_at: now };
+    let state =
+        StepDisposition::Waiting { why: "a worker to process the decision just recorded".to_owned(), check_at: now };
     Ok(Cow::Owned(StepRecord { state, ..outcome.clone() }))
 }
 
