@@ -124,7 +124,7 @@ impl DurationHistory {
             Ok(durations) if durations.len() >= MIN_SAMPLES => Some(DurationEstimate::from_samples(durations)),
             Ok(_) => None,
             Err(error) => {
-                tracing::debug!(%error, %step, "cannot read the durations of step {step}; the configured one is used");
+                tracing::debug!(%error, %step, "cannot read past durations of step {step}; using the configured one");
                 None
             }
         };

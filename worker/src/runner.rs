@@ -110,7 +110,7 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
 
 async fn load_operation_data(services: &Services, claim: Claim) -> Result<OperationData, DbError> {
     let (pool, id) = (&services.pool, claim.operation_id);
-    let missing = || DbError::UnexpectedValue(format!("{id} works on an environment that does not exist"));
+    let missing = || DbError::UnexpectedValue(format!("operation {id} belongs to an environment that does not exist"));
     let subject = operations::subject(pool, id).await?.ok_or_else(missing)?;
     let tenant = tenants::get(pool, subject.tenant_id).await?.ok_or_else(missing)?;
     let environment = tenant.environments.iter().find(|one| one.id == subject.environment_id);

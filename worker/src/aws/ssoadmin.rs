@@ -79,8 +79,8 @@ fn no_instance(call: &'static str, region: &str) -> CloudError {
         call,
         code: "NoIdentityCenter".to_owned(),
         message: format!(
-            "IAM Identity Center has no instance in {region}; enable it, or say where it lives with \
-             identity_center.region"
+            "IAM Identity Center has no instance in {region}; enable it, or set \
+             identity_center.region to the region of the instance"
         ),
         request_id: None,
     }

@@ -50,7 +50,7 @@ impl StepContext {
             (None, (now + pause).min(deadline))
         } else {
             let (waited, allowed) = (format_duration(now - since), format_duration(seconds_of(at_most)));
-            let problem = format!("Still waiting for {reason} after {waited}; {allowed} is allowed");
+            let problem = format!("Still waiting for {reason} after {waited}; the limit is {allowed}");
             (Some(deadline_passed(&problem)), now + pause.min(MAX_PAUSE))
         };
         StepOutcome { late, ..StepOutcome::wait(reason, check_at) }.with("looked_at", now.to_rfc3339())
@@ -87,7 +87,7 @@ impl StepContext {
         let blocked = self.now() - self.entry()?.blocked_since?;
         let at_most = at_most.filter(|at_most| blocked > *at_most)?;
         Some(deadline_passed(&format!(
-            "Still waiting for {reason} after {}; {} is allowed",
+            "Still waiting for {reason} after {}; the limit is {}",
             format_duration(blocked),
             format_duration(at_most)
         )))

@@ -299,7 +299,7 @@ pub(super) fn tenant_group_name(tenant: TenantId) -> String {
 async fn tenant_group(context: &StepContext) -> Result<String, StepError> {
     let tenant = context.tenant();
     let aws = context.aws();
-    let group = aws.ensure_group(&tenant_group_name(tenant.id), "The people of one tenant").await?;
+    let group = aws.ensure_group(&tenant_group_name(tenant.id), "Users of one tenant").await?;
     if let Some(email) = &tenant.admin_email {
         let admin = Person { email: email.as_str(), display_name: tenant.company_name.as_str() };
         let user = aws.ensure_user(&admin).await?;

@@ -89,7 +89,10 @@ impl Deliverer {
         // Deliveries are sent at least once. After the lease has expired, another worker sends this delivery again.
         if let Err(error) = recorded {
             let delivery = claim.id;
-            tracing::warn!(%delivery, %error, "cannot record the attempt of delivery {delivery}; it is sent again");
+            tracing::warn!(
+                %delivery, %error,
+                "cannot record the attempt of delivery {delivery}; a worker will send the delivery again"
+            );
         }
     }
 

@@ -171,8 +171,8 @@ pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), 
 /// Returns the error for an e-mail address that belongs to an account other than this environment's.
 pub(in crate::steps) fn email_taken(email: &str, detail: &str) -> StepError {
     let message = format!(
-        "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that \
-         account, or retry with another e-mail address."
+        "The e-mail address {email} is in use by an account that does not belong to this environment: {detail}. Adopt \
+         that account, or retry with another e-mail address."
     );
     StepError::needs_attention(AttentionCode::AccountEmailTaken, message)
 }

@@ -281,7 +281,7 @@ impl StackDeployment {
         StepError::needs_attention(
             AttentionCode::StackNameTaken,
             format!(
-                "Region {} has a stack {} that is not this environment's. Delete or rename it, then retry.",
+                "Region {} has a stack {} that does not belong to this environment. Delete that stack, then retry.",
                 self.region, self.name
             ),
         )
