@@ -104,8 +104,8 @@ pub struct AccountHistory {
 /// List the account mappings in force now or at an instant, oldest first
 ///
 /// All pages show the mappings as of `feed_position`. Without `at`, later changes are the events after that position in
-/// `GET /v1/events`. With `at`, events about later changes can also be before that position. Company name, external id,
-/// tier and `valid_to` always have their current values, even with `at`.
+/// `GET /v1/events`. With `at`, `feed_position` is still the current position, so events about changes after `at` can
+/// be before it. Company name, external id, tier and `valid_to` always have their current values, even with `at`.
 ///
 /// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the
 /// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, a field that starts with `=`, `+`, `-` or

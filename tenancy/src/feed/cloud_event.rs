@@ -50,7 +50,8 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false))]
     pub environment_id: Option<String>,
-    /// Operation of the event, which has steps and details; in all event types except `tenant.updated`.
+    /// Operation of the event, whose details are at `GET /v1/operations/{id}`; in all event types except
+    /// `tenant.updated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c", nullable = false))]
     pub operation_id: Option<String>,

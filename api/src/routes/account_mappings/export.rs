@@ -30,7 +30,7 @@ const END_OF_STREAM: Vec<u8> = Vec::new();
 #[serde(rename_all = "PascalCase")]
 #[schema(as = AccountMappingRow)]
 pub(crate) struct Row<'a> {
-    /// Management account of the organisation, which AWS bills.
+    /// Management account of the organisation; AWS bills this account.
     #[schema(example = "111122223333")]
     billing_account_id: &'a str,
     /// AWS account of the environment.

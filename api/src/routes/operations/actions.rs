@@ -124,7 +124,7 @@ impl std::str::FromStr for AccountEmail {
             description = "Canceled. Returns the operation that removes what was created, if there is one, else the \
                 canceled operation",
             body = Operation, headers(
-            ("Location" = String, description = "Path of that operation"),
+            ("Location" = String, description = "Path of the returned operation"),
             ("Retry-After" = u32, description = "Seconds after which to poll"),
         )),
         (
@@ -158,7 +158,7 @@ pub(crate) async fn cancel_operation(
 
 /// Adopt an existing AWS account
 ///
-/// Requires that the remedy `adopt` is offered. After a second person has approved, the account belongs to the
+/// The operation must offer the remedy `adopt`. After a second person has approved, the account belongs to the
 /// environment, and onboarding continues in that account.
 #[utoipa::path(
     post,

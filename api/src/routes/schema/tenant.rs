@@ -21,7 +21,8 @@ pub struct Tenant {
     /// E-mail address of the tenant's administrator; `null` once the tenant is offboarded.
     #[schema(required = true, example = "admin@example.com")]
     pub admin_email: Option<String>,
-    /// State of the tenant: the worst state of its environments.
+    /// State of the tenant: the first of `needs_attention`, `onboarding`, `restoring`, `ready`, `offboarding` and
+    /// `offboarded` that one of its environments has.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
     /// Commercial plan.
@@ -30,7 +31,7 @@ pub struct Tenant {
     /// Id of the tenant in the systems of the SaaS; `null` if none was given.
     #[schema(required = true, example = "customer-4711")]
     pub external_id: Option<String>,
-    /// Labels: free key and value pairs.
+    /// Labels: key-value pairs of your choice.
     #[schema(example = json!({ "team": "north" }))]
     pub labels: BTreeMap<String, String>,
     /// Environments in the order of their creation.

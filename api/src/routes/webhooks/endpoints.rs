@@ -266,15 +266,16 @@ pub(crate) async fn get_webhook_endpoint(
         ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
         (
             "If-Match" = Option<String>, Header,
-            description = "ETag of the endpoint as you have read it; the request is refused if the endpoint has \
-                changed since"
+            description = "ETag from your last read of the endpoint; the request is refused if the endpoint has \
+                changed since then"
         ),
     ),
     responses(
         (status = 204, description = "The endpoint is deleted"),
         (
             status = 412,
-            description = "The endpoint has changed since (`precondition_failed`); nothing was changed",
+            description = "The endpoint has changed since you read the ETag (`precondition_failed`); nothing was \
+                changed",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),

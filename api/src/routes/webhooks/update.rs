@@ -48,7 +48,10 @@ pub struct WebhookEndpointPatch {
     tag = "webhooks",
     params(
         ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
-        ("If-Match" = String, Header, description = "ETag of the endpoint as you have read it, or `*` for any state"),
+        (
+            "If-Match" = String, Header,
+            description = "ETag from your last read of the endpoint, or `*` to skip the check"
+        ),
     ),
     request_body = WebhookEndpointPatch,
     responses(
@@ -57,7 +60,8 @@ pub struct WebhookEndpointPatch {
         )),
         (
             status = 412,
-            description = "The endpoint has changed since (`precondition_failed`); nothing was changed",
+            description = "The endpoint has changed since you read the ETag (`precondition_failed`); nothing was \
+                changed",
             body = Problem, content_type = MEDIA_TYPE
         ),
         (
