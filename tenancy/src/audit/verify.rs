@@ -29,7 +29,7 @@ pub enum ChainDefect {
     /// Records were deleted before the end of their retention period.
     #[error(
         "records before {from} were deleted too early: some were written after {after} and must be kept for {days} \
-         days (retention_days of [audit])"
+         days (audit.retention_days)"
     )]
     DroppedEarly {
         /// Position of the oldest record that still exists.
