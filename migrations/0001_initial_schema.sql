@@ -13,7 +13,7 @@ create table installation (
     clock_origin timestamptz,
     clock_speed double precision check (clock_speed > 0),
     created_at timestamptz not null,
-    constraint only_a_sandbox_has_a_clock_of_its_own check (
+    constraint clock_fields_match_kind check (
         (kind = 'sandbox' and num_nulls(clock_anchored_at, clock_origin, clock_speed) = 0)
         or (kind = 'real' and num_nonnulls(clock_anchored_at, clock_origin, clock_speed) = 0)
     )
@@ -45,10 +45,10 @@ create table tenants (
     legal_hold_reason text check (char_length(legal_hold_reason) between 1 and 500),
     updated_at timestamptz not null,
     offboarded_at timestamptz,
-    constraint a_legal_hold_says_why check ((legal_hold_at is null) = (legal_hold_reason is null))
+    constraint legal_hold_has_reason check ((legal_hold_at is null) = (legal_hold_reason is null))
 );
 
-create unique index tenants_external_id_is_unique_among_live_tenants on tenants (external_id)
+create unique index tenants_unique_external_id on tenants (external_id)
     where offboarded_at is null;
 create index tenants_by_tier on tenants (tier, id);
 
@@ -81,11 +81,11 @@ create table environments (
     ready_at timestamptz,
     updated_at timestamptz not null,
     offboarded_at timestamptz,
-    constraint ready_says_since_when check (state <> 'ready' or ready_at is not null),
-    constraint gone_says_since_when check ((state = 'offboarded') = (offboarded_at is not null))
+    constraint ready_has_ready_at check (state <> 'ready' or ready_at is not null),
+    constraint offboarded_has_offboarded_at check ((state = 'offboarded') = (offboarded_at is not null))
 );
 
-create unique index environments_one_of_a_name_per_tenant on environments (tenant_id, name) where state <> 'offboarded';
+create unique index environments_unique_name on environments (tenant_id, name) where state <> 'offboarded';
 create index environments_by_tenant on environments (tenant_id);
 create index environments_by_state on environments (state, tenant_id);
 create index environments_by_home_region on environments (home_region, tenant_id);
@@ -128,18 +128,18 @@ create table operations (
     started_at timestamptz,
     finished_at timestamptz,
     updated_at timestamptz not null,
-    constraint attention_says_why check (
+    constraint attention_fields_match_state check (
         case when state = 'needs_attention'
             then num_nulls(attention_code, attention_message, attention_remedies) = 0
             else num_nonnulls(attention_code, attention_message, attention_remedies) = 0
         end
     ),
-    constraint an_end_has_its_time check ((state in ('succeeded', 'failed', 'canceled')) = (finished_at is not null)),
-    constraint what_has_ended_sleeps check (finished_at is null or wake_at is null),
-    constraint what_has_not_ended_wakes check (state not in ('pending', 'running') or wake_at is not null)
+    constraint final_state_has_finished_at check ((state in ('succeeded', 'failed', 'canceled')) = (finished_at is not null)),
+    constraint finished_has_no_wake_at check (finished_at is null or wake_at is null),
+    constraint open_has_wake_at check (state not in ('pending', 'running') or wake_at is not null)
 );
 
-create unique index operations_one_open_per_environment on operations (environment_id)
+create unique index operations_unique_open on operations (environment_id)
     where state in ('pending', 'running', 'needs_attention');
 create index operations_due on operations (wake_at) where wake_at is not null;
 create index operations_by_state on operations (state, id);
@@ -189,9 +189,9 @@ create table operation_steps (
     retried_at timestamptz,
     finished_at timestamptz,
     primary key (operation_id, name),
-    constraint intent_has_its_time check ((intent is null) = (intent_at is null)),
-    constraint waiting_says_for_what_and_until_when check (state <> 'waiting' or num_nulls(waits_for, check_at) = 0),
-    constraint done_has_its_time check ((state = 'done') = (finished_at is not null))
+    constraint intent_has_intent_at check ((intent is null) = (intent_at is null)),
+    constraint waiting_has_reason_and_check_at check (state <> 'waiting' or num_nulls(waits_for, check_at) = 0),
+    constraint done_has_finished_at check ((state = 'done') = (finished_at is not null))
 );
 
 create index operation_steps_finished on operation_steps (name, finished_at desc) where state = 'done';
@@ -238,7 +238,7 @@ create table slots (
     primary key (quota, operation_id, item)
 );
 
-create index slots_in_line on slots (quota, queued_at, operation_id) where granted_at is null;
+create index slots_queued on slots (quota, queued_at, operation_id) where granted_at is null;
 create index slots_granted on slots (quota) where granted_at is not null;
 
 comment on table slots is 'Slots of the AWS quotas, granted and queued. A row is deleted when the work has ended.';
@@ -274,7 +274,7 @@ create table aws_call_rates (
     next_at timestamptz not null,
     throttled_spacing_seconds double precision check (throttled_spacing_seconds > 0),
     throttled_at timestamptz,
-    constraint throttle_has_its_time check ((throttled_spacing_seconds is null) = (throttled_at is null))
+    constraint throttle_has_throttled_at check ((throttled_spacing_seconds is null) = (throttled_at is null))
 );
 
 comment on table aws_call_rates is 'Token buckets, one per AWS API, kept by the generic cell rate algorithm.';
@@ -293,7 +293,7 @@ create table fleet_holds (
     probes integer not null default 0 check (probes >= 0),
     probing_operation uuid references operations (id),
     probing_until timestamptz,
-    constraint a_probe_has_its_end check ((probing_operation is null) = (probing_until is null))
+    constraint probe_has_lease check ((probing_operation is null) = (probing_until is null))
 );
 
 comment on table fleet_holds is 'Quotas whose calls are paused for the whole fleet, because AWS would refuse them for every tenant.';
@@ -325,9 +325,9 @@ create table account_mappings (
     closed_at_position bigint check (closed_at_position > opened_at_position)
 );
 
-create unique index account_mappings_one_per_account_at_a_time on account_mappings (aws_account_id)
+create unique index account_mappings_unique_current_account on account_mappings (aws_account_id)
     where valid_to is null;
-create unique index account_mappings_one_per_environment_at_a_time on account_mappings (environment_id)
+create unique index account_mappings_unique_current_environment on account_mappings (environment_id)
     where valid_to is null;
 create index account_mappings_by_tenant on account_mappings (tenant_id, id);
 create index account_mappings_by_account on account_mappings (aws_account_id, valid_from);
@@ -384,7 +384,7 @@ create table feed (
     data jsonb not null check (jsonb_typeof(data) = 'object'),
     occurred_at timestamptz not null,
     recorded_at timestamptz not null,
-    constraint an_operation_has_all_three check (num_nulls(operation_id, seq, environment_id) in (0, 3))
+    constraint operation_fields_set_together check (num_nulls(operation_id, seq, environment_id) in (0, 3))
 );
 
 comment on table feed is 'All events in one order. Rows are deleted after a year.';
@@ -417,7 +417,7 @@ create table feed_pending (
     type text,
     data jsonb,
     occurred_at timestamptz,
-    constraint an_event_of_an_operation_or_of_a_tenant check (
+    constraint event_of_operation_or_tenant check (
         num_nulls(operation_id, seq) = 0 and num_nonnulls(tenant_id, type, data, occurred_at) = 0
         or num_nonnulls(operation_id, seq) = 0 and num_nulls(tenant_id, type, data, occurred_at) = 0
     )
@@ -442,7 +442,7 @@ begin
 end
 $$;
 
-create trigger events_go_into_the_feed after insert on events
+create trigger events_queue_for_feed after insert on events
     for each row when (new.type not like 'step.%') execute function queue_event_for_feed();
 
 -- The stored response of each POST, so that a repeated request gets the same response. A request that is not handled
@@ -458,13 +458,13 @@ create table idempotency_keys (
     response json,
     created_at timestamptz not null,
     primary key (issuer, client, route, key),
-    constraint answered_or_not check (num_nulls(status, location, response) in (0, 3))
+    constraint response_fields_set_together check (num_nulls(status, location, response) in (0, 3))
 );
 
 -- When a tenant is offboarded, the stored responses that name it are found by location.
 create index idempotency_keys_by_location on idempotency_keys (location);
 -- The daily signup limit counts keys per client over 24 hours.
-create index idempotency_keys_of_a_day on idempotency_keys (issuer, client, route, created_at desc);
+create index idempotency_keys_by_client_and_time on idempotency_keys (issuer, client, route, created_at desc);
 
 comment on table idempotency_keys is 'Responses stored under an Idempotency-Key, for seven days.';
 comment on column idempotency_keys.issuer is 'Issuer of the caller''s token.';
@@ -493,12 +493,12 @@ create table approvals (
     state text not null check (state in ('pending', 'approved', 'rejected')),
     decided_by jsonb check (jsonb_typeof(decided_by) = 'object'),
     decided_at timestamptz,
-    constraint a_decision_says_whose_and_when check ((state = 'pending') = (num_nulls(decided_by, decided_at) = 2)
+    constraint decision_has_person_and_time check ((state = 'pending') = (num_nulls(decided_by, decided_at) = 2)
         and num_nulls(decided_by, decided_at) in (0, 2)),
-    constraint nobody_approves_what_they_asked_for check (state <> 'approved' or decided_by <> requested_by)
+    constraint approver_is_not_requester check (state <> 'approved' or decided_by <> requested_by)
 );
 
-create unique index approvals_one_pending_per_operation on approvals (operation_id) where state = 'pending';
+create unique index approvals_unique_pending on approvals (operation_id) where state = 'pending';
 create index approvals_by_operation on approvals (operation_id, id);
 
 comment on table approvals is 'Requests that need a second person, with that person''s decision.';
@@ -532,10 +532,10 @@ create table findings (
     operation_id uuid references operations (id),
     last_seen_at timestamptz not null check (last_seen_at >= first_seen_at),
     resolved_at timestamptz check (resolved_at >= last_seen_at),
-    constraint an_environment_is_a_tenants check ((tenant_id is null) = (environment_id is null))
+    constraint environment_has_tenant check ((tenant_id is null) = (environment_id is null))
 );
 
-create unique index findings_one_open_each on findings (kind, subject) where resolved_at is null;
+create unique index findings_unique_open on findings (kind, subject) where resolved_at is null;
 create index findings_open on findings (id) where resolved_at is null;
 
 create trigger findings_are_never_deleted before delete on findings
@@ -649,8 +649,8 @@ create table webhook_endpoints (
     failing_since timestamptz,
     paused_until timestamptz,
     updated_at timestamptz not null,
-    constraint a_previous_secret_ends check ((previous_secret is null) = (previous_secret_until is null)),
-    constraint disabled_says_why check ((disabled_at is null) = (disabled_reason is null))
+    constraint previous_secret_has_expiry check ((previous_secret is null) = (previous_secret_until is null)),
+    constraint disabled_has_reason check ((disabled_at is null) = (disabled_reason is null))
 );
 
 comment on table webhook_endpoints is 'The URLs that receive events.';
@@ -694,8 +694,8 @@ create table webhook_deliveries (
     fence bigint not null default 0,
     lease_until timestamptz,
     next_attempt_at timestamptz,
-    constraint webhook_deliveries_one_of_an_event unique (endpoint_id, position),
-    constraint only_what_is_pending_is_due check ((state = 'pending') = (next_attempt_at is not null))
+    constraint webhook_deliveries_unique_endpoint_position unique (endpoint_id, position),
+    constraint only_pending_has_next_attempt_at check ((state = 'pending') = (next_attempt_at is not null))
 );
 
 create index webhook_deliveries_due on webhook_deliveries (endpoint_id, next_attempt_at, position)

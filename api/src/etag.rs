@@ -53,14 +53,14 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         if given.0.iter().all(String::is_empty) {
             return Err(ApiError::new(
                 Code::PreconditionRequired,
-                "Send If-Match with the ETag of the resource as you have read it, to avoid overwriting other changes.",
+                "Send If-Match with the ETag from your last read of the resource, to avoid overwriting other changes.",
             ));
         }
         Ok(given)
     }
 }
 
-/// Used by routes on which `If-Match` is optional.
+/// Optional extractor for routes that also accept requests without `If-Match`.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 

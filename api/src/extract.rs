@@ -110,7 +110,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
             .await
-            .map_err(|_| ApiError::new(Code::InvalidQuery, "The query must consist of names and values."))?;
+            .map_err(|_| ApiError::new(Code::InvalidQuery, "The query string must consist of name=value pairs."))?;
         let mut values = Map::new();
         let mut repeated = Vec::new();
         for (name, value) in pairs {
@@ -126,8 +126,8 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
     }
 }
 
-/// Path parameter at position `INDEX`, or `None` if its value is invalid. An invalid id gets the same 404 as an unknown
-/// id.
+/// Path parameter at position `INDEX`, or `None` if its value is invalid. An invalid id results in the same 404
+/// response as an unknown id.
 pub(crate) struct PathParam<T, const INDEX: usize = 0>(pub(crate) Option<T>);
 
 impl<S: Send + Sync, T: FromStr, const INDEX: usize> FromRequestParts<S> for PathParam<T, INDEX> {

@@ -62,7 +62,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<String> {
     auth::bearer(headers).map(ToOwned::to_owned)
 }
 
-/// Returns the page token for the rows after `after` in a list without filters.
+/// Returns the page token for the rows after the row with the id `after`, in a list without filters.
 pub fn page_token(list: &str, after: u128, position: Option<i64>) -> String {
     pagination::encode(Uuid::from_u128(after), pagination::digest(list, &Map::new()), position)
 }

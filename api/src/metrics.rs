@@ -41,7 +41,7 @@ impl Metrics {
             metrics::describe_gauge!(FINDINGS_METRIC, "Open findings by severity.");
             metrics::describe_gauge!(
                 WEBHOOK_ENDPOINTS_METRIC,
-                "Webhook endpoints by state: enabled, or the reason of disabling."
+                "Webhook endpoints by state: enabled, or the reason why they were disabled."
             );
         });
         Self(Arc::new(recorder))
@@ -108,7 +108,7 @@ impl Metrics {
         self.0.handle().render()
     }
 
-    /// Aggregates recent samples. Without it, an API that is never scraped would keep every single sample.
+    /// Aggregates recent samples. Without aggregation, an API that is never scraped would keep all samples.
     pub(crate) fn run_upkeep(&self) {
         self.0.handle().run_upkeep();
     }

@@ -24,8 +24,8 @@ Freehold gives every customer of a SaaS an AWS account of its own. A signup retu
 
 Ids are strings with a prefix (`ten_…`, `env_…`, `op_…`); AWS account ids are strings of 12 digits. Times are RFC 3339 \
 in UTC. Lists are paginated: send `next_page_token` as `page_token`, with the same filters, until it is `null`. Every \
-error is a problem (RFC 9457) with a `request_id`, under which the log has details, and one of these codes. A code \
-keeps its meaning; more codes may be added.
+error is a problem (RFC 9457) with a `request_id`, which identifies its entries in the log, and one of these codes. A \
+code keeps its meaning; more codes may be added.
 
 | status | code | meaning |
 |---|---|---|
@@ -89,7 +89,7 @@ pub(crate) fn base_document() -> OpenApi {
         ("events", "Ordered feed of events."),
         ("webhooks", "Delivery of the events of the feed to your URL, according to Standard Webhooks 1.0."),
         ("audit", "Chained record of all changes and their callers."),
-        ("service", "State and description of the API. These routes need no token."),
+        ("service", "Health, metrics and OpenAPI document of the API. These routes need no token."),
     ];
     let tags = tags.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build());
     OpenApiBuilder::new().info(info).components(Some(components)).tags(Some(tags)).build()
@@ -287,8 +287,8 @@ fn add_idempotency_key(post: &mut Operation) {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "Makes retries safe: a repeated request with the same key and body gets the first response again, for \
-                 seven days and without a secret that it contained. Refusals and failures are not stored.",
+                "Idempotency key, to make retries safe. For seven days, a repeated request with the same key and body \
+                 gets the stored first response, without the secrets in it. Error responses are not stored.",
             ))
             .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"))))
             .example(Some(json!("7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57")))

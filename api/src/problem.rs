@@ -15,25 +15,25 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// Error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// Kind of the problem: `urn:freehold:problem:` and the code.
+    /// Type of the problem: `urn:freehold:problem:` followed by the code.
     #[schema(example = "urn:freehold:problem:validation_failed")]
     pub r#type: String,
-    /// Short description of the code.
+    /// Short description of the problem; the same for all problems with this code.
     #[schema(example = "Some fields are invalid")]
     pub title: String,
     /// HTTP status code.
     #[schema(example = 422)]
     pub status: u16,
-    /// Description of this occurrence, for people.
+    /// Human-readable description of this error.
     #[schema(example = "1 field is invalid: home_region.")]
     pub detail: String,
-    /// Stable code, for programs.
+    /// Stable, machine-readable code of the problem.
     #[schema(example = "validation_failed")]
     pub code: String,
-    /// Id of the request, the same as in the `x-request-id` header. Quote it when you ask for help.
+    /// Id of the request, the same as in the `x-request-id` header. Quote this id in support requests.
     #[schema(example = "0199aa5b6c1e7d3f8a9b0c1d2e3f4a5b")]
     pub request_id: String,
-    /// All invalid fields.
+    /// Errors of all invalid fields; omitted if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldError>,
@@ -45,10 +45,10 @@ pub struct FieldError {
     /// Name of the field, such as `home_region` or `environments[1]`.
     #[schema(example = "home_region")]
     pub field: String,
-    /// Stable code, for programs.
+    /// Stable, machine-readable code of the error.
     #[schema(example = "unknown_region")]
     pub code: String,
-    /// Description of the error, for people.
+    /// Human-readable description of the error.
     #[schema(
         example = "`mars-north-1` is not an AWS region that Freehold knows; use a region code such as eu-central-1"
     )]
@@ -125,11 +125,11 @@ impl ApiError {
     pub(crate) fn internal() -> Self {
         Self::new(
             Code::InternalError,
-            "The server failed to process the request; the log has details under the request id.",
+            "The server failed to process the request; the log entries with this request id contain the details.",
         )
     }
 
-    /// Returns the error for an idempotency key whose first request is still running.
+    /// Returns the error for an idempotency key of a request that is still running.
     pub(crate) fn in_flight() -> Self {
         Self::new(Code::IdempotencyKeyInFlight, "A request with this Idempotency-Key is still running; retry later.")
             .retry_after(1)

@@ -23,7 +23,7 @@ const NO_RETENTION_LIMIT: TimeDelta = TimeDelta::days(365 * 1000);
 
 const MAX_CONNECTIONS: u32 = 2;
 
-/// Verify the audit trail (GET /v1/audit-events reads it)
+/// Verify the audit trail (to list its entries, use GET /v1/audit-events)
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  freehold audit verify --anchors /mnt/elsewhere/audit-anchors.jsonl")]
 pub(crate) struct AuditArgs {
@@ -46,16 +46,16 @@ enum AuditCommand {
 #[command(after_help = "Examples:\n  \
     freehold audit verify --anchors /mnt/elsewhere/audit-anchors.jsonl\n  \
     freehold audit verify --public-key \"$AUDIT_PUBLIC_KEY\" --anchors anchors.jsonl\n\n\
-    Without --public-key, anchors must be signed with signing_key of [audit] or one of its old_public_keys.\n\n\
+    Without --public-key, the signatures of anchors must match audit.signing_key or one of audit.old_public_keys.\n\n\
     Exit codes:\n  \
     0  the audit trail is intact\n  \
     1  the audit trail is not intact, or cannot be read\n  \
     2  invalid command line")]
 pub(crate) struct VerifyArgs {
-    /// File with anchors, one per line [default: anchor_file of [audit]]
+    /// File with anchors, one per line [default: audit.anchor_file of the configuration]
     #[arg(long, value_name = "FILE")]
     anchors: Option<PathBuf>,
-    /// Accepted public key of the anchors, in base64; repeatable [default: keys of [audit]]
+    /// Public key to accept for anchors, in base64; repeatable [default: keys of the configuration]
     #[arg(long = "public-key", value_name = "KEY")]
     public_keys: Vec<String>,
     #[command(flatten)]
@@ -66,7 +66,7 @@ pub(crate) struct VerifyArgs {
     log: LogArgs,
 }
 
-/// Print the public key of signing_key of [audit] in base64
+/// Print, in base64, the public key that belongs to audit.signing_key
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  freehold audit public-key --config freehold.toml")]
 pub(crate) struct PublicKeyArgs {
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<Exit> {
         AuditCommand::Verify(args) => verify(args).await,
         AuditCommand::PublicKey(args) => {
             let config = Config::load(&args.config.config)?;
-            let key = config.audit.signing_key.context("signing_key of [audit] is not set")?;
+            let key = config.audit.signing_key.context("audit.signing_key is not set")?;
             output::print_line(Signer::new(&key)?.public_key())?;
             Ok(Exit::Success)
         }

@@ -12,7 +12,7 @@ const UNDEFINED_TABLE: &str = "42P01";
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// PostgreSQL URL: postgres://user:password@host/name [default: url of [database]]
+    /// PostgreSQL URL: postgres://user:password@host/name [default: database.url of the configuration]
     #[arg(long, value_name = "URL", hide_env_values = true)]
     pub(crate) database_url: Option<SecretString>,
 }
@@ -36,14 +36,13 @@ pub(crate) async fn connect_and_check(
 /// Connects to the database that is given on the command line or, by default, in the configuration.
 pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connections: u32) -> anyhow::Result<PgPool> {
     let url = database.database_url.as_ref().or(config.database.url.as_ref()).context(
-        "no database is configured; set --database-url, FREEHOLD_DATABASE__URL or url of [database] in freehold.toml",
+        "no database is configured; set --database-url, FREEHOLD_DATABASE__URL or database.url in freehold.toml",
     )?;
-    db::connect(url, connections).await.context("cannot connect to PostgreSQL; check the URL of the database")
+    db::connect(url, connections).await.context("no database connection; check the URL of the database")
 }
 
 /// Applies database migrations. Fails if the database belongs to another kind of installation or to another
-/// organisation. Returns the number of applied migrations, and the installation that was registered in the database
-/// before.
+/// organisation. Returns the number of applied migrations and the installation that was registered before, if any.
 pub(crate) async fn migrate(
     pool: &PgPool,
     kind: InstallationKind,

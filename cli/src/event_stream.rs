@@ -58,7 +58,7 @@ fn is_retryable(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ExitError>().is_some_and(|error| error.exit == Exit::Unreachable)
 }
 
-/// Returns the events of one connection, until it ends or fails. Comments and `event: end` are skipped.
+/// Returns the events of one connection until the connection ends or fails. Comments and `event: end` are skipped.
 fn operation_events(body: Body) -> impl Stream<Item = OperationEvent> + Unpin {
     // The stream ends after its first error.
     let blocks = SseStream::new(body).filter_map(|block| ready(block.ok()));

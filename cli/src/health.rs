@@ -16,8 +16,8 @@ const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 /// Exits with 0 if the response has a status of 2xx, else with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  freehold health\n  freehold health http://127.0.0.1:9464/readyz\n\n\
-    /livez checks that the process runs, /readyz that it can serve or work. The API serves both at its own address, \
-    a worker at the address of --metrics-listen.")]
+    /livez checks that the process runs; /readyz checks that the API can serve requests or that the worker can run \
+    operations. The API serves both at its own address, a worker at the address of --metrics-listen.")]
 pub(crate) struct HealthArgs {
     /// URL of the health check
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080/livez")]

@@ -32,7 +32,7 @@ const MAX_CONNECTIONS: u32 = 5;
 ///
 /// Reads the organisation, Identity Center and the stacks of all tenants, with at most half of the AWS rate limits, and
 /// changes nothing in AWS. The findings are stored, like those of the periodic comparison by the workers
-/// (interval_seconds of [reconcile]), and listed by GET /v1/findings. Needs PostgreSQL, and AWS credentials that may
+/// (reconcile.interval_seconds), and listed by GET /v1/findings. Needs PostgreSQL, and AWS credentials that may
 /// assume the control role.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \

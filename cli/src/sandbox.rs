@@ -60,7 +60,7 @@ pub(crate) struct SandboxArgs {
     /// Port of the simulated AWS [default: a free port]
     #[arg(long, value_name = "PORT")]
     aws_port: Option<u16>,
-    /// Directory that keeps database and simulated AWS for the next start [default: deleted on exit]
+    /// Directory in which to keep the data for the next start [default: a temporary directory, deleted on exit]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// PostgreSQL URL; the database must be empty or belong to a sandbox [default: a private PostgreSQL]
@@ -106,7 +106,7 @@ struct Sandbox {
     api: ApiClient,
     token: SecretString,
     registration: crate::running_sandbox::RegistrationGuard,
-    /// Stops API and worker when cancelled.
+    /// Token that stops the API and the worker when it is cancelled.
     stop_processes: CancellationToken,
     processes: JoinSet<anyhow::Result<()>>,
 }

@@ -34,7 +34,7 @@ const MAX_WORKER_CONNECTIONS: u32 = 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
-    /// Configuration file; FREEHOLD_… variables override it (FREEHOLD_DATABASE__URL is url of [database])
+    /// Configuration file; FREEHOLD_… variables override it (FREEHOLD_DATABASE__URL overrides database.url)
     #[arg(long, value_name = "FILE", default_value = "freehold.toml")]
     pub(crate) config: PathBuf,
 }
@@ -52,7 +52,7 @@ pub(crate) struct ApiArgs {
     config: ConfigArgs,
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Address to listen on [default: listen of [api]]
+    /// Address to listen on [default: api.listen of the configuration]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub(crate) struct ApiArgs {
 #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:\n  AWS_REGION=eu-central-1 freehold worker --config freehold.toml\n  \
     freehold worker steps\n\n\
-    Run `freehold migrate` and `freehold bootstrap` first. On Ctrl-C or SIGTERM, the worker finishes running AWS \
+    Run `freehold migrate` and `freehold bootstrap` first. On Ctrl-C or SIGTERM, the worker waits for its running AWS \
     calls and stops; other workers continue its operations. A second signal stops it immediately.")]
 pub(crate) struct WorkerArgs {
     #[command(subcommand)]
@@ -79,7 +79,7 @@ pub(crate) struct WorkerArgs {
     config: ConfigArgs,
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Address for /metrics, /livez and /readyz [default: worker_metrics_listen of [telemetry]]
+    /// Address for /metrics, /livez and /readyz [default: telemetry.worker_metrics_listen of the configuration]
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_listen: Option<SocketAddr>,
     #[command(flatten)]

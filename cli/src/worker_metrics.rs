@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use freehold_tenancy::db::{self, PgPool};
+use freehold_tenancy::db::{self, DbError, PgPool};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -84,10 +84,11 @@ pub(crate) fn serve(server: Option<MetricsServer>, pool: &PgPool, shutdown: &Can
 
 /// Reports the worker as ready if the database is available and up to date, and no shutdown has started.
 async fn readyz(State((pool, shutdown)): State<(PgPool, CancellationToken)>) -> impl IntoResponse {
-    match db::is_migrated(&pool).await {
+    match db::is_ready(&pool).await {
         _ if shutdown.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
         Ok(true) => (StatusCode::OK, "ok\n"),
         Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not up to date\n"),
+        Err(DbError::ReadOnly) => (StatusCode::SERVICE_UNAVAILABLE, "the database accepts no writes\n"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database is unreachable\n"),
     }
 }

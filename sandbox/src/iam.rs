@@ -60,7 +60,7 @@ impl State {
         }
     }
 
-    /// Adds a role with AdministratorAccess to an account. The account `trusted` can assume the role.
+    /// Adds a role with AdministratorAccess to an account. `trusted` is the id of the account that can assume the role.
     pub(crate) fn add_access_role(
         &mut self,
         account: &str,

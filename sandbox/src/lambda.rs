@@ -39,7 +39,7 @@ pub struct Function {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionUrl {
-    /// First label of the host name of the URL.
+    /// Id of the Function URL, which is the first label of its host name.
     pub id: String,
     /// Authentication type of the URL, either `AWS_IAM` or `NONE`.
     pub auth_type: String,
@@ -144,7 +144,7 @@ impl Permission {
     }
 }
 
-/// Handles a call of the Function URL `url_id` in `ctx.region`. `ctx.caller` can be anonymous.
+/// Handles a call of the Function URL with the id `url_id` in `ctx.region`. `ctx.caller` can be anonymous.
 pub fn invoke_function_url(
     state: &mut State,
     ctx: &Ctx,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub use document::{Document, Effect, Patterns, Statement};
 pub use pattern::{arn_matches, text_matches};
 
-/// Request for which policies are evaluated: a principal wants to perform an action on a resource.
+/// Access request that policies allow or deny: the principal, the action and the resource.
 #[derive(Clone, Debug)]
 pub struct AccessRequest<'a> {
     /// IAM action, such as `lambda:CreateFunction`.

@@ -29,7 +29,7 @@ use directory::ServerDirectory;
 use guard::GuardedProcess;
 use server_user::ServerUser;
 
-/// Name of the database superuser that [`Postgres::url`] contains.
+/// Name of the database superuser, as used in [`Postgres::url`].
 const SUPERUSER: &str = "freehold";
 
 /// Maximum number of start attempts after transient failures, for example if another process takes the free port.

@@ -68,8 +68,8 @@ impl Settings {
         Self { throttling: false, durations: Durations::instant(), ..Self::default() }
     }
 
-    /// Returns the duration of the work named `key`, drawn from a log-normal distribution. The result depends only on
-    /// seed and key.
+    /// Draws a random duration from a log-normal distribution. The result depends only on the seed and on `key`, which
+    /// identifies the background work.
     pub fn draw_duration(&self, spread: DurationDistribution, key: &str) -> TimeDelta {
         let sigma = (1.0 + spread.cv * spread.cv).ln().sqrt();
         seconds(spread.median * (sigma * self.standard_normal(key)).exp())
@@ -125,7 +125,7 @@ pub struct Durations {
     /// Duration of CreateAccount, from the request to the state SUCCEEDED. AWS documents a few minutes, but less than
     /// one minute is usual.
     pub create_account: DurationDistribution,
-    /// Time after SUCCEEDED during which a new account rejects AssumeRole.
+    /// Time after the state SUCCEEDED during which a new account rejects AssumeRole.
     pub settle: DurationDistribution,
     /// Time after `settle` until CloudFormation can be used in a new account.
     pub subscribe: DurationDistribution,

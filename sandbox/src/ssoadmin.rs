@@ -189,7 +189,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
     response
 }
 
-/// Lists the instance if the called region is its home region or if the request is for all regions.
+/// Handles ListInstances. Returns the instance only in its home region, or if the request is for all regions.
 fn list_instances(state: &State, ctx: &Ctx, input: &serde_json::Value) -> MockResponse {
     let all_regions = input.get("RegionScope").is_some_and(|scope| scope == "ALL_REGIONS");
     let center = &state.identity_center;

@@ -8,7 +8,7 @@ use crate::world::Service;
 use crate::world::testing::{Credentials, TestResponse, access_role, account, assume_role, call, control, world_with};
 use crate::{Settings, World};
 
-/// E-mail of the account that [`TestClient::member`] creates.
+/// E-mail address of the account that [`TestClient::member`] creates.
 pub(crate) const MEMBER_EMAIL: &str = "aws+one@example.com";
 
 /// Creates a simulated AWS in which all background work completes immediately.

@@ -1,4 +1,4 @@
-//! The simulated AWS as a whole: one state behind one lock, and one entry point for all API calls.
+//! The complete simulated AWS: its state, protected by one lock, and the entry point for all API calls.
 
 mod authorize;
 mod availability;

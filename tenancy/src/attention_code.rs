@@ -1,4 +1,4 @@
-//! Attention codes, the complete set of reasons why an operation can need a person, and their remedies.
+//! Attention codes: all reasons why an operation can need attention, with their remedies.
 
 use crate::string_enum::string_enum;
 
@@ -62,7 +62,7 @@ string_enum! {
         Correct = "correct",
         /// `POST /v1/operations/{id}/adopt` with an existing account. Requires approval.
         Adopt = "adopt",
-        /// `POST /v1/operations/{id}/approve`, by another person than the requester.
+        /// `POST /v1/operations/{id}/approve`, by a person other than the requester.
         Approve = "approve",
         /// `POST /v1/operations/{id}/cancel`, which undoes the completed steps.
         Cancel = "cancel",
@@ -80,7 +80,7 @@ impl AttentionCode {
         self.texts().1
     }
 
-    /// Returns the remedies that resolve the problem. A step that can be canceled adds `cancel`.
+    /// Returns the remedies that resolve the problem. The worker adds `cancel` if the operation can be cancelled.
     pub fn remedies(self) -> &'static [Remedy] {
         match self {
             Self::ApprovalRequired => &[Remedy::Approve],
@@ -111,7 +111,7 @@ impl AttentionCode {
                  conflict.",
             ),
             Self::AccountMappedElsewhere => (
-                "Account of another environment",
+                "Account belongs to another environment",
                 "A safety check stopped the setup before any change was made; we are investigating.",
             ),
             Self::AccountMissing => (
@@ -158,7 +158,7 @@ impl AttentionCode {
                 ("Deadline passed", "AWS is taking longer than usual; the work continues automatically.")
             }
             Self::GrantsUnknown => (
-                "Granted access unknown",
+                "Granted access not recorded",
                 "An internal error stopped the final check of the environment; our engineers are investigating.",
             ),
             Self::GroupMissing => (
@@ -204,7 +204,7 @@ impl AttentionCode {
                 "Access to the environment could not be revoked completely; we are resolving this.",
             ),
             Self::StackBroken => {
-                ("Stack broken", "The software of the environment is in a state that our engineers have to repair.")
+                ("Stack broken", "The software in the environment has a problem that our engineers must fix.")
             }
             Self::StackDeniedByPolicy => {
                 ("Stack denied by a policy", "A policy prevents a part of the deployment; we are correcting it.")
@@ -214,7 +214,7 @@ impl AttentionCode {
                 "The software of the environment could not be deployed; our engineers are investigating.",
             ),
             Self::StackIdentityMismatch => (
-                "Stack of another environment",
+                "Stack reports another environment",
                 "The final check found a wrong version of the software; our engineers are investigating.",
             ),
             Self::StackNameTaken => (

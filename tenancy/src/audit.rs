@@ -67,7 +67,7 @@ pub struct AuditEntry {
     /// Step of the operation that causes the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// AWS role that makes the call, including its account.
+    /// ARN of the IAM role that makes the AWS call, or `ambient` if the process uses its own credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_role: Option<String>,
 }
@@ -99,7 +99,7 @@ pub enum Actor {
         issuer: String,
         /// Claim `sub` of the token.
         subject: String,
-        /// Claim `client_id` or `azp`, or else the subject.
+        /// Claim `client_id` or `azp` of the token, or the subject if both are missing.
         client: String,
     },
     /// Process of this installation, such as a worker.
@@ -116,7 +116,7 @@ pub struct Source {
     pub forwarded_for: Option<String>,
 }
 
-/// Outcome of an audited action.
+/// Outcome of an audited action: the result and details of the response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditOutcome {
     pub result: AuditResult,

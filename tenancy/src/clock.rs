@@ -20,7 +20,8 @@ enum ClockKind {
     Manual { now: Mutex<DateTime<Utc>>, time_changed: Notify },
 }
 
-/// Parameters of a scaled clock: it showed `origin` at the real time `anchored_at` and has run at `speed` since then.
+/// Parameters of a scaled clock, which shows `origin` at the real time `anchored_at` and then runs `speed` times as
+/// fast as real time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
     /// Real time at which the clock showed `origin`.
@@ -80,7 +81,7 @@ impl Clock {
         }
     }
 
-    /// Waits for `duration` on this clock.
+    /// Waits until this clock has advanced by `duration`.
     pub async fn sleep(&self, duration: Duration) {
         self.sleep_until(self.now() + TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)).await;
     }

@@ -62,7 +62,7 @@ pub struct Config {
     pub stack: Stack,
     #[serde(default)]
     pub offboarding: Offboarding,
-    /// Time that a step waits for AWS before the operation needs attention.
+    /// Times that steps wait for AWS before the operation needs attention.
     #[serde(default)]
     pub timeouts: Timeouts,
     /// AWS quotas and rate limits of the organisation.
@@ -121,7 +121,7 @@ pub struct Api {
     pub roles_claim: String,
     /// Scopes that each role grants.
     pub roles: BTreeMap<String, Vec<String>>,
-    /// Maximum number of requests per minute, client and API process; 0 means unlimited.
+    /// Maximum number of requests per minute that one API process accepts from each client; 0 means unlimited.
     pub requests_per_minute: u32,
     /// Maximum number of signups per client in 24 hours; 0 means unlimited.
     pub signups_per_day: u32,

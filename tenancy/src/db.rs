@@ -5,6 +5,7 @@ pub mod account_mappings;
 pub mod approvals;
 pub mod audit;
 pub mod closures;
+mod connection;
 pub mod events;
 pub mod feed;
 pub mod fence;
@@ -27,10 +28,9 @@ pub mod webhooks;
 
 use std::collections::BTreeMap;
 
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 
+pub use connection::{connect, is_ready};
 pub use sqlx::PgPool;
 
 /// Database migrations that are embedded in the program, in order.
@@ -41,11 +41,26 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations")
 pub enum DbError {
     /// PostgreSQL, or the connection to it, failed.
     #[error("the database call failed: {0}")]
-    Sql(#[from] sqlx::Error),
+    Sql(#[source] sqlx::Error),
+    /// The URL of the database is not one of PostgreSQL.
+    #[error("the URL of the database {0}")]
+    InvalidUrl(String),
+    /// No connection could be opened when the process started.
+    #[error("cannot connect to PostgreSQL at {address}: {reason}")]
+    Unreachable { address: String, reason: String },
+    /// The pool had no connection in time.
+    #[error(
+        "no connection to PostgreSQL within {} s: the server is unreachable or read-only, or all connections are in use",
+        connection::ACQUIRE_TIMEOUT.as_secs()
+    )]
+    NoConnection,
+    /// The server is a standby, or its sessions are read-only by default, as after a failover.
+    #[error("PostgreSQL accepts no writes: the server is a standby or read-only")]
+    ReadOnly,
     /// A migration of the database failed.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// An applied migration does not exist in this version, or has another checksum.
+    /// The database contains a migration that does not exist in this version of Freehold, or that has another checksum.
     #[error(
         "the schema of this database does not come from a release of Freehold (migration {0} differs) and cannot be \
          upgraded; create a new database, or start the sandbox with a new --data directory"
@@ -82,10 +97,12 @@ impl DbError {
     /// succeed.
     pub fn is_outage(&self) -> bool {
         match self {
+            Self::Unreachable { .. } | Self::NoConnection | Self::ReadOnly => true,
             Self::Sql(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
             // Connection exceptions, insufficient resources, operator intervention (PostgreSQL, "Error Codes").
             Self::Sql(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| ["08", "53", "57"].iter().any(|class| code.starts_with(class)))
+                let is_of = |code: &str| ["08", "53", "57"].iter().any(|class| code.starts_with(class));
+                error.code().is_some_and(|code| is_of(&code) || code == connection::READ_ONLY_TRANSACTION)
             }
             _ => false,
         }
@@ -97,43 +114,28 @@ impl DbError {
     /// a connection. Returns false for an overloaded database, because an immediate retry would increase the load.
     pub fn is_connection_lost(&self) -> bool {
         match self {
-            Self::Sql(sqlx::Error::Io(_)) => true,
+            Self::ReadOnly | Self::Sql(sqlx::Error::Io(_)) => true,
             // Connection exceptions, operator intervention (PostgreSQL, "Error Codes").
-            Self::Sql(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57"))
-            }
+            Self::Sql(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+                code.starts_with("08") || code.starts_with("57") || code == connection::READ_ONLY_TRANSACTION
+            }),
             _ => false,
         }
     }
 }
 
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            return Self::NoConnection;
+        }
+        connection::note_error(&error);
+        Self::Sql(error)
+    }
+}
+
 /// Result of a database call, with [`DbError`] as the error.
 pub type Result<T> = std::result::Result<T, DbError>;
-
-/// Idle time after which a connection is pinged before use. A shorter time would cost each statement a round trip.
-const IDLE_PING_THRESHOLD: std::time::Duration = std::time::Duration::from_millis(100);
-
-/// Connects to PostgreSQL with at most `connections` connections.
-pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
-    let options: PgConnectOptions = url.expose_secret().parse()?;
-    // A transaction never waits for anything but the database, so an idle transaction belongs to a dead process.
-    let options = options.options([("idle_in_transaction_session_timeout", "30s")]);
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(std::time::Duration::from_secs(5))
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for >= IDLE_PING_THRESHOLD {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(options.application_name("freehold"))
-        .await?;
-    Ok(pool)
-}
 
 /// Applies the pending migrations and returns their number.
 ///
@@ -161,7 +163,7 @@ pub async fn check_schema(pool: &PgPool) -> Result<()> {
     read_schema(pool).await.map(drop)
 }
 
-/// Applied migrations, compared with [`MIGRATIONS`].
+/// Result of comparing the applied migrations with [`MIGRATIONS`].
 struct Schema {
     pending: usize,
     /// First applied migration of a newer version; `None` if all applied migrations belong to this version.
@@ -199,7 +201,7 @@ async fn applied(pool: &PgPool) -> Result<BTreeMap<i64, Vec<u8>>> {
     Ok(rows.fetch_all(pool).await?.into_iter().collect())
 }
 
-/// Commits the transaction if the predicate returns true for the result, and otherwise rolls it back immediately. A
+/// Commits the transaction if `should_commit` returns true for the result, and otherwise rolls it back immediately. A
 /// dropped transaction would keep its locks until its connection is used again.
 pub(crate) async fn finish_transaction<T>(
     tx: Transaction<'static, Postgres>,
@@ -213,13 +215,13 @@ pub(crate) async fn finish_transaction<T>(
     result
 }
 
-/// Maps the violation of a constraint that the caller can handle to its own error.
+/// Converts the violation of a constraint that callers handle to its specific [`DbError`].
 pub(crate) fn map_constraint_violation(error: sqlx::Error) -> DbError {
     match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
-        Some("tenants_external_id_is_unique_among_live_tenants") => DbError::ExternalIdTaken,
-        Some("environments_one_of_a_name_per_tenant") => DbError::EnvironmentExists,
-        Some("account_mappings_one_per_account_at_a_time") => DbError::AccountTaken,
-        _ => DbError::Sql(error),
+        Some("tenants_unique_external_id") => DbError::ExternalIdTaken,
+        Some("environments_unique_name") => DbError::EnvironmentExists,
+        Some("account_mappings_unique_current_account") => DbError::AccountTaken,
+        _ => error.into(),
     }
 }
 

@@ -6,7 +6,8 @@ use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
 
 string_enum! {
-    /// State of an environment. Always changed in the same transaction as the state of its operation.
+    /// State of an environment. It is always changed in the same transaction as the state of the environment's
+    /// operation.
     EnvironmentState {
         /// The onboarding of the environment is in progress.
         Onboarding = "onboarding",

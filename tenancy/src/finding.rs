@@ -95,7 +95,7 @@ string_enum! {
     }
 }
 
-/// Finding of one comparison that is not stored yet.
+/// Finding that has not been stored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFinding {
     pub kind: FindingKind,

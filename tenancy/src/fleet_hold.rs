@@ -30,7 +30,7 @@ impl HoldKind {
         }
     }
 
-    /// Returns the condition that held operations wait for. The text completes the sentence "waits for …".
+    /// Returns the condition that operations under this hold wait for. The text completes the sentence "waits for …".
     pub fn waits_for(self) -> &'static str {
         match self {
             Self::AccountQuotaReached => "AWS to raise the account quota of the organisation",

@@ -37,8 +37,8 @@ impl Quota {
         }
     }
 
-    /// Returns the AWS call whose rate token is granted together with a slot. Such a call has a very low rate limit, so
-    /// that operations queue once for slot and token.
+    /// Returns the AWS call whose rate token is granted together with a slot. Such a call has a very low rate limit.
+    /// Operations therefore queue only once, for both the slot and the token.
     pub fn rate_limited_call(self) -> Option<&'static str> {
         match self {
             Self::AccountCreations => Some("organizations:CreateAccount"),
@@ -47,8 +47,8 @@ impl Quota {
         }
     }
 
-    /// Returns whether the rate token of `call` is granted with a slot, so that the rate limiter must not limit the
-    /// call again.
+    /// Returns whether the rate token of `call` is granted together with a slot. The rate limiter must not take a
+    /// second token for such a call.
     pub fn is_granted_with_slot(call: &str) -> bool {
         Self::ALL.iter().any(|quota| quota.rate_limited_call() == Some(call))
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Region(&'static str);
 
-/// Error for a text that is not the code of a region in this list.
+/// Error for a text that is not the code of a known region.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an AWS region that Freehold knows; use a region code such as eu-central-1")]
 pub struct UnknownRegion(String);

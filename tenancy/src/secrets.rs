@@ -28,14 +28,14 @@ pub struct SealingKey(SecretSlice<u8>);
 /// Identifier of a key, which does not reveal the key.
 pub type KeyId = [u8; KEY_ID_LENGTH];
 
-/// Encryption keys of an installation. The first key encrypts new secrets; each key can decrypt.
+/// Encryption keys of an installation. The first key encrypts new secrets; all keys can decrypt secrets.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring(Arc<Vec<SealingKey>>);
 
 /// Error while encrypting or decrypting a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    #[error("secrets.key is not configured, so that secrets cannot be encrypted")]
+    #[error("secrets.key is not configured, so secrets cannot be encrypted")]
     NoKey,
     /// The secret was encrypted with a key that is not configured.
     #[error("the secret was encrypted with a key that is not configured; add that key to secrets.old_keys")]

@@ -75,7 +75,7 @@ pub struct JournalEntry {
     pub waits_for: Option<String>,
     /// Time of the next poll of a waiting step.
     pub check_at: Option<DateTime<Utc>>,
-    /// Reason why the step needs attention. A waiting step with an attention is late.
+    /// Reason why the step needs attention. A waiting step that needs attention is late.
     pub attention: Option<Attention>,
     /// Time since which AWS has refused to start or continue the work.
     pub blocked_since: Option<DateTime<Utc>>,

@@ -84,9 +84,9 @@ pub struct Tokens {
 }
 
 impl ServiceModel {
-    /// Creates the model of a quota with `slots` slots. Some slots are occupied: by Freehold's work, which started at
-    /// the times `since`, and by `external_in_progress` requests from outside Freehold. Each request takes `duration`
-    /// seconds.
+    /// Creates the model of a quota with `slots` slots. `since` contains the start times of Freehold's requests that
+    /// occupy a slot; `external_in_progress` is the number of requests from outside Freehold. Each request takes
+    /// `duration` seconds.
     pub fn new(
         now: DateTime<Utc>,
         slots: u16,
@@ -154,7 +154,7 @@ pub struct OnboardingModel {
 }
 
 impl OnboardingModel {
-    /// Returns the estimates of the first `count` operations in the account queue.
+    /// Returns the estimated times at which the first `count` operations in the account queue are ready.
     pub fn ready(mut self, count: usize) -> Vec<ReadyEstimate> {
         self.assignment_arrivals.sort_unstable();
         for at in self.assignment_arrivals.clone() {

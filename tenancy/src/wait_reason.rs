@@ -137,12 +137,12 @@ impl fmt::Display for WaitReason {
             Self::ClosureLimit { free_at: Some(free_at) } => {
                 write!(
                     f,
-                    "AWS's limit of account closures in 30 days, which allows the next on {}",
+                    "AWS's limit of account closures in 30 days to allow another closure, on {}",
                     format_minute(*free_at)
                 )
             }
             Self::ClosureLimit { free_at: None } => {
-                f.write_str("AWS's limit of account closures in 30 days, which others in the organisation use as well")
+                f.write_str("AWS's limit of account closures in 30 days, used up by closures outside Freehold")
             }
             Self::StackDeployment { stack } => write!(f, "the stack {stack} to be deployed"),
             Self::StackDeletion { stack } => write!(f, "the stack {stack} to be deleted"),
@@ -167,8 +167,10 @@ impl fmt::Display for WaitReason {
             Self::Quota { quota, limit } => {
                 write!(f, "a free slot; AWS allows {limit} {} at a time", quota_in_words(*quota))
             }
-            Self::QuotaUsageKnown(quota) => write!(f, "a count of the {} that AWS has in progress", quota_in_words(*quota)),
-            Self::RateLimit { call } => write!(f, "AWS's rate limit of {call}"),
+            Self::QuotaUsageKnown(quota) => {
+                write!(f, "Freehold to count the {} in progress at AWS", quota_in_words(*quota))
+            }
+            Self::RateLimit { call } => write!(f, "AWS's rate limit to allow another call of {call}"),
             Self::FleetHold(kind) => f.write_str(kind.waits_for()),
             Self::CoolingOff { ends_at } => write!(
                 f,

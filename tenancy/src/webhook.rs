@@ -22,7 +22,7 @@ string_enum! {
         ByRequest = "by_request",
         /// The receiver responded with `410 Gone`.
         Gone = "gone",
-        /// Every attempt has failed for five days.
+        /// All attempts of the last five days have failed.
         Failing = "failing",
     }
 }
@@ -64,7 +64,7 @@ impl DisabledReason {
     pub fn message(self) -> &'static str {
         match self {
             Self::ByRequest => "A caller disabled the endpoint.",
-            Self::Gone => "The receiver responded 410 Gone, so that it gets no more events.",
+            Self::Gone => "The receiver responded 410 Gone, so it gets no more events.",
             Self::Failing => {
                 "Every attempt failed for five days. Fix the receiver, enable the endpoint, then replay missed events."
             }
@@ -122,6 +122,6 @@ pub struct Attempt {
     pub error: Option<AttemptError>,
     /// Result of the attempt as a message for operators.
     pub message: String,
-    /// Time for which this attempt scheduled the next one; `None` if no further attempt follows.
+    /// Time at which the next attempt is due; `None` if no further attempt follows.
     pub next_attempt_at: Option<DateTime<Utc>>,
 }

@@ -25,7 +25,7 @@ struct Arguments {
     /// Number of workers
     #[arg(long, value_name = "N", default_value = "3")]
     workers: usize,
-    /// Number of signups during the faults [default: the number of kills]
+    /// Number of signups while faults are injected [default: the number of kills]
     #[arg(long, value_name = "N")]
     signups: Option<usize>,
     /// Argument that `cargo bench` passes to every benchmark

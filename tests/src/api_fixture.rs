@@ -122,7 +122,7 @@ impl ApiFixture {
         self.request_without_token(method, path).bearer_auth(self.issuer.token(ALL_SCOPES))
     }
 
-    /// Sends a request as the subject `sub`, with all scopes.
+    /// Sends a request with a token that has the subject `sub` and all scopes.
     pub async fn send_as(&self, sub: &str, method: Method, path: &str, body: &Value) -> ApiResponse {
         let token = self.issuer.token_with(ALL_SCOPES, &json!({ "sub": sub }));
         send(self.request_without_token(method, path).bearer_auth(token).json(body)).await
@@ -177,7 +177,7 @@ impl ApiFixture {
         claim
     }
 
-    /// Records the result of the started step. If `account` is set, it is mapped to the environment.
+    /// Records `state` as the result of the started step. The account, if any, is mapped to the environment.
     pub async fn record_step(&self, claim: &Claim, state: StepDisposition, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
         let outcome = StepRecord {
@@ -192,7 +192,7 @@ impl ApiFixture {
         lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }
 
-    /// Parks the only due operation: it then needs attention, with the attention code `code` and the remedy `retry`.
+    /// Parks the only due operation, which then needs attention with this attention code and the remedy `retry`.
     pub async fn park(&self, code: &str) {
         self.park_with_remedies(code, &[Remedy::Retry]).await;
     }

@@ -2,8 +2,7 @@
 //! random times that depend on the seed; when all operations have finished, the invariants are checked.
 //!
 //! The clock runs fast, so that work that takes minutes in AWS takes seconds. A claim is valid for 5 seconds instead of
-//! the default of 25. The default allows for slow AWS calls, which the simulated AWS does not have, and would prolong
-//! the run by 25 seconds per kill.
+//! the default of 25, because another worker can claim the operations of a killed worker only after this time.
 
 mod api_client;
 mod fault_schedule;
@@ -49,7 +48,7 @@ pub struct Plan {
     /// Number of times that a process is killed.
     pub kills: usize,
     pub workers: usize,
-    /// Number of signups during the faults.
+    /// Number of signups while faults are injected.
     pub signups: usize,
 }
 
@@ -57,7 +56,7 @@ pub struct Plan {
 pub struct Report {
     /// Number of kills of the API process, and number of kills of worker processes.
     pub kills: (usize, usize),
-    /// Number of times that all database connections were dropped, and number of dropped connections.
+    /// Number of times that all database connections were dropped, and total number of dropped connections.
     pub dropped_connections: (usize, u64),
     pub restarts: usize,
     /// Number of processes that exited by themselves and were restarted.
@@ -180,7 +179,7 @@ fn restart_due(processes: &mut Processes, stopped: &mut Vec<(Instant, usize)>) {
     });
 }
 
-/// Signs up tenants at equal intervals over the period `over`; each signup is repeated until it is accepted.
+/// Signs up tenants at equal intervals within the duration `over`. Repeats each signup until the API accepts it.
 async fn run_signups(client: ApiClient, signups: usize, over: Duration) {
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..signups {
@@ -213,7 +212,8 @@ async fn wait_until_idle(pool: &PgPool) {
     }
 }
 
-/// Retries all operations that need attention until none is left; returns the number of retried operations.
+/// Retries the operations that need attention, each at most [`MAX_RETRIES`] times; returns the number of retried
+/// operations.
 async fn retry_operations_needing_attention(client: &ApiClient, pool: &PgPool) -> usize {
     let mut retried_operations = std::collections::BTreeSet::new();
     for _ in 0..MAX_RETRIES {
@@ -231,7 +231,7 @@ async fn retry_operations_needing_attention(client: &ApiClient, pool: &PgPool) -
     retried_operations.len()
 }
 
-/// Returns accepted signups that are missing from the database, and tenants without an accepted signup.
+/// Compares the accepted signups with the tenants in the database; returns a description of each difference.
 async fn check_signups(client: &ApiClient, signups: usize, pool: &PgPool) -> Vec<String> {
     let accepted = client.accepted_signups();
     let known: Vec<(Uuid, String)> =

@@ -97,7 +97,7 @@ async fn start_server() -> (Postgres, TestDatabases) {
     (server, databases)
 }
 
-/// Returns the current account mappings, at most 100.
+/// Returns at most 100 account mappings that have not ended.
 pub async fn current_mappings(pool: &PgPool) -> Vec<AccountMapping> {
     let now = account_mappings::snapshot(pool, Clock::real().now()).await.expect("a position");
     account_mappings::list(pool, &now, None, 100).await.expect("the mappings")

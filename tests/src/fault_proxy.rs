@@ -1,7 +1,9 @@
-//! Proxy between a worker and PostgreSQL that simulates a crash of the worker at a chosen write.
+//! Proxy between a worker and PostgreSQL that simulates a crash of the worker, or closes the connection, at a chosen
+//! write.
 //!
-//! The proxy parses enough of PostgreSQL's protocol to find the writes: commits of transactions that have written, and
-//! writing statements outside a transaction. These are the writes that survive a crash. The worker is not modified.
+//! The proxy parses enough of PostgreSQL's protocol to find the writes: commits of transactions that have changed data,
+//! and statements outside a transaction that change data. These are the writes that survive a crash. The worker is not
+//! modified.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -63,7 +65,7 @@ impl DatabaseProxy {
         Self::with(url, Plan { skip, only: None, fault })
     }
 
-    /// Starts a proxy that counts only the writes by the statement `name`.
+    /// Starts a proxy that injects the fault after `skip` writes by the statement with this name.
     pub fn for_statement(url: &str, name: &'static str, skip: usize, fault: ConnectionFault) -> Self {
         Self::with(url, Plan { skip, only: Some(name), fault })
     }
@@ -84,17 +86,17 @@ impl DatabaseProxy {
         &self.url
     }
 
-    /// Waits until the simulated crash.
+    /// Waits until the proxy has simulated the crash.
     pub async fn wait_until_crashed(&self) {
         self.shared.crashed.cancelled().await;
     }
 
-    /// Returns the number of writes so far.
+    /// Returns the number of writes that have reached the proxy.
     pub fn writes(&self) -> usize {
         self.shared.writes.load(Ordering::Relaxed)
     }
 
-    /// Returns the statement name of the write at which the fault was injected, or `None` before that.
+    /// Returns the statement name of the write at which the fault was injected, or `None` if no fault was injected yet.
     pub fn crashed_at(&self) -> Option<String> {
         self.shared.lock_crashed_statement().clone()
     }
@@ -111,7 +113,7 @@ impl Shared {
         self.crashed_statement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Increments the number of writes, and returns the fault to inject at this write.
+    /// Counts a write by the statement with this name. Returns the fault to inject at this write, or `None`.
     fn next(&self, name: &str) -> Option<ConnectionFault> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,7 +142,7 @@ async fn listen(listener: UnixListener, server: PathBuf, shared: Arc<Shared>) {
 struct ConnectionState {
     /// Transaction status from the last ReadyForQuery message; `I` means that no transaction is open.
     status: AtomicU8,
-    /// Whether the simulated crash happens at the next response of the server, which is discarded.
+    /// Whether to discard the server's next response and then simulate the crash.
     crash_after_response: AtomicBool,
 }
 
@@ -273,9 +275,9 @@ async fn forward_responses(
     }
 }
 
-/// Returns the name of a writing statement, or `None` for other statements. Writes of rate-limit tokens and claims of
-/// shared polls are ignored: a crash there is equivalent to a crash before the call, or before the write that ends the
-/// poll.
+/// Returns the name of a statement that changes data, or `None` for other statements. Updates of rate-limit tokens and
+/// of the leases of shared polls are ignored, because a crash at such an update is equivalent to a crash before the AWS
+/// call, or before the write that completes the shared poll.
 fn name_of_write(text: &str) -> Option<String> {
     if text.contains("insert into aws_call_rates ") || text.contains("update shared_polls set lease_until = $2") {
         return None;

@@ -17,8 +17,8 @@ pub type AccountMap = BTreeMap<EnvironmentId, String>;
 /// Time of the first event.
 const START_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-/// Writes `events` events: maps accounts to an environment and ends the mappings alternately. Each commit is delayed by
-/// a random time of at most `max_delay`.
+/// Writes `events` events: alternately maps an account to the environment and ends the mapping. Each commit is delayed
+/// by a random time of at most `max_delay`.
 pub async fn write(
     pool: &PgPool,
     environment: EnvironmentId,
@@ -75,8 +75,8 @@ pub async fn write(
     }
 }
 
-/// Reads the feed after position `after` until all writers have finished. `is_finished` is evaluated before each read,
-/// so that the last read returns all remaining events.
+/// Reads the feed after position `after` until `is_finished` reports that all writers have finished. `is_finished` is
+/// called before each read, so that the last read returns all remaining events.
 pub async fn read_feed(pool: &PgPool, mut after: i64, is_finished: impl Fn() -> bool) -> Vec<Entry> {
     let mut entries = Vec::new();
     loop {

@@ -82,9 +82,9 @@ pub fn control_policy() -> Document {
 pub struct Freehold {
     /// Simulated AWS organisation, in which `freehold bootstrap` has created all required objects.
     pub world: World,
-    /// HTTP client of the workers, which can inject faults into any AWS call.
+    /// Workers' HTTP client, which can inject faults into any AWS call.
     pub faulty_client: FaultyClient,
-    /// HTTP client of the workers, which can inject a fault at one call of one step.
+    /// Workers' HTTP client, which can inject a fault at one call of one step.
     pub step_faults: FaultInjector,
     /// Clock of all components; only the test advances the clock.
     pub clock: Clock,
@@ -218,13 +218,14 @@ impl Freehold {
         operations::get(self.pool(), id).await.expect("a result").expect("the operation")
     }
 
-    /// Runs `worker` and advances the clock until nothing is due, at most for `at_most` of simulated time.
+    /// Runs `worker` and advances the clock until no work is scheduled, but by at most `at_most`.
     pub async fn run_until_idle(&self, worker: &Arc<Worker>, at_most: TimeDelta) {
         let until = self.clock.now() + at_most;
         while self.run_due_and_advance(worker).await.is_some_and(|at| at <= until) {}
     }
 
-    /// Runs all due work, then advances the clock to the next wake-up and returns its time, or `None` if there is none.
+    /// Runs all due work, then advances the clock to the next wake-up. Returns the time of that wake-up, or `None` if
+    /// no wake-up is scheduled.
     pub async fn run_due_and_advance(&self, worker: &Arc<Worker>) -> Option<DateTime<Utc>> {
         worker.drain().await.expect("the due work");
         let next = operations::next_wake(self.pool()).await.expect("a result")?;

@@ -13,9 +13,9 @@ use serde::Deserialize;
 
 /// Maximum number of CreateAccount requests in progress.
 pub const ACCOUNT_CREATION_SLOTS: usize = 5;
-/// Refill interval of the token bucket of CreateAccount in seconds.
+/// Seconds after which the token bucket of CreateAccount gets another token.
 const SECONDS_PER_REQUEST: f64 = 10.0;
-/// Capacity of the token bucket of CreateAccount.
+/// Maximum number of tokens in the token bucket of CreateAccount.
 const REQUEST_BURST: f64 = 3.0;
 
 /// Maximum number of CreateAccountAssignment requests in progress.
@@ -36,7 +36,7 @@ pub struct TenantTimeline {
     pub assignments: Vec<f64>,
     /// Time at which the tenant was ready.
     pub ready: f64,
-    /// Periods in which the simulated AWS worked for the tenant.
+    /// Periods in which background work for the tenant was in progress in the simulated AWS.
     pub busy_periods: Vec<(f64, f64)>,
 }
 
@@ -78,7 +78,7 @@ impl TenantTimeline {
     }
 }
 
-/// Earliest possible times of one tenant under AWS's quotas.
+/// Earliest possible times in the onboarding of one tenant under AWS's quotas.
 #[derive(Debug, Clone, Copy)]
 pub struct IdealTimeline {
     /// Time of the account creation request.
@@ -87,7 +87,7 @@ pub struct IdealTimeline {
     pub ready: f64,
 }
 
-/// Replays the same work without delays, in order of the queue: each account is requested as soon as AWS's quotas
+/// Calculates the timelines of the same onboardings without delays: each account is requested as soon as AWS's quotas
 /// allow, and each step starts as soon as the previous step has finished. `timelines` must be in the order of the
 /// queue.
 pub fn ideal_timelines(timelines: &[TenantTimeline]) -> Vec<IdealTimeline> {
@@ -135,7 +135,7 @@ impl Slots {
         self.0.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
-    /// Occupies the slot that becomes free first.
+    /// Occupies the slot that becomes free first, until the time `until`.
     fn occupy(&mut self, until: f64) {
         if let Some(first) = self.0.iter_mut().min_by(|one, other| one.total_cmp(other)) {
             *first = until;
@@ -143,7 +143,8 @@ impl Slots {
     }
 }
 
-/// Minimum number of calls of each AWS operation to onboard one tenant; 0 for operations that are not listed.
+/// Minimum number of calls of each AWS operation that the onboarding of one tenant requires; 0 for operations that are
+/// not listed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct MinimumCalls {
     alone: BTreeMap<String, f64>,
@@ -164,7 +165,7 @@ pub struct CallComparison {
 }
 
 impl CallComparison {
-    /// Returns the actual number divided by the minimum.
+    /// Returns the actual number of calls divided by the minimum number.
     pub fn ratio(&self) -> f64 {
         self.actual / self.minimum
     }
@@ -176,8 +177,8 @@ impl MinimumCalls {
         toml::from_str(include_str!("../minimum_calls.toml")).expect("the table")
     }
 
-    /// Compares the calls per tenant between the counts `before` and `after` with the minimum for many tenants, or for
-    /// a single tenant if `alone` is true.
+    /// Compares the number of calls per tenant with the minimum for many tenants, or for a single tenant if `alone` is
+    /// true. `before` and `after` are the call counts before and after the onboardings.
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     pub fn compare(
         &self,

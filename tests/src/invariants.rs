@@ -163,7 +163,8 @@ impl InvariantReport {
         }
     }
 
-    /// Checks that an account has at most one stack of each name, and no stack was deleted after it was complete.
+    /// Checks that no account has two stacks of the same name, that ready environments have all stacks, and that no
+    /// stack was deleted after its creation was complete.
     fn check_stacks(&mut self, world: &World, environments: &BTreeMap<Uuid, EnvironmentRow>) {
         let stacks = world.stacks();
         self.stacks = stacks.len();
@@ -202,7 +203,7 @@ impl InvariantReport {
         }
     }
 
-    /// Checks that no assignment is created twice, and that ready environments have all declared assignments.
+    /// Checks that no assignment was created twice, and that ready environments have all configured assignments.
     fn check_assignments(&mut self, world: &World, config: &Config, environments: &BTreeMap<Uuid, EnvironmentRow>) {
         let existing = world.assignments();
         self.assignments = existing.len();
@@ -231,7 +232,8 @@ impl InvariantReport {
         }
     }
 
-    /// Checks that finished operations hold no slots and have no open steps, and that event numbers have no gaps.
+    /// Checks that finished operations hold no slots, that succeeded operations have no unfinished steps, and that the
+    /// event numbers of each operation have no gaps.
     async fn check_journal(&mut self, pool: &PgPool) {
         for (description, query) in [
             (

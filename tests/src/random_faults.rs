@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-/// AWS calls of all workflows: service and operation.
+/// AWS calls of all workflows, each as service and AWS operation.
 const CALLS: &[(&str, &str)] = &[
     ("organizations", "CreateAccount"),
     ("organizations", "ListCreateAccountStatus"),

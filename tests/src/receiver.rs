@@ -60,7 +60,7 @@ impl Drop for Receiver {
 }
 
 impl Receiver {
-    /// Starts a receiver on a free port that replies with status 204.
+    /// Starts a receiver that listens on a free port and replies with status 204.
     pub async fn start() -> Self {
         Self::start_at("127.0.0.1:0").await
     }
@@ -102,12 +102,12 @@ impl Receiver {
         self.state.received.lock().expect("the requests").clone()
     }
 
-    /// Returns the number of connections so far.
+    /// Returns the number of connections that the receiver has accepted.
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// Returns the maximum number of simultaneous connections.
+    /// Returns the maximum number of connections that were open at the same time.
     pub fn max_open_connections(&self) -> u64 {
         self.state.max_open.load(Ordering::SeqCst)
     }

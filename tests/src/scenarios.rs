@@ -18,7 +18,7 @@ pub enum Behaviour {
     Adopt,
     /// Treats the response as success.
     Done,
-    /// Opens a fleet hold: sends one alert, and makes no calls until a probe succeeds.
+    /// Starts a fleet hold: one alert is sent, and the affected calls are paused until a probe succeeds.
     Hold,
     /// Stops the operation, which then needs attention and shows a code and a message.
     Park,
@@ -47,7 +47,7 @@ const fn scenario(
     Scenario { number, event, behaviour, reaction, tests }
 }
 
-/// All scenarios in the order of their numbers. 43 to 45 (StackSets, failover), 48 (Control Tower) and 49
+/// All scenarios in the order of their numbers. The numbers 43 to 45 (StackSets, failover), 48 (Control Tower) and 49
 /// (CodePipeline) are reserved for features that do not exist yet.
 #[rustfmt::skip]
 pub static SCENARIOS: &[Scenario] = &[
@@ -223,7 +223,7 @@ pub static SCENARIOS: &[Scenario] = &[
           "steps::step_replay::a_repeated_step_does_not_repeat_its_effects"]),
 ];
 
-/// Renders docs/scenarios.md: the scenarios, then the AWS codes.
+/// Renders docs/scenarios.md, which lists the scenarios and the AWS error codes.
 pub fn document() -> String {
     let mut text = String::from(
         "# Failure scenarios and how Freehold handles them\n\n\

@@ -12,7 +12,8 @@ use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Config, EnvironmentId, OperationId, TenantId};
 use uuid::Uuid;
 
-/// Returns a tenant with one environment. The tenant, its environment and its operation get the same `id`.
+/// Returns a tenant with one environment. The ids of the tenant, the environment and the operation are all derived from
+/// `id`.
 pub fn new_tenant(
     config: &Config,
     now: DateTime<Utc>,
@@ -56,7 +57,7 @@ pub fn audit_entry() -> AuditEntry {
     AuditEntry::new(AuditKind::ApiCall, "createTenant", Actor::Process { process: "tests".to_owned() })
 }
 
-/// Inserts the same rows as the API when it accepts the signup of `tenant`.
+/// Inserts the rows that the API inserts when it accepts the signup of this tenant.
 pub async fn accept_signup(pool: &PgPool, tenant: &Tenant) {
     let key = IdempotencyKey {
         issuer: "https://issuer.example.com".to_owned(),

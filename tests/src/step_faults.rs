@@ -73,7 +73,7 @@ impl FaultInjector {
         self.lock().take().is_none()
     }
 
-    /// Waits until the simulated crash.
+    /// Waits until the injector has simulated the crash.
     pub async fn wait_until_crashed(&self) {
         self.shared.crashed.notified().await;
     }
@@ -87,7 +87,7 @@ impl FaultInjector {
         self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the fault to inject at the current call.
+    /// Counts a call of the running step. Returns the fault to inject at this call, or `None`.
     fn next(&self) -> Option<StepFault> {
         let mut plan = self.lock();
         let planned = plan.as_mut().filter(|plan| freehold_worker::current_step() == Some(plan.step))?;

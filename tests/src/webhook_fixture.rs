@@ -1,4 +1,4 @@
-//! Fixture for webhook tests: the API of a sandbox and workers, with a clock that the test advances.
+//! Fixture for webhook tests: the API and workers of a sandbox installation, with a clock that the test advances.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,7 +27,7 @@ use crate::tokens::Issuer;
 /// Key that encrypts webhook secrets: base64 of 32 bytes.
 pub const SECRETS_KEY: &str = "a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=";
 
-/// DNS resolver that returns addresses set by the test; other names do not resolve.
+/// DNS resolver that resolves only the names for which the test has set addresses.
 #[derive(Clone, Default)]
 pub struct TestResolver(Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>);
 
@@ -94,7 +94,7 @@ impl WebhookFixture {
         self.create_worker(pool, config, None)
     }
 
-    /// Returns a worker whose claims are valid for `lease` of real time.
+    /// Returns a worker whose leases expire after the duration `lease`, measured in real time.
     pub fn worker_with_lease(&self, lease: Duration) -> Worker {
         self.create_worker(self.database().pool.clone(), &self.api.config, Some(lease))
     }
@@ -123,13 +123,13 @@ impl WebhookFixture {
         created.json()
     }
 
-    /// Sends a POST request to a path below the path of the endpoint.
+    /// Sends a POST request to a subpath of the webhook endpoint, such as `/rotate-secret`.
     pub async fn post(&self, endpoint: &Value, path: &str, body: &Value) -> ApiResponse {
         let path = format!("/v1/webhook-endpoints/{}{path}", id(endpoint));
         send(self.api.request(Method::POST, &path).json(body)).await
     }
 
-    /// Sends a GET request to a path below the path of the endpoint, and returns the response body.
+    /// Sends a GET request to a subpath of the webhook endpoint, such as `/deliveries`, and returns the response body.
     pub async fn get(&self, endpoint: &Value, path: &str) -> Value {
         let response = self.api.get(&format!("/v1/webhook-endpoints/{}{path}", id(endpoint))).await;
         assert_eq!(response.status, 200, "{}", response.text);
@@ -147,7 +147,7 @@ impl WebhookFixture {
         object["attempts"][0].clone()
     }
 
-    /// Signs up a tenant, which writes an event to the feed.
+    /// Signs up a tenant; the API writes an event to the feed.
     pub async fn sign_up_tenant(&self) -> Value {
         // Ids sort by their creation time in milliseconds.
         self.advance(Duration::from_millis(2));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use freehold_sandbox::World;
 use serde_json::Value;
 
-/// Returns one line per account, stack, region opt-in and assignment, and one with the numbers of groups, users and
+/// Returns one line per account, stack, region opt-in and assignment, and lines with the numbers of groups, users and
 /// memberships.
 pub fn describe(world: &World) -> Vec<String> {
     let accounts = world.accounts();
@@ -52,7 +52,7 @@ pub fn describe(world: &World) -> Vec<String> {
     lines
 }
 
-/// Returns the name of a role without the random suffix of Identity Center.
+/// Returns the name of a role without the random suffix that Identity Center adds.
 fn stable_role_name(role: &str) -> &str {
     role.strip_prefix("AWSReservedSSO_").and_then(|rest| rest.rsplit_once('_')).map_or(role, |(name, _)| name)
 }
@@ -62,7 +62,7 @@ pub fn account_requests(world: &World) -> usize {
     world.create_requests().len()
 }
 
-/// Calls `found` with name and status of each stack that is not deleted.
+/// Calls `found` with the name and the status of each stack that is not deleted.
 fn visit_stacks(value: &Value, found: &mut impl FnMut(&str, &str)) {
     match value {
         Value::Object(fields) => match (fields.get("name"), fields.get("status"), fields.get("deleted_at")) {
@@ -74,7 +74,7 @@ fn visit_stacks(value: &Value, found: &mut impl FnMut(&str, &str)) {
     }
 }
 
-/// Returns a string value, or the variant name of an enum with fields.
+/// Returns the variant name of a serialised enum, with or without fields.
 fn variant_name(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_yaml_ng::Value as Yaml;
 
-/// Reads a file by its path from the root of the repository.
+/// Reads a file. The path is relative to the root of the repository.
 fn read(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))

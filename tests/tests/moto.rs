@@ -1,4 +1,4 @@
-//! Tests of onboarding with moto instead of AWS, up to the features that moto does not have.
+//! Tests of onboarding with moto instead of AWS. Each onboarding runs until it needs a feature that moto lacks.
 //!
 //! The tests create an organisation and a group in moto; in AWS, both exist before Freehold is installed. All other
 //! objects are created by `freehold bootstrap` and a worker. Constants list the features that moto lacks. A test fails
@@ -37,8 +37,8 @@ struct MissingFeature {
     error: &'static str,
 }
 
-/// moto 5.2 has no `AWS::Lambda::Url`. It fails on the output that refers to the resource with an empty response of
-/// status 500, which Freehold treats as a failure of AWS and retries.
+/// moto 5.2 has no `AWS::Lambda::Url`. If an output of a template refers to such a resource, moto returns an empty
+/// response with status 500, which Freehold treats as a failure of AWS and retries.
 const NO_FUNCTION_URLS: MissingFeature = MissingFeature {
     step: "deploy-stack",
     code: "step_keeps_failing",
@@ -116,7 +116,7 @@ struct Onboarding {
 }
 
 impl Onboarding {
-    /// Bootstraps an organisation, signs up an enterprise tenant, and runs a worker until nothing is due.
+    /// Bootstraps an organisation, signs up an enterprise tenant, and runs a worker until no work is scheduled.
     async fn run(home_region: &str, template: Option<&Path>) -> Self {
         let server = Target::moto().await;
         let moto = server.new_organisation().await.expect("an organisation");
@@ -156,8 +156,8 @@ impl Onboarding {
         Self { moto, database, tenant, operation: operation.expect("the operation"), _server: server }
     }
 
-    /// Asserts that the operation stopped at the missing feature, and that all steps except the steps `pending` are
-    /// done.
+    /// Asserts that the operation stopped at the missing feature, that the steps in `pending` have not started, and
+    /// that all other steps are done.
     fn assert_stopped_at(&self, gap: &MissingFeature, pending: &[&str]) {
         let operation = &self.operation;
         assert_eq!(operation.state, OperationState::NeedsAttention, "{operation:#?}");
@@ -185,7 +185,8 @@ impl Onboarding {
         self.fact("await-account", "account_id").as_str().expect("an account id")
     }
 
-    /// Asserts that moto created one account, which has name, address and tags of this environment and is mapped to it.
+    /// Asserts that moto contains one member account, that the account has the name, e-mail address and tags of this
+    /// environment, and that the account is mapped to the environment.
     async fn assert_account_created_and_mapped(&self) {
         let (account, environment) = (self.account(), &self.tenant.environments[0]);
         let organizations = self.moto.organizations();
@@ -206,7 +207,7 @@ impl Onboarding {
         assert_eq!(mapped.len(), 1);
     }
 
-    /// Asserts that the account is in the OU `ou`, and that this OU has a region guardrail.
+    /// Asserts that the account is in the OU with this name, and that the OU has a region guardrail.
     async fn assert_account_in_ou(&self, ou: &str) {
         let organizations = self.moto.organizations();
         let parents = organizations.list_parents().child_id(self.account()).send().await.expect("parents");
@@ -220,8 +221,8 @@ impl Onboarding {
         assert!(names.contains(&ou.replace("freehold-", "freehold-region-").as_str()), "{names:?}");
     }
 
-    /// Asserts that the baseline stack exists in `region` of the tenant's account, with Freehold's two roles as its
-    /// outputs.
+    /// Asserts that the baseline stack exists in this region of the tenant's account, and that its outputs are the ARNs
+    /// of Freehold's two roles.
     async fn assert_baseline_installed(&self, region: &'static str) {
         let role = |name| format!("arn:aws:iam::{}:role/{name}", self.account());
         let outputs = self.outputs("freehold-baseline", region).await;
@@ -248,7 +249,8 @@ impl Onboarding {
         outputs
     }
 
-    /// Asserts that the permission sets `sets`, and no others, are assigned in the account, once each.
+    /// Asserts that each permission set in `sets` is assigned exactly once in the account, and that no other permission
+    /// set is assigned.
     async fn assert_access_granted(&self, sets: &[&str]) {
         let sso = self.moto.sso();
         let arn = instance(&self.moto).await.expect("Identity Center").arn;
@@ -282,7 +284,7 @@ fn aws(moto: &Cloud, config: &Arc<Config>, clock: &Clock, limits: Option<Arc<Aws
     Aws::connect(Arc::clone(config), clock.clone(), limits, connection)
 }
 
-/// Runs `freehold bootstrap`, and asserts that a second plan is empty.
+/// Bootstraps the organisation like `freehold bootstrap`, and asserts that a second plan is empty.
 async fn prepare(aws: &Aws, config: &Config) {
     let plan = bootstrap::plan(aws, config).await.expect("a plan");
     bootstrap::apply(aws, plan, |_| {}).await.expect("a bootstrapped organisation");

@@ -1,6 +1,7 @@
 //! Tests of crashes, lost connections, concurrency and load.
 
 mod crash;
+mod failover;
 mod feed;
 mod fleet;
 mod journal_writes;

@@ -30,14 +30,14 @@ fn error(code: &str, message: &str) -> Fault {
     Fault::error(code, message)
 }
 
-/// Signs up a tenant with home region `region` and runs its operation until nothing is due.
+/// Signs up a tenant with this home region and runs its operation until no work is scheduled.
 async fn onboard_in(freehold: &Freehold, region: &str) -> (Tenant, Operation) {
     let tenant = freehold.sign_up("Example", region, "standard").await;
     freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     (freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await)
 }
 
-/// Signs up a tenant and runs its operation until nothing is due.
+/// Signs up a tenant and runs its operation until no work is scheduled.
 async fn onboard(freehold: &Freehold) -> (Tenant, Operation) {
     onboard_in(freehold, "eu-central-1").await
 }
@@ -56,7 +56,7 @@ fn attention(operation: &Operation) -> (&str, &str) {
     (&attention.code, &attention.message)
 }
 
-/// Retries an operation manually and runs it until nothing is due.
+/// Retries the tenant's operation manually and runs it until no work is scheduled.
 async fn retry(freehold: &Freehold, tenant: &Tenant) -> (Tenant, Operation) {
     let id = freehold.operation_of(tenant).await.id;
     let retried = lifecycle::retry(freehold.pool(), id, "support", freehold.clock.now()).await;
@@ -93,7 +93,7 @@ fn target_of(freehold: &Freehold, tenant: &Tenant, account: &str) -> Target {
     Target::new(account, tenant.environments[0].id, &freehold.config.organization).expect("a target")
 }
 
-/// Creates an account outside Freehold, like another user of the organisation.
+/// Creates an account directly in AWS, as other users of the organisation do.
 async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountId {
     let account = NewAccount { name: name.to_owned(), email: format!("{name}@example.com"), tags: Tags::new() };
     let aws = freehold.aws(None);
@@ -104,8 +104,8 @@ async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountI
     }
 }
 
-/// Runs `worker`, and runs `act` during its next AWS call that matches `call`: service, operation, and a part of the
-/// request.
+/// Runs `worker`. During the worker's next AWS call that matches `call` (service, AWS operation, part of the request),
+/// runs `act`.
 async fn run_during_call(
     freehold: &Freehold,
     worker: &Arc<Worker>,
@@ -125,7 +125,7 @@ async fn run_during_call(
     tokio::join!(freehold.run_until_idle(worker, MAX_SIMULATED_TIME), during_call);
 }
 
-/// Returns the number of calls of an AWS operation, and how many of them failed.
+/// Returns the number of calls of an AWS operation, and the number of failed calls.
 fn calls(freehold: &Freehold, operation: &str) -> (u64, u64) {
     let count = freehold.world.calls().of(operation);
     (count.calls, count.errors)

@@ -35,18 +35,18 @@ async fn the_database_rejects_invalid_rows() {
              select gen_random_uuid(), tenant_id, environment_id, kind, requested_by, created_at, 'pending', wake_at,
                  updated_at
              from operations limit 1",
-            "operations_one_open_per_environment",
+            "operations_unique_open",
         ),
         (
             "insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from)
              select gen_random_uuid(), tenant_id, id, '001122223333', created_at
                  from environments order by id desc limit 1",
-            "account_mappings_one_per_account_at_a_time",
+            "account_mappings_unique_current_account",
         ),
         (
             "insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from)
              select gen_random_uuid(), tenant_id, id, '444455556666', created_at from environments order by id limit 1",
-            "account_mappings_one_per_environment_at_a_time",
+            "account_mappings_unique_current_environment",
         ),
         ("update account_mappings set aws_account_id = '1122223333'", "account_mappings_aws_account_id_check"),
         ("delete from account_mappings", "a row of account_mappings is not changed or deleted"),
@@ -54,20 +54,20 @@ async fn the_database_rejects_invalid_rows() {
         ("delete from events", "a row of events is not changed or deleted"),
         (
             "update tenants set external_id = 'customer-1' where company_name = 'Another'",
-            "tenants_external_id_is_unique_among_live_tenants",
+            "tenants_unique_external_id",
         ),
         ("update operations set state = 'lost'", "operations_state_check"),
-        ("update operations set state = 'needs_attention'", "attention_says_why"),
-        ("update operations set wake_at = null", "what_has_not_ended_wakes"),
-        ("update operations set state = 'succeeded', wake_at = null", "an_end_has_its_time"),
-        ("update environments set state = 'ready'", "ready_says_since_when"),
+        ("update operations set state = 'needs_attention'", "attention_fields_match_state"),
+        ("update operations set wake_at = null", "open_has_wake_at"),
+        ("update operations set state = 'succeeded', wake_at = null", "final_state_has_finished_at"),
+        ("update environments set state = 'ready'", "ready_has_ready_at"),
         ("update environments set state = 'lost'", "environments_state_check"),
         (
             "insert into installation select gen_random_uuid(), true, 'real', '111122223333', null, null, null,
             created_at from installation",
             "installation_singleton_key",
         ),
-        ("update installation set kind = 'real'", "only_a_sandbox_has_a_clock_of_its_own"),
+        ("update installation set kind = 'real'", "clock_fields_match_kind"),
     ] {
         assert_eq!(violated_constraint(&freehold, statement).await, constraint, "{statement}");
     }

@@ -1,4 +1,4 @@
-//! Tests of the invariants in ARCHITECTURE.md, for example that code of one kind is used in one module only.
+//! Tests of the invariants in ARCHITECTURE.md, for example that SQL is used only in `tenancy`.
 
 mod dependencies;
 mod habits;
@@ -18,7 +18,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-/// Returns path and text of all Rust files below the folders.
+/// Returns the path and the text of each Rust file in the folders and their subfolders.
 fn sources(folders: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();

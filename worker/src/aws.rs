@@ -2,7 +2,7 @@
 //!
 //! | AWS service | module with the methods of [`Aws`] |
 //! |---|---|
-//! | Organizations | `organizations`: accounts and their tags; `creations`: account requests; `ous`: OUs and guardrails |
+//! | Organizations | `organizations`: accounts, tags; `creations`: account requests; `ous`: OUs and guardrails |
 //! | Account Management | `account`: opt-in regions |
 //! | STS | `sts`: sessions, `check_role` |
 //! | CloudFormation | `cloudformation`: stacks in tenant accounts, `read_in_region` |
@@ -13,7 +13,7 @@
 //!
 //! Each method reads or changes one thing; none of them waits, retries or decides. A change of an account takes a
 //! [`Target`](crate::cloud::Target), which cannot be created for a protected account. A failure is classified by
-//! [`CloudErrorKind`](crate::cloud::CloudErrorKind); the steps decide what follows from it.
+//! [`CloudErrorKind`](crate::cloud::CloudErrorKind); the steps determine the reaction.
 
 mod account;
 mod audit;
@@ -50,7 +50,7 @@ use cache::Cache;
 use resumable_list::ListCursors;
 use sts::Sessions;
 
-/// AWS client of one installation. Cheap to clone; clones share sessions and caches.
+/// AWS client of one installation. Cloning is cheap, and all clones share sessions and caches.
 #[derive(Clone)]
 pub struct Aws {
     config: Arc<Config>,
@@ -70,8 +70,8 @@ struct Caches {
     root: Cache<(), String>,
     ous: Cache<String, String>,
     guarded: Cache<String, ()>,
-    /// Policies attached to each OU, cached until their content has been read as well. If a rate limit interrupts that
-    /// read, the next one continues from here.
+    /// Policies attached to each OU. They stay cached until their contents have been read too, so that a check that a
+    /// rate limit interrupts can continue with the contents.
     attached_policies: Cache<String, Vec<(String, String)>>,
     instance: Cache<(), Instance>,
     permission_sets: Cache<String, String>,
@@ -86,8 +86,8 @@ struct Caches {
 }
 
 impl Aws {
-    /// Creates a client; makes no call. Without `limits` no rate limit applies, which suits a run of
-    /// `freehold bootstrap` without a database.
+    /// Creates a client without making a call. If `limits` is `None`, no rate limit applies; `freehold bootstrap` uses
+    /// this when it runs without a database.
     pub fn connect(
         config: Arc<Config>,
         clock: Clock,
@@ -121,7 +121,7 @@ impl Aws {
         }
     }
 
-    /// Writes every call that changes something to the audit trail, in the name of `process`.
+    /// Returns a client that writes every call that changes something to the audit trail, in the name of `process`.
     #[must_use]
     pub fn audited(self, audit_writer: AuditWriter, process: &str) -> Self {
         Self { audit: Some(CallAuditor::new(audit_writer, process)), ..self }

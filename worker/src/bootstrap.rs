@@ -78,7 +78,7 @@ pub enum BootstrapError {
         reason: String,
     },
     /// An object is missing, although an earlier action should have created it.
-    #[error("{0} does not exist, although it should by now; run bootstrap again")]
+    #[error("{0} does not exist, although bootstrap should have created it; run bootstrap again")]
     Missing(String),
 }
 

@@ -109,12 +109,13 @@ impl StepContext {
         &self.services.template
     }
 
-    /// Locks account requests, so that this worker makes one at a time.
+    /// Locks account requests, so that this worker makes only one account request at a time.
     pub(crate) async fn lock_account_requests(&self) -> MutexGuard<'_, ()> {
         self.services.create_account_lock.lock().await
     }
 
-    /// Returns the configured residency of the environment. A residency that is no longer configured needs attention.
+    /// Returns the configured residency of the environment. If the residency is no longer configured, the operation
+    /// needs attention.
     pub fn residency(&self) -> Result<&Residency, StepError> {
         let name = &self.environment().residency;
         self.config().residency(name).ok_or_else(|| {
@@ -139,7 +140,8 @@ impl StepContext {
         ["freehold:installation", "freehold:environment"].iter().all(|key| tags.get(*key) == self.tags().get(*key))
     }
 
-    /// Returns the environment's account as the target of AWS calls. An unknown account needs attention.
+    /// Returns the environment's account as the target of AWS calls. If the account is unknown, the operation needs
+    /// attention.
     pub fn account(&self) -> Result<Target, StepError> {
         let id: AwsAccountId = self.account_id().ok_or_else(|| {
             // Every workflow runs `await-account` before a step that needs the account.

@@ -10,7 +10,7 @@ impl<Row> FirstMatch<Row> {
 
 #[cfg(test)]
 impl<Row: std::fmt::Debug> FirstMatch<Row> {
-    /// Panics if a row is redundant. Each row must be the first match of its own example, and without the row the
+    /// Asserts that no row is redundant. Each row must be the first match of its own example, and without the row the
     /// reaction to the example must differ.
     ///
     /// `matches` returns whether its first argument, a row, matches the example of its second argument.

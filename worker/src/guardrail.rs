@@ -16,7 +16,7 @@ pub const QUARANTINE_POLICY: &str = "freehold-quarantine";
 /// Name of the role that deploys stacks. The region guardrail does not apply to it.
 pub const ACCESS_ROLE: &str = "freehold-access";
 
-/// Name of the role that verifies stacks. The guardrail applies to it as it does to the tenant.
+/// Name of the role that verifies stacks. The guardrail applies to this role in the same way as to the tenant.
 pub const VERIFY_ROLE: &str = "freehold-verify";
 
 /// Region of services that have a single global endpoint.
@@ -179,7 +179,7 @@ fn exempt_roles(organization: &Organization) -> [String; 2] {
     [role(&organization.access_role_name), role(ACCESS_ROLE)]
 }
 
-/// Returns the ARN pattern of a role without path in any account.
+/// Returns the ARN pattern that matches the role `name` in every account. The role must have no path.
 fn role(name: &str) -> String {
     format!("arn:aws:iam::*:role/{name}")
 }

@@ -8,6 +8,7 @@ pub mod context;
 mod current_step;
 mod first_match;
 pub mod guardrail;
+mod jitter;
 mod key_cleanup;
 pub mod limits;
 pub mod offboarding;

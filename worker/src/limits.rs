@@ -23,8 +23,8 @@ impl AwsRateLimiter {
         Self { pool, clock, quotas }
     }
 
-    /// Takes a token for `call`, such as `organizations:MoveAccount`. Without a token, the error contains the retry
-    /// time.
+    /// Takes a token for `call`, such as `organizations:MoveAccount`. If no token is available, the error contains the
+    /// retry time.
     pub async fn take_token(&self, call: &'static str) -> Result<(), CloudError> {
         if Quota::is_granted_with_slot(call) {
             // This call takes its token together with a slot, so that slots and tokens are granted in the order of one
@@ -45,8 +45,9 @@ impl AwsRateLimiter {
         }
     }
 
-    /// Records that AWS throttled `call` despite a token, and lowers the rate of the call for all workers. The cause is
-    /// another client in the organisation, or an AWS limit lower than published. Returns `error` with the retry time.
+    /// Records that AWS throttled `call` although a token was taken, and lowers the rate of the call for all workers.
+    /// The cause is another client in the organisation, or an AWS limit lower than published. Returns `error` with the
+    /// retry time.
     pub async fn record_throttle(&self, call: &'static str, mut error: CloudError) -> CloudError {
         metrics::counter!("freehold_aws_throttled_total", "call" => call).increment(1);
         let Some(rate) = CallRate::of(&self.quotas, call) else { return error };

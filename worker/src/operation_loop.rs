@@ -23,7 +23,7 @@ const MAX_CONCURRENT_OPERATIONS: usize = 32;
 /// limits the delay of an operation whose worker has died.
 const MAX_SLEEP: Duration = Duration::from_secs(10);
 
-/// Minimum real time between two checks that no signal has caused.
+/// Minimum real time between two checks for due operations, unless a signal wakes the loop.
 const MIN_SLEEP: Duration = Duration::from_millis(20);
 
 /// Real time for which a due operation is reserved for the worker that ran it before.
@@ -94,7 +94,7 @@ impl OperationLoop {
         self.run_all_due(Affinity::Ignore).await
     }
 
-    /// Like [`OperationLoop::drain`], but does not run operations that another worker ran before.
+    /// Runs all due operations like [`OperationLoop::drain`], except those that another worker ran before.
     pub(crate) async fn drain_own(&self) -> Result<usize> {
         self.run_all_due(Affinity::Require).await
     }
@@ -178,8 +178,8 @@ impl OperationLoop {
         }
     }
 
-    /// Waits until an operation or a shared poll is due. Checks the database every [`MAX_SLEEP`] with one
-    /// statement, which claims nothing.
+    /// Waits until an operation or a shared poll is due. Checks the database at least every [`MAX_SLEEP`], with one
+    /// statement that claims nothing.
     async fn next_due(&self) {
         let clock = &self.services.clock;
         // Another transaction may hold the lock on a due operation, so wait until it can be claimed.

@@ -1,8 +1,8 @@
-//! Schedule of polls for work that AWS is doing. Each poll costs a call; each delay loses time after the work has
-//! finished. Earlier durations of the same step decide.
+//! Schedule of polls for work in progress at AWS. Frequent polls cost calls; rare polls detect the end of the work
+//! late. The schedule depends on earlier durations of the same step.
 //!
-//! Durations are modelled as log-normal, which fits AWS's. From this follows the expected time lost by not having
-//! polled until a given moment. A poll is due when that loss exceeds the cost of a call.
+//! Durations are modelled as log-normal, which fits the measured ones. The model gives the expected delay in detecting
+//! the end of the work if no poll is made until a given time. A poll is due when this delay exceeds the cost of a call.
 
 mod shared;
 
@@ -14,15 +14,17 @@ use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::{PgPool, steps};
 use freehold_tenancy::step::StepName;
 
+use crate::jitter;
+
 pub(crate) use shared::{PollMethod, QuotaLoad, choose_method, next_shared_poll};
 
-/// Number of latest runs that the estimate uses.
+/// Number of latest runs of a step from which its duration is estimated.
 const SAMPLES: i64 = 40;
-/// With fewer samples, the configured duration is used.
+/// Minimum number of samples. With fewer samples, the configured duration is used.
 const MIN_SAMPLES: usize = 3;
 
-/// Cost of a poll by a single operation, as a fraction of the expected duration. With AWS's usual spread of durations,
-/// an operation is polled one and a half times on average and is found finished a sixth of its duration late.
+/// Cost of a poll by a single operation, as a fraction of the expected duration. With the usual spread of durations, an
+/// operation polls 1.5 times on average and detects the end of its work with a delay of one sixth of the duration.
 const INDIVIDUAL_POLL_COST: f64 = 0.11;
 
 /// Default spread of durations (standard deviation of their logarithm), and the limits for a spread estimated from a
@@ -31,7 +33,7 @@ const DEFAULT_SPREAD: f64 = 0.3;
 const MIN_SPREAD: f64 = 0.12;
 const MAX_SPREAD: f64 = 0.6;
 
-/// An estimate of the duration of a step's work.
+/// Estimated duration of the AWS work that a step waits for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct DurationEstimate {
     /// Median duration in seconds.
@@ -49,7 +51,8 @@ impl DurationEstimate {
         Self { median: seconds as f64, spread: DEFAULT_SPREAD, guessed: true }
     }
 
-    /// Returns the estimate for work in progress for `age`, by which a configured duration that is too low is raised.
+    /// Returns the estimate for work that has been in progress for `age`. A configured duration below `age` is too low
+    /// and is replaced by `age`.
     pub(crate) fn given(self, age: TimeDelta) -> Self {
         let median = if self.guessed { self.median.max(age.as_seconds_f64()) } else { self.median };
         Self { median, ..self }
@@ -75,14 +78,15 @@ impl DurationEstimate {
         1.0 / (1.0 + (1.702 * deviation).exp())
     }
 
-    /// Returns the probability that work has finished at `age` that was still in progress at the age `seen`.
-    fn finished(self, seen: f64, age: f64) -> f64 {
+    /// Returns the probability that work has finished at `age`, given that it was in progress at the age `seen`. Both
+    /// ages are in seconds.
+    fn probability_of_finishing(self, seen: f64, age: f64) -> f64 {
         let survival = self.survival(seen);
         // Far beyond the expected duration, the remaining time is assumed to grow with the age.
         if survival < 1e-6 { 1.0 - (-(age - seen) / (0.5 * seen)).exp() } else { 1.0 - self.survival(age) / survival }
     }
 
-    /// Returns whether less than 5 % of such work finishes by this age.
+    /// Returns whether a poll at this age is too early, because less than 5 % of such work finishes by then.
     pub(crate) fn is_too_soon(self, age: TimeDelta) -> bool {
         self.survival(age.as_seconds_f64()) > 0.95
     }
@@ -93,14 +97,14 @@ impl DurationEstimate {
     }
 }
 
-/// Estimates of the duration of each step, cached from the journal.
+/// Cache of the estimated duration of each step, computed from the journal.
 #[derive(Debug)]
 pub(crate) struct DurationHistory {
     pool: PgPool,
     cache: Mutex<HashMap<StepName, CachedEstimate>>,
 }
 
-/// The time at which the journal was read, and the estimate, or `None` with too few samples.
+/// Time at which the journal was read, and the estimate; `None` if there were too few samples.
 type CachedEstimate = (DateTime<Utc>, Option<DurationEstimate>);
 
 impl DurationHistory {
@@ -108,7 +112,7 @@ impl DurationHistory {
         Self { pool, cache: Mutex::default() }
     }
 
-    /// Returns the estimate for `step`, or one of `guess` seconds if there are too few samples.
+    /// Returns the estimated duration of `step`, or an estimate of `guess` seconds if there are too few samples.
     pub(crate) async fn expected(&self, step: StepName, guess: u64, now: DateTime<Utc>) -> DurationEstimate {
         let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
         if let Some((at, estimate)) = cached
@@ -120,7 +124,7 @@ impl DurationHistory {
             Ok(durations) if durations.len() >= MIN_SAMPLES => Some(DurationEstimate::from_samples(durations)),
             Ok(_) => None,
             Err(error) => {
-                tracing::debug!(%error, %step, "cannot read the durations of step {step}; the configured one is used");
+                tracing::debug!(%error, %step, "cannot read past durations of step {step}; using the configured one");
                 None
             }
         };
@@ -136,17 +140,17 @@ pub(crate) fn next_poll_delay(elapsed: TimeDelta, expected: DurationEstimate) ->
     let (mut pause, mut lost, step) = (0.0, 0.0, expected.time_step().max(0.01 * elapsed));
     while lost < INDIVIDUAL_POLL_COST * expected.median && pause < 5.0 * expected.median + elapsed {
         pause += step;
-        lost += step * expected.finished(elapsed, elapsed + pause);
+        lost += step * expected.probability_of_finishing(elapsed, elapsed + pause);
     }
     // At least two seconds. Work that takes far too long is polled at intervals of a tenth of the excess, so that it
     // is not polled every few minutes for days.
     let pause = pause.max(0.04 * expected.median).max(0.1 * (elapsed - 2.0 * expected.median)).max(2.0);
     // Up to 3 % of jitter, so that operations that started together do not poll together.
-    seconds(pause * (1.0 + 0.03 * rand::random::<f64>()))
+    seconds(pause * jitter::factor(1.0..1.03))
 }
 
-/// Returns the pause before an operation polls by itself although it waits for a shared poll, in case that poll does
-/// not report the end of the work.
+/// Returns the longest time that an operation waits for a shared poll to report the end of its work. Afterwards the
+/// operation polls AWS itself.
 pub(crate) fn no_later_than(elapsed: TimeDelta, expected: DurationEstimate) -> TimeDelta {
     let elapsed = elapsed.as_seconds_f64().max(0.0);
     seconds((3.0 * expected.median - elapsed).max(0.25 * elapsed).max(60.0))

@@ -59,7 +59,7 @@ pub enum ReconcileError {
 #[derive(Debug, Clone)]
 pub struct Report {
     pub started_at: DateTime<Utc>,
-    /// Time at which all findings were recorded.
+    /// Time at which the comparison finished and all findings were recorded.
     pub finished_at: DateTime<Utc>,
     /// Number of accounts in the organisation.
     pub accounts: usize,

@@ -29,7 +29,8 @@ use crate::step_outcome::StepError;
 use crate::workflows;
 
 /// Runs a claimed operation until it waits, is parked or has finished. Once `stop` is cancelled, the function finishes
-/// the steps in progress and releases the operation as due immediately, so that another worker continues it.
+/// the steps in progress and releases the operation, which is then due immediately, so that another worker continues
+/// it.
 ///
 /// [`DbError::LeaseLost`] means that another worker has claimed the operation. Nothing was written after that.
 pub(crate) async fn run_operation(
@@ -109,7 +110,7 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
 
 async fn load_operation_data(services: &Services, claim: Claim) -> Result<OperationData, DbError> {
     let (pool, id) = (&services.pool, claim.operation_id);
-    let missing = || DbError::UnexpectedValue(format!("{id} works on an environment that does not exist"));
+    let missing = || DbError::UnexpectedValue(format!("operation {id} belongs to an environment that does not exist"));
     let subject = operations::subject(pool, id).await?.ok_or_else(missing)?;
     let tenant = tenants::get(pool, subject.tenant_id).await?.ok_or_else(missing)?;
     let environment = tenant.environments.iter().find(|one| one.id == subject.environment_id);

@@ -40,7 +40,8 @@ pub(crate) struct Services {
     pub(crate) template: Template,
     pub(crate) durations: DurationHistory,
     pub(crate) real_time_lease: Duration,
-    /// Serialises account requests, so that a rejection that applies to the whole fleet stops the requests after it.
+    /// Lock that serialises account requests, so that a rejection that applies to the whole fleet stops the following
+    /// requests.
     pub(crate) create_account_lock: tokio::sync::Mutex<()>,
 }
 
@@ -72,8 +73,8 @@ impl Services {
         })
     }
 
-    /// Returns the duration of a claim on the installation's clock. It is longer than in real time if the clock of a
-    /// sandbox runs faster.
+    /// Returns the duration of a claim, measured on the installation's clock. In a sandbox with a faster clock, it is
+    /// longer than in real time.
     pub(crate) fn lease(&self) -> TimeDelta {
         seconds(self.real_time_lease.as_secs_f64() * self.clock.speed().max(1.0))
     }

@@ -43,7 +43,8 @@ pub(crate) async fn run_due_polls(services: &Services) -> Result<usize, DbError>
     Ok(due.len())
 }
 
-/// Returns the lease of a poll. It is shorter than that of an operation, because a duplicate poll costs only one call.
+/// Returns the duration of the lease of a poll. It is shorter than the lease of an operation, because a duplicate poll
+/// costs only one call.
 fn poll_lease(services: &Services) -> TimeDelta {
     services.lease() / 2
 }
@@ -108,7 +109,7 @@ pub(crate) async fn refresh_usage(services: &Services, quota: Quota) -> Result<c
     Ok(Ok(true))
 }
 
-/// Returns the earliest time of a count that is still valid.
+/// Returns the earliest time at which a count of requests must have been made to be still valid.
 pub(crate) async fn usage_valid_since(services: &Services, quota: Quota) -> Result<DateTime<Utc>, DbError> {
     let external_in_progress = shared_polls::external_usage(&services.pool, quota).await?;
     let validity = if external_in_progress > 0 { EXTERNAL_USAGE_TTL } else { USAGE_TTL };

@@ -16,7 +16,7 @@ pub struct Step {
     pub after: &'static [StepName],
     /// AWS quota that limits the step's work. A parked step holds no slot.
     pub quota: Option<Quota>,
-    /// Function that runs the step. It reads before it acts.
+    /// Function that runs the step. It reads the current state before it changes anything.
     pub run: Run,
     pub undo: Undo,
 }
@@ -25,9 +25,9 @@ pub type Run = for<'a> fn(&'a StepContext) -> BoxFuture<'a, Result<StepOutcome, 
 
 /// Reversal of a step.
 pub enum Undo {
-    /// The step needs no reversal, for this reason.
+    /// The step needs no reversal. Contains the reason.
     NotNeeded(&'static str),
-    /// The step cannot be reversed automatically, for this reason. A person must decide.
+    /// The step cannot be reversed automatically, and a person must decide. Contains the reason.
     Manual(&'static str),
     /// A step of the offboarding workflow reverses this step. A cancellation runs it too.
     Step(StepName),

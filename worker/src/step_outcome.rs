@@ -20,9 +20,9 @@ const MAX_NOT_READY_TIME: TimeDelta = TimeDelta::hours(1);
 pub struct StepOutcome {
     /// Next check of a waiting step and its reason; `None` if the step is done.
     pub wait: Option<Wait>,
-    /// Attention for a step that is late. The step continues to poll.
+    /// Reason why a late step needs attention. The step continues to poll.
     pub late: Option<Attention>,
-    /// Error of a failed run whose facts are stored nevertheless.
+    /// Error of a failed run. The facts of the run are stored nevertheless.
     pub failed: Option<StepError>,
     pub facts: Facts,
     /// Slots to release, because they are no longer needed.

@@ -85,18 +85,18 @@ impl Worker {
         self.operations.drain().await
     }
 
-    /// Like [`Worker::drain`], but does not run operations that another worker ran before, as with several concurrent
-    /// workers.
+    /// Runs all due operations like [`Worker::drain`], except those that another worker ran before, as with several
+    /// concurrent workers.
     pub async fn drain_own(&self) -> Result<usize> {
         self.operations.drain_own().await
     }
 
-    /// Sends one attempt of each due delivery and returns the number of attempts. Tests that move the clock use this.
+    /// Makes one attempt of each due delivery and returns the number of attempts. Tests that move the clock use this.
     pub async fn drain_webhooks(&self) -> Result<usize> {
         self.deliveries.drain().await
     }
 
-    /// Returns the number of webhook requests for which opening a connection was attempted, for tests.
+    /// Returns the number of webhook requests that tried to open a connection. For tests.
     pub fn webhooks_sent(&self) -> u64 {
         self.deliveries.sent()
     }
@@ -105,7 +105,8 @@ impl Worker {
         Reconciler::new(Arc::clone(&self.services))
     }
 
-    /// Compares AWS with the database if that is due and no other worker is comparing. Returns whether it has compared.
+    /// Compares AWS with the database if that is due and no other worker is comparing. Returns whether the comparison
+    /// was made.
     pub async fn compare_if_due(&self, shutdown: &CancellationToken) -> std::result::Result<bool, ReconcileError> {
         self.reconciliation.compare_if_due(shutdown).await
     }

@@ -32,7 +32,7 @@ const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// `api.issuer` is empty.
-    #[error("api.issuer: must be the `iss` of accepted tokens")]
+    #[error("api.issuer: must be the claim `iss` of the tokens to accept")]
     NoIssuer,
     /// `api.jwks` is empty.
     #[error("api.jwks: must be an https:// URL or the path of a JWKS file")]

@@ -70,7 +70,7 @@ impl RateLimiter {
     }
 
     /// Consumes one request, using the generic cell rate algorithm (GCRA): consumed requests become available again one
-    /// by one during the window.
+    /// by one, at equal intervals.
     fn consume_request(&self, caller: (String, String), now: Instant) -> Result<RateLimitStatus, RateLimitStatus> {
         let interval = RATE_LIMIT_WINDOW / self.per_minute;
         let mut callers = self.bucket_full_at.lock().unwrap_or_else(PoisonError::into_inner);

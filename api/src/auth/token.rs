@@ -89,7 +89,7 @@ impl TokenVerifier {
             return Err(TokenError::Invalid("the algorithm must be RS256, PS256, ES256 or EdDSA"));
         }
         if !self.has_expected_type(header.typ.as_deref()) {
-            return Err(TokenError::Invalid("the header typ is not that of an access token"));
+            return Err(TokenError::Invalid("the header parameter typ is not the token type that this API accepts"));
         }
         let key = self.keys.find(header.kid.as_deref(), header.alg).await.map_err(TokenError::KeysUnavailable)?;
         let key = key.ok_or(TokenError::Invalid("the issuer has no key with this kid"))?;

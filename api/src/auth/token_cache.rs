@@ -45,7 +45,7 @@ impl CachedToken {
         self.keys_read_at == keys_read_at && !self.has_expired()
     }
 
-    /// Uses the same expiry rule as the `jsonwebtoken` crate.
+    /// Returns whether the token has expired, by the same rule as the `jsonwebtoken` crate.
     fn has_expired(&self) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
         let earliest = jsonwebtoken::get_current_timestamp().saturating_sub(LEEWAY_SECONDS) as f64;

@@ -28,7 +28,7 @@ impl Key {
         }
     }
 
-    /// Returns an empty key of the caller for this route, which is used to count the caller's stored keys.
+    /// Returns a key of the caller and the route with empty text, which is used to count the caller's stored keys.
     pub(crate) fn empty_stored_key(caller: &Caller, route: &str) -> IdempotencyKey {
         Self(String::new()).into_stored_key(caller, route)
     }

@@ -46,7 +46,7 @@ pub struct AccountMapping {
     /// Commercial plan of the tenant.
     #[schema(example = "standard")]
     pub tier: String,
-    /// Environment in the account.
+    /// Environment that the account belongs to.
     #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub environment_id: String,
     /// Name of the environment.
@@ -104,8 +104,8 @@ pub struct AccountHistory {
 /// List the account mappings in force now or at an instant, oldest first
 ///
 /// All pages show the mappings as of `feed_position`. Without `at`, later changes are the events after that position in
-/// `GET /v1/events`. With `at`, changes after the instant can also be before that position. Company name, external id,
-/// tier and `valid_to` are always the current ones, even with `at`.
+/// `GET /v1/events`. With `at`, `feed_position` is still the current position, so events about changes after `at` can
+/// be before it. Company name, external id, tier and `valid_to` always have their current values, even with `at`.
 ///
 /// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the
 /// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, a field that starts with `=`, `+`, `-` or

@@ -15,7 +15,7 @@ use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// Approval request to approve or reject.
+/// Identifies the request that is approved or rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalDecision {

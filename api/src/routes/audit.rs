@@ -111,11 +111,15 @@ pub struct AuditHead {
             description = "Only entries about this tenant",
             example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
         ),
-        ("action" = Option<String>, Query, description = "Only this action", example = "organizations:CreateAccount"),
-        ("subject" = Option<String>, Query, description = "Only actions of this token subject", example = "ann"),
+        (
+            "action" = Option<String>, Query,
+            description = "Only entries with this action",
+            example = "organizations:CreateAccount"
+        ),
+        ("subject" = Option<String>, Query, description = "Only entries of this token subject", example = "ann"),
         (
             "request_id" = Option<String>, Query,
-            description = "Only the request with this id, of the API or of AWS",
+            description = "Only entries with this request id (of the API or of AWS)",
             example = "0198c1f0"
         ),
     ),

@@ -48,7 +48,7 @@ pub(super) fn not_found() -> ApiError {
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
         (
             "Idempotency-Key" = String, Header,
-            description = "Makes retries safe, as for a signup; stored for seven days",
+            description = "Idempotency key, as in `POST /v1/tenants`; stored for seven days",
             example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"
         ),
     ),
@@ -57,13 +57,13 @@ pub(super) fn not_found() -> ApiError {
         (status = 202, description = "Accepted; the operation is started", body = Environment, headers(
             ("Location" = String, description = "Path of the environment"),
             ("Retry-After" = u32, description = "Seconds after which to poll"),
-            ("Idempotency-Replayed" = bool, description = "`true` if this is a stored response"),
+            ("Idempotency-Replayed" = bool, description = "`true` if the response to an earlier request is repeated"),
         )),
         (
             status = 409,
-            description = "The tenant has an environment with this name (`environment_exists`), too many environments \
-                (`too_many_environments`) or is offboarded (`tenant_offboarded`), or the same request is still running \
-                (`idempotency_key_in_flight`)",
+            description = "The tenant already has an environment with this name (`environment_exists`), has too many \
+                environments (`too_many_environments`) or is offboarded (`tenant_offboarded`), or the same request is \
+                still running (`idempotency_key_in_flight`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),

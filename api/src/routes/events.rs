@@ -86,7 +86,7 @@ pub struct FeedEventPage {
         (status = 200, description = "Page of the feed", body = FeedEventPage),
         (
             status = 410,
-            description = "The events after this position are deleted (`feed_position_expired`); read `GET \
+            description = "Events after this position have been deleted (`feed_position_expired`); read `GET \
                 /v1/account-mappings` again and continue from its `feed_position`",
             body = Problem, content_type = MEDIA_TYPE
         ),

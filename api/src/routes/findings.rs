@@ -20,7 +20,7 @@ pub struct Finding {
     /// Id of the finding.
     #[schema(example = "find_01k2m8v3x9e7rt4s5q6w7y8z9e")]
     pub id: String,
-    /// Kind of the difference. Stable, for programs.
+    /// Kind of the difference: a stable, machine-readable code.
     #[schema(example = "wrong_ou")]
     pub kind: String,
     /// Severity of the finding.
@@ -29,32 +29,32 @@ pub struct Finding {
     /// State of the finding.
     #[schema(value_type = FindingState, example = "open")]
     pub state: String,
-    /// Object of the finding. It stays the same while the finding is open.
+    /// Name of the affected resource, such as an account id. It does not change while the finding is open.
     #[schema(example = "111122223333")]
     pub subject: String,
-    /// Description of the difference and of the necessary action, for people.
+    /// Human-readable description of the difference and of the necessary action.
     #[schema(example = "Account 111122223333, production of Example GmbH, is in r-ab12 and not in OU freehold-eu.")]
     pub message: String,
-    /// Remedy; `person` also after a repair has failed.
+    /// Remedy of the finding. It changes to `person` if the repair fails.
     #[schema(value_type = FindingRemedy, example = "repair")]
     pub remedy: String,
-    /// AWS account of the finding, 12 digits; `null` if it concerns no account.
+    /// Id of the AWS account (12 digits); `null` if the finding is not about an account.
     #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: Option<String>,
-    /// Tenant of the finding; `null` if it concerns no environment.
+    /// Id of the tenant; `null` if the finding is not about an environment.
     #[schema(required = true, example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
     pub tenant_id: Option<String>,
-    /// Environment of the finding; `null` if it concerns no environment.
+    /// Id of the environment; `null` if the finding is not about an environment.
     #[schema(required = true, example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub environment_id: Option<String>,
-    /// Operation that repairs the finding; `null` if none was started.
+    /// Id of the repair operation; `null` if no repair was started.
     #[schema(required = true, example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub operation_id: Option<String>,
     /// Time at which the difference was first found.
     pub first_seen_at: DateTime<Utc>,
     /// Time at which the difference was last found.
     pub last_seen_at: DateTime<Utc>,
-    /// Time at which the difference was no longer found; `null` while the finding is open.
+    /// Time of the first comparison that no longer found the difference; `null` while the finding is open.
     #[schema(required = true)]
     pub resolved_at: Option<DateTime<Utc>>,
 }

@@ -16,21 +16,21 @@ pub struct FleetHold {
     /// Quota whose AWS calls are paused.
     #[schema(example = "account-creations")]
     pub quota: String,
-    /// Reason of the hold. Stable, for programs.
+    /// Reason of the fleet hold: a stable, machine-readable code.
     #[schema(example = "account_quota_reached")]
     pub code: String,
-    /// Description of the cause and of the necessary action, for people.
+    /// Human-readable description of the cause and of the necessary action.
     #[schema(example = "The organisation has reached its AWS account quota. Request an increase from AWS; \
             Freehold retries automatically.")]
     pub message: String,
-    /// Start of the hold.
+    /// Start of the fleet hold.
     pub since: DateTime<Utc>,
-    /// Time at which one operation retries the call as a probe. A successful probe ends the hold.
+    /// Time at which one operation retries the AWS call as a probe. A successful probe ends the fleet hold.
     pub probe_at: DateTime<Utc>,
-    /// Operation that runs the probe now; `null` without a running probe.
+    /// Id of the operation that is running the probe; `null` if no probe is running.
     #[schema(required = true, example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub probing_operation_id: Option<String>,
-    /// Number of waiting operations.
+    /// Number of operations that wait for the end of the fleet hold.
     #[schema(example = 12)]
     pub waiting: i64,
 }

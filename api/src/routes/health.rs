@@ -36,17 +36,17 @@ pub(crate) async fn livez() -> Json<Health> {
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readyz", tag = "service",
     responses(
-        (status = 200, description = "The database is available and its schema is up to date", body = Health),
+        (status = 200, description = "The database accepts writes and its schema is up to date", body = Health),
         (
             status = 503,
-            description = "The database is unavailable (`database_unavailable`) or its schema is not up to date \
+            description = "The database is unavailable or read-only (`database_unavailable`), or its schema is not up to date \
                 (`database_not_migrated`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiError> {
-    if db::is_migrated(&app.pool).await? {
+    if db::is_ready(&app.pool).await? {
         return Ok(ok_response());
     }
     Err(ApiError::new(Code::DatabaseNotMigrated, "The database schema is not up to date; run `freehold migrate`.")

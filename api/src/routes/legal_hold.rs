@@ -35,8 +35,8 @@ pub struct LegalHold {
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
         (
             "If-Match" = Option<String>, Header,
-            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
-                since"
+            description = "ETag from your last read of the tenant; the request is refused if the tenant has changed \
+                since then"
         ),
     ),
     request_body = LegalHold,
@@ -44,7 +44,7 @@ pub struct LegalHold {
         (status = 200, description = "The legal hold is set", body = Tenant),
         (
             status = 412,
-            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            description = "The tenant has changed since you read the ETag (`precondition_failed`); nothing was changed",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),
@@ -62,7 +62,7 @@ pub(crate) async fn set_legal_hold(
 
 /// Lift a legal hold
 ///
-/// Succeeds if the tenant has no legal hold.
+/// Also succeeds if the tenant has no legal hold.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{id}/legal-hold",
@@ -72,15 +72,15 @@ pub(crate) async fn set_legal_hold(
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
         (
             "If-Match" = Option<String>, Header,
-            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
-                since"
+            description = "ETag from your last read of the tenant; the request is refused if the tenant has changed \
+                since then"
         ),
     ),
     responses(
         (status = 200, description = "The tenant has no legal hold", body = Tenant),
         (
             status = 412,
-            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            description = "The tenant has changed since you read the ETag (`precondition_failed`); nothing was changed",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),

@@ -31,8 +31,8 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
         (
             "If-Match" = Option<String>, Header,
-            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
-                since"
+            description = "ETag from your last read of the tenant; the request is refused if the tenant has changed \
+                since then"
         ),
         (
             "close_account" = Option<bool>, Query,
@@ -44,13 +44,13 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
         (
             status = 409,
             description = "The tenant is under a legal hold (`legal_hold`), closing accounts is disabled \
-                (`account_closing_disabled`), or the environment is already offboarded without closing its account \
-                (`tenant_offboarded`)",
+                (`account_closing_disabled`), or `close_account` is set for an environment that was already \
+                offboarded without it (`tenant_offboarded`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
         (
             status = 412,
-            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            description = "The tenant has changed since you read the ETag (`precondition_failed`); nothing was changed",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),
@@ -78,8 +78,8 @@ pub(crate) async fn offboard_tenant(
         ("name" = String, Path, description = "Name of the environment", example = "staging"),
         (
             "If-Match" = Option<String>, Header,
-            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
-                since"
+            description = "ETag from your last read of the tenant; the request is refused if the tenant has changed \
+                since then"
         ),
         (
             "close_account" = Option<bool>, Query,
@@ -91,13 +91,13 @@ pub(crate) async fn offboard_tenant(
         (
             status = 409,
             description = "The tenant is under a legal hold (`legal_hold`), closing accounts is disabled \
-                (`account_closing_disabled`), or the environment is already offboarded without closing its account \
-                (`tenant_offboarded`)",
+                (`account_closing_disabled`), or `close_account` is set for an environment that was already \
+                offboarded without it (`tenant_offboarded`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
         (
             status = 412,
-            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            description = "The tenant has changed since you read the ETag (`precondition_failed`); nothing was changed",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),
@@ -127,7 +127,7 @@ async fn offboard(
     if close && app.config.offboarding.close_accounts == CloseAccounts::Never {
         return Err(ApiError::new(
             Code::AccountClosingDisabled,
-            "Closing accounts is disabled by close_accounts of [offboarding]. Omit close_account.",
+            "Closing accounts is disabled by offboarding.close_accounts. Omit close_account.",
         ));
     }
     check_if_match(&app, tenant, if_match.as_ref()).await?;

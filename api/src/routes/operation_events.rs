@@ -28,10 +28,10 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Maximum number of events per database query.
 const BATCH_SIZE: i64 = 200;
 
-/// Event of an operation: the `data` of a server-sent event with the `seq` as its `id` and the `type` as its `event`.
+/// Event of an operation: the `data` of a server-sent event, whose fields `id` and `event` contain `seq` and `type`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OperationEvent {
-    /// Operation of the event.
+    /// Id of the operation.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub operation_id: String,
     /// Sequence number within the operation: 1, 2, 3, …
@@ -40,11 +40,11 @@ pub struct OperationEvent {
     /// Type of the event.
     #[schema(example = "step.succeeded")]
     pub r#type: String,
-    /// Step of the event, if it concerns one.
+    /// Name of the step; omitted if the event does not concern a step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "place-account", nullable = false)]
     pub step: Option<String>,
-    /// More fields by type: `waits_for`, `error`, `code`, `message`, `aws_account_id`, …
+    /// Additional fields, which depend on the type: `waits_for`, `error`, `code`, `message`, `aws_account_id`, …
     #[serde(flatten)]
     pub more: Map<String, Value>,
     /// Time of the event.

@@ -43,7 +43,7 @@ pub struct TenantPage {
 /// Create a tenant with its environments
 ///
 /// Returns 202 immediately; the AWS accounts are created in the background. A repeated request with the same
-/// `Idempotency-Key` and body returns the first response. With `dry_run=true` nothing is created and no key is needed.
+/// `Idempotency-Key` and body returns the first response. With `dry_run=true`, nothing is created; the key is optional.
 #[utoipa::path(
     post,
     path = "/v1/tenants",
@@ -56,9 +56,9 @@ pub struct TenantPage {
             example = false
         ),
         ("Idempotency-Key" = Option<String>, Header,
-        description = "Makes retries safe: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. \
-            A key belongs to the issuer and client of the token and to this route, and is stored for seven days. \
-            Required unless `dry_run` is `true`.",
+        description = "Idempotency key, to make retries safe: 1 to 255 visible ASCII characters, with or without \
+            quotes, for example a UUID. It is stored for seven days, separately for each token issuer, client and \
+            route. Required unless `dry_run` is `true`.",
         example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"),
     ),
     request_body = Signup,
@@ -67,14 +67,14 @@ pub struct TenantPage {
         (status = 202, description = "Accepted; one operation per environment is started", body = Tenant, headers(
             ("Location" = String, description = "Path of the tenant"),
             ("Retry-After" = u32, description = "Seconds after which to poll"),
-            ("Idempotency-Replayed" = bool, description = "`true` if this is a stored response"),
+            ("Idempotency-Replayed" = bool, description = "`true` if the response to an earlier request is repeated"),
         )),
         (
             status = 409,
             description = "The same request is still running (`idempotency_key_in_flight`; retry), or an active tenant \
-                has the `external_id` (`external_id_taken`)",
+                already has this `external_id` (`external_id_taken`)",
             body = Problem, content_type = MEDIA_TYPE, headers(
-            ("Retry-After" = u32, description = "Seconds after which to retry, with `idempotency_key_in_flight`"),
+            ("Retry-After" = u32, description = "Seconds after which to retry; only with `idempotency_key_in_flight`"),
         )),
     ),
 )]
@@ -163,8 +163,8 @@ fn daily_limit_reached(wait: TimeDelta, limit: u32) -> ApiError {
         ),
         (
             "q" = Option<String>, Query,
-            description = "Only tenants whose company name or external id contains this text, case-insensitive within \
-                the locale of the database",
+            description = "Only tenants whose company name or external id contains this text; case-insensitive, \
+                according to the locale of the database",
             example = "exam"
         ),
     ),

@@ -24,15 +24,15 @@ async fn load_endpoint(app: &App, id: Option<WebhookEndpointId>) -> Result<Endpo
     db::webhooks::endpoints::get(&app.pool, id.ok_or_else(not_found)?).await?.ok_or_else(not_found)
 }
 
-/// Generates a webhook secret. Returns the secret in plain text and encrypted for the endpoint `id`.
+/// Generates a webhook secret. Returns the secret in plain text and encrypted for the endpoint with this id.
 fn generate_secret(app: &App, id: WebhookEndpointId) -> Result<(WebhookSecret, Vec<u8>), ApiError> {
     let secret = WebhookSecret::random().ok_or_else(ApiError::internal)?;
     match app.keyring.seal(secret.bytes(), &id.to_string()) {
         Ok(encrypted) => Ok((secret, encrypted)),
         Err(SealError::NoKey) => Err(ApiError::new(
             Code::SecretsKeyMissing,
-            "Secrets of webhook endpoints are encrypted at rest, but no key is configured. Set key of [secrets], or \
-             FREEHOLD_SECRETS__KEY, to the output of `openssl rand -base64 32`, for API and workers alike.",
+            "Secrets of webhook endpoints are encrypted at rest, but no key is configured. Set secrets.key, or \
+             FREEHOLD_SECRETS__KEY, to the output of `openssl rand -base64 32`, for both the API and the workers.",
         )),
         Err(error) => {
             tracing::error!(%error, "cannot encrypt a webhook secret");

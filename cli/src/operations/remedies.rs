@@ -30,7 +30,7 @@ pub(super) struct RetryArgs {
     client: ClientArgs,
 }
 
-/// Cancel an onboarding; what it has created is deleted again
+/// Cancel an onboarding and remove what it has created
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  freehold operations cancel op_01k2m8v3x9e7rt4s5q6w7y8z9c\n\n",

@@ -101,7 +101,7 @@ impl SimulatedAws {
     }
 }
 
-/// Saves the simulated AWS after each interval in which it received calls.
+/// Saves the simulated AWS at regular intervals if it received calls since it was last saved.
 async fn save_changes(world: World, data_dir: DataDir) {
     let mut saved = None;
     loop {

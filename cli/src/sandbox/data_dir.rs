@@ -30,8 +30,8 @@ pub(super) struct SavedSession {
 }
 
 impl DataDir {
-    /// Opens the directory `data`. If it is `None`, creates a directory inside `postgres_directory`, which is deleted
-    /// together with the private PostgreSQL. If both are `None`, creates a temporary directory.
+    /// Opens the directory `data`. If `data` is `None`, creates a directory inside `postgres_directory`, which is
+    /// deleted together with the private PostgreSQL. If both are `None`, creates a temporary directory.
     pub(super) fn open(data: Option<&Path>, postgres_directory: Option<&Path>) -> anyhow::Result<Self> {
         let (directory, temporary) = match (data, postgres_directory) {
             (Some(data), _) => (data.to_owned(), None),
@@ -43,8 +43,8 @@ impl DataDir {
         };
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         if let (None, Some(parent)) = (data, postgres_directory) {
-            // If the sandbox is killed, the guard process of PostgreSQL deletes the directory. Under root, the guard
-            // process runs as another user.
+            // If the sandbox is killed, the guard process of PostgreSQL deletes the directory. If the sandbox runs as
+            // root, the guard process runs as another user.
             let owner = fs::metadata(parent)?;
             chown(&directory, Some(owner.uid()), Some(owner.gid()))?;
         }

@@ -217,9 +217,9 @@ pub(super) struct Task {
 pub(super) enum TaskAction {
     /// Creates the resource, or updates an existing resource to match the stack's definition.
     Build,
-    /// Deletes the resource that the stack lists under this logical id.
+    /// Deletes the resource with the logical id of the task.
     Delete,
-    /// Deletes a replaced resource, which the stack no longer lists.
+    /// Deletes a replaced resource, which is no longer part of the stack.
     Discard(Box<Resource>),
     /// Restores the resource to its state before the update.
     Restore(Box<Resource>),
@@ -259,7 +259,7 @@ impl Stack {
         self.events.push(event);
     }
 
-    /// Records an event with the current status of a resource.
+    /// Records an event with the status of a resource.
     pub(super) fn record_event(&mut self, resource: &Resource, token: Option<String>) {
         self.events.push(Event {
             id: format!("{}-{}-{}", resource.logical_id, resource.status.as_str(), self.events.len()),

@@ -24,7 +24,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Creates a fault with which the call fails with HTTP status 400.
+    /// Creates a fault that makes the call fail with HTTP status 400.
     pub fn error(code: &str, message: &str) -> Self {
         Self::Error { status: 400, code: code.to_owned(), message: message.to_owned() }
     }
@@ -85,7 +85,7 @@ impl Rule {
         self
     }
 
-    /// Restricts the rule to calls whose body contains this text, such as a name, an e-mail or an id.
+    /// Restricts the rule to calls whose body contains this text, such as a name, an e-mail address or an id.
     #[must_use]
     pub fn containing(mut self, text: &str) -> Self {
         self.containing = Some(text.to_owned());

@@ -189,7 +189,7 @@ fn determine_outcome(state: &State, settings: &Settings, email: &str, name: &str
     Ok(account_id(state, settings.seed, email))
 }
 
-/// Derives an unused account id from the e-mail, so that ids do not depend on the order of requests.
+/// Derives an unused account id from the e-mail address, so that ids do not depend on the order of requests.
 fn account_id(state: &State, seed: u64, email: &str) -> String {
     let mut salt = 0_u32;
     loop {

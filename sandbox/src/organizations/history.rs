@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The current value and the earlier values, each with the time at which it takes effect.
+/// The latest value and the earlier values, each with the time at which it takes effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History<T> {
     current: (DateTime<Utc>, T),
@@ -30,7 +30,7 @@ impl<T> History<T> {
         &past.or(self.earlier.first()).unwrap_or(&self.current).1
     }
 
-    /// Sets a new current value, which takes effect after `delay` but never before an earlier value takes effect.
+    /// Sets a new latest value. It takes effect after `delay`, but not before the previous value takes effect.
     pub fn set(&mut self, now: DateTime<Utc>, delay: TimeDelta, value: T) {
         let from = (now + delay).max(self.current.0);
         let before = std::mem::replace(&mut self.current, (from, value));

@@ -11,8 +11,8 @@ use crate::world::{AwsError, Ctx, State};
 /// Minimum age at which an account that was created in the organisation can be removed (AWS Organizations quotas).
 const MIN_ACCOUNT_AGE: TimeDelta = TimeDelta::days(4);
 
-/// Removes an account from the organisation. The account still exists and keeps its e-mail, but its tags, policy
-/// attachments and account assignments are deleted.
+/// Removes an account from the organisation. The account still exists and keeps its e-mail address, but its tags,
+/// policy attachments and account assignments are deleted.
 pub(super) fn remove(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_remove_account_from_organization_request(body).map_err(AwsError::serialization)?;
     let id = input.account_id;

@@ -35,12 +35,12 @@ pub struct Organization {
     pub tags: BTreeMap<String, BTreeMap<String, String>>,
     /// Service principals with trusted access, with the time at which trusted access was enabled.
     pub trusted_services: BTreeMap<String, DateTime<Utc>>,
-    /// E-mails of accounts outside the organisation. CreateAccount fails for these e-mails.
+    /// E-mail addresses of accounts outside the organisation. CreateAccount fails for these addresses.
     pub foreign_emails: BTreeSet<String>,
     /// Maximum number of accounts; `None` means that `Settings::account_quota` applies.
     #[serde(default)]
     pub account_quota: Option<usize>,
-    /// Times of CloseAccount calls, which the quota per 30 days limits.
+    /// Times of CloseAccount calls, for the quota of account closures within 30 days.
     pub closures: Vec<DateTime<Utc>>,
     /// Earliest time at which an account creation or closure completes; `None` if none is in progress.
     pub next_due: Option<DateTime<Utc>>,
@@ -104,7 +104,7 @@ impl Organization {
         format!("arn:aws:organizations::{management}:{kind}/{organization}/{id}")
     }
 
-    /// Schedules a run of `advance` at the time `at`.
+    /// Records that an account creation or closure completes at `at`.
     pub(super) fn schedule(&mut self, at: DateTime<Utc>) {
         self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
     }

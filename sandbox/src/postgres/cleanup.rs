@@ -29,7 +29,7 @@ pub(super) async fn stop_leftover_server(directory: &ServerDirectory) -> Result<
     Ok(())
 }
 
-/// Stops a server. First waits, because the guard of the server may already be stopping it; then sends SIGINT, and
+/// Stops a server. First waits, because the guard process may already be stopping the server; then sends SIGINT, and
 /// finally SIGQUIT.
 async fn stop(pid: i32, directory: &ServerDirectory) -> Result<(), PostgresError> {
     let cluster = directory.cluster();

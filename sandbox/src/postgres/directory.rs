@@ -16,7 +16,7 @@ const FALLBACK_PARENT: &str = "/var/lib/freehold";
 pub(super) struct ServerDirectory {
     path: PathBuf,
     temporary: bool,
-    /// Open lock file. The kernel releases the file lock when this process ends.
+    /// Open lock file. The kernel unlocks the file when this process ends.
     _lock: File,
 }
 
@@ -78,8 +78,9 @@ impl Drop for ServerDirectory {
     }
 }
 
-/// Returns `data_dir/postgres`, creating it if needed. Under root, if the server's user cannot access `data_dir` (for
-/// example below `/root`), that path becomes a symbolic link to an accessible directory.
+/// Returns `data_dir/postgres` and creates it if needed. If this process runs as root and the server's user cannot
+/// access `data_dir` (for example because it is below `/root`), the path is created as a symbolic link to a directory
+/// that the user can access.
 fn open_data_directory(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, PostgresError> {
     fs::create_dir_all(data_dir).map_err(io_error_at("creating", data_dir))?;
     let data_dir = data_dir.canonicalize().map_err(io_error_at("opening", data_dir))?;

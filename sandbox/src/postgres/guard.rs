@@ -18,8 +18,8 @@ use super::error::io_error_at;
 use super::server_user::ServerUser;
 
 /// The guard script. Arguments: the temporary directory to delete (or an empty string), the signal that stops the
-/// child, and the child's command. Exits with the status of the child. Uses `read` and not `cat`, so that no process
-/// is left when the watcher is killed.
+/// child, and the child's command. Exits with the status of the child. Uses the shell builtin `read`
+/// and not `cat`, so that killing the subshell leaves no child process.
 const GUARD_SCRIPT: &str = r#"
 temporary_dir=$1 signal=$2 owner_gone=
 shift 2
@@ -45,8 +45,8 @@ if [ -n "$owner_gone" ] && [ -n "$temporary_dir" ]; then cd / && rm -rf -- "$tem
 exit "$status"
 "#;
 
-/// Timeout for stopping the server: 30 s in the script, 5 s in which PostgreSQL kills remaining processes, and a
-/// margin.
+/// Timeout for stopping the server. The script sends SIGQUIT after 30 s, PostgreSQL then kills its processes within
+/// 5 s, and 10 s are a margin.
 const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// A running child process, and the pipe that keeps it running.
@@ -59,7 +59,7 @@ pub(super) struct GuardedProcess {
 }
 
 impl GuardedProcess {
-    /// Starts `program` as `user`. Its output replaces the log in `directory`.
+    /// Starts `program` as `user`. The output of the program overwrites the log in `directory`.
     pub(super) fn spawn(
         directory: &ServerDirectory,
         user: &ServerUser,

@@ -1,4 +1,5 @@
-//! The operating-system user of the PostgreSQL server: the current user, or an unprivileged user under root.
+//! The operating-system user of the PostgreSQL server: the current user, or an unprivileged user if the current user is
+//! root.
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -15,7 +16,8 @@ use super::error::io_error_at;
 pub(super) struct ServerUser(Option<User>);
 
 impl ServerUser {
-    /// Selects the current user. Under root, selects `postgres` (which packaged PostgreSQL installs) or else `nobody`.
+    /// Selects the current user. If this process runs as root, selects `postgres` (which packages of PostgreSQL create)
+    /// or else `nobody`.
     pub(super) fn select() -> Result<Self, PostgresError> {
         if !Uid::effective().is_root() {
             return Ok(Self(None));

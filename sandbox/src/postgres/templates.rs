@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::PostgresError;
 
-/// Creates test databases as copies of a migrated template database.
+/// Source of test databases, which are copies of a migrated template database.
 #[derive(Debug)]
 pub struct TestDatabases {
     server: PgConnectOptions,

@@ -93,7 +93,7 @@ async fn data_is_kept_across_a_restart() {
 
 #[tokio::test]
 async fn a_private_data_directory_works_under_root() {
-    // Under root, PostgreSQL runs as another user.
+    // If this process runs as root, PostgreSQL runs as another user.
     let data = tempfile::tempdir().unwrap();
     let options = PostgresOptions { data_dir: Some(data.path().to_owned()), ..PostgresOptions::for_tests() };
     let first = Postgres::start(options.clone()).await.unwrap();

@@ -75,7 +75,7 @@ fn check_assignment_target_exists(state: &mut State, assignment: &Assignment) ->
     if exists { Ok(()) } else { Err(not_found(&assignment.principal_type, &assignment.principal_id)) }
 }
 
-/// Returns a conflict error while an earlier write to the same permission set and account is in progress.
+/// Returns a conflict error if an earlier write to the same permission set and account is in progress.
 fn check_no_conflict(state: &State, assignment: &Assignment) -> Result<(), AwsError> {
     let center = &state.identity_center;
     let is_same_target = |request: &&AssignmentRequest| {

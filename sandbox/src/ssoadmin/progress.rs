@@ -128,14 +128,14 @@ pub(super) fn apply_injected_fault(ctx: &Ctx, done_at: DateTime<Utc>) -> (Option
     }
 }
 
-/// Returns the e-mail of an account, or its id if the e-mail is unknown. Durations are derived from the e-mail, because
-/// it does not depend on the order of calls.
+/// Returns the e-mail address of an account, or its id if the address is unknown. Durations are derived from the
+/// address, because the address does not depend on the order of calls.
 pub(super) fn account_email<'a>(state: &'a State, account: &'a str) -> &'a str {
     state.organization.members.get(account).map_or(account, |member| member.email.as_str())
 }
 
-/// Returns the name of the user or group of an assignment. Durations are derived from the name, because it does not
-/// depend on the order of calls.
+/// Returns the name of the user or group of an assignment. Durations are derived from the name, because the
+/// name does not depend on the order of calls.
 pub(super) fn principal_name<'a>(state: &'a State, assignment: &'a Assignment) -> &'a str {
     let store = &state.identity_store;
     let id = &assignment.principal_id;

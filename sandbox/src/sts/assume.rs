@@ -95,8 +95,8 @@ pub(super) fn assume_role(
     }))
 }
 
-/// Returns the role if the caller's own policies and the role's trust policy allow AssumeRole. A role or account that
-/// does not exist gives the same error as a denied one.
+/// Returns the role if the caller's own policies and the role's trust policy allow AssumeRole. The error for a role
+/// or account that does not exist is the same as for a denied request.
 fn authorized_role<'a>(
     state: &'a State,
     ctx: &Ctx,

@@ -94,7 +94,7 @@ impl ConditionEvaluation {
     }
 }
 
-/// Resource values for conditions, which cannot refer to resources.
+/// Empty resource values for the evaluation of conditions, because conditions cannot refer to resources.
 struct NoResources;
 
 impl ResourceValues for NoResources {

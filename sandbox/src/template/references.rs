@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A reference through `Ref` (without attribute), `Fn::GetAtt`, or a variable in `Fn::Sub`.
+/// A reference through `Ref`, `Fn::GetAtt` or a variable in `Fn::Sub`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reference {
     pub(super) name: String,

@@ -96,7 +96,7 @@ impl World {
             .collect()
     }
 
-    /// Returns the account with this e-mail, or `None` if it does not exist yet.
+    /// Returns the account with this e-mail address, or `None` if it does not exist yet.
     pub fn account_by_email(&self, email: &str) -> Option<AccountView> {
         self.accounts().into_iter().find(|account| account.email.eq_ignore_ascii_case(email))
     }
@@ -177,8 +177,8 @@ impl World {
             .collect()
     }
 
-    /// Marks an e-mail as used by an account outside the organisation, so that CreateAccount with this e-mail fails
-    /// with EMAIL_ALREADY_EXISTS.
+    /// Marks an e-mail address as used by an account outside the organisation, so that CreateAccount with this address
+    /// fails with EMAIL_ALREADY_EXISTS.
     pub fn reserve_email(&self, email: &str) {
         self.state().organization.foreign_emails.insert(email.to_owned());
     }

@@ -1,4 +1,4 @@
-//! The context of a call: the caller, the service, the region and the settings.
+//! The context of an API call: the caller, the service, the region and the settings.
 
 use std::sync::Arc;
 
@@ -71,14 +71,15 @@ pub struct Ctx {
     pub settings: Arc<Settings>,
     /// URL at which the simulated AWS is served, or `None` if it is only used in process.
     pub base_url: Option<String>,
-    /// Fault for the called service to inject: [`Fault::Stuck`], [`Fault::FailedState`] or [`Fault::EmptyPage`]. Other
-    /// faults are injected before the service is called.
+    /// Fault that the called service must inject: [`Fault::Stuck`], [`Fault::FailedState`] or [`Fault::EmptyPage`].
+    /// Other faults are injected before the service is called.
     pub fault: Option<Fault>,
 }
 
 impl Ctx {
-    /// Returns a random duration for the work named `key`. The key must consist of names (an e-mail, or the names of a
-    /// stack and a resource) and not contain the time, so that durations do not depend on the order of calls.
+    /// Draws a random duration for the background work that `key` identifies. The key must consist of names (an e-mail
+    /// address, or the names of a stack and a resource) and not contain the time, so that durations do not depend on
+    /// the order of calls.
     pub fn draw_duration(&self, spread: DurationDistribution, key: &str) -> TimeDelta {
         self.settings.draw_duration(spread, key)
     }

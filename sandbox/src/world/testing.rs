@@ -76,7 +76,7 @@ impl TestResponse {
         Some(rest.split_once("</")?.0.to_owned())
     }
 
-    /// Returns the response itself. Panics if it is an error.
+    /// Returns the response unchanged. Panics if the response is an error.
     pub(crate) fn ok(self) -> Self {
         assert!(self.status < 300, "{} {}", self.status, self.body);
         self

@@ -140,7 +140,7 @@ pub struct AnchorFileContents {
 }
 
 impl AnchorFile {
-    /// Creates the value without opening the file. The first [`Self::append`] creates the file at `path`.
+    /// Creates an `AnchorFile` without opening the file. The first [`Self::append`] creates the file at `path`.
     pub fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }

@@ -45,7 +45,7 @@ impl AnchorSchedule {
         }
     }
 
-    /// Anchors the head if the interval has passed or if `now` is set. Otherwise schedules the anchor.
+    /// Anchors the head if the anchor interval has passed or if `now` is true. Otherwise schedules the next anchor.
     pub(super) fn observe_head(&mut self, head: ChainHead, at: DateTime<Utc>, now: bool) {
         let Some(signer) = &self.signer else { return };
         if head.position == self.anchored_position {

@@ -15,7 +15,7 @@ pub enum ChainDefect {
     #[error("the record at {0} was edited or moved: its hash does not match its contents")]
     Edited(i64),
     /// Records are missing between two records.
-    #[error("{0} follows {1}: the records between them were removed")]
+    #[error("position {0} directly follows position {1}: the records between them were removed")]
     Missing(i64, i64),
     /// Records are missing at the end of the trail.
     #[error("the trail ends at {0} but had reached {1}: its end was removed")]
@@ -29,7 +29,7 @@ pub enum ChainDefect {
     /// Records were deleted before the end of their retention period.
     #[error(
         "records before {from} were deleted too early: some were written after {after} and must be kept for {days} \
-         days (retention_days of [audit])"
+         days (audit.retention_days)"
     )]
     DroppedEarly {
         /// Position of the oldest record that still exists.

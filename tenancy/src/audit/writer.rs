@@ -17,8 +17,8 @@ use crate::{Clock, TenantId};
 /// Real time for which entries are collected before they are chained.
 const BATCH_DELAY: Duration = Duration::from_millis(400);
 
-/// Delay between the last entry and one more chaining pass. By then every open entry, also of a process that has
-/// stopped, has an outcome or can be chained as *unknown*.
+/// Delay between the last entry and the final chaining pass. After this delay every open entry has an outcome or can be
+/// chained as *unknown*, even if its process has stopped.
 const FINAL_PASS_DELAY: Duration = Duration::from_secs(70);
 
 /// Delay before chaining is retried after a database error.

@@ -37,7 +37,7 @@ fn four_hours() -> String {
     "PT4H".to_owned()
 }
 
-/// Entry of `[[access]]`, which assigns a permission set in every tenant account to a group of Identity Center.
+/// Entry of `[[access]]`, which gives a group of Identity Center a permission set in every tenant account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Access {
@@ -52,8 +52,8 @@ pub struct Access {
 #[serde(deny_unknown_fields)]
 pub struct TierConfig {
     pub name: Tier,
-    /// Permission set of a group that Freehold creates for the tenant and that contains the tenant's administrator.
-    /// `None` means that no group is created.
+    /// Permission set for a group that Freehold creates for the tenant. The tenant's administrator is a member of the
+    /// group. `None` means that no group is created.
     #[serde(default)]
     pub tenant_group_permission_set: Option<String>,
     #[serde(default)]

@@ -13,9 +13,9 @@ use crate::{AwsAccountId, EmailAddress, EnvironmentId, Region, ResidencyName};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Organization {
-    /// Management account of the organisation. Never used for an environment.
+    /// Management account of the organisation. It is never used for an environment.
     pub management_account_id: AwsAccountId,
-    /// Account in which Freehold itself runs. Never used for an environment.
+    /// Account in which Freehold itself runs. It is never used for an environment.
     pub freehold_account_id: AwsAccountId,
     /// Role in the management account that the worker assumes.
     pub control_role_arn: String,
@@ -30,7 +30,7 @@ pub struct Organization {
     /// Id of the OU that contains the OUs of the residencies. `None` means the root.
     #[serde(default)]
     pub parent_ou: Option<String>,
-    /// Name of the quarantine OU, which holds suspended accounts.
+    /// Name of the quarantine OU, which contains the suspended accounts.
     #[serde(default = "quarantine")]
     pub quarantine_ou: String,
 }
@@ -140,23 +140,23 @@ impl Default for Stack {
     }
 }
 
-/// Section `[timeouts]`: seconds after which AWS work that has not finished makes the operation need attention.
+/// Section `[timeouts]`: maximum duration of AWS work in seconds. An operation whose work takes longer needs attention.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// Maximum time from the CreateAccount call to SUCCEEDED.
+    /// Maximum time from the CreateAccount call to the status SUCCEEDED.
     pub account_creation_seconds: u64,
-    /// Maximum time from SUCCEEDED until a role in the account can be assumed.
+    /// Maximum time from the creation of an account until a role in the account can be assumed.
     pub account_usable_seconds: u64,
-    /// Maximum time from the CreateAccountAssignment call to SUCCEEDED.
+    /// Maximum time from the CreateAccountAssignment call to the status SUCCEEDED.
     pub assignment_seconds: u64,
-    /// Maximum time from the CreateStack call to CREATE_COMPLETE.
+    /// Maximum time from the CreateStack call to the status CREATE_COMPLETE.
     pub stack_seconds: u64,
-    /// Maximum time from the EnableRegion call to ENABLED.
+    /// Maximum time from the EnableRegion call to the status ENABLED.
     pub region_opt_in_seconds: u64,
     /// Maximum time until policies and permissions are effective in all regions.
     pub propagation_seconds: u64,
-    /// Maximum time from the CloseAccount call to CLOSED.
+    /// Maximum time from the CloseAccount call to the state CLOSED.
     pub account_closure_seconds: u64,
 }
 

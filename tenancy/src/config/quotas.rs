@@ -22,8 +22,7 @@ pub struct Quotas {
     pub region_opt_ins: u16,
     /// Maximum number of concurrent EnableRegion requests in one account.
     pub region_opt_ins_per_account: u16,
-    /// Seconds by which the queue time of offboardings, restores and repairs is moved back, so that onboardings come
-    /// first.
+    /// Seconds added to the queue time of offboardings, restores and repairs, so that onboardings come first.
     pub maintenance_delay_seconds: u64,
     /// Seconds without a throttled call after which a reduced rate is doubled.
     pub throttle_recovery_seconds: u64,
@@ -123,20 +122,21 @@ impl Quotas {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectedDurations {
-    /// Time from the CreateAccount call to SUCCEEDED: "a few minutes" (Organizations API Reference), usually less than
-    /// one.
+    /// Time from the CreateAccount call to the status SUCCEEDED: "a few minutes" (Organizations API Reference), usually
+    /// less than one.
     pub account_creation_seconds: u64,
-    /// Time from SUCCEEDED until the account accepts calls. Usually a minute, at most seven (field reports).
+    /// Time from the creation of an account until the account accepts calls. Usually a minute, at most seven (field
+    /// reports).
     pub account_usable_seconds: u64,
     /// Creation of the baseline stack, which contains two roles.
     pub baseline_stack_seconds: u64,
     /// Creation of the tenant stack. Depends on the template.
     pub tenant_stack_seconds: u64,
-    /// Time from the CreateAccountAssignment call to SUCCEEDED.
+    /// Time from the CreateAccountAssignment call to the status SUCCEEDED.
     pub assignment_seconds: u64,
-    /// Time from the EnableRegion call to ENABLED: "minutes to hours" (AWS), usually minutes.
+    /// Time from the EnableRegion call to the status ENABLED: "minutes to hours" (AWS), usually minutes.
     pub region_opt_in_seconds: u64,
-    /// Time from the CloseAccount call to CLOSED.
+    /// Time from the CloseAccount call to the state CLOSED.
     pub account_closure_seconds: u64,
     /// Time until policies and permissions are effective in all regions.
     pub propagation_seconds: u64,

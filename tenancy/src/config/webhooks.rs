@@ -16,8 +16,8 @@ pub struct Webhooks {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Secrets {
-    /// Current key: base64 of 32 random bytes.
+    /// Key that encrypts new secrets: base64 of 32 random bytes.
     pub key: Option<SealingKey>,
-    /// Previous keys. They decrypt old secrets, which a worker then encrypts with the current key.
+    /// Previous keys. They decrypt old secrets, which a worker then encrypts with `key`.
     pub old_keys: Vec<SealingKey>,
 }

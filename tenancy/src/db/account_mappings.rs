@@ -98,8 +98,8 @@ pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environme
 pub struct Snapshot {
     /// Feed position of the snapshot.
     pub position: i64,
-    /// Time at which the selected mappings were valid, as known at the feed position; `None` selects the mappings that
-    /// are valid at the position.
+    /// Time at which the selected mappings were valid, according to the events up to the feed position; `None` selects
+    /// the mappings that are valid at the position.
     pub at: Option<DateTime<Utc>>,
     /// Tenant of the selected mappings; `None` selects the mappings of all tenants.
     pub tenant: Option<TenantId>,
@@ -110,7 +110,7 @@ pub async fn snapshot(pool: &PgPool, now: DateTime<Utc>) -> Result<Snapshot> {
     Ok(Snapshot { position: feed::advance(pool, now).await?, at: None, tenant: None })
 }
 
-/// Returns at most `limit` mappings after `after`, oldest first.
+/// Returns at most `limit` mappings that follow the mapping `after`, oldest first.
 pub async fn list(
     pool: &PgPool,
     snapshot: &Snapshot,

@@ -61,7 +61,7 @@ pub async fn end(pool: &PgPool, id: i64, outcome: &AuditOutcome) -> Result<bool>
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Chains all finished entries and returns the head. Deletes records older than `retention`.
+/// Appends all finished entries to the chain and returns its head. Deletes records older than `retention`.
 pub async fn advance(pool: &PgPool, retention: TimeDelta, now: DateTime<Utc>) -> Result<ChainHead> {
     loop {
         let row = sqlx::query!(
@@ -181,7 +181,7 @@ pub struct AuditFilter {
     pub request_id: Option<String>,
 }
 
-/// Returns at most `limit` records after `after`, in order.
+/// Returns at most `limit` records after the position `after`, in order.
 pub async fn list(pool: &PgPool, filter: &AuditFilter, after: i64, limit: i64) -> Result<Vec<Record>> {
     let rows = sqlx::query!(
         r#"/* db::audit::list */
@@ -206,7 +206,7 @@ pub async fn list(pool: &PgPool, filter: &AuditFilter, after: i64, limit: i64) -
     .collect()
 }
 
-/// Returns the head of the chain and the last deleted record.
+/// Returns position and hash of the last record in the chain and of the last deleted record.
 pub async fn chain_ends(pool: &PgPool) -> Result<(ChainHead, ChainHead)> {
     let row = sqlx::query!(
         "/* db::audit::chain_ends */ select position, hash, dropped_position, dropped_hash from audit_head"

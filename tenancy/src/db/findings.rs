@@ -74,7 +74,7 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
         .collect()
 }
 
-/// Resolves the open findings among `ids` that were not found since `since`. Returns their number.
+/// Marks those findings in `ids` as resolved that are open and were last found before `since`. Returns their number.
 pub async fn resolve(pool: &PgPool, ids: &[FindingId], since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     let resolved = sqlx::query!(
@@ -108,7 +108,7 @@ pub struct FindingFilter {
     pub tenant: Option<TenantId>,
 }
 
-/// Returns at most `limit` findings before `before`, newest first.
+/// Returns at most `limit` findings that are older than the finding `before`, newest first.
 pub async fn list(
     pool: &PgPool,
     filter: &FindingFilter,

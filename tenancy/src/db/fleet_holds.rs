@@ -36,11 +36,11 @@ pub struct HoldStarted {
 /// Result of [`admit`], which decides whether an operation may make the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// No hold is active, so that the operation may continue.
+    /// No fleet hold is active, so the operation may make the call.
     Free,
-    /// A hold is active, and this operation makes the call as its probe.
+    /// A fleet hold is active, and this operation makes the call as a probe.
     Probe,
-    /// A hold is active, and the operation is queued.
+    /// A fleet hold is active, and the operation is queued.
     Held {
         kind: HoldKind,
         /// Time of the next probe.
@@ -106,8 +106,8 @@ pub async fn start(
 
 /// Admits an operation, makes it the probe of an active hold, or queues it.
 ///
-/// As soon as the probe is due, the first operation in the queue becomes the probe until `until`. If the first
-/// operation does not run, any operation can become the probe after a further delay of `takeover_delay`.
+/// As soon as a probe is due, the first operation in the queue becomes the probe, at most until the time `until`. If
+/// the first operation does not run, any operation can become the probe after a further delay of `takeover_delay`.
 pub async fn admit(
     pool: &PgPool,
     claim: &Claim,
@@ -190,8 +190,8 @@ async fn enqueue(tx: &mut PgConnection, claim: &Claim, slot: &QuotaSlot, now: Da
     Ok(ahead.fetch_one(tx).await?)
 }
 
-/// Lifts the hold on `quota` if this operation was the probe and the hold is of the kind `only`, if given. Returns the
-/// kind of the lifted hold.
+/// Lifts the fleet hold on `quota` if this operation is its probe. With `only`, lifts only a hold of that kind. Returns
+/// the kind of the lifted hold.
 pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldKind>) -> Result<Option<HoldKind>> {
     let lifted = sqlx::query_scalar!(
         r#"/* db::fleet_holds::lift */
@@ -217,7 +217,8 @@ pub async fn end_probe(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<boo
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Wakes the first `limit` operations in the queue of `quota`, at intervals of `apart`. Returns their number.
+/// Wakes the first `limit` operations in the queue of `quota`, with an interval of `apart` between two wake-ups.
+/// Returns their number.
 pub async fn wake_in_order(
     pool: &PgPool,
     quota: Quota,

@@ -16,7 +16,7 @@ const RESERVATION_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 pub struct IdempotencyKey {
     /// Issuer of the caller's token.
     pub issuer: String,
-    /// Client of the issuer, or a tenant whose users share their keys.
+    /// Client that sends the request, or the tenant if all its users share their idempotency keys.
     pub client: String,
     /// Method and path of the request, such as `POST /v1/tenants`.
     pub route: String,

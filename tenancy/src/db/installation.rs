@@ -101,13 +101,13 @@ pub async fn check(pool: &PgPool, kind: InstallationKind, management_account: &A
     };
     if found.kind != kind {
         return Err(DbError::OtherInstallation(format!(
-            "this database belongs to a {} installation, and this process is for a {kind} one; name another database",
+            "this database belongs to a {} installation, but this process needs a {kind} one; use another database",
             found.kind
         )));
     }
     if found.management_account_id != *management_account {
         return Err(DbError::OtherInstallation(format!(
-            "this database belongs to the organisation of management account {}, and the configuration names {}",
+            "this database belongs to the organisation of management account {}, but the configuration names {}",
             found.management_account_id, management_account
         )));
     }

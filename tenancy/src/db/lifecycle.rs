@@ -78,7 +78,7 @@ pub use retry::{RetryResult, retry};
 /// Result of a request to cancel, offboard or restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LifecycleResult {
-    /// The request is carried out by these operations. Some of them may have been open before.
+    /// These operations carry out the request. Some of them may have been open before the request.
     Started(Vec<OperationId>),
     /// The tenant, environment or operation does not exist.
     NotFound,

@@ -12,7 +12,8 @@ use super::{PgPool, Result};
 
 const NOTIFY_CHANNEL: &str = "freehold_wake";
 
-/// Pause between two notifications. Requests during the pause share one notification, which saves commits under load.
+/// Minimum time between two notifications. Requests during this time share one notification, which saves commits under
+/// load.
 const MIN_NOTIFY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Notifier that wakes workers when new work may be due.

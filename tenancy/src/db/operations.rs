@@ -21,7 +21,7 @@ pub async fn claim(
 }
 
 /// Claims operations like [`claim`], but skips those that another worker has run before, because that worker has
-/// sessions in their accounts. Operations that have been due since `any_worker_since` can be claimed by any worker.
+/// sessions in their accounts. Operations that became due at or before `any_worker_since` can be claimed by any worker.
 pub async fn claim_with_affinity(
     pool: &PgPool,
     worker: &str,
@@ -57,7 +57,7 @@ pub async fn claim_with_affinity(
     Ok(rows.into_iter().map(|row| Claim { operation_id: row.id.into(), fence: row.fence, first: row.first }).collect())
 }
 
-/// Extends the lease of a claim. A claim that is released at the same time stays released.
+/// Extends the lease of a claim. Does not extend a claim that was released in the meantime.
 pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::operations::prolong */

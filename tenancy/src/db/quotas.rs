@@ -18,7 +18,7 @@ pub struct QuotaSlot {
     pub quota: Quota,
     /// Step that waits for the slot.
     pub step: StepName,
-    /// Distinguishes several slots of one operation; empty if the operation needs only one slot.
+    /// Item that distinguishes several slots of one operation; empty if the operation needs only one slot.
     pub item: String,
 }
 
@@ -29,11 +29,12 @@ pub struct QuotaLimits {
     pub limit: u16,
     /// Maximum number of slots per environment; `None` means unlimited.
     pub limit_per_environment: Option<u16>,
-    /// Time by which offboardings, restores and repairs are moved back in the queue.
+    /// Delay added to the queue time of offboardings, restores and repairs, so that onboardings go first.
     pub maintenance_delay: TimeDelta,
     /// Rate limit of the call that needs the slot. A granted slot includes a token of this rate limit.
     pub call_rate: Option<CallRate>,
-    /// Time after which the requests in progress at AWS must have been counted; `None` uses only the slots of Freehold.
+    /// Earliest valid time of the last count of requests in progress at AWS; `None` if only Freehold's own slots are
+    /// counted.
     pub counted_since: Option<DateTime<Utc>>,
 }
 
@@ -183,7 +184,7 @@ async fn take_rate_token(
 }
 
 /// Revokes a granted slot, because requests from outside Freehold have exhausted the quota. The operation keeps its
-/// position in the queue. The usage must be counted before the next slot is granted.
+/// position in the queue. The requests in progress must be counted again before the next slot is granted.
 pub async fn requeue(pool: &PgPool, claim: &Claim, slot: &QuotaSlot) -> Result<()> {
     let mut tx = begin_fenced(pool, claim).await?;
     sqlx::query!(
@@ -283,7 +284,7 @@ pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, q
 }
 
 /// Wakes one queued operation per free slot, in the order of the queue, each at the time of its rate token. Returns the
-/// number of operations that now run earlier.
+/// number of operations that are now due earlier than before.
 pub async fn wake_queue(
     pool: &PgPool,
     quota: Quota,

@@ -16,17 +16,17 @@ use crate::wait_estimate::Tokens;
 
 const MAX_SPACING_SECONDS: f64 = 600.0;
 
-/// Minimum interval between calls after a throttle, because many rate limits are far above the number of calls that
-/// Freehold makes.
+/// Minimum interval, in seconds, between calls after AWS has throttled one. Doubling a very short interval would not be
+/// enough, because many rate limits are far above the number of calls that Freehold makes.
 const MIN_THROTTLED_SPACING_SECONDS: f64 = 1.0;
 
 /// Maximum number of additional calls of one service that a step makes in a row.
 const BURST_PER_STEP: f64 = 4.0;
 
-/// Maximum time to wait for several tokens, after the first token is available.
+/// Maximum time, in seconds, to wait for further tokens after the first token is available.
 const MAX_BURST_WAIT_SECONDS: f64 = 30.0;
 
-/// Token bucket of an AWS call, with its recovery period after a throttle.
+/// Token bucket of an AWS call, with the period in which its rate recovers after AWS has throttled a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CallRate {
     bucket: Bucket,
@@ -41,12 +41,12 @@ impl CallRate {
         Some(Self { bucket: quotas.bucket(call)?, recovery })
     }
 
-    /// Returns the number of calls per second without a throttle.
+    /// Returns the number of calls per second that the bucket allows while AWS does not throttle.
     pub fn per_second(&self) -> f64 {
         self.bucket.rate.per_second
     }
 
-    /// Returns the seconds between two calls without a throttle.
+    /// Returns the interval between two calls, in seconds, while AWS does not throttle.
     pub(super) fn interval(&self) -> f64 {
         1.0 / self.bucket.rate.per_second
     }
@@ -61,7 +61,7 @@ impl CallRate {
         if self.bucket.name.contains(':') { 0.0 } else { (self.burst() - 1.0).clamp(0.0, BURST_PER_STEP) }
     }
 
-    /// Returns the capacity of the bucket after a throttle.
+    /// Returns the capacity of the bucket after AWS has throttled a call.
     fn slowed_burst(&self) -> f64 {
         1.0 + self.burst_per_step()
     }
@@ -72,7 +72,8 @@ impl CallRate {
     }
 }
 
-/// Takes a token if `kept` tokens remain afterwards. Otherwise returns the time at which that is possible.
+/// Takes a token if at least `kept` tokens remain in the bucket afterwards. Otherwise returns the time at which that is
+/// possible.
 pub(super) async fn take(
     tx: &mut PgConnection,
     call_rate: &CallRate,
@@ -118,8 +119,8 @@ pub(super) async fn take(
 /// Takes a token, or returns the time of the next attempt. If all calls of a service share the bucket, several calls
 /// are possible at that time.
 ///
-/// A step makes several calls of a service. If it resumed after one token, each run would spend the token on the first
-/// call and never reach the second.
+/// A step makes several calls of a service. If the step resumed as soon as one token is available, each run would spend
+/// the token on the first call and never make the second.
 pub async fn take_or_wait(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     let mut connection = pool.acquire().await?;
     let Some(first) = take(&mut connection, call_rate, 0, now).await? else { return Ok(None) };
@@ -156,9 +157,9 @@ pub async fn bucket_state(
     })
 }
 
-/// Reduces the rate of a call that AWS has throttled. Returns the time of the next call.
+/// Reduces the rate of a call that AWS has throttled. Returns the time at which the next call is allowed.
 ///
-/// Several calls that are throttled at the same time reduce the rate once.
+/// Several calls that are throttled at the same time reduce the rate only once.
 pub async fn record_throttle(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     sqlx::query!(
         r#"/* db::rates::record_throttle */

@@ -11,7 +11,7 @@ use crate::quota::Quota;
 #[derive(Debug, Clone, PartialEq)]
 pub struct InProgress {
     pub operation_id: OperationId,
-    /// Distinguishes several slots of one operation; empty if the operation has only one slot.
+    /// Item that distinguishes several slots of one operation; empty if the operation has only one slot.
     pub item: String,
     /// Time at which the slot of the request was granted.
     pub since: DateTime<Utc>,
@@ -27,9 +27,9 @@ pub struct QuotaUsage {
     pub in_progress: Vec<InProgress>,
     /// Number of operations that are queued for a slot.
     pub in_line: i64,
-    /// Number of slots in use, by Freehold and by other users of the organisation.
+    /// Number of slots in use by Freehold and by other programs in the organisation.
     pub taken: i64,
-    /// Number of slots in use by other users of the organisation.
+    /// Number of slots in use by other programs in the organisation.
     pub external_in_progress: i64,
 }
 
@@ -48,8 +48,8 @@ pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> R
     Ok(rows.iter().filter_map(|quota| quota.parse().ok()).collect())
 }
 
-/// Claims the counting of requests in progress for the duration `lease`. Returns false if they were counted since
-/// `since` or are being counted by another worker.
+/// Claims, for the duration `lease`, the task of counting the requests in progress. Returns false if the last count was
+/// made at or after `since`, or if another worker is counting.
 pub async fn claim_count(
     pool: &PgPool,
     quota: Quota,
@@ -109,8 +109,8 @@ pub async fn usage(pool: &PgPool, quota: Quota) -> Result<QuotaUsage> {
 }
 
 /// Records the requests that AWS has in progress under `quota`. A request of Freehold that is no longer among
-/// `requests` frees its slot, and its operation polls immediately. Requests that Freehold does not know count as slots
-/// of other users of the organisation. Returns the number of operations woken.
+/// `requests` frees its slot, and its operation polls immediately. Requests that Freehold did not make are recorded as
+/// slots of other programs in the organisation. Returns the number of operations woken.
 pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now: DateTime<Utc>) -> Result<u64> {
     let mut tx = pool.begin().await?;
     sqlx::query!(
@@ -159,7 +159,8 @@ pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now:
     Ok(woken.rows_affected())
 }
 
-/// Makes the operations of the given requests poll individually now, and records this as a poll of each request.
+/// Makes the operations that wait for the given requests poll individually now, and records this as a poll of each
+/// request.
 pub async fn request_individual_poll(
     pool: &PgPool,
     quota: Quota,
@@ -208,7 +209,7 @@ pub async fn schedule_next(pool: &PgPool, quota: Quota, next_at: Option<DateTime
     Ok(())
 }
 
-/// Releases the claim of a count that failed.
+/// Releases the claim on counting the requests in progress, after a failed count.
 pub async fn release_count(pool: &PgPool, quota: Quota) -> Result<()> {
     sqlx::query!(
         "/* db::shared_polls::release_count */ update shared_polls set lease_until = null where quota = $1",
@@ -219,7 +220,7 @@ pub async fn release_count(pool: &PgPool, quota: Quota) -> Result<()> {
     Ok(())
 }
 
-/// Returns the number of slots that other users of the organisation occupied at the last count.
+/// Returns the number of slots that other programs in the organisation occupied at the last count.
 pub async fn external_usage(pool: &PgPool, quota: Quota) -> Result<i32> {
     let external_in_progress = sqlx::query_scalar!(
         "/* db::shared_polls::external_usage */ select external_in_progress from shared_polls where quota = $1",

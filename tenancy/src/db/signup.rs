@@ -56,12 +56,12 @@ pub struct Signup<'a> {
     pub key: &'a IdempotencyKey,
     /// Hash of the request. A repeated request has the same hash.
     pub request_hash: [u8; 32],
-    /// Tenant with its environments and the ids of their operations.
+    /// New tenant; it contains the environments and the ids of their operations.
     pub tenant: &'a Tenant,
     pub requested_by: &'a Requester,
     /// Response to return and to store under the idempotency key.
     pub answer: &'a StoredResponse,
-    /// Maximum number of signups per client in 24 hours; concurrent ones may exceed it slightly.
+    /// Maximum number of signups per client in 24 hours. Concurrent signups may exceed the limit slightly.
     pub per_day: Option<NonZeroU32>,
     /// Entry of the signup for the audit trail.
     pub entry: &'a AuditEntry,

@@ -141,7 +141,7 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
 }
 
 /// Wakes all waiting steps with the name `step` whose request id, stored in the fact `fact`, is no longer in progress,
-/// and sets their fact `ended`. Returns the number of operations that are due earlier.
+/// and sets their fact `ended`. Returns the number of operations that are now due earlier than before.
 pub async fn wake_finished(
     pool: &PgPool,
     step: StepName,

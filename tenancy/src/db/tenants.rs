@@ -25,7 +25,7 @@ pub struct TenantFilter {
     pub q: Option<String>,
 }
 
-/// Returns at most `limit` tenants before `before`, newest first.
+/// Returns at most `limit` tenants that are older than the tenant `before`, newest first.
 pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>, limit: i64) -> Result<Vec<Tenant>> {
     let pattern = filter.q.as_deref().map(contains);
     let ids = sqlx::query_scalar!(

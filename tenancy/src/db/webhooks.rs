@@ -42,8 +42,8 @@ pub async fn pending_work(pool: &PgPool) -> Result<PendingWork> {
     Ok(pending_work.fetch_one(pool).await?)
 }
 
-/// Locks the cursor and returns the latest feed position. No fan-out runs until the transaction ends, so that the
-/// fan-out of later events uses the changes of this transaction.
+/// Locks the cursor of the fan-out and returns the latest feed position. No fan-out runs until the transaction ends, so
+/// that the fan-out of later events uses the changes of this transaction.
 async fn lock_cursor(tx: &mut PgConnection) -> Result<i64> {
     sqlx::query!("/* db::webhooks::lock_cursor */ select position from webhook_cursor for update")
         .fetch_one(&mut *tx)

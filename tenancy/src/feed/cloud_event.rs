@@ -14,7 +14,8 @@ pub struct FeedEvent {
     /// Version of CloudEvents.
     #[cfg_attr(feature = "openapi", schema(example = "1.0"))]
     pub specversion: String,
-    /// Permanent id of the event: operation and sequence number in it, or tenant and position.
+    /// Permanent id of the event: the id of the operation and the number of the event within the operation, or the id
+    /// of the tenant and the feed position.
     #[cfg_attr(feature = "openapi", schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c/7"))]
     pub id: String,
     /// Source of the event: the organisation, identified by its management account.
@@ -31,10 +32,10 @@ pub struct FeedEvent {
     /// Media type of `data`.
     #[cfg_attr(feature = "openapi", schema(example = "application/json"))]
     pub datacontenttype: String,
-    /// Position in the feed, with leading zeros, so that it sorts as a string too.
+    /// Position in the feed, with leading zeros, so that positions can be compared as strings.
     #[cfg_attr(feature = "openapi", schema(example = "0000000000000004711", pattern = "^[0-9]{19}$"))]
     pub sequence: String,
-    /// Ids of the affected objects, and more fields by type.
+    /// Ids of the affected objects, and fields that depend on the event type.
     pub data: FeedEventData,
 }
 
@@ -45,27 +46,28 @@ pub struct FeedEventData {
     /// Tenant of the event.
     #[cfg_attr(feature = "openapi", schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"))]
     pub tenant_id: String,
-    /// Environment of the event. In all types but `tenant.updated`.
+    /// Environment of the event; in all event types except `tenant.updated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false))]
     pub environment_id: Option<String>,
-    /// Operation of the event; read it for steps and details. In all types but `tenant.updated`.
+    /// Operation of the event, whose details are at `GET /v1/operations/{id}`; in all event types except
+    /// `tenant.updated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c", nullable = false))]
     pub operation_id: Option<String>,
-    /// AWS account. In `environment.account.*`.
+    /// AWS account; only in `environment.account.*` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "111122223333", pattern = "^[0-9]{12}$", nullable = false))]
     pub aws_account_id: Option<String>,
-    /// Attention code. In `*.needs_attention`.
+    /// Attention code; only in `*.needs_attention` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "account_email_taken", nullable = false))]
     pub code: Option<String>,
-    /// Requested action. In `operation.approval.*`.
+    /// Requested action; only in `operation.approval.*` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "close", nullable = false))]
     pub action: Option<String>,
-    /// Changed fields of the tenant. In `tenant.updated`.
+    /// Changed fields of the tenant; only in `tenant.updated` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = json!(["tier"]), nullable = false))]
     pub changed: Option<Vec<String>>,

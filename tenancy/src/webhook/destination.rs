@@ -40,7 +40,7 @@ impl Resolver for SystemResolver {
 #[derive(Clone)]
 pub struct DestinationPolicy {
     allowed_ports: Arc<[u16]>,
-    /// Permits HTTP without TLS to loopback addresses; true in a sandbox only.
+    /// Whether HTTP without TLS to loopback addresses is permitted; true in a sandbox only.
     loopback: bool,
     resolver: Arc<dyn Resolver>,
 }

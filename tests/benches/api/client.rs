@@ -128,7 +128,7 @@ pub(crate) fn drain(mut reader: impl Read) -> io::Result<(usize, usize)> {
     }
 }
 
-/// Returns the number of newline characters.
+/// Returns the number of newline characters in `text`.
 pub(crate) fn count_lines(mut text: &[u8]) -> usize {
     let mut lines = 0;
     loop {

@@ -13,17 +13,17 @@ use crate::postgres_tools::checkpoint;
 use crate::signups::SignupSource;
 use crate::table::{Table, format_values, median, quantile};
 
-/// Maximum number of concurrent requests. It is high, so that it does not limit the rate of signups.
+/// Maximum number of concurrent requests, high enough not to limit the rate of signups.
 const MAX_CONCURRENT_REQUESTS: usize = 64;
 
 struct Outcome {
-    /// Seconds from the scheduled time of each signup until its response.
+    /// Latency of each accepted signup in seconds, measured from its scheduled time.
     latencies: Vec<f64>,
     /// Number of requests that failed or got a response with an unexpected status.
     errors: usize,
 }
 
-/// Sends `rate` signups per second and compares the latency with single-row inserts of one pgbench client.
+/// Sends `rate` signups per second and compares their latency with that of single-row inserts by one pgbench client.
 pub(crate) async fn measure(
     installation: &Installation,
     source: &SignupSource,

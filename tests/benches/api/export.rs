@@ -51,7 +51,7 @@ pub(crate) async fn measure(installation: &Installation, options: &Options, tabl
     }
 }
 
-/// Compares the peak memory of the API for a small and for the complete export.
+/// Compares the API's peak memory during a small export with that during the full export.
 async fn measure_memory(
     installation: &Installation,
     exports: &Exports<'_>,
@@ -95,7 +95,7 @@ struct Exports<'a> {
 }
 
 impl Exports<'_> {
-    /// Returns the duration of an export in seconds; panics unless it has `expected` lines.
+    /// Exports account mappings and returns the duration in seconds; panics unless the export has `expected` lines.
     fn export(&self, accept: &str, query: &str, expected: usize) -> f64 {
         let mut client = Client::connect(self.address).expect("the API");
         let request = get(self.address, &format!("/v1/account-mappings{query}"), self.token, accept);

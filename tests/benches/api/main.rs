@@ -1,8 +1,8 @@
 //! Benchmark of the REST API. Most figures are compared with pgbench or psql, which run on the same PostgreSQL server
 //! in alternation with the API requests.
 //!
-//! `cargo bench --workspace --bench api -- --help`. The API runs as a separate process and is called over HTTP on
-//! loopback.
+//! `cargo bench --workspace --bench api -- --help` lists the options. The API runs as a separate process and is called
+//! over HTTP on loopback.
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints results and panics on errors")]
 
@@ -69,7 +69,7 @@ enum Setting {
     Export,
     /// Feed pages at the beginning and at the end of the feed
     Feed,
-    /// Time from a signup until a worker has acquired or queued for a slot
+    /// Time from a signup until its operation has acquired a slot or is queued for one
     Wakeup,
 }
 

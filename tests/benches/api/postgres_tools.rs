@@ -105,7 +105,7 @@ pub(crate) async fn warm_up(infrastructure: &mut Infrastructure) {
     checkpoint(&infrastructure.pool).await;
 }
 
-/// Configures PostgreSQL to delay every disk flush, even if there are no concurrent commits.
+/// Configures PostgreSQL to delay every disk flush by `microseconds`, even without concurrent commits.
 pub(crate) async fn delay_flushes(pool: &PgPool, microseconds: u32) {
     for setting in ["commit_siblings = 0", &format!("commit_delay = {microseconds}")] {
         let set = sqlx::AssertSqlSafe(format!("alter system set {setting}"));

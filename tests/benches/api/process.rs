@@ -3,7 +3,7 @@
 /// Clock ticks per second in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)` on Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Returns the user and system time of a process in seconds.
+/// Returns the CPU time that a process has used in user and kernel mode, in seconds.
 pub(crate) fn cpu_seconds(id: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("a process");
     // The process name may contain blanks and ends with the last parenthesis. Fields 14 and 15 are utime and stime.

@@ -76,8 +76,8 @@ pub(crate) async fn measure(options: &Options, table: &mut Table) {
     installation.stop().await;
 }
 
-/// Returns the number of signups per second of eight clients, each of which waits for a response before it sends the
-/// next request.
+/// Sends signups from eight clients, each of which waits for the response before its next request. Returns the number
+/// of accepted signups per second.
 fn maximum_rate(source: &SignupSource, time: Duration) -> f64 {
     let started = Instant::now();
     let accepted: usize = std::thread::scope(|scope| {

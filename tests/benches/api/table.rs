@@ -1,4 +1,4 @@
-//! Table of measured figures and their bounds.
+//! Table of measured values and their bounds.
 
 use std::process::ExitCode;
 
@@ -14,12 +14,12 @@ struct Row {
 }
 
 impl Table {
-    /// Adds a figure that must not exceed its bound.
+    /// Adds a measured value that must not exceed `bound`.
     pub(crate) fn at_most(&mut self, figure: &str, measured: f64, bound: f64, unit: &str, detail: &str) {
         self.push(figure, measured, format!("≤ {bound} {unit}"), measured <= bound, detail);
     }
 
-    /// Adds a figure that must not be below its bound.
+    /// Adds a measured value that must not be below `bound`.
     pub(crate) fn at_least(&mut self, figure: &str, measured: f64, bound: f64, unit: &str, detail: &str) {
         self.push(figure, measured, format!("≥ {bound} {unit}"), measured >= bound, detail);
     }
@@ -30,7 +30,7 @@ impl Table {
         self.0.push(row);
     }
 
-    /// Prints the table; returns a failure exit code if a figure misses its bound.
+    /// Prints the table; returns a failure exit code if a measured value misses its bound.
     pub(crate) fn print(&self) -> ExitCode {
         println!("\n{:<62}{:>10}  {:<14}{:<8}details", "figure", "measured", "bound", "result");
         for row in &self.0 {

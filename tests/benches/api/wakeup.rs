@@ -1,7 +1,8 @@
-//! Benchmark of the time from a signup until a worker has claimed the operation and has acquired or queued for a slot,
-//! with an empty queue and with thousands of queued operations.
+//! Benchmark of the time from a signup until a worker has claimed the operation and the operation has acquired a slot
+//! or is queued for one, with an empty queue and with thousands of queued operations.
 //!
-//! The time starts with the signup request and ends when a query on another connection finds the slot.
+//! The measured time starts with the signup request and ends when a query on another connection finds the operation's
+//! row in the table `slots`.
 
 use std::time::{Duration, Instant};
 
@@ -46,8 +47,8 @@ fn add_row(figure: &str, seconds: &[f64], bound: f64, table: &mut Table) {
     table.at_most(figure, ms(0.99), bound * 1000.0, "ms", &detail);
 }
 
-/// Sends signups one after another; returns, for each, the seconds until its operation has acquired or queued for a
-/// slot.
+/// Sends signups one after another. Returns the seconds from each signup until its operation has acquired a slot or is
+/// queued for one.
 async fn latencies(installation: &Installation, source: &SignupSource) -> Vec<f64> {
     let mut client = source.connect();
     let mut latencies = Vec::new();
@@ -82,7 +83,7 @@ async fn wait_for_slot(pool: &PgPool, operation: OperationId, started: Instant) 
     }
 }
 
-/// Queues operations and waits until the workers have processed nearly all of them.
+/// Signs up `queued` tenants and waits until nearly all of their operations are queued for a slot.
 async fn fill_queue(installation: &Installation, source: &SignupSource, queued: usize) {
     let started = Instant::now();
     std::thread::scope(|scope| {

@@ -67,7 +67,7 @@ async fn measure_accuracy(
     results.at_least(name, "estimates within 20 % of the real time, %", share, 90.0, &detail);
 }
 
-/// Returns the estimated ready time that the API currently shows for the operation.
+/// Returns the estimated ready time of the operation, calculated as in the API.
 async fn estimate(run: &Run, id: OperationId) -> chrono::DateTime<chrono::Utc> {
     let freehold = &run.freehold;
     let operation = operations::get(freehold.pool(), id).await.expect("a result").expect("the operation");

@@ -10,7 +10,7 @@ use freehold_tests::fleet::MinimumCalls;
 use crate::results::Results;
 use crate::run::Run;
 
-/// Number of tenants, which sign up one hour after another.
+/// Number of tenants. Each tenant signs up an hour after the onboarding of the previous tenant.
 const TENANTS: usize = 10;
 
 pub(crate) async fn measure(seed: u64, results: &mut Results) {

@@ -1,8 +1,8 @@
 //! Benchmark of onboarding. Each figure is compared with a bound, for example the minimum duration that AWS's quotas
 //! allow.
 //!
-//! `cargo bench --workspace --bench onboarding -- --help`. Except for the benchmark `processes`, the clock is
-//! simulated, so that the figures do not depend on the machine and are the same in every run.
+//! `cargo bench --workspace --bench onboarding -- --help` lists the options. Except in the benchmark `processes`, the
+//! clock is simulated, so that the figures do not depend on the machine and are the same in every run.
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints results and panics on errors")]
 
@@ -27,7 +27,7 @@ struct Options {
     /// Number of simultaneous signups in the benchmarks `rate`, `slot` and `assignment`
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     tenants: usize,
-    /// Numbers of workers; one run each
+    /// Numbers of workers; each number is measured in a separate run
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,3")]
     workers: Vec<usize>,
     /// Benchmarks to run [default: all]
@@ -36,7 +36,7 @@ struct Options {
     /// Seed of the simulated AWS; the same seed gives the same figures
     #[arg(long, value_name = "NUMBER", default_value_t = 7)]
     seed: u64,
-    /// Print the calls of all operations, not only of those above the bound
+    /// Print the calls of all AWS operations, not only of those above the bound
     #[arg(long)]
     calls: bool,
     /// Argument that `cargo bench` passes to every benchmark

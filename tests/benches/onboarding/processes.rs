@@ -29,7 +29,7 @@ const REPETITIONS: usize = 3;
 /// Clock ticks per second in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)` on Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Table of figures. The field is `true` until a figure misses its bound.
+/// Table of measured values, printed row by row. The field is `true` if all values so far meet their bounds.
 struct Table(bool);
 
 impl Table {
@@ -41,7 +41,7 @@ impl Table {
     }
 }
 
-/// Measures and prints all figures; returns whether each figure meets its bound.
+/// Runs all measurements and prints the results; returns whether all measured values meet their bounds.
 pub(crate) async fn run() -> bool {
     let mut table = Table(true);
     println!("{:<66}{:>10}{:>10}", "processes", "measured", "at most");
@@ -65,7 +65,7 @@ async fn start_processes(infrastructure: &Infrastructure, workers: usize) -> (Pr
     (processes, client)
 }
 
-/// Measures resource usage, first idle, then with thousands of waiting operations.
+/// Measures the resource usage of idle processes, and then with thousands of waiting operations.
 async fn measure_resources(table: &mut Table) {
     // The simulated clock is so slow that no work in AWS finishes during the measurement.
     let settings = Settings { throttling: false, ..Settings::default() };
@@ -205,7 +205,7 @@ async fn recovery_after_restart(infrastructure: &mut Infrastructure, client: &Ap
     duration
 }
 
-/// Waits until the query returns at least `minimum`.
+/// Waits until the query returns a number of at least `minimum`.
 async fn wait_until(infrastructure: &Infrastructure, query: &'static str, minimum: i64) {
     loop {
         let answer: Result<i64, _> = sqlx::query_scalar(query).fetch_one(&infrastructure.pool).await;
@@ -216,7 +216,7 @@ async fn wait_until(infrastructure: &Infrastructure, query: &'static str, minimu
     }
 }
 
-/// Returns the process ids; panics if a process is not running.
+/// Returns the ids of all processes; panics if a process is not running.
 fn process_ids(processes: &Processes) -> impl Iterator<Item = u32> {
     (0..processes.all.len()).map(|index| processes.id(index).expect("a running process"))
 }
@@ -235,7 +235,7 @@ fn count_statements(infrastructure: &Infrastructure) -> BTreeMap<String, usize> 
     counts
 }
 
-/// Returns the user and system time of a process in seconds.
+/// Returns the CPU time that a process has used in user and kernel mode, in seconds.
 fn cpu_seconds(id: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("a process");
     // The process name may contain blanks and ends with the last parenthesis. Fields 14 and 15 are utime and stime.

@@ -1,4 +1,4 @@
-//! Table of measured figures and their bounds.
+//! Table of measured values and their bounds.
 
 use std::process::ExitCode;
 
@@ -22,18 +22,18 @@ struct Row {
 }
 
 impl Results {
-    /// Adds a figure that must not exceed its bound.
+    /// Adds a measured value that must not exceed `bound`.
     pub(crate) fn at_most(&mut self, run: &str, figure: &'static str, measured: f64, bound: f64, detail: &str) {
         self.push(run, figure, format!("{measured:.3}{detail}"), format!("≤ {bound}"), measured <= bound);
     }
 
-    /// Adds a figure that must not be below its bound.
+    /// Adds a measured value that must not be below `bound`.
     pub(crate) fn at_least(&mut self, run: &str, figure: &'static str, measured: f64, bound: f64, detail: &str) {
         self.push(run, figure, format!("{measured:.3}{detail}"), format!("≥ {bound}"), measured >= bound);
     }
 
     /// Adds the AWS calls of a run. For each AWS operation, the ratio of actual calls to minimum calls must not exceed
-    /// the bound.
+    /// [`MAX_CALL_RATIO`].
     pub(crate) fn add_calls(&mut self, run: &str, calls: Vec<CallComparison>) {
         let worst = calls.iter().max_by(|one, other| one.ratio().total_cmp(&other.ratio())).expect("calls");
         let detail = format!(" ({}: {:.2}, minimum {})", worst.operation, worst.actual, worst.minimum);
@@ -50,7 +50,7 @@ impl Results {
         self.rows.is_empty()
     }
 
-    /// Prints the table; returns a failure exit code if a figure misses its bound.
+    /// Prints the table; returns a failure exit code if a measured value misses its bound.
     pub(crate) fn print(&self, all_calls: bool) -> ExitCode {
         for (run, calls) in &self.calls {
             let printed = calls.iter().filter(|calls| all_calls || calls.ratio() > MAX_CALL_RATIO);

@@ -39,7 +39,7 @@ impl Run {
         (tenant.id, tenant.environments[0].operation_id)
     }
 
-    /// Runs the workers and advances the clock until nothing is due. `on_advance` is called with each new time.
+    /// Runs the workers and advances the clock until no work is scheduled. `on_advance` is called with each new time.
     pub(crate) async fn run_until_idle(&self, mut on_advance: impl FnMut(DateTime<Utc>)) {
         loop {
             // Each worker first continues its own operations; then all workers claim the remaining ones.
@@ -70,12 +70,12 @@ impl Run {
         }
     }
 
-    /// Returns the AWS call counts before the first signup, and the current AWS call counts.
+    /// Returns the AWS call counts before the first signup, and the AWS call counts until now.
     pub(crate) fn calls(&self) -> (&BTreeMap<String, CallCount>, BTreeMap<String, CallCount>) {
         (&self.before, self.freehold.world.calls().by_operation())
     }
 
-    /// Returns the number of AWS calls and the number of throttled AWS calls.
+    /// Returns the number of AWS calls and the number of throttled AWS calls since the start of the run.
     pub(crate) fn total_and_throttled_calls(&self) -> (u64, u64) {
         let calls = self.freehold.world.calls();
         let all = |counts: &BTreeMap<String, CallCount>| counts.values().map(|count| count.calls).sum::<u64>();

@@ -22,8 +22,8 @@ pub(crate) async fn measure(seed: u64, results: &mut Results) {
     results.at_most(&name, "calls ÷ calls without throttling", total as f64 / needed as f64, 1.1, &detail);
 }
 
-/// Onboards all tenants, with throttling if `storm` is true; returns the number of AWS calls and of throttled AWS
-/// calls.
+/// Onboards all tenants, with throttling if `storm` is true. Returns the number of AWS calls and the number of
+/// throttled AWS calls.
 async fn run(seed: u64, storm: bool, name: &str) -> (u64, u64) {
     let run = Run::new(Settings { seed, ..Settings::default() }, 1).await;
     if storm {

@@ -48,12 +48,12 @@ impl ApiClient {
         Self { http, url: url.to_owned(), token, shared: Arc::default() }
     }
 
-    /// Sends the signup request `number` once and returns the response status.
+    /// Sends the signup request with this number once and returns the response status.
     pub async fn sign_up_once(&self, number: usize) -> Result<u16, reqwest::Error> {
         Ok(self.signup_request(number).send().await?.status().as_u16())
     }
 
-    /// Returns the signup request `number`; its idempotency key and external id contain the number.
+    /// Returns the signup request with this number; its idempotency key and external id contain the number.
     pub fn signup_request(&self, number: usize) -> reqwest::RequestBuilder {
         let key = format!("customer-{number}");
         let (home_region, tier) = HOME_REGIONS_AND_TIERS[number % HOME_REGIONS_AND_TIERS.len()];
@@ -64,7 +64,7 @@ impl ApiClient {
         self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", &key).json(&body)
     }
 
-    /// Repeats the signup request `number` until the API accepts it.
+    /// Repeats the signup request with this number until the API accepts it.
     pub async fn sign_up_until_accepted(&self, number: usize) {
         let key = format!("customer-{number}");
         loop {

@@ -20,8 +20,7 @@ fn accounts(page: &Value) -> Vec<&str> {
     rows.iter().map(|row| row["aws_account_id"].as_str().unwrap()).collect()
 }
 
-/// Sets start and end of the current mapping of an account. Without this call, a mapping starts at the time of the
-/// test.
+/// Sets the start and the end of an account's mapping. Without this call, a mapping starts at the time of the test.
 async fn set_validity(api: &ApiFixture, account: &str, from: &str, to: Option<&str>) {
     let times = "update account_mappings set valid_from = $2::text::timestamptz, valid_to = $3::text::timestamptz,
         closed_at_position = case when $3 is not null then opened_at_position + 1000 end where aws_account_id = $1";

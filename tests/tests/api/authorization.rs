@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 struct Route {
     method: Method,
     path: String,
-    /// Scope that a token needs; `None` if no token is needed.
+    /// Scope that a token needs for this route; `None` if the route needs no token.
     scope: Option<Scope>,
-    /// Whether a token needs access to all tenants.
+    /// Whether a token for this route needs access to all tenants.
     requires_fleet_scope: bool,
 }
 
@@ -57,7 +57,7 @@ impl Route {
         self.path.replace("{id}", id).replace("{name}", "production").replace("{aws_account_id}", account)
     }
 
-    /// Sends a request with a token that has the claims `claims`.
+    /// Sends a request with a token that has these claims.
     async fn send_with_claims(&self, api: &ApiFixture, path: &str, claims: &Value) -> ApiResponse {
         let request =
             api.request_without_token(self.method.clone(), path).bearer_auth(api.issuer.token_with("", claims));

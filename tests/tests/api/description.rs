@@ -71,7 +71,7 @@ fn has_text(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.trim().is_empty())
 }
 
-/// Adds the JSON pointers of all properties and parameters without a description, at any depth.
+/// Adds to `missing` the JSON pointers of all properties and parameters, at any depth, that have no description.
 fn collect_undescribed(value: &Value, pointer: &str, missing: &mut Vec<String>) {
     if let Some(members) = value.as_array() {
         for (index, member) in members.iter().enumerate() {

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Repeats a request until the response is no longer "in progress".
+/// Repeats a signup request while the API responds that the first request with the key is still in progress.
 async fn send_until_finished(api: &ApiFixture, key: &str, body: &Value) -> ApiResponse {
     loop {
         let response = send(api.signup_request(key, body)).await;

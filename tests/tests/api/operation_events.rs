@@ -67,7 +67,7 @@ fn event_stream_request(api: &ApiFixture, id: &str) -> RequestBuilder {
     api.request(Method::GET, &format!("/v1/operations/{id}/events"))
 }
 
-/// Names of the events of an operation that [`run_to_success`] has run.
+/// Ids and names of the events that the stream of an operation contains after [`run_to_success`].
 const SUCCESS_EVENTS: [&str; 9] = [
     "1 operation.accepted",
     "2 operation.started",

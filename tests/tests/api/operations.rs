@@ -1,4 +1,4 @@
-//! Tests of operations: steps, attention, retries and queue positions.
+//! Tests of operations: steps, attention codes, retries and queue positions.
 
 use std::time::Duration;
 

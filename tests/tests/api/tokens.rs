@@ -221,7 +221,7 @@ impl JwksServer {
         Self { url, fetches, server }
     }
 
-    /// Returns the number of requests for the keys.
+    /// Returns the number of requests for the public keys.
     fn fetches(&self) -> usize {
         self.fetches.load(Ordering::Relaxed)
     }

@@ -15,7 +15,7 @@ use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap::{BootstrapError, Plan, apply, plan};
 use freehold_worker::cloud::{Grant, NewAccount, Tags, Target};
 
-/// Runs `freehold bootstrap` in a simulated organisation, as an operator does.
+/// Operator who runs `freehold bootstrap` in a simulated organisation.
 struct Operator {
     world: World,
     clock: Clock,
@@ -75,7 +75,7 @@ impl Operator {
         }
     }
 
-    /// Detaches a policy from a target, without Freehold.
+    /// Detaches a policy from a target directly in AWS.
     async fn detach(&self, policy: &str, target: &str) {
         let key = Credentials::new(&self.world.settings().management_access_key, "secret", None, None, "by hand");
         let config = aws_sdk_organizations::Config::builder()
@@ -234,7 +234,7 @@ async fn manual_tasks_are_shown_as_warnings() {
 }
 
 #[tokio::test]
-async fn an_organisation_that_is_not_configured_is_not_changed() {
+async fn an_organisation_other_than_the_configured_one_is_not_changed() {
     let operator = Operator::of(Settings { management_account: "999988887777".to_owned(), ..Settings::instant() });
     let config = Config::parse(CONFIG).unwrap();
     let refused = plan(&operator.aws(&config), &config).await.unwrap_err();

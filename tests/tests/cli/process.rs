@@ -15,7 +15,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_freehold-under-test");
 /// Maximum duration of work that usually takes a few seconds.
 const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Returns a command with its own environment variables. 192.0.2.1 is reserved for documentation (RFC 5737).
+/// Returns a command that inherits only a few environment variables. The address 192.0.2.1 is reserved for
+/// documentation (RFC 5737).
 fn command(program: &str, runtime: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
@@ -34,7 +35,7 @@ fn command(program: &str, runtime: &Path) -> Command {
     command
 }
 
-/// Runs the program without a running sandbox, and waits until it exits.
+/// Runs the program while no sandbox is running, and waits until the program exits.
 pub(crate) fn freehold(arguments: &[&str]) -> Output {
     Sandbox::prepare().run(arguments)
 }
@@ -70,7 +71,7 @@ pub(crate) struct Sandbox {
     runtime: TempDir,
     process: Option<Child>,
     output: Arc<Mutex<String>>,
-    /// Part of the output that the sandbox wrote to stderr.
+    /// Output that the sandbox has written to stderr.
     stderr_output: Arc<Mutex<String>>,
     listeners: Vec<JoinHandle<()>>,
 }
@@ -113,17 +114,17 @@ impl Sandbox {
         sandbox
     }
 
-    /// Returns all output so far.
+    /// Returns the output that the sandbox has written to stdout and stderr so far.
     pub(crate) fn output(&self) -> String {
         self.output.lock().expect("the text").clone()
     }
 
-    /// Returns the output on stderr so far.
+    /// Returns the output that the sandbox has written to stderr so far.
     pub(crate) fn stderr_output(&self) -> String {
         self.stderr_output.lock().expect("the text").clone()
     }
 
-    /// Runs another command of the program, and waits until it exits.
+    /// Runs another command of the program, and waits until the command exits.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         command(PROGRAM, self.runtime.path()).args(arguments).output().expect("the program")
     }
@@ -149,7 +150,7 @@ impl Sandbox {
         line.trim().to_owned()
     }
 
-    /// Returns the simulated AWS as JSON.
+    /// Returns the state of the simulated AWS as JSON.
     pub(crate) fn world(&self) -> String {
         let url = format!("{}/-/world", self.address_of("simulated AWS"));
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -183,7 +184,7 @@ fn interrupt(process: &Child) {
     assert!(sent.success());
 }
 
-/// Starts a thread that reads lines from `from` and appends them to all buffers `to`.
+/// Starts a thread that reads lines from `from` and appends them to all buffers in `to`.
 fn copy_lines(from: impl Read + Send + 'static, to: &[&Arc<Mutex<String>>]) -> JoinHandle<()> {
     let to: Vec<_> = to.iter().copied().map(Arc::clone).collect();
     thread::spawn(move || {

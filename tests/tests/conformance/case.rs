@@ -35,7 +35,7 @@ impl Case {
     }
 }
 
-/// Defines `cases()`, which returns functions of the module as test cases.
+/// Defines `cases()`, which returns the given functions of the module as test cases.
 macro_rules! cases {
     ($($function:ident),* $(,)?) => {
         /// Returns the test cases of this module.

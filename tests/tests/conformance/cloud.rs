@@ -25,7 +25,7 @@ pub(crate) struct Cloud {
     pub(crate) endpoint: String,
     pub(crate) http: SharedHttpClient,
     pub(crate) management: Credentials,
-    /// Clock of the simulator; `None` for emulators, which use real time.
+    /// Simulator with the clock that the test advances; `None` for emulators, which use real time.
     pub(crate) simulator: Option<Simulator>,
 }
 

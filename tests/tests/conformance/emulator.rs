@@ -26,14 +26,14 @@ pub(super) struct Emulator {
     /// Base URL of the emulator.
     pub(super) endpoint: String,
     guard: Child,
-    /// Closing this pipe stops the emulator.
+    /// Standard input of the guard script; closing this pipe stops the emulator.
     stdin_pipe: Option<ChildStdin>,
     _log: tempfile::TempDir,
 }
 
 impl Emulator {
-    /// Starts `program` on a free port, which `configure` adds to its arguments, and waits until a GET request of the
-    /// path `health` succeeds.
+    /// Starts `program` on a free port and waits until a GET request for the path `health` succeeds. `configure` passes
+    /// the port to the command.
     pub(super) async fn start(program: &str, health: &str, configure: impl Fn(&mut Command, u16)) -> Self {
         let command = venv::program(program);
         let mut last_output = String::new();

@@ -11,7 +11,7 @@ const EXPECTED_TOML: &str = include_str!("../../conformance/expected.toml");
 struct Expectation {
     /// Documented behaviour of AWS.
     aws: String,
-    /// Source of the behaviour: documentation or observation.
+    /// Source of the information in `aws`: documentation or observation.
     #[serde(rename = "source")]
     _source: String,
     simulator: Option<String>,
@@ -32,8 +32,8 @@ impl Expected {
         Self(lines.collect())
     }
 
-    /// Returns the expected result of a case with `target`: the recorded deviation if there is one, otherwise the
-    /// behaviour of AWS.
+    /// Returns the expected result of a case on a target: the recorded deviation of the target if there is one,
+    /// otherwise the behaviour of AWS.
     pub(super) fn of(&self, case: &str, target: &str) -> &str {
         let Some(line) = self.0.get(case) else { return "a line in the table" };
         let deviation = match target {

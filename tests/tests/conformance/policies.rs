@@ -1,4 +1,5 @@
-//! Test cases of service control policies as documents; `guardrails.rs` tests their effects.
+//! Test cases of creating, attaching and deleting service control policies; `guardrails.rs` tests the effects of the
+//! policies.
 
 use aws_sdk_organizations::types::PolicyType;
 

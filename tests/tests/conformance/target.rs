@@ -39,8 +39,8 @@ impl Target {
         Self::new(TargetKind::Moto(emulator.await))
     }
 
-    /// Starts ministack, <https://github.com/ministackorg/ministack>. The settings restrict it to loopback, and disable
-    /// its fixed device port and its files in `/tmp`.
+    /// Starts ministack, <https://github.com/ministackorg/ministack>. The settings restrict ministack to loopback,
+    /// disable its IoT and SFTP servers, and make it store its files in the working directory instead of `/tmp`.
     pub(crate) async fn ministack() -> Self {
         let emulator = Emulator::start("ministack", "/_ministack/health", |command, port| {
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());

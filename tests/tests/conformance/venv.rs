@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Returns the command `name` as the paths of Python and of a script, so that a virtual environment also works after it
-/// was moved.
+/// Returns the paths of Python and of the script with this name. Together they form a command that also works after the
+/// virtual environment was moved.
 pub(crate) fn program(name: &str) -> [PathBuf; 2] {
     static ENVIRONMENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match ENVIRONMENT.get_or_init(environment) {

@@ -14,7 +14,8 @@ fn policy(name: &str) -> Value {
     serde_json::from_str(&read(&format!("deploy/iam/{name}.json"))).unwrap()
 }
 
-/// Replaces the intrinsic functions in a value of a template, using the account ids of the example configuration.
+/// Replaces CloudFormation's intrinsic functions in a value of a template, using the account ids of the example
+/// configuration.
 fn resolve_intrinsics(value: &Yaml) -> Value {
     let text = |text: &str| {
         [
@@ -54,7 +55,7 @@ fn allowed_actions(policy: &Value) -> Actions {
     allow.flat_map(|statement| texts(&statement["Action"])).map(str::to_owned).collect()
 }
 
-/// Returns policy `number` of a role in a template.
+/// Returns the inline policy at the index `number` of a role in a template.
 fn role_policy(template: &str, role: &str, number: usize) -> Value {
     resolve_intrinsics(&yaml(template)["Resources"][role]["Properties"]["Policies"][number]["PolicyDocument"])
 }
@@ -95,7 +96,7 @@ fn the_readme_has_no_second_list_of_permissions() {
 }
 
 /// Reads the AWS calls that were recorded during a test run, grouped by principal. The environment variable
-/// `FREEHOLD_TEST_CALLS` contains the path of the folder; see `sandbox/src/world/permissions.rs`.
+/// `FREEHOLD_TEST_CALLS` contains the path of the folder with the records; see `sandbox/src/world/permissions.rs`.
 fn recorded_actions() -> BTreeMap<String, Actions> {
     let folder = std::env::var_os("FREEHOLD_TEST_CALLS").expect("FREEHOLD_TEST_CALLS names the record of a whole run");
     let mut recorded: BTreeMap<String, Actions> = BTreeMap::new();

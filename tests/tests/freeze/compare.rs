@@ -13,7 +13,7 @@ pub(super) type Lines = BTreeSet<String>;
 /// Maximum number of differences that are printed.
 const MAX_PRINTED: usize = 80;
 
-/// Joins names and values to one line of a frozen file.
+/// Joins names and values into one line of a frozen file.
 pub(super) fn line(parts: &[&str]) -> String {
     serde_json::to_string(parts).expect("JSON")
 }
@@ -22,13 +22,13 @@ fn parts(line: &str) -> Vec<String> {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{line} is not a line of a frozen file: {error}"))
 }
 
-/// Reads a file of the folder `read_frozen_file/`, which contains snapshots that never change.
+/// Reads a file of the folder `frozen/`, which contains snapshots that never change.
 pub(super) fn read_frozen_file(file: &str) -> String {
     fs::read_to_string(folder().join("frozen").join(file)).unwrap_or_else(|error| panic!("frozen/{file}: {error}"))
 }
 
-/// Asserts that the lines of a frozen file, after `rename` was applied to each, are equal to the lines of the current
-/// state.
+/// Asserts that the lines of a frozen file, after `rename` was applied to each, are equal to `now`, the lines of the
+/// current state.
 pub(super) fn assert_unchanged(file: &str, now: &Lines, rename: impl Fn(&Renames, Vec<String>) -> Vec<String>) {
     let path = folder().join("frozen").join(file);
     if !path.exists() && std::env::var_os("FREEZE_RECORD").is_some() {
@@ -44,7 +44,7 @@ pub(super) fn assert_unchanged(file: &str, now: &Lines, rename: impl Fn(&Renames
     assert_no_differences(file, &renames, &renamed.collect(), now);
 }
 
-/// Panics if the lines differ, except for the accepted differences in `renames.toml`.
+/// Panics if `before` and `now` have differences that `renames.toml` does not accept.
 pub(super) fn assert_no_differences(file: &str, renames: &Renames, before: &Lines, now: &Lines) {
     let accepted: Vec<_> = renames.accepted.iter().filter(|one| one.file == file).collect();
     for one in &accepted {
@@ -74,8 +74,8 @@ pub(super) fn assert_no_differences(file: &str, renames: &Renames, before: &Line
     );
 }
 
-/// Adds every leaf of a JSON value as a line that consists of its JSON pointer and its value. The order of array
-/// elements is ignored unless they are objects.
+/// Adds a line for every leaf of a JSON value to `lines`. A line consists of the JSON pointer and the value of the
+/// leaf. The order of array elements is ignored unless they are objects.
 pub(super) fn flatten(value: &Value, pointer: &str, lines: &mut Lines) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {

@@ -20,7 +20,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Adds a line for every command and argument, with the kind of its value.
+/// Adds a line for every command and every argument to `lines`. The line of an argument contains its attributes, such
+/// as its default value.
 fn add_commands(name: &str, command: &Command, lines: &mut Lines) {
     lines.insert(line(&[name, "", ""]));
     for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
@@ -41,7 +42,7 @@ fn add_commands(name: &str, command: &Command, lines: &mut Lines) {
     }
 }
 
-/// Applies the renames to all words of a command line.
+/// Applies the renames to the name of a command and the names of its parent commands.
 fn renamed_command(renames: &Renames, command: &str) -> String {
     let mut old = String::new();
     let words = command.split(' ').map(|word| {

@@ -1,21 +1,22 @@
-//! Compares the OpenAPI description, without its texts, with the frozen description after applying the renames.
+//! Compares the OpenAPI description, without its human-readable texts, with the frozen description after applying the
+//! renames.
 
 use serde_json::{Map, Value};
 
 use super::compare::{Lines, assert_no_differences, flatten, read_frozen_file};
 use super::renames::Renames;
 
-/// OpenAPI keywords with a text for readers as the value.
+/// OpenAPI keywords with human-readable text as their value.
 const TEXT_KEYWORDS: [&str; 3] = ["description", "summary", "title"];
 
-/// OpenAPI keywords with an object as the value whose keys are names, not keywords.
+/// OpenAPI keywords with an object as their value, in which the keys are names and not keywords.
 const NAME_MAP_KEYWORDS: [&str; 9] =
     ["properties", "headers", "content", "responses", "paths", "schemas", "mapping", "securitySchemes", "variables"];
 
-/// Fields of an example that are texts for readers, even if they consist of one word.
+/// Fields of an example that contain human-readable text, even if the text is a single word.
 const TEXT_FIELDS: [&str; 4] = ["title", "detail", "message", "sentence"];
 
-/// Normalises an OpenAPI description: applies the renames and removes texts.
+/// Normaliser of an OpenAPI description, which applies the renames and removes human-readable texts.
 struct Normaliser<'a>(&'a Renames);
 
 impl Normaliser<'_> {
@@ -100,7 +101,7 @@ impl Normaliser<'_> {
         Value::Object(named.collect())
     }
 
-    /// Normalises an example: keeps codes and names, and removes texts.
+    /// Normalises an example: renames codes and fields, and removes human-readable texts.
     fn example(&self, value: &Value, place: &str) -> Value {
         match value {
             Value::String(text) if text.contains(char::is_whitespace) => "<text>".into(),
@@ -125,8 +126,8 @@ fn sorted(values: impl Iterator<Item = Value>) -> Value {
     values.into()
 }
 
-/// Returns the OpenAPI description as lines without texts, and a line for each problem code in the table of its
-/// introduction.
+/// Returns the lines of the normalised OpenAPI description, a line for each problem code in the table of its
+/// introduction, and a line for each scope.
 fn lines(description: &str, renames: &Renames) -> Lines {
     let description: Value = serde_json::from_str(description).expect("an OpenAPI description");
     let mut lines = Lines::new();

@@ -50,13 +50,14 @@ impl Renames {
         renames
     }
 
-    /// Returns the new name of `name`. An entry `place.name` takes precedence over an entry `name`.
+    /// Returns the new name of `name`, or `name` itself if it was not renamed. An entry for `place.name` takes
+    /// precedence over an entry for `name`.
     pub(super) fn new_name(section: &RenameMap, place: &str, name: &str) -> String {
         let placed = section.get(&format!("{place}.{name}"));
         placed.or_else(|| section.get(name)).map_or(name, String::as_str).to_owned()
     }
 
-    /// Returns the new value of an API code, which can be the last part of a problem URN.
+    /// Returns the new value of an API code. In a problem URN, only the code at the end is replaced.
     pub(super) fn code(&self, place: &str, word: &str) -> String {
         match word.strip_prefix("urn:freehold:problem:") {
             Some(code) => format!("urn:freehold:problem:{}", Self::new_name(&self.api_codes, place, code)),
@@ -79,7 +80,7 @@ impl Renames {
     }
 }
 
-/// Replaces whole words of `text`; an underscore is part of a word.
+/// Replaces each word of `text` for which `new` returns another word. An underscore is part of a word.
 pub(super) fn replace_words(text: &str, mut new: impl FnMut(&str) -> Option<String>) -> String {
     let mut replaced = String::new();
     let mut word = String::new();

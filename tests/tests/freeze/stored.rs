@@ -1,8 +1,8 @@
 //! Compares the JSON in the database with its frozen state after these operations: onboardings, an approval, an
 //! offboarding with a restore and an account closure, a repair, and an operation that needs attention.
 //!
-//! Every `json` and `jsonb` column of every table is read after each step of a worker. Keys and codes are compared;
-//! ids, times, numbers and texts for readers are redacted.
+//! Every `json` and `jsonb` column of every table is read each time a worker has run all due work. Keys and codes are
+//! compared; ids, times, numbers and human-readable texts are redacted.
 
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ fn requester(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
-/// Adds a line for every JSON value in the database: table and column, kind of the row, path in the JSON value,
-/// redacted value.
+/// Adds a line for every leaf of every JSON value in the database to `lines`. A line consists of the table, the column,
+/// the kind of the row, the path of the leaf and the redacted leaf.
 async fn read(pool: &PgPool, lines: &mut Lines) {
     let columns = "select table_name::text, column_name::text from information_schema.columns
         where table_schema = 'public' and data_type in ('json', 'jsonb') and table_name not like '\\_sqlx%'";
@@ -58,7 +58,7 @@ async fn read(pool: &PgPool, lines: &mut Lines) {
     }
 }
 
-/// Runs `worker` until nothing is due, and reads the database after each step.
+/// Runs `worker` until no work is scheduled. Reads the database each time the worker has run all due work.
 async fn run_until_idle(freehold: &Freehold, worker: &Arc<Worker>, at_most: TimeDelta, lines: &mut Lines) {
     let until = freehold.clock.now() + at_most;
     while freehold.run_due_and_advance(worker).await.is_some_and(|at| at <= until) {
@@ -78,8 +78,7 @@ async fn approve(freehold: &Freehold, tenant: &Tenant, action: ApprovalAction) {
     lifecycle::decide(pool, id, &approval.request_hash, true, &requester("bob"), now).await.expect("an answer");
 }
 
-/// Onboards a tenant with an approval, offboards it, restores it, and offboards it again with the closure of its
-/// account.
+/// Onboards a tenant with an approval, offboards it, restores it, offboards it again, and closes its account.
 async fn onboard_offboard_and_close(lines: &mut Lines) {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let freehold = freehold.with_config(&format!("{CONFIG}\napproval = \"required\""));
@@ -106,7 +105,7 @@ async fn onboard_offboard_and_close(lines: &mut Lines) {
     assert!(operation.finished_at.is_some(), "{operation:#?}");
 }
 
-/// Onboards several tenants; for each, the last step is interrupted at another one of its first calls.
+/// Onboards several tenants. For each tenant, the connection is reset at a different call of the last step.
 async fn interrupt_verifications(lines: &mut Lines) {
     let freehold = Freehold::instant().await;
     let worker = freehold.worker("worker-1");
@@ -154,7 +153,7 @@ async fn repair_and_cancel(lines: &mut Lines) {
     read(freehold.pool(), lines).await;
 }
 
-/// Sends API requests that store audit entries, labels and responses by idempotency key.
+/// Sends API requests that store audit entries, labels, and responses for idempotency keys.
 async fn store_through_api(lines: &mut Lines) {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "labels": { "team": "north" }, "external_id": "customer-a" }));
@@ -175,7 +174,7 @@ async fn store_through_api(lines: &mut Lines) {
     read(pool, lines).await;
 }
 
-/// Applies the renames to a line of a stored value.
+/// Applies the renames to a line that describes a leaf of stored JSON.
 pub(super) fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
     let [table, column, label, path @ .., leaf] = &parts[..] else { panic!("{parts:?} is not a line of stored JSON") };
     let place = format!("{table}.{column}");
@@ -185,8 +184,8 @@ pub(super) fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
     new
 }
 
-/// Applies the renames to the keys of a path in a JSON value. An entry for the whole path takes precedence over an
-/// entry for `place`, and that over an entry for the key alone.
+/// Applies the renames to the keys of a path in a JSON value. An entry for a key with its whole path takes precedence
+/// over an entry for the key with `place`, which takes precedence over an entry for the key alone.
 pub(super) fn renamed_path(renames: &Renames, place: &str, path: &[String]) -> Vec<String> {
     let mut above = place.to_owned();
     path.iter()

@@ -1,5 +1,5 @@
-//! Compares the JSON of stored or sent types, and the values of all enums that are stored or sent, with their frozen
-//! state.
+//! Compares the JSON of all types that are stored or sent, and the values of all enums that are stored or sent, with
+//! their frozen state.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
@@ -102,7 +102,7 @@ fn add(lines: &mut Lines, name: &str, value: &impl Serialize) {
     }
 }
 
-/// Adds an event of each type with all possible data, as sent by feed and webhooks.
+/// Adds the JSON of an event of each type with all possible data, as the feed and the webhooks send it.
 fn cloud_events(lines: &mut Lines) {
     let config = Config::parse(CONFIG).expect("a configuration");
     let operation_id = OperationId::from(Uuid::from_u128(3));

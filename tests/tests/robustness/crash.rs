@@ -1,7 +1,7 @@
 //! Test with killed processes, lost connections and restarts of the database: no signup is lost, and no work is done
 //! twice.
 //!
-//! `cargo bench --workspace --bench crash -- --kills 200` is the long run.
+//! `cargo bench --workspace --bench crash -- --kills 200` runs a longer test.
 
 use std::path::PathBuf;
 

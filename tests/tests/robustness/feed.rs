@@ -14,7 +14,8 @@ use freehold_tests::feed_load::{apply_events, count_missing_and_reordered, read_
 use futures::future::join_all;
 use secrecy::SecretString;
 
-/// Default number of concurrent writers and of events per writer; see `FREEHOLD_WRITERS` and `FREEHOLD_EVENTS`.
+/// Default number of concurrent writers. The environment variable `FREEHOLD_WRITERS` overrides this number, and
+/// `FREEHOLD_EVENTS` overrides the number of events per writer.
 const DEFAULT_WRITERS: u64 = 8;
 const DEFAULT_EVENTS: u32 = 120;
 const MAX_COMMIT_DELAY: Duration = Duration::from_millis(12);

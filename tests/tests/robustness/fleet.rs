@@ -16,7 +16,7 @@ use freehold_tests::fleet::{ACCOUNT_CREATION_SLOTS, MinimumCalls, TenantTimeline
 /// Number of tenants that sign up at the same time.
 const TENANTS: usize = 50;
 
-/// Refill interval of the token bucket of CreateAccount in seconds.
+/// Seconds after which the token bucket of CreateAccount gets another token.
 const SECONDS_PER_TOKEN: f64 = 10.0;
 const BURST: usize = 3;
 

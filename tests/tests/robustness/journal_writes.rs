@@ -1,5 +1,5 @@
-//! Tests that cut the database connection of a worker before or after each write of the journal: the next worker gets
-//! the same result.
+//! Tests that cut a worker's database connection before or after each write to the journal. The next worker must
+//! complete the operation with the same result.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use futures::{StreamExt, stream};
 /// Upper bound of the number of writes in one run.
 const MAX_WRITES: usize = 400;
 
-/// Number of consecutive runs without a cut after which the test ends. One run is not enough, because the number of
-/// writes varies between runs.
+/// Number of consecutive runs without a cut connection after which the test ends. One run is not enough, because the
+/// number of writes varies between runs.
 const RUNS_WITHOUT_CUT: usize = 5;
 
 /// Number of concurrent runs.
@@ -35,7 +35,7 @@ struct RunResult {
     crashed_at: Option<String>,
     world: Vec<String>,
     account_requests: usize,
-    /// Number of slots that are still held at the end.
+    /// Number of slots that are held or queued for at the end of the run.
     slots: i64,
 }
 

@@ -49,8 +49,8 @@ const HOME_REGIONS_AND_TIERS: [(&str, &str); 4] = [
     ("eu-west-1", "standard"),
 ];
 
-/// Future of a worker that is dropped after `polls` polls, so that the worker crashes at any point, also within a
-/// transaction or an AWS call.
+/// Wrapper of a worker's future, which ends after `polls` calls of the future's `poll`. This simulates a crash at any
+/// point, for example within a transaction or an AWS call.
 struct CrashingWorker<'a, T> {
     future: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
     polls: u32,
@@ -96,7 +96,7 @@ impl FaultyInstallation {
         Self { freehold, tenants, rng, workers, remaining_crashes }
     }
 
-    /// Runs both workers, replaces them after crashes, and advances the clock until nothing is due, at most for
+    /// Runs both workers, replaces crashed workers, and advances the clock until no work is scheduled, but by at most
     /// [`MAX_SIMULATED_TIME`].
     async fn run_until_idle(&mut self) {
         let until = self.freehold.clock.now() + MAX_SIMULATED_TIME;
@@ -105,7 +105,8 @@ impl FaultyInstallation {
         {}
     }
 
-    /// Runs both workers concurrently once, then advances the clock to the next wake-up.
+    /// Runs all due work with both workers, then advances the clock to the next wake-up. Returns the time of that
+    /// wake-up, or `None` if no wake-up is scheduled.
     async fn run_round(&mut self) -> Option<chrono::DateTime<chrono::Utc>> {
         let [one, other] = [0, 1].map(|index| {
             let crashes = self.remaining_crashes > 0 && self.rng.random_bool(0.05);

@@ -1,5 +1,4 @@
-//! Tests of graceful shutdown: accepted requests are completed, and the operations of a stopped worker are released
-//! immediately.
+//! Tests of graceful shutdown: accepted requests are completed, and a stopped worker releases its leases immediately.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -55,7 +54,7 @@ async fn count(pool: &PgPool, statement: &'static str) -> i64 {
     sqlx::query_scalar(statement).fetch_one(pool).await.unwrap()
 }
 
-/// Waits at most `timeout` for a process and returns its exit code.
+/// Waits at most `timeout` until a process exits, and returns its exit code.
 async fn exit_code(processes: &mut Processes, index: usize, timeout: Duration) -> Option<i32> {
     let start = Instant::now();
     loop {
@@ -67,7 +66,8 @@ async fn exit_code(processes: &mut Processes, index: usize, timeout: Duration) -
     }
 }
 
-/// Signs up a tenant, and stops the worker while its write to the journal waits for a lock. Returns the lock.
+/// Signs up a tenant, and sends SIGTERM to the worker while the worker's write to the journal waits for a lock. Returns
+/// the lock.
 async fn stop_during_write(
     infrastructure: &Infrastructure,
     processes: &mut Processes,

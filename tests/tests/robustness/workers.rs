@@ -144,7 +144,7 @@ async fn a_wake_up_that_is_set_during_a_run_is_not_lost() {
     assert_eq!(freehold.operation_of(&tenant).await.wake_at, Some(now));
 }
 
-/// Inserts a shared poll of account creations whose column `time` contains the current time.
+/// Inserts a shared poll of account creations, and sets the column with the name `time` to the current time.
 async fn write_shared_poll(freehold: &Freehold, time: &str) {
     let sql = format!("insert into shared_polls (quota, {time}) values ('account-creations', $1)");
     let statement = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(freehold.clock.now());

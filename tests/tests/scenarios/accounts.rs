@@ -12,7 +12,8 @@ use super::{
     MAX_SIMULATED_TIME, account_request, assert_ready, attention, calls, error, onboard, retry, run_during_call, target,
 };
 
-/// Returns settings in which CreateAccount takes `seconds` and all other work finishes immediately.
+/// Returns settings in which an account creation takes the given number of seconds and all other work finishes
+/// immediately.
 fn slow_creations(seconds: f64) -> Settings {
     let durations = Durations { create_account: DurationDistribution::constant(seconds), ..Durations::instant() };
     Settings { durations, ..Settings::instant() }

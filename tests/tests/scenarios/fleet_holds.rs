@@ -17,7 +17,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::{MAX_SIMULATED_TIME, calls, error};
 
-/// Tracing subscriber that counts the log messages for which an alert is sent.
+/// Tracing subscriber that counts the log messages that trigger an alert.
 #[derive(Clone, Default)]
 struct AlertCounter(Arc<AtomicUsize>);
 
@@ -67,7 +67,7 @@ async fn assert_all_ready(freehold: &Freehold, tenants: &[Tenant]) {
     assert_eq!(fleet_holds::list_active(freehold.pool()).await.expect("an answer"), []);
 }
 
-/// Returns the tenants in the order of their account requests.
+/// Returns the indices of the tenants in the order of their account requests.
 fn order_of_requests(freehold: &Freehold, tenants: &[Tenant]) -> Vec<usize> {
     let requests = freehold.world.create_requests();
     let tenant_index = |name: &str| tenants.iter().position(|one| name.contains(&one.environments[0].id.to_string()));

@@ -11,8 +11,8 @@ use freehold_tests::fixture::{CONFIG, Freehold};
 
 use super::{MAX_SIMULATED_TIME, assert_ready, attention, calls, error, onboard, target};
 
-/// Returns settings in which new accounts refuse calls for some minutes. `odd_refusals` is the share of refusals with
-/// another error code than AccessDenied.
+/// Returns settings in which new accounts refuse calls for three minutes. `odd_refusals` is the share of refused calls
+/// with an error code other than AccessDenied.
 fn slow_new_accounts(odd_refusals: f64) -> Settings {
     let durations = Durations { settle: DurationDistribution::constant(180.0), ..Durations::default() };
     Settings { odd_refusals, durations, ..Settings::default() }

@@ -16,12 +16,13 @@ use super::{
 const TEMPLATE: &str = include_str!("../../../stacks/tenant.yaml");
 const STACK: &str = "freehold-tenant";
 
-/// Returns a rule that injects a fault when the tenant's stack is created. It does not affect the baseline stack.
+/// Returns a rule that injects a fault when the tenant's stack is created, but not when the baseline stack is created.
 fn on_stack_creation(fault: Fault) -> Rule {
     Rule::on("cloudformation", "CreateStack", fault).containing("TIER: !Ref Tier")
 }
 
-/// Returns the stack as Freehold would create it, but without a request token.
+/// Returns the stack that Freehold would create for the tenant, but with this tier, these tags and another request
+/// token.
 fn stack(freehold: &Freehold, tenant: &Tenant, tier: &str, tags: Tags) -> NewStack {
     let environment = &tenant.environments[0];
     let account = target(freehold, tenant);

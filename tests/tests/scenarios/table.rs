@@ -57,8 +57,8 @@ fn every_scenario_is_listed_with_existing_tests() {
     assert!(SCENARIOS.iter().all(|scenario| !scenario.tests.is_empty()), "a scenario without a test");
 }
 
-/// Returns the AWS codes in the worker's tables. For a row with a failure reason or a part of a message, returns that
-/// text.
+/// Returns the AWS error codes in the worker's tables. For a row with a failure reason or a part of a message, the
+/// result contains that text instead.
 fn worker_table_codes() -> BTreeSet<String> {
     let read = |path: &str| std::fs::read_to_string(root().join("worker/src").join(path)).expect("a table");
     let texts = |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();

@@ -9,9 +9,9 @@ use freehold_tenancy::db::MIGRATIONS;
 
 /// Migrations of released versions, each with its SHA-384 checksum as printed by `sha384sum migrations/*.sql`.
 ///
-/// None is released yet, so `0001_initial_schema.sql` is still edited in place. Each release adds its migrations here;
-/// a listed migration never changes again.
-const RELEASED_MIGRATIONS: &[(i64, &str)] = &[];
+/// Each release adds its migrations here; a listed migration never changes again.
+const RELEASED_MIGRATIONS: &[(i64, &str)] =
+    &[(1, "bdc33bccede01d9f7bb2efdfd27cc234439828460a03a9389b3523a681cef0a62d2305b358dcc5ebbdac295a2d8ee91d")];
 
 /// Statements that are accepted although they break a rule: number of the migration, beginning of the statement,
 /// reason.

@@ -29,7 +29,7 @@ fn attention(operation: &Operation) -> (&str, &str) {
     (&attention.code, &attention.message)
 }
 
-/// Returns the account request that Freehold sends for the tenant's environment, but with the tags `tags`.
+/// Returns the account request that Freehold sends for the tenant's environment, but with these tags.
 fn account_request(freehold: &Freehold, tenant: &Tenant, tags: Tags) -> NewAccount {
     let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
     NewAccount { name: "External".to_owned(), email, tags }
@@ -201,7 +201,7 @@ async fn a_retry_after_a_deadline_gets_a_new_deadline() {
     assert!(elapsed >= TimeDelta::minutes(15), "late again after {elapsed}");
 }
 
-/// Retries a parked operation and runs it until nothing is due.
+/// Retries a parked operation and runs it until no work is scheduled.
 async fn retry(freehold: &Freehold, operation: &Operation) {
     let retried = lifecycle::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
     assert_eq!(retried.expect("an answer"), lifecycle::RetryResult::Scheduled);

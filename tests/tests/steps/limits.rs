@@ -22,7 +22,7 @@ use freehold_worker::limits::AwsRateLimiter;
 const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
-/// Slot of account creations that the step `request-account` acquires.
+/// Slot of the quota for account creations that the step `request-account` acquires.
 const CREATION_SLOT: QuotaSlot =
     QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
 
@@ -41,7 +41,7 @@ async fn assert_all_ready(freehold: &Freehold, tenants: &[Tenant]) {
     }
 }
 
-/// Creates accounts outside Freehold, like another user of the organisation.
+/// Creates accounts directly in AWS, as other users of the organisation do.
 async fn create_external_accounts(freehold: &Freehold, names: &[&str]) {
     let aws = freehold.aws(None);
     for name in names {
@@ -230,7 +230,7 @@ fn throttled(call: &'static str) -> CloudError {
     CloudError { kind: CloudErrorKind::Throttled { until: None }, call, code, message, request_id: None }
 }
 
-/// Returns the number of calls that the rate limit currently allows.
+/// Takes tokens of a call's rate limit until none is left, and returns the number of tokens, at most 100.
 async fn available_calls(limits: &AwsRateLimiter, call: &'static str) -> usize {
     for calls in 0..100 {
         if limits.take_token(call).await.is_err() {

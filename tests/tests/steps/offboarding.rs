@@ -342,7 +342,7 @@ async fn a_retry_of_a_failed_deletion_keeps_the_failing_resources() {
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
 }
 
-/// Offboards a tenant completely, with a new worker after each crash. Returns the remaining AWS resources.
+/// Onboards and offboards a tenant completely, with a new worker after each crash. Returns the remaining AWS resources.
 async fn offboard_completely(freehold: &Freehold) -> Vec<String> {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     freehold.run_until_idle(&freehold.worker("worker-0"), HALF_AN_HOUR).await;

@@ -14,7 +14,7 @@ use freehold_tests::fixture::Freehold;
 use freehold_worker::reconcile::{RepairMode, Report};
 use tokio_util::sync::CancellationToken;
 
-/// Creates an installation with ready tenants in eu-central-1, and advances the clock by some days.
+/// Creates an installation with ready tenants in eu-central-1, and advances the clock by five days.
 pub(crate) async fn create_ready_tenants(tenants: usize) -> (Freehold, Vec<Tenant>) {
     let freehold = Freehold::instant().await;
     let worker = freehold.worker("worker-1");
@@ -37,7 +37,7 @@ pub(crate) fn account(tenant: &Tenant) -> String {
     tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string()
 }
 
-/// Compares AWS with the database once, while the clock advances.
+/// Runs reconcile once, while the clock advances.
 pub(crate) async fn compare(freehold: &Freehold, mode: RepairMode) -> Report {
     let (worker, shutdown) = (freehold.worker("reconciler"), CancellationToken::new());
     let reconciler = worker.reconciler();
@@ -55,7 +55,7 @@ fn summary(report: &Report) -> Vec<(&'static str, &'static str, String)> {
     findings.map(|one| (one.kind.as_str(), one.severity.as_str(), one.subject.clone())).collect()
 }
 
-/// Makes ten changes in AWS and returns the expected findings.
+/// Makes ten changes in AWS, and returns kind, severity and subject of each expected finding.
 pub(crate) async fn make_ten_changes(
     freehold: &Freehold,
     tenants: &[Tenant],

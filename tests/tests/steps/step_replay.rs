@@ -1,5 +1,5 @@
 //! Test that runs each step of the workflow again after it is done, as if a worker had crashed before it wrote the
-//! result to the journal: the step finds its result and does not repeat its calls.
+//! result to the journal. The second run must find the result of the first run and must not repeat its write calls.
 
 use std::collections::BTreeMap;
 
@@ -24,14 +24,14 @@ async fn reset_step_result(freehold: &Freehold, operation: &Operation, step: &st
     sqlx::query(reopen).bind(operation.id.as_uuid()).bind(now).execute(pool).await.expect("an open operation");
 }
 
-/// Counts the write calls by name.
+/// Returns the number of calls of each AWS operation, without the calls that are read-only or safe to repeat.
 fn write_calls(freehold: &Freehold) -> BTreeMap<String, u64> {
     let counts = freehold.world.calls().by_operation().into_iter();
     counts.filter(|(call, _)| !is_read(call)).map(|(call, count)| (call, count.calls)).collect()
 }
 
-/// Returns whether a call is read-only, or safe to repeat: Identity Center refuses to create a membership that already
-/// exists.
+/// Returns whether a call is read-only or safe to repeat. CreateGroupMembership is safe to repeat, because Identity
+/// Center refuses to create a membership that already exists.
 fn is_read(call: &str) -> bool {
     let (_, name) = call.split_once(':').expect("service:Operation");
     name == "CreateGroupMembership" || READ_CALL_PREFIXES.iter().any(|read| name.starts_with(read))

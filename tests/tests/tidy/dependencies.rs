@@ -39,7 +39,8 @@ fn metadata(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("the metadata as JSON")
 }
 
-/// Returns the platform of the build, because dependencies of other platforms are not downloaded.
+/// Returns the platform of the build. The metadata is limited to this platform, because the dependencies of other
+/// platforms are not downloaded.
 fn host() -> String {
     let output = Command::new("rustc").arg("-vV").output().expect("rustc");
     let text = String::from_utf8_lossy(&output.stdout);

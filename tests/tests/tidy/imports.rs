@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Modules that may import each other: groups by crate, each with a comment that gives the reason.
+/// Groups of modules that may import each other, with the name of their crate. A comment gives the reason for each
+/// group.
 const ACCEPTED_CYCLES: [(&str, &[&str]); 2] = [
     // The configuration parses the keys with the type that encrypts with them.
     ("tenancy", &["config::webhooks", "secrets"]),
@@ -15,7 +16,7 @@ const ACCEPTED_CYCLES: [(&str, &[&str]); 2] = [
 /// Crates whose modules must not import each other.
 const CRATES: [&str; 3] = ["api", "tenancy", "worker"];
 
-/// Modules of `tenancy::db` that use several stores.
+/// Modules of `tenancy::db` that are not stores and may import several stores.
 const NOT_STORES: [&str; 3] = ["lifecycle", "signup", "queue"];
 
 /// Stores that may import another store, each with a comment that gives the reason.
@@ -34,19 +35,20 @@ const ACCEPTED_IMPORTS: [(&str, &str); 6] = [
     ("webhooks", "idempotency"),
 ];
 
-/// Import graph: the modules of a crate by path (`db::lifecycle::cancel`; the root is empty), each with its imports.
+/// Import graph of a crate: the path of each module (`db::lifecycle::cancel`, or empty for the root) with the paths of
+/// the modules that it imports.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 /// Source text of a crate's modules, without comments and tests.
 struct Sources {
     text: BTreeMap<Vec<String>, String>,
-    /// Re-exports: module and re-exported name, with the path of the original item.
+    /// Path of the original item of each re-export, by module and re-exported name.
     exports: BTreeMap<(Vec<String>, String), Vec<String>>,
 }
 
 /// Returns the groups of modules that import each other directly or indirectly, each group in alphabetical order.
 ///
-/// A module that re-exports items of its own submodules does not import them.
+/// Re-exports of items of a module's own submodules are not counted as imports.
 fn import_cycles(source_dir: &Path) -> Vec<Vec<String>> {
     let imports = imports(source_dir);
     let reached: BTreeMap<&String, BTreeSet<&String>> =
@@ -119,7 +121,8 @@ fn without_comments_and_tests(code: &str) -> String {
 }
 
 impl Sources {
-    /// Returns a path from the root of the crate, or `None` for a path into another crate.
+    /// Converts a path that is used in `module` to a path from the root of the crate. Returns `None` for a path into
+    /// another crate.
     fn absolute_path(&self, module: &[String], path: &[String]) -> Option<Vec<String>> {
         let mut base = module.to_vec();
         let mut rest = path;
@@ -164,7 +167,7 @@ impl Sources {
 
 struct UsedPath {
     segments: Vec<String>,
-    /// Name of the item in a `pub use` declaration.
+    /// Exported name, if the path is part of a `pub use` declaration.
     exported_as: Option<String>,
 }
 

@@ -15,7 +15,7 @@ use super::{root, sources};
 
 const CRATES: &[&str] = &["api", "cli", "fuzz", "sandbox", "tenancy", "tests", "worker"];
 
-/// Path of this file, in which person words are not counted, because it contains their list.
+/// Path of this file. Person words in this file are not counted, because it contains the list of these words.
 const THIS_FILE: &str = "tests/tests/tidy/language.rs";
 
 const WH_WORDS: &[&str] =
@@ -26,7 +26,7 @@ const MAX_WORDS_OF_SHORT_COMMENT: usize = 3;
 const MAX_LINE_LENGTH: usize = 120;
 const MAX_TEST_NAME_LENGTH: usize = 70;
 
-/// Keys of an OpenAPI document with data, not texts, as values.
+/// Keys of an OpenAPI document with data, not human-readable texts, as their values.
 const OPENAPI_DATA: &[&str] = &["example", "examples", "default", "enum", "const"];
 
 const HEADER: &str = "# Allowed counts of language faults. They may only fall; tests/tests/tidy/language.rs counts.\n";

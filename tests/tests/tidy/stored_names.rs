@@ -19,7 +19,8 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns the literals that `text` compares `column` with: `name = 'a'`, `s.name <> 'a'`, `name in ('a', 'b')`.
+/// Returns the literals that the SQL in `text` compares with `column`, as in `name = 'a'`, `s.name <> 'a'` and `name in
+/// ('a', 'b')`.
 fn literals<'a>(text: &'a str, column: &str) -> Vec<&'a str> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices(column) {

@@ -1,4 +1,4 @@
-//! Tests of webhook deliveries: events of the feed are signed and sent to the endpoints that select them, without
+//! Tests of webhook deliveries: events of the feed are signed and sent to the endpoints that subscribe to them, without
 //! avoidable duplicates.
 
 use std::collections::BTreeSet;
@@ -69,7 +69,7 @@ async fn concurrent_workers_send_each_selected_event_once() {
     assert_eq!(sent.into_iter().sum::<usize>(), feed_ids.len() + 6);
 }
 
-/// Helper for concurrent runs of workers.
+/// Namespace of [`Worker::drain`], which sends all due deliveries of a worker.
 struct Worker;
 
 impl Worker {

@@ -1,4 +1,4 @@
-//! Test of the database queries that webhooks cause in an installation without endpoints.
+//! Test that webhooks cause no additional database queries in an installation without endpoints.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 /// Duration of the measurement.
 const MEASURED_TIME: Duration = Duration::from_secs(21);
 
-/// Maximum queries per second of an idle worker.
+/// Maximum number of queries per second of an idle worker.
 const MAX_QUERIES_PER_SECOND: f64 = 0.2;
 
 #[tokio::test]
@@ -70,8 +70,8 @@ async fn relay(listener: UnixListener, server: PathBuf, queries: Arc<AtomicU64>)
 /// Message kind that represents a TLS request, which has no kind in the protocol.
 const SSL_REQUEST: u8 = 1;
 
-/// Reads the first message in `bytes`; returns its kind and the bytes after it. The first message of a connection has
-/// no kind (PostgreSQL documentation, "Message Formats").
+/// Reads the first message in `bytes`; returns its kind and the bytes after it, or `None` if the message is incomplete.
+/// The first message of a connection has no kind (PostgreSQL documentation, "Message Formats").
 fn message(bytes: &[u8], is_first: bool) -> Option<(u8, &[u8])> {
     let (kind, bytes) = if is_first { (0, bytes) } else { bytes.split_first().map(|(kind, rest)| (*kind, rest))? };
     let length = u32::from_be_bytes(*bytes.first_chunk()?);

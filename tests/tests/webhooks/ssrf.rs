@@ -111,7 +111,7 @@ const UNSAFE_HOSTS: &[&str] = &[
     "unresolvable.example.com",
 ];
 
-/// URLs that are invalid for other reasons; `{}` is the allowed port.
+/// URLs that are invalid for reasons other than an unsafe host; `{}` is the allowed port.
 const INVALID_URLS: &[&str] = &[
     "http://good.example.com:{}/",
     "ftp://good.example.com:{}/",

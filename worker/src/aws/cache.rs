@@ -25,7 +25,7 @@ pub(super) const NAME_TTL: TimeDelta = TimeDelta::minutes(5);
 /// Cached value and its expiry time.
 type Entry<V> = (V, DateTime<Utc>);
 
-/// Cache slot of one key; empty before the first fetch. The mutex stays locked while the value is fetched.
+/// Lock and cached value of one key; empty before the first fetch. The mutex stays locked while the value is fetched.
 type Slot<V> = Arc<tokio::sync::Mutex<Option<Entry<V>>>>;
 
 /// Cache with a limited number of entries. Concurrent callers with the same key share one fetch; a missing value is not
@@ -35,8 +35,8 @@ pub(super) struct Cache<K, V> {
     slots: Mutex<Slots<K, V>>,
 }
 
-/// Cache slots by key. Each slot has the value of `uses` at its last use, so that the least recently used slot can be
-/// evicted.
+/// Cached values by key. Each one is stored with the counter `uses` at its last use, so that the least recently used
+/// value can be evicted.
 struct Slots<K, V> {
     by_key: HashMap<K, (Slot<V>, u64)>,
     uses: u64,

@@ -19,7 +19,7 @@ use crate::cloud::{CloudError, CloudErrorKind, Result};
 
 impl Aws {
     /// Makes the AWS call `call`, such as `organizations:MoveAccount`, with the credentials of `session`. The SDK sends
-    /// the request when this function awaits it.
+    /// `request` only when this function awaits it, after it has taken a token from the rate limit.
     ///
     /// The future is boxed, because the SDK's futures are large and the future of every step would contain all of them.
     pub(super) fn send<'a, T, E>(

@@ -77,7 +77,7 @@ impl Aws {
         self.send(&session, "cloudformation:DeleteStack", request.send()).await.map(drop)
     }
 
-    /// Starts the deletion of a stack. Succeeds if there is none.
+    /// Starts the deletion of a stack. Succeeds if the stack does not exist.
     pub async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
         let session = self.tenant_session(account, role).await?;
         let request = client(&session, region).delete_stack().stack_name(name);
@@ -108,10 +108,12 @@ impl Aws {
         }
     }
 
-    /// Makes a harmless read in a region as `freehold-verify`. Fails with [`CloudErrorKind::Denied`] if not allowed.
+    /// Makes a read call in a region with the role `freehold-verify`. Fails with [`CloudErrorKind::Denied`] if the role
+    /// or a policy does not allow the call.
     pub async fn read_in_region(&self, account: &Target, region: Region) -> Result<()> {
         let session = self.tenant_session(account, Role::Verify).await?;
-        // Freehold's verify role has no permission for other regional reads (stacks/baseline.yaml). One page is sufficient.
+        // Freehold's verify role has no permission for other regional reads (stacks/baseline.yaml). One page is
+        // sufficient.
         self.send(&session, "cloudformation:ListStacks", client(&session, region).list_stacks().send()).await.map(drop)
     }
 }

@@ -28,7 +28,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Error in the AWS configuration that prevents a connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// Endpoint override in a real installation, with the name of its variable.
+    /// Endpoint override in a real installation. Contains the name of the environment variable.
     #[error(
         "{0} redirects AWS calls. A real installation must call AWS directly: unset it. To try Freehold without AWS, \
          use `freehold sandbox`."
@@ -187,7 +187,7 @@ impl Connection {
     }
 }
 
-/// Returns the timeouts of an AWS call. They also limit stalled responses, because responses are small.
+/// Returns the timeouts of an AWS call. They also apply to stalled responses, because responses are small.
 pub(super) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(CALL_TIMEOUT).build()
 }

@@ -42,7 +42,8 @@ impl RequestId for Response {
 }
 
 impl Aws {
-    /// Sends a signed GET request to the stack's Function URL as `freehold-verify`. Returns the JSON of the response.
+    /// Sends a signed GET request to the stack's Function URL with the role `freehold-verify`. Returns the JSON body of
+    /// the response.
     pub async fn call_function_url(&self, account: &Target, region: Region, url: &str) -> Result<serde_json::Value> {
         check_url(self.connection.endpoint(), region, url)?;
         let url = format!("{}/", url.trim_end_matches('/'));

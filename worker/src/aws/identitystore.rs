@@ -100,8 +100,8 @@ impl Aws {
         self.id_of_created(&self.caches.users, &name, &missing, created, self.find_cached_user(person.email)).await
     }
 
-    /// Returns whether `find` finds nothing. The result is cached: if a rate limit interrupts the caller between this check
-    /// and the creation, the next attempt creates the object without repeating the check.
+    /// Returns whether the object that `find` searches for is missing. The result is cached: if a rate limit interrupts
+    /// the caller between this check and the creation, the next attempt creates the object without repeating the check.
     async fn is_missing(
         &self,
         cache_key: &String,

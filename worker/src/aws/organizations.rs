@@ -97,7 +97,7 @@ impl Aws {
         }
     }
 
-    /// Moves an account. Succeeds if it is in `to` already.
+    /// Moves an account from one OU or root to another. Succeeds if the account is already in `to`.
     pub async fn move_account(&self, account: &Target, from: &str, to: &str) -> Result<()> {
         let session = self.control_session().await?;
         let request = client(&session)

@@ -16,9 +16,9 @@ const INSTANCE_TTL: TimeDelta = TimeDelta::hours(1);
 /// Instance of IAM Identity Center in the organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Format: `arn:aws:sso:::instance/ssoins-…`
+    /// ARN of the instance: `arn:aws:sso:::instance/ssoins-…`
     pub arn: String,
-    /// Format: `d-…`
+    /// Id of the Identity Store of the instance: `d-…`
     pub identity_store_id: String,
     pub region: String,
 }
@@ -38,8 +38,8 @@ impl Aws {
         Ok(Sso { session, instance, client })
     }
 
-    /// Returns the instance of Identity Center. If the configuration does not name it, the instance is searched for in the
-    /// configured region, by default the region in which Freehold runs.
+    /// Returns the instance of Identity Center. If the configuration does not name it, the instance is searched for in
+    /// the configured region, by default the region in which Freehold runs.
     pub(crate) async fn identity_center(&self) -> Result<Instance> {
         const CALL: &str = "sso:ListInstances";
         let configured = &self.config.identity_center;
@@ -79,8 +79,8 @@ fn no_instance(call: &'static str, region: &str) -> CloudError {
         call,
         code: "NoIdentityCenter".to_owned(),
         message: format!(
-            "IAM Identity Center has no instance in {region}; enable it, or say where it lives with \
-             identity_center.region"
+            "IAM Identity Center has no instance in {region}; enable it, or set \
+             identity_center.region to the region of the instance"
         ),
         request_id: None,
     }

@@ -87,7 +87,7 @@ async fn check_groups(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(),
         if retry_while_busy(aws.clock(), || aws.group(name)).await?.is_none() {
             plan.warnings.push(format!(
                 "Identity Center has no group `{name}`: create it, or let your identity provider create it; until then \
-                 operations need attention at grant-access"
+                 operations stop at step grant-access and need attention"
             ));
         }
     }

@@ -16,8 +16,8 @@ pub(super) async fn collect(aws: &Aws, config: &Config, plan: &mut Plan) -> Resu
         match retry_while_busy(aws.clock(), || aws.has_contact(contact)).await {
             Ok(true) => {}
             Ok(false) => plan.warnings.push(format!(
-                "account {} has no {} contact: set one (AWS Account Management, alternate contacts), or AWS writes to \
-                 the root user's mailbox only",
+                "account {} has no {} contact: set one (AWS Account Management, alternate contacts), otherwise AWS \
+                 writes only to the e-mail address of the root user",
                 config.organization.management_account_id,
                 contact.as_str()
             )),
@@ -31,7 +31,8 @@ pub(super) async fn collect(aws: &Aws, config: &Config, plan: &mut Plan) -> Resu
 
 /// Returns the message about the account quota, which Freehold has no permission to read.
 fn account_quota(accounts: usize) -> String {
-    let raise = "request at least the expected number of tenants (Service Quotas, AWS Organizations, L-29A0C5DF)";
+    let raise =
+        "request a quota of at least the expected number of tenants (Service Quotas, AWS Organizations, L-29A0C5DF)";
     if accounts < DEFAULT_ACCOUNTS {
         let left = DEFAULT_ACCOUNTS - accounts;
         format!(

@@ -23,7 +23,7 @@ pub struct Assignment {
 pub enum AssignmentState {
     InProgress,
     Succeeded,
-    /// Contains AWS's failure reason.
+    /// The request has failed. Contains AWS's failure reason.
     Failed(String),
 }
 

@@ -38,7 +38,7 @@ pub enum CreationState {
     InProgress,
     /// The account with this id has been created.
     Succeeded(AwsAccountId),
-    /// Contains AWS's failure reason, such as `EMAIL_ALREADY_EXISTS`.
+    /// The request has failed. Contains AWS's failure reason, such as `EMAIL_ALREADY_EXISTS`.
     Failed(String),
 }
 

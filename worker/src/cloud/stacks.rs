@@ -14,7 +14,8 @@ pub enum Role {
     Organization,
     /// `freehold-access`, which deploys stacks.
     Access,
-    /// `freehold-verify`, which has only read permissions. The guardrail applies to it as it does to the tenant.
+    /// `freehold-verify`, which has only read permissions. The guardrail applies to this role in the same way as to the
+    /// tenant.
     Verify,
 }
 

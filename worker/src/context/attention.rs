@@ -1,9 +1,9 @@
-//! Attention for operations whose work is late.
+//! Marks operations that passed their deadline as needing attention.
 
 use chrono::TimeDelta;
 use freehold_tenancy::attention::{Attention, AttentionCode};
 
-/// Returns the attention for work that takes longer than allowed. Polling continues.
+/// Returns the [`Attention`] for work that takes longer than allowed. Polling continues.
 pub(crate) fn deadline_passed(problem: &str) -> Attention {
     let message = format!("{problem}. Freehold keeps polling. Check the state in AWS; a retry polls immediately.");
     Attention::new(AttentionCode::DeadlinePassed, message)

@@ -35,7 +35,7 @@ impl StepContext {
         Ok(())
     }
 
-    /// Returns the number of operations that will close an account before this one does.
+    /// Returns the number of operations that will close an account before this operation does.
     pub(crate) async fn closures_ahead(&self) -> Result<i64, StepError> {
         Ok(closures::ahead(&self.services.pool, self.operation_id()).await?)
     }

@@ -1,5 +1,5 @@
 //! Fleet holds. Account requests that AWS would reject for every tenant are paused for the whole fleet. One alert is
-//! raised, and one operation probes for all.
+//! raised, and one operation probes AWS for all others.
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::fleet_holds::{self, Admission, ProbeBackoff};
@@ -14,10 +14,11 @@ use crate::step_outcome::StepError;
 /// Delay after which the next operation in the queue probes, if the first one has not probed.
 const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);
 
-/// Time by which a probe may exceed the deadline of its account creation before the probe counts as failed.
+/// Additional time after the deadline of an account creation until its probe is considered failed.
 const PROBE_GRACE_PERIOD: TimeDelta = TimeDelta::minutes(1);
 
-/// Queue position up to which operations retry one minute apart. Operations behind it retry at the same time.
+/// Maximum queue position for which each position adds one minute to the retry time. Operations behind it retry at the
+/// same time.
 const MAX_ORDERED_POSITION: i64 = 60;
 
 /// Interval between the wake-ups of queued operations, so that they keep their order. It causes no delay, because AWS
@@ -88,8 +89,8 @@ impl StepContext {
         Ok(StepError::Blocked { reason: WaitReason::FleetHold(kind), until: Some(started.probe_at), at_most: None })
     }
 
-    /// Lifts the hold that this operation is probing, because AWS has accepted the request, and wakes the queue. `only`
-    /// restricts this to one kind of hold.
+    /// Lifts the hold that this operation is probing, because AWS has accepted the request, and wakes the queue. With
+    /// `only`, lifts only a hold of that kind.
     pub(crate) async fn lift_fleet_hold(&self, slot: &QuotaSlot, only: Option<HoldKind>) -> Result<(), StepError> {
         if let Some(kind) = fleet_holds::lift(&self.services.pool, &self.claim, slot.quota, only).await? {
             let (code, work) = (kind.as_str(), slot.quota.as_str());

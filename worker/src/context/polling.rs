@@ -7,17 +7,17 @@ use freehold_tenancy::wait_reason::WaitReason;
 
 use super::attention::{deadline_passed, format_duration};
 use super::{StepContext, seconds_of};
-use crate::poll_schedule;
 use crate::step_outcome::{StepError, StepOutcome};
+use crate::{jitter, poll_schedule};
 
 /// Maximum interval between two polls of late work.
 const MAX_PAUSE: TimeDelta = TimeDelta::hours(1);
 
 impl StepContext {
-    /// Returns the wait until the next poll of work that AWS accepted at `since`. Earlier durations of the same work
-    /// determine the time of the poll; without them, `expected_seconds` does.
+    /// Returns an outcome that makes the step poll again later for work that AWS accepted at `since`. The time of the
+    /// poll depends on earlier durations of the same step, or on `expected_seconds` if there are too few.
     ///
-    /// After `at_most` seconds the work is late: it needs attention, and polling continues.
+    /// After `at_most` seconds the step is late: the operation needs attention, and polling continues.
     pub async fn poll_later(
         &self,
         reason: WaitReason,
@@ -29,7 +29,7 @@ impl StepContext {
         Ok(self.wait_for(reason, since, at_most, poll_schedule::next_poll_delay(self.now() - since, expected)))
     }
 
-    /// Returns the wait like [`Self::poll_later`], for work that a shared poll covers. The shared poll wakes the
+    /// Returns an outcome like [`Self::poll_later`], for work that a shared poll reports. The shared poll wakes the
     /// operation; the step polls by itself only if that does not happen.
     pub async fn wait_for_shared_poll(
         &self,
@@ -42,14 +42,15 @@ impl StepContext {
         Ok(self.wait_for(reason, since, at_most, poll_schedule::no_later_than(self.now() - since, expected)))
     }
 
-    /// Returns the wait for `pause`, at most until the deadline. After the deadline, the outcome also has an attention.
+    /// Returns an outcome that waits for `pause`, at most until the deadline. After the deadline, the outcome also
+    /// contains an [`Attention`].
     fn wait_for(&self, reason: WaitReason, since: DateTime<Utc>, at_most: u64, pause: TimeDelta) -> StepOutcome {
         let (now, deadline) = (self.now(), self.deadline(since, at_most));
         let (late, check_at) = if now < deadline {
             (None, (now + pause).min(deadline))
         } else {
             let (waited, allowed) = (format_duration(now - since), format_duration(seconds_of(at_most)));
-            let problem = format!("Still waiting for {reason} after {waited}; {allowed} is allowed");
+            let problem = format!("Still waiting for {reason} after {waited}; the limit is {allowed}");
             (Some(deadline_passed(&problem)), now + pause.min(MAX_PAUSE))
         };
         StepOutcome { late, ..StepOutcome::wait(reason, check_at) }.with("looked_at", now.to_rfc3339())
@@ -77,7 +78,7 @@ impl StepContext {
         f64::midpoint(before.max(0.3 * elapsed), elapsed)
     }
 
-    /// Returns an attention if AWS has blocked the step for longer than `at_most`.
+    /// Returns an [`Attention`] if AWS has blocked the step for longer than `at_most`.
     pub(crate) fn attention_if_blocked_too_long(
         &self,
         reason: &WaitReason,
@@ -86,7 +87,7 @@ impl StepContext {
         let blocked = self.now() - self.entry()?.blocked_since?;
         let at_most = at_most.filter(|at_most| blocked > *at_most)?;
         Some(deadline_passed(&format!(
-            "Still waiting for {reason} after {}; {} is allowed",
+            "Still waiting for {reason} after {}; the limit is {}",
             format_duration(blocked),
             format_duration(at_most)
         )))
@@ -98,7 +99,7 @@ impl StepContext {
             .entry()
             .and_then(|entry| entry.blocked_since)
             .map_or(0.0, |since| (self.now() - since).as_seconds_f64());
-        seconds((blocked / 4.0).clamp(15.0, 300.0) * (1.0 + 0.1 * rand::random::<f64>()))
+        seconds((blocked / 4.0).clamp(15.0, 300.0) * jitter::factor(1.0..1.1))
     }
 
     pub(crate) fn attempts_without_progress(&self) -> u32 {

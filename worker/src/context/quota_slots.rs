@@ -68,8 +68,8 @@ impl StepContext {
         Ok(())
     }
 
-    /// Returns the `requests` that are not recorded for any slot. The request whose response was lost may be one of
-    /// them.
+    /// Returns those ids in `requests` that are not recorded for another slot. A request whose response was lost may be
+    /// one of them.
     pub async fn unclaimed_requests(&self, slot: &QuotaSlot, requests: &[String]) -> Result<Vec<String>, StepError> {
         Ok(quotas::unclaimed(&self.services.pool, &self.claim, slot, requests).await?)
     }

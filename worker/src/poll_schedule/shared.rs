@@ -6,15 +6,15 @@ use freehold_tenancy::db::shared_polls::{InProgress, QuotaUsage};
 
 use super::DurationEstimate;
 
-/// Number of items in progress from which one List call is cheaper than individual polls.
+/// Minimum number of items in progress for which one List call is cheaper than individual polls.
 const MIN_ITEMS_FOR_LIST: usize = 3;
 
-/// Cost of one List call when all slots are taken, as a fraction of the expected duration, for a quota of one slot. It
-/// grows with the square root of the slots, because one idle slot of many matters less. Tuned with the onboarding
-/// benchmark: about two List calls per finished job.
+/// Cost of one List call when all slots are taken, as a fraction of the expected duration, for a quota of one slot. The
+/// cost grows with the square root of the number of slots, because one idle slot of many matters less. The value was
+/// tuned with the onboarding benchmark: about two List calls per finished item.
 const LIST_COST_WHEN_FULL: f64 = 0.0085;
 
-/// Cost of an individual poll when all slots are taken. An item is polled individually at most once then.
+/// Cost of an individual poll when all slots are taken. In this case an item is polled individually at most once.
 const INDIVIDUAL_POLL_COST_WHEN_FULL: f64 = 0.008;
 
 /// Cost of one List call while slots are free.
@@ -26,18 +26,18 @@ const INDIVIDUAL_POLL_COST: f64 = 0.12;
 /// Minimum pause between two polls, in seconds.
 const MIN_PAUSE: f64 = 1.0;
 
-/// Work that takes more than this many times its expected duration counts as hanging. Its polls then depend on the time
-/// that it has hung, no longer on the expected duration.
+/// Work that takes longer than its expected duration times this factor is treated as hanging. The pauses between its
+/// polls then grow with its age and no longer depend on the expected duration.
 const HANGING_FACTOR: f64 = 10.0;
 
-/// The load of a quota, which decides the cost of a poll.
+/// Load of a quota, which determines the cost of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QuotaLoad {
     /// One or two items are in progress.
     Few,
     /// More items are in progress, and slots are free.
     Many,
-    /// At most one of this many slots is free, and operations are queued.
+    /// At most one slot is free, and operations are queued. Contains the number of slots.
     Full(u16),
 }
 
@@ -73,7 +73,7 @@ impl QuotaLoad {
     }
 }
 
-/// The way in which to poll now.
+/// Method of a poll.
 #[derive(Debug, PartialEq)]
 pub(crate) enum PollMethod<'a> {
     /// No poll is due.
@@ -84,7 +84,7 @@ pub(crate) enum PollMethod<'a> {
     List,
 }
 
-/// Chooses the way in which to poll at `now`.
+/// Returns the method of the poll that is due at `now`.
 pub(crate) fn choose_method(
     in_progress: &[InProgress],
     expected: DurationEstimate,
@@ -102,7 +102,7 @@ pub(crate) fn choose_method(
     if individual.is_empty() { PollMethod::None } else { PollMethod::Individual(individual) }
 }
 
-/// Returns the time of the next poll, or `None` if nothing is in progress.
+/// Returns the time of the next shared poll, or `None` if no item is in progress.
 pub(crate) fn next_shared_poll(
     in_progress: &[InProgress],
     expected: DurationEstimate,
@@ -129,12 +129,13 @@ pub(crate) fn next_shared_poll(
     Some(now + seconds(pause.max(MIN_PAUSE)))
 }
 
-/// The expected time lost since an item was last seen in progress. Ages are in seconds.
+/// Expected delay in detecting that an item has finished. The item was last seen in progress at the age `seen`. All
+/// values are in seconds.
 struct Loss {
     seen: f64,
     age: f64,
     lost: f64,
-    /// Weight of a lost second; below 1 for hanging work.
+    /// Weight of a second of delay; below 1 for hanging work.
     weight: f64,
 }
 
@@ -153,7 +154,7 @@ impl Loss {
     }
 
     fn advance(&mut self, expected: DurationEstimate, step: f64) {
-        self.lost += self.weight * step * expected.finished(self.seen, self.age + 0.5 * step);
+        self.lost += self.weight * step * expected.probability_of_finishing(self.seen, self.age + 0.5 * step);
         self.age += step;
     }
 }

@@ -57,7 +57,7 @@ pub(super) struct Observed {
     pub(super) unseen: Vec<(AwsAccountId, String)>,
 }
 
-/// Freehold's stacks in an account, or the reason for which they cannot be read.
+/// Freehold's stacks in an account, or the error if they cannot be read.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every account can be read")]
 pub(super) enum AccountStacks {
@@ -248,7 +248,7 @@ async fn read_account_stacks(
     }
 }
 
-/// Returns the current stack that has the name of a deployed stack.
+/// Looks up in AWS the stack with the name of a stack that Freehold deployed.
 async fn stack(
     aws: &Aws,
     target: &Target,

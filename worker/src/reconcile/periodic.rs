@@ -18,7 +18,7 @@ use crate::services::Services;
 /// Real time until the next attempt, if another worker is comparing or the database is unavailable.
 const RETRY_DELAY: Duration = Duration::from_mins(1);
 
-/// Maximum sleep. A changed schedule takes effect at the latest after this time.
+/// Maximum time that the loop sleeps. A changed schedule takes effect after this time at the latest.
 const MAX_SLEEP: TimeDelta = TimeDelta::days(1);
 
 pub(crate) struct PeriodicReconciler {

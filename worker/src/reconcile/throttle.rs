@@ -12,6 +12,7 @@ use freehold_tenancy::config::{Bucket, Quotas};
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{self, CloudError, CloudErrorKind};
+use crate::jitter;
 
 /// Share of each AWS rate limit that a comparison uses.
 const RATE_SHARE: f64 = 0.5;
@@ -48,8 +49,8 @@ impl ReadThrottle {
         Self { clock, quotas, stop, next_calls: Mutex::default() }
     }
 
-    /// Runs `read`, which makes the AWS call `call`, within the rate limit of the call. It is also retried if its
-    /// response was lost, because reading changes nothing.
+    /// Runs `read`, which makes the AWS call `call`, within the rate limit of the call. The read is also retried if its
+    /// response was lost, because a read changes nothing.
     pub(super) async fn read<T, F>(&self, call: &'static str, mut read: impl FnMut() -> F) -> Result<T, ObserveError>
     where
         F: Future<Output = cloud::Result<T>>,
@@ -106,9 +107,9 @@ impl ReadThrottle {
     }
 }
 
-/// Returns `every` with 10 % of jitter, so that workers that started together do not stay synchronised.
+/// Returns the interval `every` with 10 % jitter, so that workers that started together do not stay synchronised.
 pub(super) fn with_jitter(every: Duration) -> TimeDelta {
-    seconds(every.as_secs_f64() * (0.9 + 0.2 * rand::random::<f64>()))
+    seconds(every.as_secs_f64() * jitter::factor(0.9..1.1))
 }
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
     }
 
     /// Runs `work` while the clock advances.
-    async fn with_passing_time<T>(clock: &Clock, work: impl Future<Output = T>) -> T {
+    async fn run_while_clock_advances<T>(clock: &Clock, work: impl Future<Output = T>) -> T {
         let time = async {
             loop {
                 tokio::task::yield_now().await;
@@ -154,7 +155,7 @@ mod tests {
                 throttle.read("organizations:ListAccounts", async || Ok(())).await.unwrap();
             }
         };
-        with_passing_time(&clock, calls).await;
+        run_while_clock_advances(&clock, calls).await;
         let elapsed = (clock.now() - DateTime::UNIX_EPOCH).as_seconds_f64();
         assert!((10.0..10.3).contains(&elapsed), "40 calls at half of 8 per second took {elapsed} s");
     }
@@ -172,7 +173,7 @@ mod tests {
                 attempts.set(attempts.get() + 1);
                 std::future::ready(Err::<(), _>(error(kind.clone())))
             };
-            let response = with_passing_time(&clock, throttle.read("organizations:ListAccounts", read)).await;
+            let response = run_while_clock_advances(&clock, throttle.read("organizations:ListAccounts", read)).await;
             assert_eq!(response, Err(ObserveError::Cloud(error(kind.clone()))));
             assert_eq!(attempts.get(), expected, "{kind:?}");
         }

@@ -9,6 +9,7 @@ use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::Facts;
 
 use crate::context::StepContext;
+use crate::jitter;
 use crate::step::Step;
 use crate::step_outcome::{StepError, StepOutcome, Wait};
 
@@ -75,7 +76,7 @@ pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
     record
 }
 
-/// Adds the remedy `cancel` to the attention of an onboarding.
+/// Adds the remedy `cancel` to the [`Attention`] of an onboarding.
 pub(super) fn add_cancel_remedy(context: &StepContext, mut record: StepRecord) -> StepRecord {
     if context.operation_kind() == OperationKind::Onboard {
         if let StepDisposition::Parked(attention) = &mut record.state {
@@ -92,7 +93,7 @@ pub(super) fn add_cancel_remedy(context: &StepContext, mut record: StepRecord) -
 /// subtracted, so that simultaneous failures are not retried at the same time.
 fn retry_pause(failures: u32) -> TimeDelta {
     let longest = f64::from(2_u32.saturating_pow(failures.min(16) + 1)).min(300.0);
-    seconds(longest * (1.0 - 0.25 * rand::random::<f64>()))
+    seconds(longest * jitter::factor(0.75..1.0))
 }
 
 pub(super) fn log(context: &StepContext, record: &StepRecord) {

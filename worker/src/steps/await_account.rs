@@ -115,7 +115,7 @@ async fn handle_failed_creation(context: &StepContext, reason: &str) -> StepResu
         CreationFailureAction::AdoptOrRequestAgain | CreationFailureAction::Hold(_) => StepError::needs_attention(
             AttentionCode::AccountCreationFailed,
             format!(
-                "AWS could not create the account {MAX_ATTEMPTS} times, most recently with {reason}. Contact AWS, \
+                "AWS failed {MAX_ATTEMPTS} times to create the account, most recently with {reason}. Contact AWS, \
                  then retry."
             ),
         ),

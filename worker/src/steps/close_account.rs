@@ -71,8 +71,8 @@ async fn is_approved(context: &StepContext) -> Result<bool, StepError> {
     }
 }
 
-/// Returns the wait for a closure limit that other programs in the organisation have used up. AWS does not report the
-/// time at which a closure is possible again.
+/// Returns the error that makes the step wait, because other programs in the organisation have used up the closure
+/// limit. AWS does not report the time at which a closure is possible again.
 fn closure_limit_exhausted(context: &StepContext) -> StepError {
     StepError::Blocked {
         reason: WaitReason::ClosureLimit { free_at: None },
@@ -94,7 +94,8 @@ pub(super) async fn expected_at(
     Ok(Some(next_closure_at(context, ahead).await?.map_or(earliest, |free_at| free_at.max(earliest))))
 }
 
-/// Returns the time at which AWS's limit allows a closure behind `ahead` others, or `None` if it allows one now.
+/// Returns the time at which AWS's limit allows this closure after `ahead` others, or `None` if the limit allows it
+/// now.
 async fn next_closure_at(context: &StepContext, ahead: i64) -> Result<Option<DateTime<Utc>>, StepError> {
     let closures = context.closures_since(context.now() - CLOSURE_WINDOW).await?;
     let allowed = monthly_quota(context.known_accounts().await?);

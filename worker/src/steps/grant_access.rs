@@ -93,7 +93,7 @@ fn with_grants(
     StepOutcome { released, ..outcome }.with("grants", json!(grants))
 }
 
-/// Discards requests made before the last manual retry, so that the step first reads which grants exist.
+/// Discards requests made before the last manual retry, so that the step reads the existing grants first.
 fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, GrantProgress>) {
     let retried = context.entry().and_then(|entry| entry.retried_at);
     for progress in grants.values_mut().filter(|progress| !progress.done && progress.asked_at < retried) {
@@ -244,7 +244,8 @@ pub(super) async fn is_granted(context: &StepContext, account: &Target, grant: &
     Ok(groups.contains(&grant.group_id))
 }
 
-/// Returns the grants that the configuration and the tier declare. A missing group or permission set needs attention.
+/// Returns the grants that the configuration and the tier declare. If a group or permission set is missing, the
+/// operation needs attention.
 async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, GrantProgress>, StepError> {
     let mut grants = BTreeMap::new();
     for access in &context.config().access {
@@ -271,7 +272,7 @@ async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, Grant
     Ok(grants)
 }
 
-/// Returns the name in the journal of the grant to the tenant's own group.
+/// Returns the key under which the journal stores the grant to the tenant's own group.
 pub(crate) fn own_group_grant(permission_set: &str) -> String {
     format!("{permission_set} to the tenant's own group")
 }
@@ -298,7 +299,7 @@ pub(super) fn tenant_group_name(tenant: TenantId) -> String {
 async fn tenant_group(context: &StepContext) -> Result<String, StepError> {
     let tenant = context.tenant();
     let aws = context.aws();
-    let group = aws.ensure_group(&tenant_group_name(tenant.id), "The people of one tenant").await?;
+    let group = aws.ensure_group(&tenant_group_name(tenant.id), "Users of one tenant").await?;
     if let Some(email) = &tenant.admin_email {
         let admin = Person { email: email.as_str(), display_name: tenant.company_name.as_str() };
         let user = aws.ensure_user(&admin).await?;

@@ -60,7 +60,8 @@ async fn requested_account(context: &StepContext, creation: Creation) -> StepRes
     }
 }
 
-/// Treats an account of another owner as no account, because it contains nothing of this environment to offboard.
+/// Completes the step without an account if the account found belongs to another owner, because such an account
+/// contains nothing of this environment.
 fn own_account_or_none(context: &StepContext, adopted: StepResult) -> StepResult {
     match adopted {
         Err(StepError::NeedsAttention(_)) => Ok(no_account(context)),

@@ -94,7 +94,7 @@ async fn check_home_region(context: &StepContext) -> Result<Option<WaitReason>, 
     }
 }
 
-/// Checks that the guardrail denies the same read outside the residency. A denial for lack of a permission is not
+/// Checks that the guardrail denies a read in a region outside the residency. A denial for lack of a permission is not
 /// sufficient.
 async fn check_other_regions(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
     let Some(region) = outside_region(context) else { return Ok(None) };

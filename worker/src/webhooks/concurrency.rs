@@ -12,7 +12,8 @@ const MAX_DELIVERIES: i64 = 100;
 /// endpoints cannot delay all others.
 const RESERVED_DELIVERIES: i64 = 50;
 
-/// Maximum number of concurrent deliveries to all failing endpoints, which mostly wait for timeouts.
+/// Maximum number of concurrent deliveries to all failing endpoints together, because such deliveries mostly wait for
+/// timeouts.
 const MAX_SENDS_TO_FAILING_ENDPOINTS: i64 = 40;
 
 /// Maximum number of concurrent deliveries to one endpoint.
@@ -24,9 +25,9 @@ const MAX_PER_FAILING_ENDPOINT: i64 = 1;
 /// Group of endpoints with its own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pool {
-    /// Endpoints that do not fail.
+    /// Endpoints whose last attempt did not fail.
     Healthy,
-    /// Endpoints that do not fail and have no delivery in progress.
+    /// Endpoints whose last attempt did not fail and that have no delivery in progress.
     Reserved,
     /// Endpoints whose last attempt failed.
     Failing,

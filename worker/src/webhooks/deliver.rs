@@ -89,7 +89,10 @@ impl Deliverer {
         // Deliveries are sent at least once. After the lease has expired, another worker sends this delivery again.
         if let Err(error) = recorded {
             let delivery = claim.id;
-            tracing::warn!(%delivery, %error, "cannot record the attempt of delivery {delivery}; it is sent again");
+            tracing::warn!(
+                %delivery, %error,
+                "cannot record the attempt of delivery {delivery}; a worker will send the delivery again"
+            );
         }
     }
 
@@ -194,8 +197,8 @@ impl Deliverer {
 
 /// Error in the preparation of a message.
 enum PrepareError {
-    /// The secret cannot be decrypted. A correct configuration fixes this.
+    /// The secret cannot be decrypted. The delivery is retried later, because the configuration may lack a key.
     Temporary(String),
-    /// The event can never be sent, for this reason.
+    /// The event can never be sent. Contains the reason.
     Permanent(&'static str),
 }

@@ -96,7 +96,7 @@ impl DeliveryLoop {
         while in_flight.join_next().await.is_some() {}
     }
 
-    /// Sends one attempt of each due delivery and returns the number of attempts. Tests that move the clock use this.
+    /// Makes one attempt of each due delivery and returns the number of attempts. Tests that move the clock use this.
     pub(crate) async fn drain(&self) -> Result<usize> {
         let (mut state, mut in_flight, mut count) = (State::default(), JoinSet::new(), 0);
         loop {

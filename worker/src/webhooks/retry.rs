@@ -28,7 +28,7 @@ const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 /// Time for which all attempts to an endpoint must have failed before the endpoint is disabled.
 const DISABLE_AFTER: TimeDelta = TimeDelta::days(5);
 
-/// Minimum age of the failing delivery before the endpoint is disabled, unless its last attempt has failed.
+/// Minimum age of a failing delivery before it can disable its endpoint, unless no further attempt follows.
 const MIN_DELIVERY_AGE: TimeDelta = TimeDelta::days(3);
 
 /// Returns the time of the next attempt after `tries` failed attempts, or `None` after the last attempt.

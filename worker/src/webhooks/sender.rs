@@ -17,7 +17,8 @@ mod tests;
 pub(super) struct Sender {
     destination_policy: DestinationPolicy,
     resolver: PinnedResolver,
-    /// Created on first use, because most workers never send a webhook. `None` if TLS cannot be set up.
+    /// HTTP client, which is created on first use, because most workers never send a webhook. `None` if TLS cannot be
+    /// set up.
     http: OnceLock<Option<Client>>,
     sent: AtomicU64,
 }
@@ -30,7 +31,7 @@ pub(super) struct Message {
     pub(super) body: String,
 }
 
-/// Error of a request without a response.
+/// Error of a webhook request that received no response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SendError {
     pub(super) error: AttemptError,
@@ -77,7 +78,7 @@ impl Sender {
         Self { destination_policy: self.destination_policy.with_resolver(resolver), ..self }
     }
 
-    /// Returns the number of requests for which opening a connection was attempted.
+    /// Returns the number of webhook requests that tried to open a connection.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }

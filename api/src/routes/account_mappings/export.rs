@@ -30,7 +30,7 @@ const END_OF_STREAM: Vec<u8> = Vec::new();
 #[serde(rename_all = "PascalCase")]
 #[schema(as = AccountMappingRow)]
 pub(crate) struct Row<'a> {
-    /// Management account of the organisation, which AWS bills.
+    /// Management account of the organisation; AWS bills this account.
     #[schema(example = "111122223333")]
     billing_account_id: &'a str,
     /// AWS account of the environment.
@@ -175,7 +175,7 @@ pub(crate) fn write_csv_row<'a>(out: &mut Vec<u8>, fields: impl IntoIterator<Ite
     _ = writer.write_record(fields.into_iter().map(without_formula));
 }
 
-/// Prefixes a value that a spreadsheet could interpret as a formula with `'`, because names come from customers.
+/// Adds the prefix `'` to a value that a spreadsheet could interpret as a formula. Names are chosen by customers.
 fn without_formula(field: &str) -> Cow<'_, [u8]> {
     if field.starts_with(['=', '+', '-', '@']) {
         format!("'{field}").into_bytes().into()

@@ -37,8 +37,8 @@ pub(super) fn event_list_schema() -> impl Into<RefOr<Schema>> {
 fn description(feed_type: FeedType) -> String {
     let fields = feed_type.data_fields();
     if fields.is_empty() {
-        "Event of this type.".to_owned()
+        format!("Event of type `{feed_type}`.")
     } else {
-        format!("Event of this type, with: {}.", fields.join(", "))
+        format!("Event of type `{feed_type}`; its `data` also contains `{}`.", fields.join("`, `"))
     }
 }

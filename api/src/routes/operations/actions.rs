@@ -21,7 +21,8 @@ use crate::routes::schema::operation::Operation;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryRequest {
-    /// New e-mail address for the AWS account: 6 to 64 ASCII characters. Only possible until the account is created.
+    /// New e-mail address for the AWS account: 6 to 64 ASCII characters. The address can only be
+    /// corrected before the account is created.
     #[schema(example = "aws+example@example.com", min_length = 6, max_length = 64)]
     pub account_email: String,
 }
@@ -30,15 +31,15 @@ pub struct RetryRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdoptRequest {
-    /// AWS account: active, in this organisation, and never mapped to another environment.
+    /// Id of the AWS account, which must be active, in this organisation, and never mapped to another environment.
     #[schema(example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: String,
 }
 
 /// Retry an operation that needs attention
 ///
-/// Fix the cause first. Parked steps run again at once, late steps poll at once. An operation that no longer needs
-/// attention is left unchanged (`409`), except for a repeated request with the same `Idempotency-Key`. With a body, if
+/// Fix the cause first. Parked steps run again at once; late steps poll AWS at once. Returns `409` if the operation no
+/// longer needs attention, unless the request repeats an earlier one with the same `Idempotency-Key`. With a body, if
 /// the remedy `correct` is offered, the operation is retried with the corrected value after a second person has
 /// approved it.
 #[utoipa::path(
@@ -109,8 +110,8 @@ impl std::str::FromStr for AccountEmail {
 
 /// Cancel an onboarding
 ///
-/// Before the AWS account is requested, the operation ends and nothing was created. Afterwards the operation ends too,
-/// and an `offboard` operation removes what was created, because AWS cannot undo the creation of an account.
+/// If the AWS account was not requested yet, the operation ends without having created anything. Otherwise, it ends and
+/// an `offboard` operation removes what was created, because AWS cannot undo the creation of an account.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/cancel",
@@ -123,7 +124,7 @@ impl std::str::FromStr for AccountEmail {
             description = "Canceled. Returns the operation that removes what was created, if there is one, else the \
                 canceled operation",
             body = Operation, headers(
-            ("Location" = String, description = "Path of that operation"),
+            ("Location" = String, description = "Path of the returned operation"),
             ("Retry-After" = u32, description = "Seconds after which to poll"),
         )),
         (
@@ -157,8 +158,8 @@ pub(crate) async fn cancel_operation(
 
 /// Adopt an existing AWS account
 ///
-/// Possible if the remedy `adopt` is offered. After a second person has approved, the account belongs to the
-/// environment and onboarding continues in it.
+/// The operation must offer the remedy `adopt`. After a second person has approved, the account belongs to the
+/// environment, and onboarding continues in that account.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/adopt",

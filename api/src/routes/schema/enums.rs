@@ -39,7 +39,7 @@ enum_schemas! {
     Severity = finding::Severity::ALL.iter().map(|severity| severity.as_str());
     /// State of a finding: `resolved` once a later comparison no longer reports it.
     FindingState = finding::FindingState::ALL.iter().map(|state| state.as_str());
-    /// Remedy of a finding: a `repair` operation, or a `person`.
+    /// Remedy of a finding: `repair` (an operation repairs it) or `person` (a person must act).
     FindingRemedy = finding::FindingRemedy::ALL.iter().map(|remedy| remedy.as_str());
     /// State of a delivery: `failed` after ten attempts over more than three days.
     WebhookDeliveryState = webhook::DeliveryState::ALL.iter().map(|state| state.as_str());

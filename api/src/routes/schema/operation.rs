@@ -52,11 +52,11 @@ pub struct Operation {
     pub finished_at: Option<DateTime<Utc>>,
     /// Time of the last change.
     pub updated_at: DateTime<Utc>,
-    /// Steps in the order of the workflow; empty until the operation is started. Not shown in lists of operations.
+    /// Steps in the order of the workflow; empty until the operation is started, omitted in lists of operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub steps: Option<Vec<Step>>,
-    /// Approvals, oldest first. Not shown in lists of operations.
+    /// Approvals, oldest first; omitted in lists of operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub approvals: Option<Vec<Approval>>,
@@ -68,8 +68,8 @@ pub struct Queue {
     /// Position in the queue; 1 is next.
     #[schema(example = 17, minimum = 1)]
     pub position: u32,
-    /// Estimated time at which the environment is ready or, for other work than onboarding, the operation is finished.
-    /// It is calculated for each response, from the AWS quotas and recent durations.
+    /// Estimated time at which the environment is ready or, for operations other than onboarding, the operation is
+    /// finished. It is calculated for each response, from the AWS quotas and recent durations.
     pub estimated_ready_at: DateTime<Utc>,
 }
 
@@ -82,10 +82,10 @@ impl From<wait_estimate::Queue> for Queue {
 /// Reason why an operation needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attention {
-    /// Stable code, for programs.
+    /// Stable, machine-readable code of the cause.
     #[schema(example = "account_email_taken")]
     pub code: String,
-    /// Description of the cause, for people.
+    /// Human-readable description of the cause.
     #[schema(example = "The e-mail address of the new AWS account belongs to an account that is not ours.")]
     pub message: String,
     /// Actions that resolve the problem: `retry`, `correct`, `adopt`, `approve`, `reject` or `cancel`.
@@ -105,7 +105,7 @@ pub struct Step {
     /// State of the step.
     #[schema(value_type = StepState, example = "waiting")]
     pub state: String,
-    /// Number of runs.
+    /// Number of times that the step was run.
     #[schema(example = 3)]
     pub attempts: u32,
     /// Time of the first run; `null` until then.
@@ -114,7 +114,7 @@ pub struct Step {
     /// Time at which the step was done; `null` until then.
     #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
-    /// Cause of the wait, for people; `null` while the step does not wait.
+    /// Human-readable reason for the wait; `null` while the step does not wait.
     #[schema(required = true, example = "the stack to be created")]
     pub waits_for: Option<String>,
     /// Time of the next poll; `null` while the step does not wait.
@@ -123,10 +123,10 @@ pub struct Step {
     /// Reason why the step needs attention; `null` otherwise. A step that needs attention and still waits is late.
     #[schema(required = true)]
     pub attention: Option<Attention>,
-    /// Latest error, for people; `null` once the step has succeeded.
+    /// Human-readable description of the latest error; `null` once the step has succeeded.
     #[schema(required = true)]
     pub last_error: Option<String>,
-    /// Facts that the step has learned, such as the id of the stack.
+    /// Values that the step has recorded, such as the id of the stack.
     #[schema(example = json!({ "region": "eu-central-1" }))]
     pub facts: Map<String, Value>,
 }
@@ -202,7 +202,7 @@ pub struct Approval {
     pub requested_by: String,
     /// Time of the request.
     pub requested_at: DateTime<Utc>,
-    /// Person who decided: the `sub` of the token; `null` while pending.
+    /// Person who approved or rejected: the `sub` of the token; `null` while pending.
     #[schema(required = true)]
     pub decided_by: Option<String>,
     /// Time of the decision; `null` while pending.

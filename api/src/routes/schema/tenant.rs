@@ -21,7 +21,8 @@ pub struct Tenant {
     /// E-mail address of the tenant's administrator; `null` once the tenant is offboarded.
     #[schema(required = true, example = "admin@example.com")]
     pub admin_email: Option<String>,
-    /// State of the tenant: the worst state of its environments.
+    /// State of the tenant: the first of `needs_attention`, `onboarding`, `restoring`, `ready`, `offboarding` and
+    /// `offboarded` that one of its environments has.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
     /// Commercial plan.
@@ -30,7 +31,7 @@ pub struct Tenant {
     /// Id of the tenant in the systems of the SaaS; `null` if none was given.
     #[schema(required = true, example = "customer-4711")]
     pub external_id: Option<String>,
-    /// Labels: free key and value pairs.
+    /// Labels: key-value pairs of your choice.
     #[schema(example = json!({ "team": "north" }))]
     pub labels: BTreeMap<String, String>,
     /// Environments in the order of their creation.
@@ -83,10 +84,10 @@ pub struct Environment {
     /// Home region, in which the stack runs.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
-    /// AWS account of the environment, 12 digits; `null` until it is confirmed.
+    /// Id of the AWS account of the environment (12 digits); `null` until the account is confirmed.
     #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: Option<String>,
-    /// Open operation of the environment, or its latest one.
+    /// Id of the unfinished operation of the environment, or of the latest operation if all have finished.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub operation_id: String,
     /// Time of the request for the environment.

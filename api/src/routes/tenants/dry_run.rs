@@ -23,7 +23,7 @@ pub struct SignupPreview {
     pub accepted: bool,
     /// Fields that an active tenant already uses.
     pub collisions: Vec<Collision>,
-    /// Time at which the client may sign up again; `null` unless it has reached its daily limit.
+    /// Time from which the client can create tenants again; `null` unless it has reached its daily limit of signups.
     #[schema(required = true)]
     pub signups_exhausted_until: Option<DateTime<Utc>>,
     /// Commercial plan.
@@ -71,7 +71,7 @@ pub struct Collision {
     pub field: String,
     /// `true` if this collision makes the API refuse the signup.
     pub refused: bool,
-    /// Description, for people.
+    /// Human-readable description of the collision.
     #[schema(example = "an active tenant has this external_id")]
     pub message: String,
 }

@@ -52,7 +52,7 @@ pub struct Signup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "eu")]
     pub residency: Option<String>,
-    /// Configured commercial plan [default: the first one].
+    /// Commercial plan, as named in the configuration [default: the first configured plan].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "standard")]
     pub tier: Option<String>,
@@ -64,7 +64,7 @@ pub struct Signup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["production", "staging"]), min_items = 1, max_items = 5)]
     pub environments: Option<Vec<String>>,
-    /// Labels: at most 32 free key and value pairs, with keys of 1 to 63 and values of at most 255 characters.
+    /// Labels: at most 32 key-value pairs of your choice. Keys have 1 to 63 characters, values at most 255.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!({ "team": "north" }))]
     pub labels: Option<BTreeMap<String, String>>,

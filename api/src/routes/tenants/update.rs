@@ -21,11 +21,12 @@ use crate::routes::schema::tenant::Tenant;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantPatch {
-    /// Name of the company. AWS accounts keep their names.
+    /// Name of the company. The names of the AWS accounts do not change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Example GmbH", min_length = 1, max_length = 120, nullable = false)]
     pub company_name: Option<String>,
-    /// Configured commercial plan. The next comparison with AWS grants the access of the new plan.
+    /// Commercial plan, as named in the configuration. The next reconcile run grants the access that comes
+    /// with the new plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "standard", nullable = false)]
     pub tier: Option<String>,
@@ -49,7 +50,10 @@ pub struct TenantPatch {
     tag = "tenants",
     params(
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("If-Match" = String, Header, description = "ETag of the tenant as you have read it, or `*` for any state"),
+        (
+            "If-Match" = String, Header,
+            description = "ETag from your last read of the tenant, or `*` to skip the check"
+        ),
     ),
     request_body = TenantPatch,
     responses(
@@ -58,13 +62,13 @@ pub struct TenantPatch {
         )),
         (
             status = 409,
-            description = "An active tenant has the `external_id` (`external_id_taken`), or the tenant is offboarded \
-                (`tenant_offboarded`)",
+            description = "Another active tenant already has this `external_id` (`external_id_taken`), or the tenant \
+                is offboarded (`tenant_offboarded`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
         (
             status = 412,
-            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            description = "The tenant has changed since you read the ETag (`precondition_failed`); nothing was changed",
             body = Problem, content_type = MEDIA_TYPE
         ),
         (

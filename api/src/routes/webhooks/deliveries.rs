@@ -40,7 +40,7 @@ pub struct WebhookDelivery {
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// Time at which the delivery was created.
     pub created_at: DateTime<Utc>,
-    /// Latest attempts, newest first, at most 100. Not shown in lists of deliveries.
+    /// Latest attempts, newest first, at most 100; omitted in lists of deliveries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     pub attempts: Option<Vec<WebhookAttempt>>,
@@ -64,7 +64,7 @@ pub struct WebhookAttempt {
     /// `not_deliverable`; `null` after a success. More causes may be added.
     #[schema(required = true, example = "status")]
     pub error: Option<String>,
-    /// Description of the result, for people.
+    /// Human-readable description of the result.
     #[schema(example = "The receiver answered 503, not 2xx.")]
     pub message: String,
     /// Planned time of the next attempt; `null` if none was planned.
@@ -115,7 +115,7 @@ pub struct WebhookDeliveryPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
-    /// Replay the events from this time on, at most 30 days ago.
+    /// Time from which events are replayed, at most 30 days ago.
     pub since: DateTime<Utc>,
 }
 
@@ -204,8 +204,8 @@ async fn load_with_attempts(
 
 /// Replay a delivery
 ///
-/// Replays a delivery under the same `webhook-id`, as soon as the endpoint is enabled and not paused, with a new retry
-/// schedule. A delivery that is being sent now is left unchanged.
+/// The event is sent again with the same `webhook-id` and a new retry schedule, as soon as the endpoint is enabled and
+/// not paused. A delivery that is being sent now is left unchanged.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints/{id}/deliveries/{delivery_id}/replay",
@@ -238,8 +238,8 @@ pub(crate) async fn replay_webhook_delivery(
 
 /// Replay all events since a time
 ///
-/// Replays, in order, all events of the types that the endpoint receives, including those from before its creation and
-/// from while it was disabled. Events that were sent before keep their `webhook-id`.
+/// Replays, in order, all events of the types that the endpoint receives. This includes events that occurred before the
+/// endpoint was created or while it was disabled. Events that were sent before keep their `webhook-id`.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints/{id}/replay",

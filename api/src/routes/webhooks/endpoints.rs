@@ -59,11 +59,11 @@ pub struct WebhookEndpoint {
     /// failed for five days); `null` while it is enabled.
     #[schema(required = true, example = json!(null))]
     pub disabled_reason: Option<String>,
-    /// Description of the reason, for people; `null` while the endpoint is enabled.
+    /// Human-readable description of the reason; `null` while the endpoint is enabled.
     #[schema(required = true, example = json!(null))]
     pub disabled_message: Option<String>,
-    /// Time at which the endpoint was disabled; `null` while it is enabled. Events from then on are not queued for it;
-    /// replay them.
+    /// Time at which the endpoint was disabled; `null` while it is enabled. Later events are not queued for the
+    /// endpoint, but can be replayed.
     #[schema(required = true)]
     pub disabled_at: Option<DateTime<Utc>>,
     /// Time of the first failure after the last success; `null` if the last attempt succeeded or there was none.
@@ -72,14 +72,14 @@ pub struct WebhookEndpoint {
     /// Time until which deliveries are paused, because the receiver sent `Retry-After`; `null` otherwise.
     #[schema(required = true)]
     pub paused_until: Option<DateTime<Utc>>,
-    /// Time until which deliveries are also signed with the previous secret; `null` without one.
+    /// Time until which deliveries are also signed with the previous secret; `null` if no previous secret is valid.
     #[schema(required = true)]
     pub previous_secret_until: Option<DateTime<Utc>>,
     /// Time of creation.
     pub created_at: DateTime<Utc>,
     /// Time of the last change, including disabling.
     pub updated_at: DateTime<Utc>,
-    /// Secret that signs deliveries. Shown only once, when it is created or rotated.
+    /// Secret that signs deliveries; only contained in the response that creates or rotates the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     pub secret: Option<String>,
@@ -266,15 +266,16 @@ pub(crate) async fn get_webhook_endpoint(
         ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
         (
             "If-Match" = Option<String>, Header,
-            description = "ETag of the endpoint as you have read it; the request is refused if the endpoint has \
-                changed since"
+            description = "ETag from your last read of the endpoint; the request is refused if the endpoint has \
+                changed since then"
         ),
     ),
     responses(
         (status = 204, description = "The endpoint is deleted"),
         (
             status = 412,
-            description = "The endpoint has changed since (`precondition_failed`); nothing was changed",
+            description = "The endpoint has changed since you read the ETag (`precondition_failed`); nothing was \
+                changed",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),

@@ -48,7 +48,10 @@ pub struct WebhookEndpointPatch {
     tag = "webhooks",
     params(
         ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
-        ("If-Match" = String, Header, description = "ETag of the endpoint as you have read it, or `*` for any state"),
+        (
+            "If-Match" = String, Header,
+            description = "ETag from your last read of the endpoint, or `*` to skip the check"
+        ),
     ),
     request_body = WebhookEndpointPatch,
     responses(
@@ -57,7 +60,8 @@ pub struct WebhookEndpointPatch {
         )),
         (
             status = 412,
-            description = "The endpoint has changed since (`precondition_failed`); nothing was changed",
+            description = "The endpoint has changed since you read the ETag (`precondition_failed`); nothing was \
+                changed",
             body = Problem, content_type = MEDIA_TYPE
         ),
         (
@@ -111,7 +115,7 @@ async fn parse_patch(mut fields: Fields, app: &App, before: webhook::Endpoint) -
 
 /// Disable a webhook endpoint
 ///
-/// Pending deliveries wait; events from now on are not queued for the endpoint.
+/// Pending deliveries are kept until the endpoint is enabled. Later events are not queued for the endpoint.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints/{id}/disable",
@@ -132,7 +136,7 @@ pub(crate) async fn disable_webhook_endpoint(
 
 /// Enable a webhook endpoint
 ///
-/// Pending deliveries and events from now on are sent. Events from while the endpoint was disabled can be replayed.
+/// Pending deliveries and new events are sent. Events that occurred while the endpoint was disabled can be replayed.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints/{id}/enable",

@@ -76,8 +76,8 @@ fn string_fact<'a>(operation: &'a Operation, step: &str, name: &str) -> Option<&
     fact(operation, step, name)?.as_str()
 }
 
-/// Returns the names of the granted permission sets, one per line. In the journal, the name of a grant is "PERMISSION
-/// SET to GROUP".
+/// Returns the names of the granted permission sets, one per line. The keys of the fact `grants` have the format
+/// `PERMISSION SET to GROUP`.
 fn granted_permission_sets(operation: &Operation) -> String {
     let grants = fact(operation, "grant-access", "grants").and_then(Value::as_object);
     let done = grants.into_iter().flatten().filter(|(_, grant)| grant["done"] == true);

@@ -150,7 +150,7 @@ impl StackProcessor<'_> {
         self.stack.work = Some(StackOperation { phase, tasks, injected_fault: None, ..work });
     }
 
-    /// Removes resources that do not exist, resolves the outputs and finishes the stack operation.
+    /// Removes deleted resources from the stack, resolves the outputs and finishes the stack operation.
     fn complete(&mut self, work: StackOperation, status: Status) {
         self.stack.resources.retain(|_, resource| {
             resource.physical_id.is_some()

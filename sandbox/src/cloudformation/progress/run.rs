@@ -254,7 +254,7 @@ impl<'a> StackProcessor<'a> {
         }
     }
 
-    /// Returns a resource whose creation starts now.
+    /// Returns a resource with the status `CREATE_IN_PROGRESS` and no physical id.
     fn new_resource(&self, id: &str, kind: &str) -> Resource {
         Resource {
             logical_id: id.to_owned(),
@@ -309,8 +309,8 @@ impl<'a> StackProcessor<'a> {
         }
     }
 
-    /// Returns the account's email, or its id if the account is not a member. Random durations are derived from this
-    /// key, because an email does not depend on the order in which accounts are created.
+    /// Returns the e-mail address of the account, or its id if the account is not a member. Random durations are
+    /// derived from this key, because an e-mail address does not depend on the order of account creations.
     fn duration_key(&self) -> String {
         let account = &self.ctx.caller.account;
         let member = self.state.organization.members.get(account);

@@ -12,7 +12,8 @@ use crate::policy::{AccessRequest, ConditionKeys, Decision, Principal, evaluate}
 use crate::world::State;
 use crate::world::ids::ALPHANUMERIC;
 
-/// Concurrency that AWS keeps unreserved. A new account has exactly this concurrency, so no function can reserve any.
+/// Concurrency that functions cannot reserve. The limit of a new account is equal to this minimum, so its functions
+/// cannot reserve any concurrency.
 const MIN_UNRESERVED_CONCURRENCY: i64 = 10;
 
 /// Maximum size of all environment variables together, in bytes (AWS Lambda quotas).

@@ -36,7 +36,7 @@ fn organization(config: &Config, problems: &mut Problems) {
         problems.check("organization.control_role_external_id", &EXTERNAL_ID, external_id);
     }
     if organization.management_account_id == organization.freehold_account_id {
-        problems.add("organization.freehold_account_id", "must be another account than management_account_id");
+        problems.add("organization.freehold_account_id", "must differ from management_account_id");
     }
     if organization.access_role_name.is_empty() {
         problems.add("organization.access_role_name", "must not be empty");

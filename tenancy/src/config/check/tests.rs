@@ -78,7 +78,11 @@ fn a_value_that_aws_refuses_is_a_problem_of_its_field() {
         ),
         ("role/freehold-control", "role/", "organization.control_role_arn: must end with the name of a role"),
         ("111122223333:role", "444455556666:role", "organization.control_role_arn: must be a role in the management"),
-        ("\"444455556666\"", "\"111122223333\"", "organization.freehold_account_id: must be another account"),
+        (
+            "\"444455556666\"",
+            "\"111122223333\"",
+            "organization.freehold_account_id: must differ from management_account_id",
+        ),
         ("@example.com\"", "@a-domain-that-is-much-too-long.example.com\"", "organization.account_email: must have at"),
         ("aws+{environment_id}", "aws", "organization.account_email: must contain {environment_id} exactly once"),
         ("name = \"eu\"", "name = \"quarantine\"", "residencies.quarantine: must have another name"),

@@ -26,7 +26,7 @@ pub enum AddResult {
     TooManyEnvironments,
 }
 
-/// Writes the environment, its onboarding and the response under `key`, or nothing.
+/// Writes the environment, its onboarding and the response under `key` in one transaction.
 ///
 /// Fails with [`crate::db::DbError::EnvironmentExists`] if the tenant has an environment of this name.
 pub async fn add_environment(

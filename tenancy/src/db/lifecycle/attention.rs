@@ -1,4 +1,5 @@
-//! Derives the attention of an operation from its steps: the operation needs attention while a step is parked or late.
+//! Updates the `needs_attention` state of an operation: the state is set while a step of the operation is parked or
+//! late.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -10,8 +11,8 @@ use crate::db::{Result, events, parse_json};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, OperationState};
 
-/// Sets or clears the attention of an operation and its environment. A parked step takes precedence over a late one.
-/// The caller must have locked the operation.
+/// Sets or clears the `needs_attention` state of an operation and its environment. A parked step takes precedence over
+/// a late one. The caller must have locked the operation.
 pub(super) async fn recompute_attention(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     let row = sqlx::query!(
         r#"/* db::lifecycle::recompute_attention */

@@ -34,7 +34,7 @@ async fn cancel_in_tx(
     };
     if open.kind != OperationKind::Onboard {
         return Ok(LifecycleResult::NotAllowed(match open.kind {
-            OperationKind::Offboard => "an offboarding is undone by restoring the environment",
+            OperationKind::Offboard => "to undo an offboarding, restore the environment",
             _ => "only an onboarding can be canceled; offboard the environment instead",
         }));
     }

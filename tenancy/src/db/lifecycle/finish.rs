@@ -1,4 +1,5 @@
-//! Completes an operation and updates its environment. Marks the tenant as offboarded with its last environment.
+//! Completes an operation and updates its environment. Marks the tenant as offboarded when its last environment is
+//! offboarded.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;

@@ -21,7 +21,7 @@ use crate::{AwsAccountId, OperationId};
 pub struct StepRecord {
     pub step: StepName,
     pub state: StepDisposition,
-    /// Attention of a step that is past its deadline but keeps polling; `None` for other steps.
+    /// Reason why a step that is past its deadline but still polling needs attention; `None` for other steps.
     pub late: Option<Attention>,
     /// New facts, which are merged into the facts in the journal.
     pub facts: Facts,
@@ -174,7 +174,8 @@ async fn recheck_approval<'a>(
     if !waits || approvals::pending(tx, id).await?.is_some() {
         return Ok(Cow::Borrowed(outcome));
     }
-    let state = StepDisposition::Waiting { why: "the decision that was just recorded".to_owned(), check_at: now };
+    let state =
+        StepDisposition::Waiting { why: "a worker to process the decision just recorded".to_owned(), check_at: now };
     Ok(Cow::Owned(StepRecord { state, ..outcome.clone() }))
 }
 

@@ -1,4 +1,4 @@
-//! Opens a repair of an environment.
+//! Starts the repair of an environment.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

@@ -71,7 +71,7 @@ async fn request_approval_in_tx(
     Ok(RequestResult::Created(approval))
 }
 
-/// Requests approval of the account creation that `step` performs, in the name of the requester of the operation.
+/// Requests approval of the account creation in `step`, on behalf of the requester of the operation.
 pub async fn request_creation_approval(
     pool: &PgPool,
     claim: &Claim,

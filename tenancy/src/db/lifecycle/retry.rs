@@ -16,7 +16,7 @@ use crate::operation::{OperationKind, OperationState};
 pub enum RetryResult {
     /// The operation will run again immediately.
     Scheduled,
-    /// The operation does not need attention, because it is in this state.
+    /// The operation is in this state and does not need attention.
     NotNeeded(OperationState),
     /// The operation does not accept a retry as a remedy.
     NotOffered,

@@ -26,7 +26,7 @@ pub async fn tenant_of(pool: &PgPool, id: OperationId) -> Result<Option<TenantId
     Ok(tenant.fetch_optional(pool).await?.map(TenantId::from))
 }
 
-/// Returns at most `limit` operations before `before`, newest first, without their steps.
+/// Returns at most `limit` operations that are older than the operation `before`, newest first, without their steps.
 pub async fn list(
     pool: &PgPool,
     filter: &OperationFilter,
@@ -82,10 +82,10 @@ pub struct OperationProperties {
     pub tenant_id: TenantId,
     pub environment_id: EnvironmentId,
     pub kind: OperationKind,
-    /// Parameters of the request beside the kind.
+    /// Parameters of the request that created the operation, as a JSON object.
     pub input: Value,
     pub created_at: DateTime<Utc>,
-    /// Trace context of the request; `None` where traces are not exported.
+    /// Trace context of the request; `None` if the request was not traced.
     pub traceparent: Option<String>,
 }
 

@@ -40,7 +40,8 @@ pub struct ClaimLimits<'a> {
     pub busy: &'a [(WebhookEndpointId, i64)],
 }
 
-/// Claims due deliveries until `lease_until`. Endpoints with the fewest deliveries in progress come first.
+/// Claims due deliveries with leases that end at `lease_until`. Endpoints with the fewest deliveries in progress come
+/// first.
 pub async fn claim(
     pool: &PgPool,
     limits: &ClaimLimits<'_>,

@@ -24,7 +24,7 @@ pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
 }
 
-/// Returns at most `limit` deliveries before `before`, newest first.
+/// Returns at most `limit` deliveries that are older than the delivery `before`, newest first.
 pub async fn list(
     pool: &PgPool,
     filter: &DeliveryFilter,
@@ -74,8 +74,9 @@ pub async fn replay(pool: &PgPool, id: WebhookDeliveryId, now: DateTime<Utc>) ->
     Ok(())
 }
 
-/// Schedules a delivery of every event since `since` that matches the endpoint, in order. Includes events that were
-/// delivered before and events during which the endpoint was disabled. Returns the number of events.
+/// Schedules, in order, a delivery of every event that occurred at or after `since` and that matches the endpoint.
+/// Includes events that were already delivered, and events that occurred while the endpoint was disabled. Returns the
+/// number of events.
 pub async fn replay_since(
     pool: &PgPool,
     id: WebhookEndpointId,

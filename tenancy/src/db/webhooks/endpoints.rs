@@ -90,7 +90,7 @@ async fn insert(tx: &mut PgConnection, endpoint: &Endpoint, sealed: &[u8]) -> Re
     Ok(made.execute(tx).await?.rows_affected() == 1)
 }
 
-/// Returns at most `limit` endpoints before `before`, newest first.
+/// Returns at most `limit` endpoints that are older than the endpoint `before`, newest first.
 pub async fn list(pool: &PgPool, before: Option<WebhookEndpointId>, limit: i64) -> Result<Vec<Endpoint>> {
     let rows = sqlx::query_as!(
         Row,
@@ -185,7 +185,7 @@ async fn enable_in_tx(tx: &mut PgConnection, id: WebhookEndpointId, now: DateTim
     Ok(())
 }
 
-/// Returns the number of endpoints for each reason why they are disabled; `None` is the key of enabled endpoints.
+/// Returns the number of endpoints per disabled reason, and under `None` the number of enabled endpoints.
 pub async fn counts(pool: &PgPool) -> Result<Vec<(Option<DisabledReason>, i64)>> {
     let rows = sqlx::query!(
         r#"/* db::webhooks::endpoints::counts */

@@ -16,7 +16,7 @@ pub struct EncryptedSecrets {
     pub endpoint_id: WebhookEndpointId,
     /// Current secret, which signs all deliveries.
     pub secret: Vec<u8>,
-    /// Previous secret, which is used until it expires.
+    /// Previous secret, which also signs deliveries until it expires.
     pub previous: Option<Vec<u8>>,
 }
 
@@ -84,7 +84,8 @@ pub async fn list_with_other_key(pool: &PgPool, current: KeyId) -> Result<Vec<En
     Ok(sealed.collect())
 }
 
-/// Replaces the secrets of an endpoint by re-encrypted ones, unless they have changed since.
+/// Replaces the secrets `before` of an endpoint with the re-encrypted secrets `after`. Returns false if the secrets
+/// have changed in the meantime.
 pub async fn replace(pool: &PgPool, before: &EncryptedSecrets, after: &EncryptedSecrets) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::webhooks::secrets::replace */

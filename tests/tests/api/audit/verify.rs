@@ -63,8 +63,8 @@ async fn edited_removed_reordered_and_truncated_records_are_detected() {
             "update audit_records set recorded_at = recorded_at - interval '1 hour' where position = 3",
             "the record at 3 was edited",
         ),
-        ("removed", "delete from audit_records where position = 3", "4 follows 2"),
-        ("start removed", "delete from audit_records where position = 1", "2 follows 0"),
+        ("removed", "delete from audit_records where position = 3", "position 4 directly follows position 2"),
+        ("start removed", "delete from audit_records where position = 1", "position 2 directly follows position 0"),
         (
             "reordered",
             "update audit_records set position = -position where position in (3, 4);

@@ -77,7 +77,7 @@ impl Administrator {
         self.0.organizations().delete_policy().policy_id(policy).send().await.expect("a deletion");
     }
 
-    /// Returns the instance of Identity Center, the ARN of a permission set and the id of a group.
+    /// Returns the ARN of the Identity Center instance, the ARN of a permission set and the id of a group.
     async fn find_access_ids(&self, set: &str, group: &str) -> (String, String, String) {
         let sso = self.0.sso();
         let instances = sso.list_instances().send().await.expect("instances").instances.unwrap_or_default();
@@ -105,7 +105,7 @@ impl Administrator {
         call.principal_type(PrincipalType::Group).principal_id(group).send().await.expect("a deletion");
     }
 
-    /// Assigns a permission set to a group. Returns the group's id.
+    /// Assigns a permission set to a group for an account. Returns the group's id.
     pub(crate) async fn assign(&self, account: &str, set: &str, group: &str) -> String {
         let (instance, set, group) = self.find_access_ids(set, group).await;
         let call = self.0.sso().create_account_assignment().instance_arn(instance).target_id(account);

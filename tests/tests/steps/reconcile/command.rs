@@ -6,7 +6,7 @@ use freehold_tests::fixture::{CONFIG, Freehold};
 use super::{create_ready_tenants, make_ten_changes};
 use crate::cli::process::{freehold as program, text};
 
-/// Runs `freehold reconcile` with this installation. Returns the exit code and the printed report.
+/// Runs `freehold reconcile` for this installation. Returns the exit code and the printed report.
 async fn reconcile(freehold: &Freehold, more: &[&str]) -> (Option<i32>, String) {
     let files = tempfile::tempdir().expect("a directory");
     let config = files.path().join("freehold.toml");

@@ -26,7 +26,7 @@ use super::account;
 /// Default number of accounts.
 const DEFAULT_ACCOUNTS: usize = 300;
 
-/// Half of AWS's rate limit of ListAccounts, in calls per second.
+/// Half of AWS's rate limit for ListAccounts, in calls per second.
 const LIST_ACCOUNTS_CALLS_PER_SECOND: f64 = 4.0;
 const IDENTITY_CENTER_CALLS_PER_SECOND: f64 = 10.0;
 

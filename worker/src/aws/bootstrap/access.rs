@@ -14,7 +14,7 @@ pub(crate) struct PermissionSetFacts {
     /// Session duration in ISO 8601 format, such as `PT8H`.
     pub(crate) session_duration: String,
     pub(crate) managed_policies: BTreeSet<String>,
-    /// Empty if the permission set has no inline policy.
+    /// Inline policy; empty if the permission set has none.
     pub(crate) inline_policy: String,
     /// Whether the permission set is provisioned in any account.
     pub(crate) provisioned: bool,

@@ -8,11 +8,12 @@ use crate::aws::call::missing_field;
 use crate::aws::{Aws, to_chrono};
 use crate::cloud::{Creation, CreationState, NewAccount, Result};
 
-/// Maximum time by which AWS's clock is assumed to be behind Freehold's.
+/// Maximum assumed delay of AWS's clock relative to Freehold's clock.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
 impl Aws {
-    /// Requests an account and returns at once. There is no client token: a repeated call creates a second account.
+    /// Requests an account and returns at once. The call has no client token, so a repeated call creates a second
+    /// account.
     pub async fn create_account(&self, account: &NewAccount) -> Result<Creation> {
         const CALL: &str = "organizations:CreateAccount";
         let session = self.control_session().await?;

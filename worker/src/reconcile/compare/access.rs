@@ -10,8 +10,8 @@ use super::{CompareInput, Comparison, environment_label};
 use crate::cloud::Principal;
 use crate::steps::grant_access::own_group_grant;
 
-/// Reports configured permission sets and groups that do not exist in Identity Center. Each causes one finding, not one
-/// per account.
+/// Reports configured permission sets and groups that do not exist in Identity Center. Each missing object causes one
+/// finding, not one finding per account.
 pub(super) fn check_identity_center(input: &CompareInput<'_>, comparison: &mut Comparison) {
     for (set, _) in input.seen.permission_sets.iter().filter(|(_, arn)| arn.is_none()) {
         let message = format!(
@@ -76,8 +76,8 @@ pub(super) fn check(
         let group = input.seen.groups.iter().find(|(_, known)| known.as_ref() == Some(id));
         let who = group.map_or_else(|| format!("{} {id}", kind.to_lowercase()), |(name, _)| format!("group {name}"));
         let message = format!(
-            "Account {account} ({called}): {who} has the permission set `{set}`, which is not configured. Find out who \
-             assigned it, then configure it or remove the assignment."
+            "Account {account} ({called}): {who} has the permission set `{set}`, but the configuration does not grant \
+             it. Find out who assigned it, then add it to the configuration or remove the assignment."
         );
         comparison.add_environment_finding(
             FindingKind::AssignmentExtra,

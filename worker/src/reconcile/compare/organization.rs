@@ -31,7 +31,7 @@ pub(super) fn check_unknown_accounts(input: &CompareInput<'_>, comparison: &mut 
         let mapped = |id| input.known.environments.iter().find(|known| known.id == id);
         let reason = match environment.map(|id| (id, mapped(id))) {
             Some((id, Some(known))) => format!("its tags name {id}, whose account is {}", known.aws_account_id),
-            Some((id, None)) => format!("its tags name {id}, which does not wait for an account"),
+            Some((id, None)) => format!("its tags name {id}, which is not waiting for an account"),
             None => "its tags name no environment".to_owned(),
         };
         let message = format!(
@@ -50,7 +50,8 @@ pub(super) fn check_unknown_accounts(input: &CompareInput<'_>, comparison: &mut 
     }
 }
 
-/// Reports a missing or suspended account. Returns whether the account is active; only then is the rest of it compared.
+/// Reports a missing or suspended account. Returns whether the account is active. Other aspects of an account are
+/// compared only if it is active.
 pub(super) fn check_account(
     input: &CompareInput<'_>,
     environment: &MappedEnvironment,
@@ -115,14 +116,16 @@ fn check_ou(input: &CompareInput<'_>, comparison: &mut Comparison, ou: &str, pol
             PolicyAttachment::Detached => comparison.add_organization_finding(
                 FindingKind::GuardrailDetached,
                 policy,
-                format!("On OU {ou} ({ou_id}), {name} is not attached: its accounts are not restricted. {remedy}."),
+                format!(
+                    "On OU {ou} ({ou_id}), {name} is not attached: accounts in the OU are not restricted. {remedy}."
+                ),
             ),
             PolicyAttachment::Missing => comparison.add_organization_finding(
                 FindingKind::GuardrailMissing,
                 policy,
                 format!(
-                    "On OU {ou} ({ou_id}), {name} is missing, because it was deleted: its accounts are not restricted. \
-                     {remedy}."
+                    "On OU {ou} ({ou_id}), {name} is missing, because it was deleted: accounts in the OU are not \
+                     restricted. {remedy}."
                 ),
             ),
         },

@@ -133,7 +133,8 @@ pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount)
     Err(email_taken(&found.email, &format!("{reason} (account {})", found.id)))
 }
 
-/// Adopts the account that two people have approved. The account may lack the environment's tags, which are added.
+/// Adopts the account whose adoption a second person has approved. Adds the environment's tags if the account lacks
+/// them.
 async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let environment = context.environment().id;
     let target = Target::new(id.clone(), environment, &context.config().organization)?;
@@ -167,11 +168,11 @@ pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), 
     Err(StepError::needs_attention(AttentionCode::AccountNotActive, message))
 }
 
-/// Returns the attention for an e-mail address that belongs to an account other than this environment's.
+/// Returns the error for an e-mail address that belongs to an account other than this environment's.
 pub(in crate::steps) fn email_taken(email: &str, detail: &str) -> StepError {
     let message = format!(
-        "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that \
-         account, or retry with another e-mail address."
+        "The e-mail address {email} is in use by an account that does not belong to this environment: {detail}. Adopt \
+         that account, or retry with another e-mail address."
     );
     StepError::needs_attention(AttentionCode::AccountEmailTaken, message)
 }

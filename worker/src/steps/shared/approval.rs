@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::context::StepContext;
 use crate::step_outcome::StepError;
 
-/// Returns the attention that parks the operation until a second person has approved or rejected it.
+/// Returns the error that parks the operation until a second person has approved or rejected it.
 pub(in crate::steps) fn approval_required(message: &str) -> StepError {
     StepError::needs_attention(AttentionCode::ApprovalRequired, message)
 }

@@ -9,8 +9,8 @@ use crate::first_match::FirstMatch;
 /// Reaction to a failed account creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::steps) enum CreationFailureAction {
-    /// Adopts the account with the requested e-mail address if it belongs to the environment. Any other account needs
-    /// attention.
+    /// Adopts the account with the requested e-mail address if it belongs to the environment. If it belongs to another
+    /// owner, the operation needs attention.
     AdoptOrNeedsAttention,
     /// Adopts the environment's own account if it exists. Otherwise requests another account.
     AdoptOrRequestAgain,
@@ -84,7 +84,7 @@ const fn creation(reason: &'static str, action: CreationFailureAction) -> Creati
 pub(in crate::steps) enum FailureAction {
     /// Retries up to the maximum number of attempts.
     Retry,
-    /// Retries without limit while the account is new; the attempt does not count.
+    /// Retries without limit while the account is new. Such a failure does not count as an attempt.
     RetryWhileNew,
     NeedsAttention {
         code: AttentionCode,

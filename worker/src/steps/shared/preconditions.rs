@@ -9,7 +9,7 @@ use crate::cloud::Target;
 use crate::context::StepContext;
 use crate::step_outcome::StepError;
 
-/// Interval of checks under a legal hold, in case the wake-up after the end of the hold is lost.
+/// Interval between two checks while a legal hold is active, in case the wake-up after the end of the hold is lost.
 const LEGAL_HOLD_CHECK_INTERVAL: TimeDelta = TimeDelta::hours(1);
 
 /// Checks that the account mapping and the tags of the account both name this environment.

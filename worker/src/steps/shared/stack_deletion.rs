@@ -86,7 +86,7 @@ impl StackDeletion {
         Err(StepError::needs_attention(
             AttentionCode::StackNotDeleted,
             format!(
-                "CloudFormation could not delete the stack {} in {}: {}. Retry to delete the stack and retain the \
+                "CloudFormation could not delete the stack {} in {}: {}. A retry deletes the stack and retains the \
                  resources that cannot be deleted.",
                 self.name,
                 self.region,

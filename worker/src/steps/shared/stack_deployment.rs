@@ -20,7 +20,8 @@ use crate::steps::StepResult;
 /// Number of failed creations of a stack after which the operation needs attention.
 const MAX_CREATION_ATTEMPTS: u64 = 3;
 
-/// Time of denied calls after which the state of the account is checked, because the account may be closed.
+/// Time for which calls must have been denied before the state of the account is checked, because the account may be
+/// closed.
 const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(2);
 
 pub(in crate::steps) struct StackDeployment {
@@ -280,7 +281,7 @@ impl StackDeployment {
         StepError::needs_attention(
             AttentionCode::StackNameTaken,
             format!(
-                "Region {} has a stack {} that is not this environment's. Delete or rename it, then retry.",
+                "Region {} has a stack {} that does not belong to this environment. Delete that stack, then retry.",
                 self.region, self.name
             ),
         )

@@ -19,7 +19,8 @@ use super::*;
 /// Environment variable with the path of the trusted certificates.
 const TRUST_FILE_VARIABLE: &str = "SSL_CERT_FILE";
 
-/// Environment variable with the same path. It is set only for the test process that writes the file.
+/// Environment variable with the path of the file of trusted certificates. It is set only for the test process that
+/// writes the file.
 const WRITE_FILE_VARIABLE: &str = "FREEHOLD_TEST_CERTIFICATES";
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,0 +1,165 @@
+//! Connection pool, whose sessions can write.
+//!
+//! After a failover, a session can be connected to a server that has become a standby. Such a session reads stale data
+//! and fails to write, so it is closed, and the pool connects again until it reaches the new writer.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Row};
+
+use super::{DbError, Result};
+
+/// Maximum time to wait for a connection.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// SQLSTATE `read_only_sql_transaction`: the session cannot write.
+pub(super) const READ_ONLY_TRANSACTION: &str = "25006";
+
+/// Idle time after which a connection is checked before use. A shorter time would cost each statement a round trip.
+const IDLE_CHECK_THRESHOLD: Duration = Duration::from_millis(100);
+
+/// Interval between attempts to connect when the process starts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Maximum time of a readiness check, shorter than the timeout of `freehold health`.
+const READINESS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Time of the last write that failed in a read-only session. Sessions that were opened before are checked before use.
+static LAST_READ_ONLY_ERROR: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Connects to PostgreSQL with at most `connections` connections.
+///
+/// Fails with [`DbError::Unreachable`], which contains the address and the reason, if no connection can be opened.
+pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
+    let options = parse_url(url.expose_secret())?;
+    check_connection(&options).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                let error = || sqlx::Error::Configuration(DbError::ReadOnly.to_string().into());
+                if is_writable(connection).await? { Ok(()) } else { Err(error()) }
+            })
+        })
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                let suspect = time_since_read_only_error().is_some_and(|time| time <= meta.age);
+                let is_checked = suspect || meta.idle_for >= IDLE_CHECK_THRESHOLD;
+                Ok(!is_checked || is_writable(connection).await?)
+            })
+        })
+        .connect_lazy_with(options);
+    Ok(pool)
+}
+
+/// Returns whether the database accepts writes and all migrations of this version are applied.
+///
+/// Fails with [`DbError::ReadOnly`] if the database accepts no writes.
+pub async fn is_ready(pool: &PgPool) -> Result<bool> {
+    let check = async {
+        let mut connection = pool.acquire().await?;
+        if !is_writable(&mut connection).await? {
+            record_read_only_error();
+            return Err(DbError::ReadOnly);
+        }
+        drop(connection);
+        super::is_migrated(pool).await
+    };
+    tokio::time::timeout(READINESS_TIMEOUT, check).await.unwrap_or(Err(DbError::NoConnection))
+}
+
+/// Remembers an error that shows that sessions can be read-only.
+pub(super) fn note_error(error: &sqlx::Error) {
+    if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == READ_ONLY_TRANSACTION) {
+        record_read_only_error();
+    }
+}
+
+fn record_read_only_error() {
+    *LAST_READ_ONLY_ERROR.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+fn time_since_read_only_error() -> Option<Duration> {
+    LAST_READ_ONLY_ERROR.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+}
+
+/// Returns whether the session can write. A session of a standby is always read-only.
+async fn is_writable(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let row = sqlx::raw_sql("show transaction_read_only").fetch_one(connection).await?;
+    Ok(row.try_get::<String, _>(0)? == "off")
+}
+
+fn parse_url(url: &str) -> Result<PgConnectOptions> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(DbError::InvalidUrl("must start with postgres://".to_owned()));
+    }
+    let options: PgConnectOptions =
+        url.parse().map_err(|error: sqlx::Error| DbError::InvalidUrl(format!("is invalid: {error}")))?;
+    // A transaction never waits for anything but the database, so an idle transaction belongs to a dead process.
+    Ok(options.options([("idle_in_transaction_session_timeout", "30s")]).application_name("freehold"))
+}
+
+/// Opens a connection, because the pool would report every cause as a timeout. A server that restarts gets as much time
+/// as any later call.
+async fn check_connection(options: &PgConnectOptions) -> Result<()> {
+    let deadline = Instant::now() + ACQUIRE_TIMEOUT;
+    let unreachable = |reason: String| DbError::Unreachable { address: address(options), reason };
+    loop {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let error = match tokio::time::timeout(remaining, options.connect()).await {
+            Ok(Ok(connection)) => return Ok(connection.close().await?),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(unreachable(format!("no response within {} s", ACQUIRE_TIMEOUT.as_secs()))),
+        };
+        let reason = reason(&error);
+        let can_pass = DbError::Sql(error).is_outage();
+        if !can_pass || Instant::now() + RETRY_INTERVAL >= deadline {
+            return Err(unreachable(reason));
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Database(error) => match error.code() {
+            Some(code) => format!("{} (SQLSTATE {code})", error.message()),
+            None => error.message().to_owned(),
+        },
+        error => error.to_string(),
+    }
+}
+
+/// Returns the address of the server: its socket, or host and port.
+fn address(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refused_connection_is_reported_with_address_and_reason() {
+        // Port 1 of the loopback interface has no server.
+        let error = connect(&SecretString::from("postgres://freehold@127.0.0.1:1/freehold"), 1).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("127.0.0.1:1") && text.contains("refused"), "{text}");
+        assert!(error.is_outage());
+    }
+
+    #[tokio::test]
+    async fn the_url_of_another_database_system_is_rejected() {
+        let error = connect(&SecretString::from("mysql://root@127.0.0.1/freehold"), 1).await.unwrap_err();
+        assert_eq!(error.to_string(), "the URL of the database must start with postgres://");
+    }
+}
