@@ -26,9 +26,10 @@ enum ConfigCommand {
 
 /// Check configuration and template, without database and without AWS
 ///
-/// Compares all values and the CloudFormation template with the limits of AWS, so that AWS does not refuse them after an
-/// account has been created. Prints one line for each problem: the name of the field, and what it must be. The commands
-/// api, worker, migrate, bootstrap, reconcile and sandbox do not start with a configuration that has a problem.
+/// Compares all values and the CloudFormation template with the limits of AWS, so that AWS does not refuse them after
+/// an account has been created. Prints one line for each problem: the name of the field, and what it must be. The
+/// commands api, worker, migrate, bootstrap, reconcile and sandbox do not start with a configuration that has a
+/// problem.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     freehold config check\n  \

@@ -147,8 +147,8 @@ impl Default for Api {
 /// Configuration with the problems that were found in it.
 #[derive(Debug)]
 pub struct CheckedConfig {
-    /// Configuration in which placeholders replace invalid fields, for further validation only. `None` if too many fields
-    /// are invalid.
+    /// Configuration in which placeholders replace invalid fields, for further validation only. `None` if too many
+    /// fields are invalid.
     pub config: Option<Config>,
     /// One message for each problem. A message starts with the name of the field.
     pub problems: Vec<String>,

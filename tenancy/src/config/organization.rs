@@ -119,8 +119,8 @@ pub struct Stack {
     pub parameters: BTreeMap<String, String>,
     /// Name of the stack output with the Function URL that step `verify` calls.
     pub url_output: String,
-    /// Resource types that the template may use in every region, although this version of Freehold knows regions without
-    /// them. For types that AWS has added since.
+    /// Resource types that the template may use in every region, although this version of Freehold knows regions
+    /// without them. AWS may have added them since.
     pub accepted_resource_types: Vec<String>,
 }
 

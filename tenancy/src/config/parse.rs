@@ -22,8 +22,8 @@ const NO_ACCOUNT: &str = "000000000000";
 /// Tables with keys that the operator chooses.
 const TABLES_WITH_OWN_KEYS: [[&str; 2]; 3] = [["api", "roles"], ["quotas", "rates"], ["stack", "parameters"]];
 
-/// Returns the fields that environment variables set. The name of a field is lower case; a key that the operator chooses
-/// keeps its case.
+/// Returns the fields that environment variables set. The name of a field is lower case; a key that the operator
+/// chooses keeps its case.
 pub(super) fn environment() -> Env {
     // A variable without two underscores, such as FREEHOLD_LOG, is not a field, because every field is in a section.
     Env::prefixed("FREEHOLD_")

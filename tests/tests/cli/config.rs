@@ -110,8 +110,8 @@ fn every_problem_of_ten_broken_files_is_named() {
                 "stack.template: must not use Transform",
                 "stack.template: the parameter Bucket must have a default, or a value in [stack.parameters]",
                 "stack.url_output: must be an output of the template, which lacks `FunctionUrl`",
-                "stack.template: the Type AWS::Lambda::Url of the resource Url must be replaced, because AWS lacks it in \
-                 eu-central-2",
+                "stack.template: the Type AWS::Lambda::Url of the resource Url must be replaced, because AWS lacks it \
+                 in eu-central-2",
             ],
         ),
         template("Resources: [", &["stack.template: must be YAML or JSON: line 1"]),

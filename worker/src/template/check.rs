@@ -1,4 +1,4 @@
-//! Validation of the template of the tenant stack, before an account is created for which AWS would refuse the template.
+//! Validation of the tenant stack's template, before an account is created for which AWS would refuse the template.
 
 use std::collections::BTreeSet;
 

@@ -109,7 +109,8 @@ fn count(value: &Value) -> usize {
     }
 }
 
-/// Returns the long form of a function: `!Sub x` is `{"Fn::Sub": "x"}`. Tags of YAML itself, such as `!!str`, are ignored.
+/// Returns the long form of a function: `!Sub x` is `{"Fn::Sub": "x"}`. Tags of YAML itself, such as `!!str`, are
+/// ignored.
 fn long_form(tag: &Tag, value: Value) -> Value {
     match (tag.handle.as_str(), tag.suffix.as_str()) {
         ("!", name @ ("Ref" | "Condition")) => json!({ name: value }),

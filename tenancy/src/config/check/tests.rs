@@ -166,7 +166,7 @@ fn an_inline_policy_must_be_a_policy_document() {
             "statement 1 must have either Resource",
         ),
         (
-            r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Principal": "*"}}"#,
+            r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Principal": "*"}}"#,
             "statement 1 must have no Principal",
         ),
         (long.as_str(), "must have at most 10240 characters without whitespace"),
