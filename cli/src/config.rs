@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::serve::ConfigArgs;
 
-/// Check the configuration
+/// Check the configuration of an installation
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  freehold config check --config freehold.toml")]
 pub(crate) struct ConfigCommandArgs {
