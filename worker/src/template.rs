@@ -1,5 +1,6 @@
 //! CloudFormation template of the tenant stack, as far as Freehold must know it before it deploys the template.
 
+mod access_role;
 pub mod check;
 mod yaml;
 
@@ -11,6 +12,9 @@ use serde_json::{Map, Value};
 
 /// Template that is deployed if `stack.template` is not set.
 const BUILT_IN_TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
+
+/// Template of the baseline stack, with the roles of Freehold in a tenant's account.
+pub(crate) const BASELINE_TEMPLATE: &str = include_str!("../../stacks/baseline.yaml");
 
 /// Error in the template, with a message that starts with the name of the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

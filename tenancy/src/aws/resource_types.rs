@@ -47,6 +47,25 @@ pub fn exists(kind: &str) -> bool {
     RESOURCE_TYPES.missing.contains_key(&(service, name))
 }
 
+/// IAM actions by type; `tenancy/aws/generate.py` describes and writes the format.
+const ACTIONS: &str = include_str!("resource_actions.txt");
+
+static CREATING_ACTIONS: LazyLock<HashMap<(&str, &str), Vec<&str>>> = LazyLock::new(|| {
+    let lines = ACTIONS.lines().filter(|line| !line.starts_with('#'));
+    let types = lines.filter_map(|line| line.split_once(' ')).flat_map(|(service, types)| {
+        let types = types.split(' ').filter_map(|one| one.split_once('='));
+        types.map(move |(name, actions)| ((service, name), actions.split(',').collect()))
+    });
+    types.collect()
+});
+
+/// Returns the IAM actions that the creation of such a resource can need, except actions that read, tag or encrypt. Empty
+/// for an unknown type.
+pub fn creating_actions(kind: &str) -> Vec<&'static str> {
+    let Some(key) = kind.strip_prefix("AWS::").and_then(|kind| kind.split_once("::")) else { return Vec::new() };
+    CREATING_ACTIONS.get(&key).cloned().unwrap_or_default()
+}
+
 /// Returns whether there are data about a region. Without data, all known types count as available.
 pub fn has_data(region: Region) -> bool {
     !RESOURCE_TYPES.unknown_regions.contains(&region.as_str())
@@ -78,6 +97,13 @@ mod tests {
         }
         let without_url: Vec<_> = Region::all().filter(|one| !is_available("AWS::Lambda::Url", *one)).collect();
         assert!(without_url.len() > 5 && without_url.iter().all(|one| one.is_opt_in()), "{without_url:?}");
+    }
+
+    #[test]
+    fn the_creation_of_a_resource_needs_actions() {
+        assert_eq!(creating_actions("AWS::SQS::Queue"), ["sqs:CreateQueue"]);
+        assert!(creating_actions("AWS::IAM::Role").contains(&"iam:CreateRole"));
+        assert_eq!(creating_actions("Custom::Certificate"), [""; 0]);
     }
 
     #[test]

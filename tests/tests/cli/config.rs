@@ -8,8 +8,8 @@ use super::process::{freehold, text};
 
 const TEMPLATE: &str = "
 Parameters: {TenantId: {Type: String}}
-Resources: {Topic: {Type: 'AWS::SNS::Topic'}}
-Outputs: {FunctionUrl: {Value: !Ref Topic}}
+Resources: {Function: {Type: 'AWS::Lambda::Function'}}
+Outputs: {FunctionUrl: {Value: !GetAtt Function.Arn}}
 ";
 
 /// Broken configuration or template, and the expected start of each reported problem.
@@ -105,13 +105,15 @@ fn every_problem_of_ten_broken_files_is_named() {
         ),
         template(
             "Transform: AWS::Serverless-2016-10-31\nParameters: {Bucket: {Type: String}}\n\
-             Resources: {Url: {Type: 'AWS::Lambda::Url'}}",
+             Resources: {Url: {Type: 'AWS::Lambda::Url'}, Queue: {Type: 'AWS::SQS::Queue'}}",
             &[
                 "stack.template: must not use Transform",
                 "stack.template: the parameter Bucket must have a default, or a value in [stack.parameters]",
                 "stack.url_output: must be an output of the template, which lacks `FunctionUrl`",
                 "stack.template: the Type AWS::Lambda::Url of the resource Url must be replaced, because AWS lacks it \
                  in eu-central-2",
+                "stack.template: the Type AWS::SQS::Queue of the resource Queue needs permissions that the role \
+                 freehold-access lacks, such as sqs:CreateQueue",
             ],
         ),
         template("Resources: [", &["stack.template: must be YAML or JSON: line 1"]),

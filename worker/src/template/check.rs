@@ -10,6 +10,7 @@ use freehold_tenancy::config::OWN_STACK_PARAMETERS;
 use freehold_tenancy::{Config, Region};
 use serde_json::Value;
 
+use super::access_role::AllowedActions;
 use super::{Template, read};
 
 /// Sections of a template that CloudFormation knows.
@@ -201,7 +202,7 @@ fn outputs(config: &Config, template: &Template, report: &mut TemplateReport) {
 }
 
 fn resources(config: &Config, template: &Template, report: &mut TemplateReport) {
-    let mut checked = BTreeSet::new();
+    let (mut checked, allowed) = (BTreeSet::new(), AllowedActions::of_access_role());
     for (name, resource) in template.section("Resources") {
         let Some(kind) = resource.get("Type").and_then(Value::as_str) else {
             report.add(FIELD, format_args!("the resource {name} must have a Type"));
@@ -219,6 +220,18 @@ fn resources(config: &Config, template: &Template, report: &mut TemplateReport) 
                 ),
             );
             continue;
+        }
+        let actions = resource_types::creating_actions(kind);
+        if let Some(action) = actions.first()
+            && !actions.iter().any(|action| allowed.contains(action))
+        {
+            report.add(
+                FIELD,
+                format_args!(
+                    "the Type {kind} of the resource {name} needs permissions that the role freehold-access lacks, such \
+                     as {action}; add them to stacks/baseline.yaml and build Freehold again"
+                ),
+            );
         }
         let has_type =
             |region: &Region| !resource_types::has_data(*region) || resource_types::is_available(kind, *region);

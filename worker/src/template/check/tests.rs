@@ -36,7 +36,8 @@ fn problems(config: &str, template: &str) -> Vec<String> {
 #[test]
 fn a_valid_template_has_no_problems() {
     assert_eq!(problems(CONFIG, TEMPLATE), [""; 0]);
-    let json = r#"{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"FunctionUrl": {"Value": "x"}}}"#;
+    let json =
+        r#"{"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup"}}, "Outputs": {"FunctionUrl": {"Value": "x"}}}"#;
     assert_eq!(problems(CONFIG, json), [""; 0]);
 }
 
@@ -74,6 +75,11 @@ fn a_broken_template_is_a_problem() {
         (
             TEMPLATE.replace("Lambda::Function", "Lambda::Url"),
             "stack.template: the Type AWS::Lambda::Url of the resource",
+        ),
+        (
+            TEMPLATE.replace("Lambda::Function", "SQS::Queue"),
+            "stack.template: the Type AWS::SQS::Queue of the resource Function needs permissions that the role \
+             freehold-access lacks, such as sqs:CreateQueue;",
         ),
         ("Outputs: {FunctionUrl: {Value: x}}".to_owned(), "stack.template: must have at least one resource"),
     ] {
