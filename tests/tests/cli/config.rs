@@ -116,7 +116,7 @@ fn every_problem_of_ten_broken_files_is_named() {
                  freehold-access lacks, such as sqs:CreateQueue",
             ],
         ),
-        template("Resources: [", &["stack.template: must be YAML or JSON: line 1"]),
+        template("Resources: [", &["stack.template: must be YAML or JSON: line "]),
     ];
     for case in &cases {
         let files = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
 //! Validation of the tenant stack's template, before an account is created for which AWS would refuse the template.
 
+mod references;
+
 use std::collections::BTreeSet;
 
 use freehold_tenancy::aws::quotas::{
@@ -70,6 +72,7 @@ fn check_text(config: &Config, text: &str) -> TemplateReport {
             parameters(config, &template, &mut report);
             outputs(config, &template, &mut report);
             resources(config, &template, &mut report);
+            references::check(&template, &mut report);
         }
     }
     report

@@ -24,7 +24,7 @@ Resources:
   Function:
     Type: AWS::Lambda::Function
     Properties:
-      Tags: [{Key: tenant, Value: !Ref TenantId}]
+      Tags: [{Key: tenant, Value: !Ref ImageTag}]
 Outputs:
   FunctionUrl: {Value: !GetAtt Function.Arn}
 ";
@@ -50,7 +50,7 @@ fn a_broken_template_is_a_problem() {
         ("{\"Resources\": }".to_owned(), "stack.template: must be YAML or JSON: line 1, column 15 is not JSON"),
         ("- a".to_owned(), "stack.template: must be YAML or JSON: a template is an object"),
         (format!("Transform: AWS::Serverless-2016-10-31\n{TEMPLATE}"), "stack.template: must not use Transform"),
-        (TEMPLATE.replace("!Ref TenantId", "!Transform {Name: x}"), "stack.template: must not use Transform"),
+        (TEMPLATE.replace("!Ref ImageTag", "!Transform {Name: x}"), "stack.template: must not use Transform"),
         (format!("Resource: {{}}\n{TEMPLATE}"), "stack.template: must not contain the section `Resource`"),
         (format!("Description: {{}}\n{TEMPLATE}"), "stack.template: the section Description must be a text"),
         (
@@ -86,6 +86,27 @@ fn a_broken_template_is_a_problem() {
         let found = problems(CONFIG, &template);
         assert!(found.iter().any(|one| one.starts_with(expected)), "no `{expected}`: {found:#?}");
     }
+}
+
+#[test]
+fn a_reference_to_nothing_is_a_problem() {
+    for (function, expected) in [
+        ("!Ref Missing", "must declare the parameter or resource `Missing`, to which the template refers"),
+        ("!GetAtt Missing.Arn", "must declare the resource `Missing`, to which the template refers"),
+        ("{'Fn::GetAtt': [Missing, Arn]}", "must declare the resource `Missing`, to which the template refers"),
+        ("!Sub '${Missing}-${!Literal}'", "must declare the parameter or resource `Missing`, to which the template"),
+        ("!Sub ['${A}${Missing.Arn}', {A: b}]", "must declare the resource `Missing`, to which the template refers"),
+        ("!If [Missing, a, b]", "must declare the condition `Missing`, to which the template refers"),
+    ] {
+        let found = problems(CONFIG, &TEMPLATE.replace("!Ref ImageTag", function));
+        assert_eq!(found.len(), 1, "{function}: {found:#?}");
+        assert!(found[0].starts_with(&format!("stack.template: {expected}")), "{function}: {found:#?}");
+    }
+    let valid = "!Sub ['${AWS::Region}-${ImageTag}-${A}', {A: !GetAtt Function.Arn}]";
+    assert_eq!(problems(CONFIG, &TEMPLATE.replace("!Ref ImageTag", valid)), [""; 0]);
+    // An IAM policy has a key of this name.
+    let policy = "{Condition: {StringEquals: {Ref: Missing, x: y}}, Effect: Allow}";
+    assert_eq!(problems(CONFIG, &TEMPLATE.replace("!Ref ImageTag", policy)), [""; 0]);
 }
 
 #[test]
