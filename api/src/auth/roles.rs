@@ -25,8 +25,8 @@ pub struct UnknownScope {
     reason: String,
 }
 
-/// Returns the problems of the `[api]` configuration that only this crate can find: roles with unknown scopes.
-pub fn config_problems(api: &Api) -> Vec<String> {
+/// Returns a message for each unknown scope of a role in the `[api.roles]` configuration.
+pub(super) fn unknown_scopes(api: &Api) -> Vec<String> {
     let scopes = api.roles.iter().flat_map(|(role, scopes)| scopes.iter().map(move |scope| (role, scope)));
     let unknown = scopes.filter_map(|(role, scope)| {
         let reason = scope.parse::<Scope>().err()?;
