@@ -1,5 +1,6 @@
 //! Validation of the tenant stack's template, before an account is created for which AWS would refuse the template.
 
+mod parameters;
 mod references;
 
 use std::collections::BTreeSet;
@@ -8,7 +9,6 @@ use freehold_tenancy::aws::quotas::{
     MAX_TEMPLATE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_OUTPUTS, MAX_TEMPLATE_PARAMETERS, MAX_TEMPLATE_RESOURCES,
 };
 use freehold_tenancy::aws::resource_types;
-use freehold_tenancy::config::OWN_STACK_PARAMETERS;
 use freehold_tenancy::{Config, Region};
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ fn check_text(config: &Config, text: &str) -> TemplateReport {
         Ok(template) => {
             sections(&template, &mut report);
             transforms(&template, &mut report);
-            parameters(config, &template, &mut report);
+            parameters::check(config, &template, &mut report);
             outputs(config, &template, &mut report);
             resources(config, &template, &mut report);
             references::check(&template, &mut report);
@@ -139,52 +139,6 @@ fn has_key(value: &Value, key: &str) -> bool {
         Value::Object(entries) => entries.iter().any(|(name, value)| name == key || has_key(value, key)),
         _ => false,
     }
-}
-
-fn parameters(config: &Config, template: &Template, report: &mut TemplateReport) {
-    let configured = &config.stack.parameters;
-    for (name, parameter) in template.section("Parameters") {
-        let is_passed = OWN_STACK_PARAMETERS.contains(&name) || configured.contains_key(name);
-        if parameter.get("Default").is_none() && !is_passed {
-            report.add(
-                FIELD,
-                format_args!(
-                    "the parameter {name} must have a default, or a value in [stack.parameters]; Freehold itself \
-                     passes {}",
-                    OWN_STACK_PARAMETERS.join(", ")
-                ),
-            );
-        }
-        let allowed = parameter.get("AllowedValues").and_then(Value::as_array);
-        let is_allowed = |value: &str| allowed.is_none_or(|allowed| allowed.iter().any(|one| is_text(one, value)));
-        if let Some(value) = configured.get(name)
-            && !is_allowed(value)
-        {
-            report.add(&format!("stack.parameters.{name}"), "must be one of the AllowedValues of the template");
-        }
-        let passed: Vec<String> = match name {
-            "Tier" => config.tiers.iter().map(|tier| tier.name.to_string()).collect(),
-            "HomeRegion" => regions(config).map(|region| region.to_string()).collect(),
-            _ => Vec::new(),
-        };
-        let refused: Vec<String> = passed.into_iter().filter(|value| !is_allowed(value)).collect();
-        if !refused.is_empty() {
-            report.add(
-                FIELD,
-                format_args!("the AllowedValues of the parameter {name} must include {}", refused.join(", ")),
-            );
-        }
-    }
-    for name in configured.keys().filter(|name| !template.has_parameter(name)) {
-        // The configuration refuses parameters of Freehold itself.
-        if !OWN_STACK_PARAMETERS.contains(&name.as_str()) {
-            report.add(&format!("stack.parameters.{name}"), "must be declared in the Parameters of the template");
-        }
-    }
-}
-
-fn is_text(value: &Value, text: &str) -> bool {
-    value.as_str().map_or_else(|| value.to_string() == text, |value| value == text)
 }
 
 fn outputs(config: &Config, template: &Template, report: &mut TemplateReport) {

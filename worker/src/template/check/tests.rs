@@ -113,7 +113,7 @@ fn a_reference_to_nothing_is_a_problem() {
 fn the_configured_parameters_must_fit_the_template() {
     for (parameters, expected) in [
         ("Unknown = \"x\"", "stack.parameters.Unknown: must be declared in the Parameters of the template"),
-        ("ImageTag = \"2\"", "stack.parameters.ImageTag: must be one of the AllowedValues of the template"),
+        ("ImageTag = \"2\"", "stack.parameters.ImageTag: must be one of latest, 1 (parameter of the template)"),
     ] {
         let found = problems(&format!("{CONFIG}[stack.parameters]\n{parameters}"), TEMPLATE);
         assert_eq!(found, [expected]);
@@ -124,14 +124,46 @@ fn the_configured_parameters_must_fit_the_template() {
 }
 
 #[test]
-fn a_template_must_allow_every_tier_and_home_region() {
-    let template = TEMPLATE.replace("TenantId: {Type: String}", "Tier: {Type: String, AllowedValues: [enterprise]}");
-    let expected = "stack.template: the AllowedValues of the parameter Tier must include standard";
-    assert_eq!(problems(CONFIG, &template), [expected]);
-    let template =
-        TEMPLATE.replace("TenantId: {Type: String}", "HomeRegion: {Type: String, AllowedValues: [eu-central-1]}");
-    let expected = "stack.template: the AllowedValues of the parameter HomeRegion must include eu-central-2";
-    assert_eq!(problems(CONFIG, &template), [expected]);
+fn a_parameter_must_accept_the_values_that_freehold_passes() {
+    for (parameter, expected) in [
+        (
+            "Tier: {Type: String, AllowedValues: [enterprise]}",
+            "the parameter Tier must accept `standard`, but a value must be one of enterprise",
+        ),
+        (
+            "HomeRegion: {Type: String, AllowedValues: [eu-central-1]}",
+            "the parameter HomeRegion must accept `eu-central-2`, but a value must be one of eu-central-1",
+        ),
+        ("EnvironmentId: {Type: Number}", "the parameter EnvironmentId must have the Type String, not Number"),
+        (
+            "EnvironmentName: {Type: String, MaxLength: 4}",
+            "the parameter EnvironmentName must accept `production`, but a value must have at most 4 characters",
+        ),
+        (
+            "VerifyRoleArn: {Type: String, AllowedPattern: 'arn:aws:iam::\\d{12}:role/x'}",
+            "the parameter VerifyRoleArn must accept `arn:aws:iam::111122223333:role/freehold-verify`, but a value must \
+             match the AllowedPattern arn:aws:iam::\\d{12}:role/x",
+        ),
+        ("TenantId: {Default: x}", "the parameter TenantId must have a Type"),
+    ] {
+        let found = problems(CONFIG, &TEMPLATE.replace("TenantId: {Type: String}", parameter));
+        assert_eq!(found, [format!("stack.template: {expected}")]);
+    }
+}
+
+#[test]
+fn a_configured_value_must_fit_its_parameter() {
+    for (parameter, value, expected) in [
+        ("Type: Number", "x", "must be a number"),
+        ("Type: Number, MaxValue: 5", "6", "must be at most 5"),
+        ("Type: Number, MinValue: 5", "4", "must be at least 5"),
+        ("Type: String, MinLength: 3", "ab", "must have at least 3 characters"),
+        ("Type: String, AllowedPattern: '[a-z]+'", "a1", "must match the AllowedPattern [a-z]+"),
+    ] {
+        let template = TEMPLATE.replace("TenantId: {Type: String}", &format!("Size: {{{parameter}}}"));
+        let found = problems(&format!("{CONFIG}[stack.parameters]\nSize = \"{value}\""), &template);
+        assert_eq!(found, [format!("stack.parameters.Size: {expected} (parameter of the template)")]);
+    }
 }
 
 #[test]
