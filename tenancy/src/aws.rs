@@ -83,7 +83,11 @@ fn name_of(character: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::constraints::*;
+    use super::constraints::{
+        ACCOUNT_EMAIL, ACCOUNT_NAME, ALL, CLIENT_REQUEST_TOKEN, EXTERNAL_ID, GIVEN_NAME, IDENTITY_STORE_ID,
+        INSTANCE_ARN, MANAGED_POLICY_ARN, OU_PARENT_ID, PERMISSION_SET_DESCRIPTION, PERMISSION_SET_NAME, ROLE_ARN,
+        SESSION_DURATION,
+    };
     use super::*;
 
     #[test]

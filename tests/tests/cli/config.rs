@@ -36,14 +36,15 @@ fn template(template: impl Into<String>, problems: &'static [&'static str]) -> C
 /// Writes the files of a case and returns the path of the configuration.
 fn write(case: &Case, directory: &Path) -> String {
     let file = directory.join("template.yaml");
-    std::fs::write(&file, &case.template).unwrap();
+    std::fs::write(&file, &case.template).expect("the template");
     let (stack, path) = ("[stack]\n", directory.join("freehold.toml"));
     let with_template = format!("{stack}template = {:?}\n", file.display().to_string());
-    let config = match case.config.contains(stack) {
-        true => case.config.replace(stack, &with_template),
-        false => format!("{}\n{with_template}", case.config),
+    let config = if case.config.contains(stack) {
+        case.config.replace(stack, &with_template)
+    } else {
+        format!("{}\n{with_template}", case.config)
     };
-    std::fs::write(&path, config).unwrap();
+    std::fs::write(&path, config).expect("the configuration");
     path.display().to_string()
 }
 

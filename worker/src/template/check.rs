@@ -79,11 +79,10 @@ fn check_text(config: &Config, text: &str) -> TemplateReport {
 }
 
 fn sections(template: &Template, report: &mut TemplateReport) {
-    for (name, value) in &template.root {
+    // `transforms` reports the section Transform.
+    for (name, value) in template.root.iter().filter(|(name, _)| *name != "Transform") {
         let is_text = matches!(name.as_str(), "AWSTemplateFormatVersion" | "Description");
-        if name == "Transform" {
-            continue;
-        } else if !SECTIONS.contains(&name.as_str()) {
+        if !SECTIONS.contains(&name.as_str()) {
             report
                 .add(FIELD, format_args!("must not contain the section `{name}`, which CloudFormation does not know"));
         } else if is_text != value.is_string() || !(is_text || value.is_object()) {

@@ -15,12 +15,12 @@ const MAX_VALUES: usize = 100_000;
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), values: 0 };
     loop {
-        match reader.next()? {
+        match reader.next_event()? {
             Event::StreamStart | Event::DocumentStart(_) => {}
             Event::StreamEnd | Event::DocumentEnd => return Ok(Value::Null),
             event => {
                 let value = reader.value(event, 0)?;
-                return match (reader.next()?, reader.next()?) {
+                return match (reader.next_event()?, reader.next_event()?) {
                     (Event::DocumentEnd, Event::StreamEnd) => Ok(value),
                     _ => Err("a template is one document".to_owned()),
                 };
@@ -36,7 +36,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<Event<'a>, String> {
+    fn next_event(&mut self) -> Result<Event<'a>, String> {
         match self.parser.next_event() {
             Some(Ok((event, _))) => Ok(event),
             Some(Err(error)) => {
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
             Event::SequenceStart(anchor, tag) => {
                 let mut items = Vec::new();
                 loop {
-                    match self.next()? {
+                    match self.next_event()? {
                         Event::SequenceEnd => break,
                         event => items.push(self.value(event, depth + 1)?),
                     }
@@ -72,12 +72,12 @@ impl<'a> Reader<'a> {
             Event::MappingStart(anchor, tag) => {
                 let mut entries = Map::new();
                 loop {
-                    let key = match self.next()? {
+                    let key = match self.next_event()? {
                         Event::MappingEnd => break,
                         event => self.value(event, depth + 1)?,
                     };
                     let Value::String(key) = key else { return Err("a key must be a text".to_owned()) };
-                    let event = self.next()?;
+                    let event = self.next_event()?;
                     let value = self.value(event, depth + 1)?;
                     entries.insert(key, value);
                 }
@@ -161,7 +161,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..10 {
             let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-            bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+            bomb.extend([format!("a{level}: &a{level} [{aliases}]\n")]);
         }
         assert!(parse(&bomb).unwrap_err().contains("at most"));
     }

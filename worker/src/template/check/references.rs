@@ -50,11 +50,12 @@ struct Used<'a> {
 
 impl<'a> Used<'a> {
     fn add(&mut self, value: &'a Value) {
-        let entries = match value {
-            Value::Array(items) => return items.iter().for_each(|item| self.add(item)),
-            Value::Object(entries) => entries,
-            _ => return,
-        };
+        if let Value::Array(items) = value {
+            for item in items {
+                self.add(item);
+            }
+        }
+        let Value::Object(entries) = value else { return };
         // A function is an object with one entry. Other objects can have keys with the same names.
         if let (1, Some((name, argument))) = (entries.len(), entries.iter().next()) {
             match (name.as_str(), argument) {
@@ -76,7 +77,9 @@ impl<'a> Used<'a> {
                 _ => {}
             }
         }
-        entries.values().for_each(|value| self.add(value));
+        for value in entries.values() {
+            self.add(value);
+        }
     }
 
     /// Adds the names in `${…}` except those of `variables`. `${!name}` is literal text.

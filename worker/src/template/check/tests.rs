@@ -1,5 +1,7 @@
 //! Tests that each rule refuses a broken template with a message that names the field.
 
+use freehold_tenancy::config::OWN_STACK_PARAMETERS;
+
 use super::super::BUILT_IN_TEMPLATE;
 use super::*;
 
