@@ -60,3 +60,8 @@ bench NAME *ARGS:
 # Check advisories, licences, sources and bans of dependencies (deny.toml); needs cargo-deny and the internet
 deny:
     cargo deny --locked check
+
+# Regenerate AWS's limits in tenancy/src/aws after an update of tests/requirements.txt
+constraints:
+    target/venv/bin/python tenancy/aws/generate.py
+    git status --short tenancy/src/aws

@@ -3,6 +3,7 @@
 
 mod bearer;
 mod caller;
+mod config_check;
 mod keys;
 mod rate_limit;
 mod roles;
@@ -13,6 +14,7 @@ mod token_cache;
 
 pub(crate) use bearer::{authenticate, bearer, insufficient_scope};
 pub(crate) use caller::Caller;
+pub use config_check::config_problems;
 pub use keys::KeysError;
 pub(crate) use rate_limit::RateLimiter;
 pub(crate) use roles::Roles;

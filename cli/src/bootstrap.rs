@@ -9,6 +9,7 @@ use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::bootstrap::{apply, plan};
 
+use crate::config;
 use crate::database::{DatabaseArgs, connect_and_check};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
@@ -38,7 +39,7 @@ pub(crate) struct BootstrapArgs {
 
 pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
     args.log.start("warn");
-    let config = Arc::new(Config::load(&args.config.config)?);
+    let config = Arc::new(config::load(&args.config.config)?);
     let aws = Aws::connect(Arc::clone(&config), Clock::real(), None, Connection::from_environment().await?);
     let audit_writer = open_audit_writer(&config).await;
     let aws = match &audit_writer {

@@ -5,6 +5,7 @@
 mod audit;
 mod bootstrap;
 mod client;
+mod config;
 mod database;
 mod event_stream;
 mod exit;
@@ -48,6 +49,7 @@ use crate::exit::{Exit, exit_codes};
     "To try it, with a simulated AWS and no configuration:\n",
     "  freehold sandbox --demo\n\n",
     "To run it with a real AWS organisation and a freehold.toml:\n",
+    "  freehold config check\n",
     "  freehold migrate && freehold bootstrap\n",
     "  freehold api &\n",
     "  freehold worker\n\n",
@@ -66,6 +68,7 @@ enum Command {
     Worker(serve::WorkerArgs),
     Migrate(migrate::MigrateArgs),
     Bootstrap(bootstrap::BootstrapArgs),
+    Config(config::ConfigCommandArgs),
     Audit(audit::AuditArgs),
     Reconcile(reconcile::ReconcileArgs),
     Openapi(openapi::OpenapiArgs),
@@ -113,6 +116,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Worker(args) => Box::pin(serve::worker(args)).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bootstrap(args) => bootstrap::run(args).await,
+        Command::Config(args) => config::run(args),
         Command::Audit(args) => audit::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::Openapi(_) => openapi::run(),

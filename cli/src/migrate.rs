@@ -1,9 +1,10 @@
 //! `freehold migrate`: apply database migrations and record the installation.
 
 use clap::Args;
+use freehold_tenancy::Clock;
 use freehold_tenancy::db::installation::{self, InstallationKind};
-use freehold_tenancy::{Clock, Config};
 
+use crate::config;
 use crate::database::{self, DatabaseArgs, connect};
 use crate::exit::Exit;
 use crate::output;
@@ -25,7 +26,7 @@ pub(crate) struct MigrateArgs {
 }
 
 pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<Exit> {
-    let config = Config::load(&args.config.config)?;
+    let config = config::load(&args.config.config)?;
     let pool = connect(&args.database, &config, 1).await?;
     let (applied, _) = database::migrate(&pool, InstallationKind::Real, &config).await?;
     let management = &config.organization.management_account_id;

@@ -15,6 +15,7 @@ use freehold_worker::reconcile::{RepairMode, Report};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::config;
 use crate::database::{DatabaseArgs, connect_and_check};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
@@ -99,7 +100,7 @@ pub(crate) async fn run(args: ReconcileArgs) -> anyhow::Result<Exit> {
             connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_CONNECTIONS).await?;
         return compare(&args, pool, config, &installation, connection, &shutdown).await;
     }
-    let config = Config::load(&args.config.config)?;
+    let config = config::load(&args.config.config)?;
     let connection = Connection::from_environment().await?;
     let (pool, installation) =
         connect_and_check(&args.database, &config, InstallationKind::Real, MAX_CONNECTIONS).await?;

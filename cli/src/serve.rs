@@ -14,7 +14,7 @@ use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::limits::AwsRateLimiter;
-use freehold_worker::{Worker, WorkerOptions};
+use freehold_worker::{Worker, WorkerOptions, template};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::logging::LogArgs;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::SimulatedAwsArgs;
-use crate::{shutdown, steps, telemetry, worker_metrics};
+use crate::{config, shutdown, steps, telemetry, worker_metrics};
 
 /// Maximum number of database connections of an API process.
 const MAX_API_CONNECTIONS: u32 = 20;
@@ -99,10 +99,10 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
     #[cfg(feature = "sandbox")]
     let (mut config, kind) = match args.simulated_aws.config(&args.config)? {
         Some(config) => (config, InstallationKind::Sandbox),
-        None => (Config::load(&args.config.config)?, InstallationKind::Real),
+        None => (config::load(&args.config.config)?, InstallationKind::Real),
     };
     #[cfg(not(feature = "sandbox"))]
-    let (mut config, kind) = (Config::load(&args.config.config)?, InstallationKind::Real);
+    let (mut config, kind) = (config::load(&args.config.config)?, InstallationKind::Real);
 
     args.log.start_with_traces("info", telemetry::build_tracer(&config.telemetry, "freehold-api")?);
     if let Some(listen) = args.listen {
@@ -153,8 +153,11 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
         run_worker(pool, Arc::new(config), &installation, connection, args.simulated_aws.lease(), shutdown).await?;
         return Ok(Exit::Success);
     }
-    let config = Config::load(&args.config.config)?;
+    let config = config::load(&args.config.config)?;
     args.log.start_with_traces("info", telemetry::build_tracer(&config.telemetry, "freehold-worker")?);
+    for warning in template::check::check(&config).warnings {
+        tracing::warn!("{warning}");
+    }
     let address = args.metrics_listen.or(config.telemetry.worker_metrics_listen);
     let metrics_server = worker_metrics::start_recording(address).await?;
     let connection = Connection::from_environment().await?;

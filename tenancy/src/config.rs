@@ -7,6 +7,7 @@ mod access;
 mod audit;
 mod check;
 mod organization;
+mod parse;
 mod quotas;
 mod reconcile;
 mod webhooks;
@@ -16,13 +17,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Format, Toml};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig, VendingApproval};
 pub use audit::Audit;
-pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Residency, Stack, Timeouts};
+pub use organization::{
+    CloseAccounts, EmailPattern, OWN_STACK_PARAMETERS, Offboarding, Organization, Residency, Stack, Timeouts,
+};
 pub use quotas::{Bucket, ExpectedDurations, Quotas, Rate};
 pub use reconcile::Reconcile;
 pub use webhooks::{Secrets, Webhooks};
@@ -141,15 +144,35 @@ impl Default for Api {
     }
 }
 
+/// Configuration with the problems that were found in it.
+#[derive(Debug)]
+pub struct CheckedConfig {
+    /// Configuration in which placeholders replace invalid fields, for further validation only. `None` if too many
+    /// fields are invalid.
+    pub config: Option<Config>,
+    /// One message for each problem. A message starts with the name of the field.
+    pub problems: Vec<String>,
+}
+
+impl CheckedConfig {
+    /// Returns the configuration if there is no problem.
+    pub fn into_config(self) -> Result<Config, ConfigError> {
+        match self.config {
+            Some(config) if self.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Inconsistent(self.problems)),
+        }
+    }
+}
+
 /// Error in the configuration. The message names the field.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("configuration file {0} does not exist; pass its path with --config")]
     Missing(PathBuf),
-    /// Invalid TOML, or a field that is missing, unknown or of the wrong type.
+    /// File that cannot be read, or is not TOML.
     #[error("cannot read the configuration: {0}")]
-    Unreadable(#[from] Box<figment::Error>),
-    /// Values that violate a rule, with one message for each violation.
+    Unreadable(String),
+    /// Fields that are missing, unknown, of the wrong type or violate a rule, with one message for each.
     #[error(
         "the configuration is invalid:\n{}",
         .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
@@ -160,24 +183,25 @@ pub enum ConfigError {
 impl Config {
     /// Reads the file `path` and the environment variables.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::check_file(path)?.into_config()
+    }
+
+    /// Like [`Config::load`], but returns the problems of invalid fields together with the rest of the configuration.
+    pub fn check_file(path: &Path) -> Result<CheckedConfig, ConfigError> {
         if !path.is_file() {
             return Err(ConfigError::Missing(path.to_owned()));
         }
-        // A variable without two underscores, such as FREEHOLD_LOG, is not a field, because every field is in a
-        // section.
-        let environment = Env::prefixed("FREEHOLD_").filter(|name| name.as_str().contains("__")).split("__");
-        Self::from_figment(Figment::from(Toml::file_exact(path)).merge(environment))
+        parse::parse(Figment::from(Toml::file_exact(path)).merge(parse::environment()))
     }
 
     /// Parses the text of a `freehold.toml` and ignores the environment variables.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        Self::from_figment(Figment::from(Toml::string(text)))
+        Self::check_text(text)?.into_config()
     }
 
-    fn from_figment(figment: Figment) -> Result<Self, ConfigError> {
-        let config: Self = figment.extract().map_err(Box::new)?;
-        let problems = check::problems(&config);
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Inconsistent(problems)) }
+    /// Like [`Config::parse`], but returns the problems of invalid fields together with the rest of the configuration.
+    pub fn check_text(text: &str) -> Result<CheckedConfig, ConfigError> {
+        parse::parse(Figment::from(Toml::string(text)))
     }
 
     /// Returns the residency that contains `region`.

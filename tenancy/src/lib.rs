@@ -5,6 +5,7 @@ pub mod approval;
 pub mod attention;
 mod attention_code;
 pub mod audit;
+pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod db;

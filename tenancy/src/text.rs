@@ -3,7 +3,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 /// Error for an invalid text. The message states the rule that the text must follow.
@@ -67,7 +69,7 @@ texts! {
     AwsAccountId by account_id;
     /// E-mail address of at most 254 characters (RFC 5321).
     EmailAddress by email;
-    /// Name of a tenant: 1 to 120 characters without control characters.
+    /// Name of a tenant: 1 to 120 characters, of which one is visible, without control characters.
     CompanyName by company_name;
     /// Name of an environment, unique within its tenant, such as `production`.
     EnvironmentName by slug;
@@ -98,7 +100,27 @@ fn email(text: &str) -> Result<(), String> {
     }
 }
 
+/// Characters that change the direction of the text around them, also outside the name.
+const BIDI_CONTROLS: [char; 9] =
+    ['\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}'];
+
+/// Letters and symbols that are invisible.
+const INVISIBLE: [char; 5] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{2800}'];
+
+static VISIBLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{L}\p{N}\p{P}\p{S}]").ok());
+
+fn is_visible(character: char) -> bool {
+    let visible = VISIBLE.as_ref().is_none_or(|visible| visible.is_match(character.encode_utf8(&mut [0; 4])));
+    visible && !INVISIBLE.contains(&character)
+}
+
 fn company_name(text: &str) -> Result<(), String> {
+    if text.contains(BIDI_CONTROLS) {
+        return Err("must not contain characters that override the direction of text".to_owned());
+    }
+    if !text.is_empty() && !text.chars().any(is_visible) {
+        return Err("must contain a visible character".to_owned());
+    }
     match text.chars().count() {
         1..=120 if text.trim() == text && !text.chars().any(char::is_control) => Ok(()),
         1..=120 => Err("must not start or end with whitespace or contain control characters".to_owned()),
@@ -150,6 +172,19 @@ mod tests {
     fn company_name_length_is_measured_in_characters() {
         assert!("ü".repeat(120).parse::<CompanyName>().is_ok());
         for text in ["", " Example", "Exam\0ple", &"x".repeat(121)] {
+            assert!(text.parse::<CompanyName>().is_err(), "{text:?} was accepted as a company name");
+        }
+    }
+
+    #[test]
+    fn a_company_name_is_visible_and_keeps_its_direction() {
+        for text in ["株式会社テスト", "می\u{200c}خواهم", "👩\u{200d}🚀", "e\u{301}", "شركة\u{200f}", "?"]
+        {
+            assert!(text.parse::<CompanyName>().is_ok(), "{text:?} was refused as a company name");
+        }
+        for text in
+            ["\u{200b}", "\u{200d}\u{feff}", "\u{3164}", "\u{301}", "Example \u{202e}elpmaxE", "\u{2066}Example"]
+        {
             assert!(text.parse::<CompanyName>().is_err(), "{text:?} was accepted as a company name");
         }
     }

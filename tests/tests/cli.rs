@@ -1,6 +1,7 @@
 //! Tests of the command line.
 
 mod bootstrap;
+mod config;
 mod help;
 pub(crate) mod process;
 mod program;

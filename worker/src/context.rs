@@ -28,6 +28,7 @@ use crate::aws::Aws;
 use crate::cloud::{Tags, Target};
 use crate::services::Services;
 use crate::step_outcome::StepError;
+use crate::template::Template;
 
 /// Context in which a step accesses its operation, the journal, the services and AWS.
 pub struct StepContext {
@@ -98,8 +99,13 @@ impl StepContext {
         self.services.clock.now()
     }
 
-    /// Returns the CloudFormation template of the tenant stack.
-    pub(crate) fn stack_template(&self) -> &str {
+    /// Returns the text of the CloudFormation template of the tenant stack.
+    pub(crate) fn stack_template_body(&self) -> &str {
+        &self.services.template_body
+    }
+
+    /// Returns the parsed CloudFormation template of the tenant stack.
+    pub(crate) fn stack_template(&self) -> &Template {
         &self.services.template
     }
 

@@ -24,6 +24,7 @@ mod shared_poller;
 pub mod step;
 pub mod step_outcome;
 pub mod steps;
+pub mod template;
 mod wakeups;
 mod webhooks;
 mod worker;

@@ -14,20 +14,17 @@ use freehold_tenancy::{Clock, Config, InstallationId};
 
 use crate::aws::Aws;
 use crate::poll_schedule::DurationHistory;
+use crate::template::{self, Template, TemplateError};
 use crate::wakeups::WakeSignals;
 
 /// Duration of a claim without renewal, in real time. It exceeds the longest AWS call (20 s).
 const LEASE_DURATION: Duration = Duration::from_secs(25);
 
-/// Default template of the tenant stack.
-const DEFAULT_STACK_TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
-
 /// Error in the setup of a worker.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The file that `stack.template` names cannot be read.
-    #[error("stack.template: {path} cannot be read: {error}")]
-    Template { path: std::path::PathBuf, error: std::io::Error },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 pub(crate) struct Services {
@@ -38,7 +35,9 @@ pub(crate) struct Services {
     pub(crate) work_notifier: WorkNotifier,
     pub(crate) wake_signals: WakeSignals,
     pub(crate) installation: InstallationId,
-    pub(crate) template: String,
+    /// Text of the template of the tenant stack.
+    pub(crate) template_body: String,
+    pub(crate) template: Template,
     pub(crate) durations: DurationHistory,
     pub(crate) real_time_lease: Duration,
     /// Lock that serialises account requests, so that a rejection that applies to the whole fleet stops the following
@@ -56,17 +55,14 @@ impl Services {
         aws: Arc<Aws>,
         lease: Option<Duration>,
     ) -> Result<Self, SetupError> {
-        let template = match &config.stack.template {
-            Some(path) => {
-                std::fs::read_to_string(path).map_err(|error| SetupError::Template { path: path.clone(), error })?
-            }
-            None => DEFAULT_STACK_TEMPLATE.to_owned(),
-        };
+        let template_body = template::read(&config.stack)?;
+        let template = Template::parse(&template_body)?;
         Ok(Self {
             work_notifier: WorkNotifier::new(pool.clone()),
             durations: DurationHistory::new(pool.clone()),
             wake_signals: WakeSignals::default(),
             installation: installation.id,
+            template_body,
             template,
             real_time_lease: lease.unwrap_or(LEASE_DURATION),
             create_account_lock: tokio::sync::Mutex::new(()),

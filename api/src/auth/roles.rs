@@ -25,6 +25,16 @@ pub struct UnknownScope {
     reason: String,
 }
 
+/// Returns a message for each unknown scope of a role in the `[api.roles]` configuration.
+pub(super) fn unknown_scopes(api: &Api) -> Vec<String> {
+    let scopes = api.roles.iter().flat_map(|(role, scopes)| scopes.iter().map(move |scope| (role, scope)));
+    let unknown = scopes.filter_map(|(role, scope)| {
+        let reason = scope.parse::<Scope>().err()?;
+        Some(UnknownScope { role: role.clone(), reason }.to_string())
+    });
+    unknown.collect()
+}
+
 impl Roles {
     /// Reads the roles from the `[api]` configuration.
     pub(crate) fn from_config(api: &Api) -> Result<Self, UnknownScope> {

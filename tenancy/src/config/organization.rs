@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::aws::constraints::ACCOUNT_EMAIL;
 use crate::ids::ID_CHARACTERS;
 use crate::{AwsAccountId, EmailAddress, EnvironmentId, Region, ResidencyName};
 
@@ -62,9 +63,6 @@ pub struct EmailPattern(String);
 
 const PLACEHOLDER: &str = "{environment_id}";
 
-/// Maximum length of `Email` in CreateAccount.
-const MAX_ACCOUNT_EMAIL_LENGTH: usize = 64;
-
 impl EmailPattern {
     /// Returns the e-mail address for the account of `environment`. The address must not change, because a step uses it
     /// to find the account.
@@ -78,17 +76,13 @@ impl TryFrom<String> for EmailPattern {
 
     fn try_from(pattern: String) -> Result<Self, String> {
         if pattern.matches(PLACEHOLDER).count() != 1 {
-            return Err(format!("organization.account_email must contain {PLACEHOLDER} exactly once"));
+            return Err(format!("must contain {PLACEHOLDER} exactly once"));
         }
         let longest = pattern.replace(PLACEHOLDER, &format!("{}_{}", EnvironmentId::PREFIX, "0".repeat(ID_CHARACTERS)));
-        if longest.len() > MAX_ACCOUNT_EMAIL_LENGTH {
-            return Err(format!(
-                "organization.account_email must produce addresses of at most {MAX_ACCOUNT_EMAIL_LENGTH} \
-                 characters, not {}",
-                longest.len()
-            ));
+        if let Some(violation) = ACCOUNT_EMAIL.violation(&longest) {
+            return Err(format!("{violation}, with the environment id"));
         }
-        longest.parse::<EmailAddress>().map_err(|error| format!("organization.account_email: {error}"))?;
+        longest.parse::<EmailAddress>().map_err(|error| error.to_string())?;
         Ok(Self(pattern))
     }
 }
@@ -125,7 +119,14 @@ pub struct Stack {
     pub parameters: BTreeMap<String, String>,
     /// Name of the stack output with the Function URL that step `verify` calls.
     pub url_output: String,
+    /// Resource types that the template may use in every region, although this version of Freehold knows regions
+    /// without them. AWS may have added them since.
+    pub accepted_resource_types: Vec<String>,
 }
+
+/// Parameters that Freehold passes to the template of the tenant stack, if the template declares them.
+pub const OWN_STACK_PARAMETERS: [&str; 6] =
+    ["TenantId", "EnvironmentId", "EnvironmentName", "Tier", "HomeRegion", "VerifyRoleArn"];
 
 impl Default for Stack {
     fn default() -> Self {
@@ -134,6 +135,7 @@ impl Default for Stack {
             template: None,
             parameters: BTreeMap::new(),
             url_output: "FunctionUrl".to_owned(),
+            accepted_resource_types: Vec::new(),
         }
     }
 }

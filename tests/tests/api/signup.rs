@@ -75,6 +75,7 @@ async fn omitted_fields_get_the_configured_defaults() {
 async fn each_invalid_field_of_a_signup_is_reported() {
     let api = ApiFixture::new().await;
     let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("label-{n}"), json!("x"))).collect();
+    let long_email = format!("{}@{}.example.com", "x".repeat(64), "y".repeat(60));
     let cases = [
         (json!({ "company_name": null }), "company_name", "missing"),
         (json!({ "company_name": "" }), "company_name", "invalid"),
@@ -83,6 +84,10 @@ async fn each_invalid_field_of_a_signup_is_reported() {
         (json!({ "company_name": 7 }), "company_name", "wrong_type"),
         (json!({ "admin_email": "admin" }), "admin_email", "invalid"),
         (json!({ "admin_email": format!("{}@example.com", "x".repeat(250)) }), "admin_email", "invalid"),
+        // The tier has a tenant group, whose user has the e-mail address as its name.
+        (json!({ "admin_email": long_email, "tier": "enterprise" }), "admin_email", "invalid"),
+        (json!({ "company_name": "\u{200b}" }), "company_name", "invalid"),
+        (json!({ "company_name": "Example \u{202e}HbmG" }), "company_name", "invalid"),
         (json!({ "home_region": "mars-north-1" }), "home_region", "unknown_region"),
         (json!({ "home_region": "sa-east-1" }), "home_region", "region_not_offered"),
         (json!({ "residency": "us" }), "home_region", "region_outside_residency"),

@@ -132,6 +132,18 @@ async fn an_update_without_changes_writes_no_event() {
 }
 
 #[tokio::test]
+async fn a_tier_with_a_group_needs_an_email_that_can_be_a_user_name() {
+    let api = ApiFixture::new().await;
+    let long_email = format!("{}@{}.example.com", "x".repeat(64), "y".repeat(60));
+    let tenant = api.sign_up(&signup_body_with(json!({ "admin_email": long_email }))).await;
+    let refused = patch(&api, &path_of(&tenant), Some("*"), &json!({ "tier": "enterprise" })).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    let error = &refused.json()["errors"][0];
+    assert_eq!(error["field"], "tier");
+    assert!(error["message"].as_str().unwrap().contains("admin_email must have at most 128 characters"), "{error}");
+}
+
+#[tokio::test]
 async fn each_invalid_field_of_an_update_is_reported() {
     let api = ApiFixture::new().await;
     let other = api.sign_up(&signup_body_with(json!({ "external_id": "c-1" }))).await;

@@ -230,6 +230,19 @@ async fn throttling_inside_an_account_is_retried() {
 }
 
 #[tokio::test]
+async fn a_template_gets_only_the_parameters_that_it_declares() {
+    let tier = "  Tier:\n    Type: String\n    Description: Commercial plan of the tenant, for use by the application.\n    \
+                Default: standard\n";
+    let without_tier = TEMPLATE.replace(tier, "").replace("          TIER: !Ref Tier\n", "");
+    assert!(!without_tier.contains("Tier"), "{without_tier}");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), without_tier).expect("the template");
+    let config = format!("{CONFIG}\n[stack]\ntemplate = {:?}\n", file.path().display().to_string());
+    let freehold = Freehold::with(Settings::instant(), &config).await;
+    assert_ready(&onboard(&freehold).await);
+}
+
+#[tokio::test]
 async fn reserved_concurrency_has_its_own_attention_code() {
     let reserving =
         TEMPLATE.replace("      Timeout: 10\n", "      Timeout: 10\n      ReservedConcurrentExecutions: 5\n");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aws_sdk_identitystore::Client;
 use aws_sdk_identitystore::types::{AlternateIdentifier, Email, MemberId, Name, UniqueAttribute};
 use aws_smithy_types::Document;
+use freehold_tenancy::aws::constraints::USER_DISPLAY_NAME;
 
 use super::Aws;
 use super::cache::{Cache, NAME_TTL};
@@ -83,13 +84,14 @@ impl Aws {
             return Ok(id);
         }
         let store = self.store().await?;
-        let (given, family) = split_name(person.display_name);
+        let display_name = accepted_name(person.display_name);
+        let (given, family) = split_name(&display_name);
         let request = store
             .client
             .create_user()
             .identity_store_id(&store.id)
             .user_name(person.email)
-            .display_name(person.display_name)
+            .display_name(&display_name)
             .name(Name::builder().given_name(given).family_name(family).build())
             .user_type(FREEHOLD_USER_TYPE)
             .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
@@ -246,9 +248,33 @@ fn split_name(display_name: &str) -> (&str, &str) {
     display_name.trim().split_once(' ').unwrap_or((display_name, display_name))
 }
 
+/// Returns a name without the characters that Identity Center refuses, such as joiners inside names and emoji.
+fn accepted_name(display_name: &str) -> String {
+    let is_accepted = |one: char| USER_DISPLAY_NAME.violation(one.encode_utf8(&mut [0; 4])).is_none();
+    let accepted = display_name.chars().filter_map(|one| match one {
+        one if is_accepted(one) => Some(one),
+        one if one.is_whitespace() => Some(' '),
+        _ => None,
+    });
+    accepted.collect::<String>().trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_has_only_characters_that_identity_center_accepts() {
+        for (name, accepted) in [
+            ("Example GmbH", "Example GmbH"),
+            ("می\u{200c}خواهم", "میخواهم"),
+            ("👩\u{200d}🚀", "👩🚀"),
+            ("\u{200b}A\u{2003}B\u{e000}", "A B"),
+        ] {
+            assert_eq!(accepted_name(name), accepted);
+            assert_eq!(USER_DISPLAY_NAME.violation(accepted), None);
+        }
+    }
 
     #[test]
     fn every_display_name_has_a_given_and_a_family_name() {

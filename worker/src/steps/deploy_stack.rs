@@ -23,12 +23,14 @@ fn deployment(context: &StepContext) -> StackDeployment {
     if let Some(role) = context.fact("output_VerifyRoleArn") {
         parameters.insert("VerifyRoleArn".to_owned(), role);
     }
+    // AWS refuses parameters that a template does not declare.
+    let mut parameters = context.stack_template().declared_only(parameters);
     parameters.extend(context.config().stack.parameters.clone());
     StackDeployment {
         role: Role::Access,
         region: environment.home_region,
         name: context.config().stack.name.clone(),
-        template: context.stack_template().to_owned(),
+        template: context.stack_template_body().to_owned(),
         parameters,
         expected_seconds: context.config().expected_durations.tenant_stack_seconds,
     }

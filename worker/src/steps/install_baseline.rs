@@ -9,8 +9,7 @@ use super::StepResult;
 use super::shared::stack_deployment::StackDeployment;
 use crate::cloud::Role;
 use crate::context::StepContext;
-
-const BASELINE_TEMPLATE: &str = include_str!("../../../stacks/baseline.yaml");
+use crate::template::BASELINE_TEMPLATE;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     deployment(context).run(context).await

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::aws::constraints::USER_NAME;
 use freehold_tenancy::environment::{Environment, EnvironmentState};
 use freehold_tenancy::tenant::{Labels, Tenant};
-use freehold_tenancy::{Config, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId, Tier};
+use freehold_tenancy::{
+    Config, EmailAddress, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId, Tier,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -74,6 +77,11 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
     let home_region = fields.required_with_code("home_region", "unknown_region");
     let residency = parse_residency(&mut fields, config, home_region);
     let tier = parse_tier(&mut fields, config);
+    if let (Some(email), Some(tier)) = (&admin_email, &tier)
+        && let Some(violation) = user_name_violation(config, tier, email)
+    {
+        fields.error("admin_email", "invalid", violation);
+    }
     let external_id = fields.optional("external_id");
     let names = parse_environments(&mut fields);
     let labels = parse_labels(&mut fields);
@@ -162,6 +170,14 @@ pub(super) fn parse_tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
         fields.error("tier", "unknown_tier", format!("must be one of {}", known.join(", ")));
     }
     Some(tier)
+}
+
+/// Returns the rule of Identity Center that an e-mail address violates as the user name of the tenant's administrator.
+/// `None` if the address is accepted, or if the tier has no group with that user.
+pub(super) fn user_name_violation(config: &Config, tier: &Tier, email: &EmailAddress) -> Option<String> {
+    config.tier(tier)?.tenant_group_permission_set.as_ref()?;
+    let violation = USER_NAME.violation(email.as_str())?;
+    Some(format!("{violation}, because in the tier `{tier}` it becomes a user name of IAM Identity Center"))
 }
 
 fn parse_environments(fields: &mut Fields) -> Option<Vec<EnvironmentName>> {

@@ -115,9 +115,15 @@ pub(crate) fn parse_patch(
     }
     let external_id =
         if fields.take_null("external_id") { Some(None) } else { fields.optional("external_id").map(Some) };
+    let tier = if fields.has_value("tier") { signup::parse_tier(&mut fields, config) } else { None };
+    if let (Some(tier), Some(email)) = (&tier, &tenant.admin_email)
+        && let Some(violation) = signup::user_name_violation(config, tier, email)
+    {
+        fields.error("tier", "invalid", format!("must be another tier: admin_email {violation}"));
+    }
     let change = TenantChange {
         company_name: fields.optional("company_name"),
-        tier: if fields.has_value("tier") { signup::parse_tier(&mut fields, config) } else { None },
+        tier,
         external_id,
         labels: fields.has_value("labels").then(|| patch_labels(&mut fields, &tenant.labels)),
     };

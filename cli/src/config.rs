@@ -1,0 +1,107 @@
+//! Validated configuration of all commands, and `freehold config check`.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use freehold_tenancy::Config;
+use freehold_tenancy::config::{CheckedConfig, ConfigError};
+use freehold_worker::template;
+
+use crate::exit::Exit;
+use crate::output;
+use crate::serve::ConfigArgs;
+
+/// Check the configuration of an installation
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  freehold config check --config freehold.toml")]
+pub(crate) struct ConfigCommandArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    Check(CheckArgs),
+}
+
+/// Check configuration and template, without database and without AWS
+///
+/// Compares all values and the CloudFormation template with the limits of AWS, so that AWS does not refuse them after
+/// an account has been created. Prints one line for each problem: the name of the field, and what it must be. The
+/// commands api, worker, migrate, bootstrap, reconcile and sandbox do not start with a configuration that has a
+/// problem.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    freehold config check\n  \
+    freehold config check --config staging.toml && freehold bootstrap --config staging.toml --plan\n\n\
+    Exit codes:\n  \
+    0  the configuration is valid\n  \
+    2  the configuration has problems, or invalid command line")]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(crate) fn run(args: ConfigCommandArgs) -> anyhow::Result<Exit> {
+    match args.command {
+        ConfigCommand::Check(args) => check(&args.config.config),
+    }
+}
+
+fn check(path: &Path) -> anyhow::Result<Exit> {
+    let config = match Config::check_file(path).and_then(complete) {
+        Ok(config) => config,
+        Err(ConfigError::Inconsistent(problems)) => {
+            for problem in &problems {
+                output::print_line(problem.replace('\n', " "))?;
+            }
+            output::print_note(format!("{}: {} problems", path.display(), problems.len()));
+            return Ok(Exit::Usage);
+        }
+        Err(error) => {
+            output::print_line(error.to_string().replace('\n', " "))?;
+            return Ok(Exit::Usage);
+        }
+    };
+    for warning in warnings(&config) {
+        output::print_note(format!("warning: {warning}"));
+    }
+    let template =
+        config.stack.template.as_ref().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
+    output::print_line(format!(
+        "{} is valid: residencies {}, regions {}, tiers {}, permission sets {}, template {template} ({} bytes)",
+        path.display(),
+        config.residencies.len(),
+        config.residencies.iter().map(|residency| residency.regions.len()).sum::<usize>(),
+        config.tiers.len(),
+        config.permission_sets.len(),
+        template::check::check(&config).bytes,
+    ))?;
+    Ok(Exit::Success)
+}
+
+/// Loads the configuration of a real installation and validates it with its template.
+pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
+    complete(Config::check_file(path)?)
+}
+
+/// Adds the validations that need several crates: the scopes of roles, and the template. Fails if there is any problem.
+pub(crate) fn complete(checked: CheckedConfig) -> Result<Config, ConfigError> {
+    let CheckedConfig { config, mut problems } = checked;
+    if let Some(config) = &config {
+        problems.extend(freehold_api::config_problems(&config.api));
+        problems.extend(template::check::check(config).problems);
+    }
+    CheckedConfig { config, problems }.into_config()
+}
+
+/// Returns limits of a valid configuration that the operator should know.
+pub(crate) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = template::check::check(config).warnings;
+    for (name, value) in [("issuer", &config.api.issuer), ("jwks", &config.api.jwks)] {
+        if value.is_empty() {
+            warnings.push(format!("api.{name}: must be set for `freehold api`"));
+        }
+    }
+    warnings
+}

@@ -1,0 +1,77 @@
+//! Validation of `[organization]`, `[[residencies]]` and `[identity_center]`.
+
+use std::collections::BTreeMap;
+
+use super::Problems;
+use crate::aws::constraints::{
+    ACCOUNT_ROLE_NAME, EXTERNAL_ID, IDENTITY_STORE_ID, INSTANCE_ARN, OU_NAME, OU_PARENT_ID, ROLE_ARN,
+};
+use crate::config::Config;
+
+pub(super) fn check(config: &Config, problems: &mut Problems) {
+    organization(config, problems);
+    residencies(config, problems);
+    let identity_center = &config.identity_center;
+    if let Some(arn) = &identity_center.instance_arn {
+        problems.check("identity_center.instance_arn", &INSTANCE_ARN, arn);
+    }
+    if let Some(id) = &identity_center.identity_store_id {
+        problems.check("identity_center.identity_store_id", &IDENTITY_STORE_ID, id);
+    }
+}
+
+fn organization(config: &Config, problems: &mut Problems) {
+    let organization = &config.organization;
+    let prefix = format!("arn:aws:iam::{}:role/", organization.management_account_id);
+    // The name of the role may have a path.
+    match organization.control_role_arn.strip_prefix(&prefix).map(|name| name.rsplit('/').next().unwrap_or(name)) {
+        None => problems
+            .add("organization.control_role_arn", format_args!("must be a role in the management account, {prefix}…")),
+        Some(name) if name.is_empty() || ACCOUNT_ROLE_NAME.violation(name).is_some() => {
+            problems.add("organization.control_role_arn", format_args!("must end with the name of a role, {prefix}…"));
+        }
+        Some(_) => problems.check("organization.control_role_arn", &ROLE_ARN, &organization.control_role_arn),
+    }
+    if let Some(external_id) = &organization.control_role_external_id {
+        problems.check("organization.control_role_external_id", &EXTERNAL_ID, external_id);
+    }
+    if organization.management_account_id == organization.freehold_account_id {
+        problems.add("organization.freehold_account_id", "must differ from management_account_id");
+    }
+    if organization.access_role_name.is_empty() {
+        problems.add("organization.access_role_name", "must not be empty");
+    }
+    problems.check("organization.access_role_name", &ACCOUNT_ROLE_NAME, &organization.access_role_name);
+    if let Some(parent) = &organization.parent_ou {
+        problems.check("organization.parent_ou", &OU_PARENT_ID, parent);
+    }
+    problems.check("organization.quarantine_ou", &OU_NAME, &organization.quarantine_ou);
+}
+
+fn residencies(config: &Config, problems: &mut Problems) {
+    if config.residencies.is_empty() {
+        problems.add("residencies", "must contain at least one residency");
+    }
+    problems.check_unique("residencies", config.residencies.iter().map(|residency| residency.name.clone()));
+    let mut owner = BTreeMap::new();
+    for residency in &config.residencies {
+        let name = &residency.name;
+        if residency.ou_name() == config.organization.quarantine_ou {
+            problems.add(
+                format_args!("residencies.{name}"),
+                format_args!("must have another name, because its OU {} is the quarantine OU", residency.ou_name()),
+            );
+        }
+        if residency.regions.is_empty() {
+            problems.add(format_args!("residencies.{name}.regions"), "must contain at least one region");
+        }
+        for region in &residency.regions {
+            if let Some(other) = owner.insert(*region, name) {
+                problems.add(
+                    format_args!("residencies.{name}.regions"),
+                    format_args!("{region} must be listed only once, and is already a region of `{other}`"),
+                );
+            }
+        }
+    }
+}

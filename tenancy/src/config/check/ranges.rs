@@ -1,0 +1,103 @@
+//! Validation of quotas, rates, timeouts, durations and intervals.
+
+use std::ops::RangeInclusive;
+
+use super::Problems;
+use crate::config::{Config, Quotas};
+
+const HOUR: u64 = 60 * 60;
+const DAY: u64 = 24 * HOUR;
+
+/// Maximum cooling-off period. An account that waits for longer is better kept without an offboarding.
+const MAX_COOLING_OFF: u64 = 366 * DAY;
+
+/// Maximum number of calls per second of one rate, above every published rate of AWS.
+const MAX_PER_SECOND: f64 = 10_000.0;
+
+pub(super) fn check(config: &Config, problems: &mut Problems) {
+    quotas(config, problems);
+    let (timeouts, expected) = (&config.timeouts, &config.expected_durations);
+    for (name, timeout) in [
+        ("account_creation_seconds", timeouts.account_creation_seconds),
+        ("account_usable_seconds", timeouts.account_usable_seconds),
+        ("assignment_seconds", timeouts.assignment_seconds),
+        ("stack_seconds", timeouts.stack_seconds),
+        ("region_opt_in_seconds", timeouts.region_opt_in_seconds),
+        ("propagation_seconds", timeouts.propagation_seconds),
+        ("account_closure_seconds", timeouts.account_closure_seconds),
+    ] {
+        in_range(problems, &format!("timeouts.{name}"), timeout, 1..=30 * DAY);
+    }
+    for (name, usual, timeout_name, timeout) in [
+        (
+            "account_creation_seconds",
+            expected.account_creation_seconds,
+            "account_creation",
+            timeouts.account_creation_seconds,
+        ),
+        ("account_usable_seconds", expected.account_usable_seconds, "account_usable", timeouts.account_usable_seconds),
+        ("baseline_stack_seconds", expected.baseline_stack_seconds, "stack", timeouts.stack_seconds),
+        ("tenant_stack_seconds", expected.tenant_stack_seconds, "stack", timeouts.stack_seconds),
+        ("assignment_seconds", expected.assignment_seconds, "assignment", timeouts.assignment_seconds),
+        ("region_opt_in_seconds", expected.region_opt_in_seconds, "region_opt_in", timeouts.region_opt_in_seconds),
+        (
+            "account_closure_seconds",
+            expected.account_closure_seconds,
+            "account_closure",
+            timeouts.account_closure_seconds,
+        ),
+        ("propagation_seconds", expected.propagation_seconds, "propagation", timeouts.propagation_seconds),
+    ] {
+        let field = format!("expected_durations.{name}");
+        if usual == 0 {
+            problems.add(field, "must be at least 1");
+        } else if usual > timeout {
+            problems
+                .add(field, format_args!("must be at most timeouts.{timeout_name}_seconds ({timeout}), not {usual}"));
+        }
+    }
+    in_range(problems, "offboarding.cooling_off_seconds", config.offboarding.cooling_off_seconds, 0..=MAX_COOLING_OFF);
+    if config.reconcile.interval_seconds > 0 {
+        in_range(problems, "reconcile.interval_seconds", config.reconcile.interval_seconds, 60..=7 * DAY);
+    }
+    in_range(problems, "audit.anchor_interval_seconds", config.audit.anchor_interval_seconds, 1..=7 * DAY);
+    in_range(problems, "audit.retention_days", config.audit.retention_days.into(), 1..=36_600);
+}
+
+fn quotas(config: &Config, problems: &mut Problems) {
+    let quotas = &config.quotas;
+    for (name, value) in [
+        ("account_creations", quotas.account_creations),
+        ("account_closures", quotas.account_closures),
+        ("assignments", quotas.assignments),
+        ("permission_set_provisionings", quotas.permission_set_provisionings),
+        ("region_opt_ins", quotas.region_opt_ins),
+        ("region_opt_ins_per_account", quotas.region_opt_ins_per_account),
+    ] {
+        in_range(problems, &format!("quotas.{name}"), value.into(), 1..=1_000);
+    }
+    in_range(problems, "quotas.maintenance_delay_seconds", quotas.maintenance_delay_seconds, 0..=DAY);
+    in_range(problems, "quotas.throttle_recovery_seconds", quotas.throttle_recovery_seconds, 1..=DAY);
+    for (api, rate) in &quotas.rates {
+        let field = format!("quotas.rates.{api}");
+        if !Quotas::has_bucket(api) {
+            problems.add(
+                &field,
+                "must be an AWS call or service that Freehold uses, such as `organizations:CreateAccount` or `sts`",
+            );
+        }
+        if !(rate.per_second > 0.0 && rate.per_second <= MAX_PER_SECOND) {
+            problems.add(&field, format_args!("per_second must be greater than 0 and at most {MAX_PER_SECOND}"));
+        }
+        if rate.burst == 0 {
+            problems.add(&field, "burst must be at least 1");
+        }
+    }
+}
+
+fn in_range(problems: &mut Problems, field: &str, value: u64, range: RangeInclusive<u64>) {
+    if !range.contains(&value) {
+        let (least, most) = (range.start(), range.end());
+        problems.add(field, format_args!("must be from {least} to {most}, not {value}"));
+    }
+}

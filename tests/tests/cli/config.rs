@@ -1,0 +1,170 @@
+//! Tests of `freehold config check`, and of the same validation at the start of other commands.
+
+use std::path::Path;
+
+use freehold_tests::fixture::CONFIG;
+
+use super::process::{freehold, text};
+
+const TEMPLATE: &str = "
+Parameters: {TenantId: {Type: String}}
+Resources: {Function: {Type: 'AWS::Lambda::Function'}}
+Outputs: {FunctionUrl: {Value: !GetAtt Function.Arn}}
+";
+
+/// Broken configuration or template, and the expected start of each reported problem.
+struct Case {
+    config: String,
+    template: String,
+    problems: &'static [&'static str],
+}
+
+fn config(from: &str, to: &str, problems: &'static [&'static str]) -> Case {
+    let config = CONFIG.replace(from, to);
+    assert_ne!(config, CONFIG, "`{from}` is not in the configuration");
+    Case { config, template: TEMPLATE.to_owned(), problems }
+}
+
+fn addition(addition: &str, problems: &'static [&'static str]) -> Case {
+    Case { config: format!("{CONFIG}\n{addition}"), template: TEMPLATE.to_owned(), problems }
+}
+
+fn template(template: impl Into<String>, problems: &'static [&'static str]) -> Case {
+    Case { config: CONFIG.to_owned(), template: template.into(), problems }
+}
+
+/// Writes the files of a case and returns the path of the configuration.
+fn write(case: &Case, directory: &Path) -> String {
+    let file = directory.join("template.yaml");
+    std::fs::write(&file, &case.template).unwrap();
+    let (stack, path) = ("[stack]\n", directory.join("freehold.toml"));
+    let with_template = format!("{stack}template = {:?}\n", file.display().to_string());
+    let config = match case.config.contains(stack) {
+        true => case.config.replace(stack, &with_template),
+        false => format!("{}\n{with_template}", case.config),
+    };
+    std::fs::write(&path, config).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn every_problem_of_ten_broken_files_is_named() {
+    let cases = [
+        config(
+            "\"111122223333\"",
+            "\"1111\"",
+            &["organization.management_account_id: must be an AWS account id of 12 digits"],
+        ),
+        config(
+            "account_email = \"aws+{environment_id}@example.com\"",
+            "email = \"aws@example.com\"",
+            &["organization.account_email: must be set", "organization.email: must be removed"],
+        ),
+        config(
+            "\"eu-west-1\"]",
+            "\"eu-west-9\"]",
+            &["residencies.eu.regions.[2]: `eu-west-9` is not an AWS region that Freehold knows"],
+        ),
+        config(
+            "session_duration = \"PT8H\"",
+            "session_duration = \"PT24H\"\ninline_policy = '{}'",
+            &[
+                "permission_sets.tenant-admin.session_duration: must be an ISO 8601 duration from PT1H to PT12H",
+                "permission_sets.tenant-admin.inline_policy: must have \"Version\"",
+                "permission_sets.tenant-admin.inline_policy: must have a Statement",
+            ],
+        ),
+        addition(
+            "[[tiers]]\nname = \"standard\"\n[[access]]\npermission_set = \"support\"\ngroup = \"support\"",
+            &[
+                "access.support (permission set support): must be declared only",
+                "tiers.standard: must be declared only",
+            ],
+        ),
+        addition(
+            "[api.roles]\nsupport = [\"tenant:read\", \"fleets\"]\n[timeouts]\nstack_seconds = 0",
+            &[
+                "timeouts.stack_seconds: must be from 1",
+                "expected_durations.baseline_stack_seconds: must be at most",
+                "expected_durations.tenant_stack_seconds: must be at most",
+                "api.roles.support: unknown scope `tenant:read`; must be one of fleet,",
+                "api.roles.support: unknown scope `fleets`; must be one of fleet,",
+            ],
+        ),
+        addition(
+            "[stack]\nname = \"tenant\"\n[stack.parameters]\nTenantId = \"x\"\nImageTag = \"y\"",
+            &[
+                "stack.name: must start with `freehold-`",
+                "stack.parameters.TenantId: must not be set, because Freehold passes this parameter itself",
+                "stack.parameters.ImageTag: must be declared in the Parameters of the template",
+            ],
+        ),
+        template(
+            format!("# {}\n{TEMPLATE}", "x".repeat(51_200)),
+            &["stack.template: must have at most 51200 bytes, not 51"],
+        ),
+        template(
+            "Transform: AWS::Serverless-2016-10-31\nParameters: {Bucket: {Type: String}}\n\
+             Resources: {Url: {Type: 'AWS::Lambda::Url'}, Queue: {Type: 'AWS::SQS::Queue'}}",
+            &[
+                "stack.template: must not use Transform",
+                "stack.template: the parameter Bucket must have a default, or a value in [stack.parameters]",
+                "stack.url_output: must be an output of the template, which lacks `FunctionUrl`",
+                "stack.template: the Type AWS::Lambda::Url of the resource Url must be replaced, because AWS lacks it \
+                 in eu-central-2",
+                "stack.template: the Type AWS::SQS::Queue of the resource Queue needs permissions that the role \
+                 freehold-access lacks, such as sqs:CreateQueue",
+            ],
+        ),
+        template("Resources: [", &["stack.template: must be YAML or JSON: line "]),
+    ];
+    for case in &cases {
+        let files = tempfile::tempdir().unwrap();
+        let path = write(case, files.path());
+        let checked = freehold(&["config", "check", "--config", &path]);
+        let (output, notes) = (text(&checked.stdout), text(&checked.stderr));
+        assert_eq!(checked.status.code(), Some(2), "{:?}: {output}{notes}", case.problems);
+        for problem in case.problems {
+            assert!(output.lines().any(|line| line.starts_with(problem)), "no `{problem}`: {output}");
+        }
+        assert_eq!(output.lines().count(), case.problems.len(), "{output}");
+    }
+}
+
+#[test]
+fn a_valid_configuration_is_summarised() {
+    let files = tempfile::tempdir().unwrap();
+    let path = write(&template(TEMPLATE, &[]), files.path());
+    let checked = freehold(&["config", "check", "--config", &path]);
+    let output = text(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(0), "{output}");
+    assert!(output.contains("residencies 3, regions 5, tiers 2, permission sets 2, template"), "{output}");
+}
+
+#[test]
+fn a_file_that_is_missing_or_not_toml_is_a_problem() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("freehold.toml").display().to_string();
+    let check = || {
+        let checked = freehold(&["config", "check", "--config", &path]);
+        assert_eq!(checked.status.code(), Some(2));
+        text(&checked.stdout)
+    };
+    assert!(check().contains("does not exist"));
+    std::fs::write(&path, "[database]\nurl = \"postgres://hidden").unwrap();
+    let output = check();
+    assert!(output.contains("line 2, column") && !output.contains("hidden"), "{output}");
+}
+
+#[test]
+fn no_command_starts_with_an_invalid_template() {
+    let files = tempfile::tempdir().unwrap();
+    let path = write(&template("Resources: {}", &[]), files.path());
+    for command in ["api", "worker", "migrate", "bootstrap", "reconcile", "sandbox"] {
+        let started = freehold(&[command, "--config", &path]);
+        assert_eq!(started.status.code(), Some(1), "{command}");
+        let output = text(&started.stderr);
+        assert!(output.contains("stack.template: must have at least one resource"), "{command}: {output}");
+        assert!(output.contains("stack.url_output: must be an output"), "{command}: {output}");
+    }
+}

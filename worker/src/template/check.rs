@@ -1,0 +1,214 @@
+//! Validation of the tenant stack's template, before an account is created for which AWS would refuse the template.
+
+mod parameters;
+mod references;
+
+use std::collections::BTreeSet;
+
+use freehold_tenancy::aws::quotas::{
+    MAX_TEMPLATE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_OUTPUTS, MAX_TEMPLATE_PARAMETERS, MAX_TEMPLATE_RESOURCES,
+};
+use freehold_tenancy::aws::resource_types;
+use freehold_tenancy::{Config, Region};
+use serde_json::Value;
+
+use super::access_role::AllowedActions;
+use super::{Template, read};
+
+/// Sections of a template that CloudFormation knows.
+const SECTIONS: [&str; 10] = [
+    "AWSTemplateFormatVersion",
+    "Conditions",
+    "Description",
+    "Hooks",
+    "Mappings",
+    "Metadata",
+    "Outputs",
+    "Parameters",
+    "Resources",
+    "Rules",
+];
+
+const FORMAT_VERSION: &str = "2010-09-09";
+
+/// Field for problems of the template itself.
+const FIELD: &str = "stack.template";
+
+/// Result of a validation. Each message starts with the name of a field.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TemplateReport {
+    /// Size of the template in bytes.
+    pub bytes: usize,
+    /// Reasons why AWS would refuse the template, or why no environment could become ready.
+    pub problems: Vec<String>,
+    /// Limits of the built-in template.
+    pub warnings: Vec<String>,
+}
+
+impl TemplateReport {
+    fn add(&mut self, field: &str, problem: impl std::fmt::Display) {
+        self.problems.push(format!("{field}: {problem}"));
+    }
+}
+
+/// Validates the configured template, or the built-in template, for all tenants of the configuration.
+pub fn check(config: &Config) -> TemplateReport {
+    match read(&config.stack) {
+        Ok(text) => check_text(config, &text),
+        Err(error) => TemplateReport { problems: vec![error.to_string()], ..TemplateReport::default() },
+    }
+}
+
+fn check_text(config: &Config, text: &str) -> TemplateReport {
+    let mut report = TemplateReport { bytes: text.len(), ..TemplateReport::default() };
+    if text.len() > MAX_TEMPLATE_BYTES {
+        report.add(FIELD, format_args!("must have at most {MAX_TEMPLATE_BYTES} bytes, not {}", text.len()));
+    }
+    match Template::parse(text) {
+        Err(error) => report.problems.push(error.to_string()),
+        Ok(template) => {
+            sections(&template, &mut report);
+            transforms(&template, &mut report);
+            parameters::check(config, &template, &mut report);
+            outputs(config, &template, &mut report);
+            resources(config, &template, &mut report);
+            references::check(&template, &mut report);
+        }
+    }
+    report
+}
+
+fn sections(template: &Template, report: &mut TemplateReport) {
+    for (name, value) in &template.root {
+        let is_text = matches!(name.as_str(), "AWSTemplateFormatVersion" | "Description");
+        if name == "Transform" {
+            continue;
+        } else if !SECTIONS.contains(&name.as_str()) {
+            report
+                .add(FIELD, format_args!("must not contain the section `{name}`, which CloudFormation does not know"));
+        } else if is_text != value.is_string() || !(is_text || value.is_object()) {
+            let kind = if is_text { "a text" } else { "an object" };
+            report.add(FIELD, format_args!("the section {name} must be {kind}"));
+        }
+    }
+    if let Some(version) = template.root.get("AWSTemplateFormatVersion").and_then(Value::as_str)
+        && version != FORMAT_VERSION
+    {
+        report.add(FIELD, format_args!("AWSTemplateFormatVersion must be {FORMAT_VERSION}, not {version}"));
+    }
+    for (section, most) in [
+        ("Parameters", MAX_TEMPLATE_PARAMETERS),
+        ("Resources", MAX_TEMPLATE_RESOURCES),
+        ("Outputs", MAX_TEMPLATE_OUTPUTS),
+    ] {
+        let count = template.section(section).count();
+        if count > most {
+            report.add(FIELD, format_args!("the section {section} must have at most {most} entries, not {count}"));
+        }
+        for (name, value) in template.section(section) {
+            if name.len() > MAX_TEMPLATE_NAME_LENGTH || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                report
+                    .add(FIELD, format_args!("the name `{name}` in {section} must be at most 255 letters and digits"));
+            }
+            if !value.is_object() {
+                report.add(FIELD, format_args!("{name} in {section} must be an object"));
+            }
+        }
+    }
+    if template.section("Resources").next().is_none() {
+        report.add(FIELD, "must have at least one resource");
+    }
+}
+
+/// Refuses macros. They need a capability that Freehold does not pass.
+fn transforms(template: &Template, report: &mut TemplateReport) {
+    let is_used =
+        template.root.contains_key("Transform") || template.root.values().any(|value| has_key(value, "Fn::Transform"));
+    if is_used {
+        report.add(
+            FIELD,
+            "must not use Transform, because Freehold does not pass the capability that macros need; \
+             deploy the processed template (`aws cloudformation package`, `sam package`)",
+        );
+    }
+}
+
+fn has_key(value: &Value, key: &str) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|item| has_key(item, key)),
+        Value::Object(entries) => entries.iter().any(|(name, value)| name == key || has_key(value, key)),
+        _ => false,
+    }
+}
+
+fn outputs(config: &Config, template: &Template, report: &mut TemplateReport) {
+    let wanted = &config.stack.url_output;
+    if !template.section("Outputs").any(|(name, _)| name == wanted) {
+        let names: Vec<&str> = template.section("Outputs").map(|(name, _)| name).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        report.add(
+            "stack.url_output",
+            format_args!("must be an output of the template, which lacks `{wanted}`; its outputs are: {names}"),
+        );
+    }
+    for (name, output) in template.section("Outputs") {
+        if output.is_object() && output.get("Value").is_none() {
+            report.add(FIELD, format_args!("the output {name} must have a Value"));
+        }
+    }
+}
+
+fn resources(config: &Config, template: &Template, report: &mut TemplateReport) {
+    let (mut checked, allowed) = (BTreeSet::new(), AllowedActions::of_access_role());
+    for (name, resource) in template.section("Resources") {
+        let Some(kind) = resource.get("Type").and_then(Value::as_str) else {
+            report.add(FIELD, format_args!("the resource {name} must have a Type"));
+            continue;
+        };
+        if config.stack.accepted_resource_types.iter().any(|one| one == kind) || !checked.insert(kind) {
+            continue;
+        }
+        if !resource_types::exists(kind) {
+            report.add(
+                FIELD,
+                format_args!(
+                    "the Type {kind} of the resource {name} must be a resource type of AWS; if AWS has added it \
+                     recently, list it in stack.accepted_resource_types"
+                ),
+            );
+            continue;
+        }
+        let actions = resource_types::creating_actions(kind);
+        if let Some(action) = actions.first()
+            && !actions.iter().any(|action| allowed.contains(action))
+        {
+            report.add(
+                FIELD,
+                format_args!(
+                    "the Type {kind} of the resource {name} needs permissions that the role freehold-access lacks, such \
+                     as {action}; add them to stacks/baseline.yaml and build Freehold again"
+                ),
+            );
+        }
+        let has_type =
+            |region: &Region| !resource_types::has_data(*region) || resource_types::is_available(kind, *region);
+        let lacking: Vec<_> = regions(config).filter(|region| !has_type(region)).map(Region::as_str).collect();
+        if lacking.is_empty() {
+            continue;
+        }
+        let problem = format!(
+            "{FIELD}: the Type {kind} of the resource {name} must be replaced, because AWS lacks it in {}; if AWS has \
+             added it there recently, list it in stack.accepted_resource_types",
+            lacking.join(", ")
+        );
+        // The operator cannot edit the built-in template.
+        if config.stack.template.is_none() { report.warnings.push(problem) } else { report.problems.push(problem) }
+    }
+}
+
+fn regions(config: &Config) -> impl Iterator<Item = Region> {
+    config.residencies.iter().flat_map(|residency| residency.regions.iter().copied())
+}
+
+#[cfg(test)]
+mod tests;

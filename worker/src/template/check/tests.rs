@@ -1,0 +1,194 @@
+//! Tests that each rule refuses a broken template with a message that names the field.
+
+use super::super::BUILT_IN_TEMPLATE;
+use super::*;
+
+const CONFIG: &str = r#"
+    [organization]
+    management_account_id = "111122223333"
+    freehold_account_id = "444455556666"
+    control_role_arn = "arn:aws:iam::111122223333:role/freehold-control"
+    account_email = "aws+{environment_id}@example.com"
+    [[residencies]]
+    name = "eu"
+    regions = ["eu-central-1", "eu-central-2"]
+    [stack]
+    template = "template.yaml"
+"#;
+
+const TEMPLATE: &str = r"
+Parameters:
+  TenantId: {Type: String}
+  ImageTag: {Type: String, Default: latest, AllowedValues: [latest, '1']}
+Resources:
+  Function:
+    Type: AWS::Lambda::Function
+    Properties:
+      Tags: [{Key: tenant, Value: !Ref ImageTag}]
+Outputs:
+  FunctionUrl: {Value: !GetAtt Function.Arn}
+";
+
+fn problems(config: &str, template: &str) -> Vec<String> {
+    check_text(&Config::parse(config).unwrap(), template).problems
+}
+
+#[test]
+fn a_valid_template_has_no_problems() {
+    assert_eq!(problems(CONFIG, TEMPLATE), [""; 0]);
+    let json =
+        r#"{"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup"}}, "Outputs": {"FunctionUrl": {"Value": "x"}}}"#;
+    assert_eq!(problems(CONFIG, json), [""; 0]);
+}
+
+#[test]
+fn a_broken_template_is_a_problem() {
+    let long = format!("# {}{TEMPLATE}", "ü".repeat(25_600));
+    for (template, expected) in [
+        (long, "stack.template: must have at most 51200 bytes, not "),
+        ("Resources: [".to_owned(), "stack.template: must be YAML or JSON: line"),
+        ("{\"Resources\": }".to_owned(), "stack.template: must be YAML or JSON: line 1, column 15 is not JSON"),
+        ("- a".to_owned(), "stack.template: must be YAML or JSON: a template is an object"),
+        (format!("Transform: AWS::Serverless-2016-10-31\n{TEMPLATE}"), "stack.template: must not use Transform"),
+        (TEMPLATE.replace("!Ref ImageTag", "!Transform {Name: x}"), "stack.template: must not use Transform"),
+        (format!("Resource: {{}}\n{TEMPLATE}"), "stack.template: must not contain the section `Resource`"),
+        (format!("Description: {{}}\n{TEMPLATE}"), "stack.template: the section Description must be a text"),
+        (
+            format!("AWSTemplateFormatVersion: 2010-09-10\n{TEMPLATE}"),
+            "stack.template: AWSTemplateFormatVersion must be 2010-09-09",
+        ),
+        (
+            TEMPLATE.replace("TenantId: {Type", "Bucket: {Type"),
+            "stack.template: the parameter Bucket must have a default",
+        ),
+        (TEMPLATE.replace("ImageTag:", "Image-Tag:"), "stack.template: the name `Image-Tag` in Parameters must be"),
+        (TEMPLATE.replace("FunctionUrl:", "Url:"), "stack.url_output: must be an output of the template, which lacks"),
+        (
+            TEMPLATE.replace("{Value: !GetAtt Function.Arn}", "{}"),
+            "stack.template: the output FunctionUrl must have a V",
+        ),
+        (
+            TEMPLATE.replace("    Type: AWS::Lambda::Function\n", ""),
+            "stack.template: the resource Function must have a T",
+        ),
+        (TEMPLATE.replace("Lambda::Function", "Lambda::Functoin"), "stack.template: the Type AWS::Lambda::Functoin of"),
+        (
+            TEMPLATE.replace("Lambda::Function", "Lambda::Url"),
+            "stack.template: the Type AWS::Lambda::Url of the resource",
+        ),
+        (
+            TEMPLATE.replace("Lambda::Function", "SQS::Queue"),
+            "stack.template: the Type AWS::SQS::Queue of the resource Function needs permissions that the role \
+             freehold-access lacks, such as sqs:CreateQueue;",
+        ),
+        ("Outputs: {FunctionUrl: {Value: x}}".to_owned(), "stack.template: must have at least one resource"),
+    ] {
+        let found = problems(CONFIG, &template);
+        assert!(found.iter().any(|one| one.starts_with(expected)), "no `{expected}`: {found:#?}");
+    }
+}
+
+#[test]
+fn a_reference_to_nothing_is_a_problem() {
+    for (function, expected) in [
+        ("!Ref Missing", "must declare the parameter or resource `Missing`, to which the template refers"),
+        ("!GetAtt Missing.Arn", "must declare the resource `Missing`, to which the template refers"),
+        ("{'Fn::GetAtt': [Missing, Arn]}", "must declare the resource `Missing`, to which the template refers"),
+        ("!Sub '${Missing}-${!Literal}'", "must declare the parameter or resource `Missing`, to which the template"),
+        ("!Sub ['${A}${Missing.Arn}', {A: b}]", "must declare the resource `Missing`, to which the template refers"),
+        ("!If [Missing, a, b]", "must declare the condition `Missing`, to which the template refers"),
+    ] {
+        let found = problems(CONFIG, &TEMPLATE.replace("!Ref ImageTag", function));
+        assert_eq!(found.len(), 1, "{function}: {found:#?}");
+        assert!(found[0].starts_with(&format!("stack.template: {expected}")), "{function}: {found:#?}");
+    }
+    let valid = "!Sub ['${AWS::Region}-${ImageTag}-${A}', {A: !GetAtt Function.Arn}]";
+    assert_eq!(problems(CONFIG, &TEMPLATE.replace("!Ref ImageTag", valid)), [""; 0]);
+    // An IAM policy has a key of this name.
+    let policy = "{Condition: {StringEquals: {Ref: Missing, x: y}}, Effect: Allow}";
+    assert_eq!(problems(CONFIG, &TEMPLATE.replace("!Ref ImageTag", policy)), [""; 0]);
+}
+
+#[test]
+fn the_configured_parameters_must_fit_the_template() {
+    for (parameters, expected) in [
+        ("Unknown = \"x\"", "stack.parameters.Unknown: must be declared in the Parameters of the template"),
+        ("ImageTag = \"2\"", "stack.parameters.ImageTag: must be one of latest, 1 (parameter of the template)"),
+    ] {
+        let found = problems(&format!("{CONFIG}[stack.parameters]\n{parameters}"), TEMPLATE);
+        assert_eq!(found, [expected]);
+    }
+    assert_eq!(problems(&format!("{CONFIG}[stack.parameters]\nImageTag = \"1\""), TEMPLATE), [""; 0]);
+    let bucket = TEMPLATE.replace("TenantId: {Type", "Bucket: {Type");
+    assert_eq!(problems(&format!("{CONFIG}[stack.parameters]\nBucket = \"x\""), &bucket), [""; 0]);
+}
+
+#[test]
+fn a_parameter_must_accept_the_values_that_freehold_passes() {
+    for (parameter, expected) in [
+        (
+            "Tier: {Type: String, AllowedValues: [enterprise]}",
+            "the parameter Tier must accept `standard`, but a value must be one of enterprise",
+        ),
+        (
+            "HomeRegion: {Type: String, AllowedValues: [eu-central-1]}",
+            "the parameter HomeRegion must accept `eu-central-2`, but a value must be one of eu-central-1",
+        ),
+        ("EnvironmentId: {Type: Number}", "the parameter EnvironmentId must have the Type String, not Number"),
+        (
+            "EnvironmentName: {Type: String, MaxLength: 4}",
+            "the parameter EnvironmentName must accept `production`, but a value must have at most 4 characters",
+        ),
+        (
+            "VerifyRoleArn: {Type: String, AllowedPattern: 'arn:aws:iam::\\d{12}:role/x'}",
+            "the parameter VerifyRoleArn must accept `arn:aws:iam::111122223333:role/freehold-verify`, but a value must \
+             match the AllowedPattern arn:aws:iam::\\d{12}:role/x",
+        ),
+        ("TenantId: {Default: x}", "the parameter TenantId must have a Type"),
+    ] {
+        let found = problems(CONFIG, &TEMPLATE.replace("TenantId: {Type: String}", parameter));
+        assert_eq!(found, [format!("stack.template: {expected}")]);
+    }
+}
+
+#[test]
+fn a_configured_value_must_fit_its_parameter() {
+    for (parameter, value, expected) in [
+        ("Type: Number", "x", "must be a number"),
+        ("Type: Number, MaxValue: 5", "6", "must be at most 5"),
+        ("Type: Number, MinValue: 5", "4", "must be at least 5"),
+        ("Type: String, MinLength: 3", "ab", "must have at least 3 characters"),
+        ("Type: String, AllowedPattern: '[a-z]+'", "a1", "must match the AllowedPattern [a-z]+"),
+    ] {
+        let template = TEMPLATE.replace("TenantId: {Type: String}", &format!("Size: {{{parameter}}}"));
+        let found = problems(&format!("{CONFIG}[stack.parameters]\nSize = \"{value}\""), &template);
+        assert_eq!(found, [format!("stack.parameters.Size: {expected} (parameter of the template)")]);
+    }
+}
+
+#[test]
+fn a_resource_type_can_be_accepted_where_data_are_outdated() {
+    let config = CONFIG.replace("[stack]", "[stack]\naccepted_resource_types = [\"AWS::Lambda::Url\"]");
+    assert_eq!(problems(&config, &TEMPLATE.replace("Lambda::Function", "Lambda::Url")), [""; 0]);
+}
+
+#[test]
+fn the_built_in_template_is_valid_with_a_warning_about_regions() {
+    let config = Config::parse(&CONFIG.replace("template = \"template.yaml\"", "")).unwrap();
+    let report = check(&config);
+    assert_eq!((report.problems, report.bytes), (Vec::new(), BUILT_IN_TEMPLATE.len()));
+    assert!(report.warnings.iter().all(|one| one.contains("AWS::Lambda::Url") && one.contains("eu-central-2")));
+}
+
+#[test]
+fn a_template_that_cannot_be_read_is_a_problem() {
+    let report = check(&Config::parse(CONFIG).unwrap());
+    assert!(report.problems[0].starts_with("stack.template: template.yaml cannot be read:"), "{:?}", report.problems);
+}
+
+#[test]
+fn only_declared_parameters_are_passed() {
+    let template = Template::parse(TEMPLATE).unwrap();
+    let all = OWN_STACK_PARAMETERS.map(|name| (name.to_owned(), "value".to_owned()));
+    assert_eq!(template.declared_only(all.into()).into_keys().collect::<Vec<_>>(), ["TenantId"]);
+}
