@@ -52,10 +52,7 @@ async fn the_database_rejects_invalid_rows() {
         ("delete from account_mappings", "a row of account_mappings is not changed or deleted"),
         ("update events set data = '{}'", "a row of events is not changed or deleted"),
         ("delete from events", "a row of events is not changed or deleted"),
-        (
-            "update tenants set external_id = 'customer-1' where company_name = 'Another'",
-            "tenants_unique_external_id",
-        ),
+        ("update tenants set external_id = 'customer-1' where company_name = 'Another'", "tenants_unique_external_id"),
         ("update operations set state = 'lost'", "operations_state_check"),
         ("update operations set state = 'needs_attention'", "attention_fields_match_state"),
         ("update operations set wake_at = null", "open_has_wake_at"),
