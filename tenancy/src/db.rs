@@ -97,8 +97,10 @@ impl DbError {
     /// succeed.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::NoConnection | Self::ReadOnly => true,
-            Self::Sql(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
+            Self::Unreachable { .. }
+            | Self::NoConnection
+            | Self::ReadOnly
+            | Self::Sql(sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
             // Connection exceptions, insufficient resources, operator intervention (PostgreSQL, "Error Codes").
             Self::Sql(sqlx::Error::Database(error)) => {
                 let is_of = |code: &str| ["08", "53", "57"].iter().any(|class| code.starts_with(class));

@@ -75,7 +75,8 @@ pub async fn is_ready(pool: &PgPool) -> Result<bool> {
 
 /// Remembers an error that shows that sessions can be read-only.
 pub(super) fn note_error(error: &sqlx::Error) {
-    if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == READ_ONLY_TRANSACTION) {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    if code.is_some_and(|code| code == READ_ONLY_TRANSACTION) {
         record_read_only_error();
     }
 }

@@ -202,6 +202,7 @@ fn no_frozen_string_literal_was_removed_from_the_code() {
         &renames.api_fields,
         &renames.stored_fields,
         &renames.columns,
+        &renames.database_names,
         &renames.tables,
         &renames.metrics,
         &renames.parameters,
