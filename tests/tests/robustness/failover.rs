@@ -13,7 +13,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 /// Maximum time that a test waits until requests succeed again.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Makes all later sessions of the database read-only, or writable again, and terminates the open ones.
 async fn set_read_only(admin: &mut PgConnection, read_only: bool) {
