@@ -59,8 +59,8 @@ static CREATING_ACTIONS: LazyLock<HashMap<(&str, &str), Vec<&str>>> = LazyLock::
     types.collect()
 });
 
-/// Returns the IAM actions that the creation of such a resource can need, except actions that read, tag or encrypt. Empty
-/// for an unknown type.
+/// Returns the IAM actions that the creation of such a resource can need, except actions that read, tag or encrypt.
+/// An unknown type has none.
 pub fn creating_actions(kind: &str) -> Vec<&'static str> {
     let Some(key) = kind.strip_prefix("AWS::").and_then(|kind| kind.split_once("::")) else { return Vec::new() };
     CREATING_ACTIONS.get(&key).cloned().unwrap_or_default()

@@ -184,8 +184,8 @@ fn resources(config: &Config, template: &Template, report: &mut TemplateReport) 
             report.add(
                 FIELD,
                 format_args!(
-                    "the Type {kind} of the resource {name} needs permissions that the role freehold-access lacks, such \
-                     as {action}; add them to stacks/baseline.yaml and build Freehold again"
+                    "the Type {kind} of the resource {name} needs permissions that the role freehold-access lacks, \
+                     such as {action}; add them to stacks/baseline.yaml and build Freehold again"
                 ),
             );
         }

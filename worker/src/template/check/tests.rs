@@ -143,8 +143,8 @@ fn a_parameter_must_accept_the_values_that_freehold_passes() {
         ),
         (
             "VerifyRoleArn: {Type: String, AllowedPattern: 'arn:aws:iam::\\d{12}:role/x'}",
-            "the parameter VerifyRoleArn must accept `arn:aws:iam::111122223333:role/freehold-verify`, but a value must \
-             match the AllowedPattern arn:aws:iam::\\d{12}:role/x",
+            "the parameter VerifyRoleArn must accept `arn:aws:iam::111122223333:role/freehold-verify`, but a value \
+             must match the AllowedPattern arn:aws:iam::\\d{12}:role/x",
         ),
         ("TenantId: {Default: x}", "the parameter TenantId must have a Type"),
     ] {
