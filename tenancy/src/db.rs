@@ -73,7 +73,7 @@ pub enum DbError {
     #[error("another worker has claimed the operation")]
     LeaseLost,
     /// Another process has reserved the idempotency key of the request; nothing was written.
-    #[error("another process works on the same request")]
+    #[error("another process is already processing the same request")]
     ReservationLost,
     /// An active tenant already uses this external id; nothing was written.
     #[error("an active tenant already uses this external id")]

@@ -204,5 +204,5 @@ async fn a_late_cancellation_starts_an_offboarding() {
     assert_eq!(tenant["state"], "offboarding");
     let refused = api.post(&format!("{}/cancel", canceled.header("location"))).await;
     assert_eq!(refused.status_and_code(), (409, "operation_not_cancelable".into()));
-    assert!(refused.json()["detail"].as_str().unwrap().contains("restoring"), "{}", refused.text);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("restore the environment"), "{}", refused.text);
 }

@@ -105,7 +105,7 @@ impl<'a> Fields<'a> {
 
     fn text(&self, column: usize) -> Result<&str> {
         self.optional_text(column)
-            .ok_or_else(|| DbError::UnexpectedValue(format!("column {column} of an account mapping")))
+            .ok_or_else(|| DbError::UnexpectedValue(format!("cannot read column {column} of an account mapping")))
     }
 
     fn id(&self, column: usize) -> Result<Uuid> {

@@ -50,7 +50,7 @@ fn a_tagged_account_without_environment_needs_a_person() {
 }
 
 #[test]
-fn a_tagged_account_that_is_awaited_or_mapped_is_no_finding() {
+fn a_tagged_account_that_is_being_created_or_mapped_is_not_reported() {
     let awaited = findings_after(|scene| {
         let environment = EnvironmentId::new(now());
         add_tagged_account(scene, environment);
