@@ -196,7 +196,7 @@ def declaration_after(lines, number):
 # ---- identifiers
 
 
-ITEM = re.compile(r"(?<![*<,&])\b(fn|struct|enum|trait|const|static|mod)\s+(?:mut\s+)?([A-Za-z_]\w*)")
+ITEM = re.compile(r"(?<![*<,&'])\b(fn|struct|enum|trait|const|static|mod)\s+(?:mut\s+)?([A-Za-z_]\w*)")
 IMPL_OF_TRAIT = r"\bimpl\b[^{};]*?\bfor\s+(?!<)[^{};]*\{"
 # Entries of a macro that builds types: `Ready = "ready",` and `404 "not_found" NotFound: "…";`.
 MACRO_ENTRY = re.compile(r'^\s*(?:([A-Z]\w*)\s*=\s*"|\d+\s+"[^"]*"\s+([A-Z]\w*)\s*:)', re.MULTILINE)
