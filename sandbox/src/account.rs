@@ -33,8 +33,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
     }
 }
 
-/// Returns the id of the account that the request targets. Only the management account can target another account than
-/// its own.
+/// Returns the id of the account that the request targets. Only the management account can target other accounts.
 fn target_account(state: &State, ctx: &Ctx, account_id: Option<&str>) -> Result<String, AwsError> {
     let Some(account_id) = account_id else {
         return Ok(ctx.caller.account.clone());

@@ -54,7 +54,8 @@ impl Stacks {
         self.by_id.values()
     }
 
-    /// Returns the stack with this stack id, or else the stack with this name that is not deleted.
+    /// Returns the stack with this stack id. If there is none, returns the stack with this name, ignoring deleted
+    /// stacks.
     fn find(&self, name_or_id: &str) -> Option<&Stack> {
         self.by_id.get(name_or_id).or_else(|| self.find_active(name_or_id))
     }

@@ -126,12 +126,13 @@ fn already_exists(kind: &str, attribute: &str) -> AwsError {
         .reason("UNIQUENESS_CONSTRAINT_VIOLATION")
 }
 
-/// Returns the id from an id or an ARN.
+/// Extracts the id from an ARN. An id is returned unchanged.
 fn id(id_or_arn: &str) -> &str {
     id_or_arn.rsplit('/').next().unwrap_or_default()
 }
 
-/// Returns the value of the unique attribute in lower case. Fails if the identifier has another attribute than `path`.
+/// Returns the value of the unique attribute in lower case. Returns an error if the identifier contains a different
+/// attribute than `path`.
 fn unique_attribute(identifier: &model::AlternateIdentifier, path: &str) -> Result<String, AwsError> {
     let attribute =
         identifier.unique_attribute.as_ref().filter(|unique| unique.attribute_path.eq_ignore_ascii_case(path));
@@ -139,8 +140,8 @@ fn unique_attribute(identifier: &model::AlternateIdentifier, path: &str) -> Resu
     value.ok_or_else(|| AwsError::new("ValidationException", format!("The AlternateIdentifier must name {path}")))
 }
 
-/// Returns the filter value in lower case, or `None` without a filter. Fails if the filter has another attribute than
-/// `path`.
+/// Returns the filter value in lower case, or `None` if there is no filter. Returns an error if the filter is for a
+/// different attribute than `path`.
 fn filter(filters: Option<&Vec<model::Filter>>, path: &str) -> Result<Option<String>, AwsError> {
     match filters.and_then(|filters| filters.first()) {
         None => Ok(None),

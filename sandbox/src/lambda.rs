@@ -225,7 +225,7 @@ fn forbidden_error(message: &str) -> AwsError {
 }
 
 /// Converts a Function URL in AWS's format to the URL at which the sandbox serves it, and returns any other text
-/// unchanged. The URL is converted on each read, because the port can change after the stack was created.
+/// unchanged. The URL is converted on each read, because the sandbox's port can change after the stack was created.
 pub(crate) fn local_function_url(ctx: &Ctx, value: &str) -> String {
     let id = value
         .strip_prefix("https://")

@@ -29,7 +29,7 @@ pub enum Principal<'a> {
         account: &'a str,
         /// ARN of the user, role or session.
         arn: &'a str,
-        /// ARN of the role for a session; otherwise the same value as `arn`.
+        /// For a session, the ARN of its role; for a user or role, the same value as `arn`.
         role_arn: &'a str,
     },
     /// An AWS service, such as `lambda.amazonaws.com`.

@@ -1,5 +1,5 @@
-//! Rate limits of API calls. The rates are those that AWS publishes. Token buckets are refilled according to the
-//! simulated clock.
+//! Rate limits of API calls. The rates are taken from the AWS documentation. Token buckets are refilled according to
+//! the simulated clock.
 
 use std::collections::BTreeMap;
 

@@ -122,8 +122,8 @@ impl DurationDistribution {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Durations {
-    /// Duration of CreateAccount, from the request to the state SUCCEEDED. AWS documents a few minutes, but less than
-    /// one minute is usual.
+    /// Duration of CreateAccount, from the request to the state SUCCEEDED. According to the AWS documentation, this
+    /// takes a few minutes; usually it takes less than one minute.
     pub create_account: DurationDistribution,
     /// Time after the state SUCCEEDED during which a new account rejects AssumeRole.
     pub settle: DurationDistribution,

@@ -1,8 +1,9 @@
 //! Crash test: an API process and several workers, with a real PostgreSQL and a simulated AWS. Faults are injected at
 //! random times that depend on the seed; when all operations have finished, the invariants are checked.
 //!
-//! The clock runs fast, so that work that takes minutes in AWS takes seconds. A claim is valid for 5 seconds instead of
-//! the default of 25, because another worker can claim the operations of a killed worker only after this time.
+//! The clock runs fast, so that work that takes minutes in AWS takes seconds. Other workers can claim the operations of
+//! a killed worker only after its claims have expired. Therefore a claim is valid for 5 seconds instead of the default
+//! of 25.
 
 mod api_client;
 mod fault_schedule;

@@ -1,4 +1,4 @@
-//! Isolated databases for tests, on one private PostgreSQL that stops with the test program.
+//! Isolated databases for tests, on one private PostgreSQL server that stops when the test program ends.
 //!
 //! PostgreSQL writes hundreds of files for a new database; therefore the database of a finished test is emptied and
 //! reused.
@@ -28,8 +28,8 @@ static SERVER: OnceCell<(Postgres, TestDatabases)> = OnceCell::const_new();
 /// Databases of finished tests, which later tests reuse.
 static REUSABLE: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
-/// SQL that terminates open connections, deletes all rows of all tables with triggers disabled, and inserts the rows
-/// that the migrations have inserted.
+/// SQL that terminates open connections, deletes all rows of all tables with triggers disabled, and inserts the initial
+/// rows of the migrations again.
 const RESET_SQL: &str = "
     select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();

@@ -142,7 +142,7 @@ async fn listen(listener: UnixListener, server: PathBuf, shared: Arc<Shared>) {
 struct ConnectionState {
     /// Transaction status from the last ReadyForQuery message; `I` means that no transaction is open.
     status: AtomicU8,
-    /// Whether to discard the server's next response and then simulate the crash.
+    /// True if the server's next response is discarded and the crash is then simulated.
     crash_after_response: AtomicBool,
 }
 
@@ -252,7 +252,7 @@ async fn forward_requests(
     }
 }
 
-/// Forwards the server's responses until the response that the crashed worker does not receive.
+/// Forwards the server's responses. To simulate a crash after a write, the responses from this write on are discarded.
 async fn forward_responses(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,

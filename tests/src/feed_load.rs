@@ -17,8 +17,8 @@ pub type AccountMap = BTreeMap<EnvironmentId, String>;
 /// Time of the first event.
 const START_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-/// Writes `events` events: alternately maps an account to the environment and ends the mapping. Each commit is delayed
-/// by a random time of at most `max_delay`.
+/// Writes `events` events, which alternately map an account to the environment and end the mapping. Each commit is
+/// delayed by a random time of at most `max_delay`.
 pub async fn write(
     pool: &PgPool,
     environment: EnvironmentId,

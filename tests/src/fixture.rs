@@ -218,7 +218,7 @@ impl Freehold {
         operations::get(self.pool(), id).await.expect("a result").expect("the operation")
     }
 
-    /// Runs `worker` and advances the clock until no work is scheduled, but by at most `at_most`.
+    /// Runs `worker` and advances the clock, by at most `at_most`, until no work is scheduled.
     pub async fn run_until_idle(&self, worker: &Arc<Worker>, at_most: TimeDelta) {
         let until = self.clock.now() + at_most;
         while self.run_due_and_advance(worker).await.is_some_and(|at| at <= until) {}

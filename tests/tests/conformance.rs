@@ -1,9 +1,9 @@
 //! Tests that compare the simulator and two external emulators with AWS.
 //!
-//! A simulator and its client that are written together can contain the same mistake. Therefore a test case exists for
-//! each behaviour of AWS that Freehold relies on. Each test case runs with the real SDK against the simulator, moto and
-//! ministack. The results are compared with `conformance/expected.toml`, which records the documented behaviour of AWS
-//! and the known deviations of the three targets. A test also fails if a target no longer has a recorded deviation.
+//! If a simulator and its client are written together, both can contain the same mistake. Therefore a test case exists
+//! for each behaviour of AWS that Freehold relies on. Each test case runs with the real SDK against the simulator, moto
+//! and ministack. The results are compared with `conformance/expected.toml`, which records the documented behaviour of
+//! AWS and the known deviations of the three targets. A test also fails if a target no longer has a recorded deviation.
 
 pub(crate) mod case;
 pub(crate) mod cloud;

@@ -84,8 +84,8 @@ fn stacks_mut<'a>(state: &'a mut State, account: &str, region: &str) -> Option<&
     state.accounts.get_mut(account)?.regions.get_mut(region).map(|region| &mut region.stacks)
 }
 
-/// Returns the context for calls that CloudFormation makes to other services. The caller is a placeholder, which is
-/// replaced with the caller of each stack operation.
+/// Returns the context for calls that CloudFormation makes to other services. The caller in the context is a
+/// placeholder. It is replaced with the caller that started the stack operation.
 fn internal_context(settings: &Arc<Settings>, account: &str, region: &str, now: DateTime<Utc>) -> Ctx {
     Ctx {
         now,

@@ -182,7 +182,7 @@ pub(super) struct StackOperation {
 pub(super) enum InjectedFault {
     /// The affected tasks start but never finish.
     Stuck,
-    /// Failure with this reason. If the fault affects the whole stack operation, the last task fails.
+    /// The task fails with this reason. If the fault affects the whole stack operation, its last task fails.
     #[serde(alias = "Fails")]
     Failure(String),
 }

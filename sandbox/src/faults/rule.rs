@@ -150,8 +150,8 @@ impl Faults {
         self.fault_for_work(ctx, ctx.service.name(), &ctx.operation, &text)
     }
 
-    /// Returns the fault to inject into a call or into background work, if a rule matches. For the work on a resource
-    /// of a stack, `operation` is the resource type and `text` contains the names of stack and resource.
+    /// Returns the fault to inject into a call or into background work, if a rule matches. For background work on a
+    /// stack resource, `operation` is the resource type, and `text` contains the names of the stack and the resource.
     pub fn fault_for_work(&mut self, ctx: &Ctx, service: &str, operation: &str, text: &str) -> Option<Fault> {
         let account = &ctx.caller.account;
         let mut fault = None;

@@ -37,7 +37,7 @@ pub enum RequestState {
     InProgress {
         /// Time at which the request completes; `None` if the request is stuck.
         ready_at: Option<DateTime<Utc>>,
-        /// Id of the account to be created, or the reason with which the request will fail.
+        /// Id of the new account if the request will succeed, otherwise the failure reason.
         outcome: Result<String, String>,
     },
     Succeeded {
@@ -171,7 +171,7 @@ fn add_account(state: &mut State, settings: &Settings, request: &CreateRequest, 
     organization.attach_full_access(id, at);
 }
 
-/// Returns the id of the account to be created, or the reason with which the request will fail.
+/// Returns the id of the new account if the request will succeed, otherwise the failure reason.
 fn determine_outcome(state: &State, settings: &Settings, email: &str, name: &str) -> Result<String, String> {
     let organization = &state.organization;
     let has_same_email = |other: &str| other.eq_ignore_ascii_case(email);
@@ -208,8 +208,8 @@ fn account_id(state: &State, seed: u64, email: &str) -> String {
     }
 }
 
-/// Returns two times for a new account: the first time at which its roles can be assumed, and the first time at which
-/// CloudFormation can be used.
+/// Returns the time from which the roles of a new account can be assumed, and the time from which CloudFormation can be
+/// used in the account.
 fn ready_times(settings: &Settings, email: &str, created_at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
     let settled_at = created_at + settings.draw_duration(settings.durations.settle, &format!("settle:{email}"));
     (settled_at, settled_at + settings.draw_duration(settings.durations.subscribe, &format!("subscribe:{email}")))

@@ -119,8 +119,9 @@ impl Organization {
         id == self.root || self.units.contains_key(id)
     }
 
-    /// Returns the service control policies in effect for an account. There is one list each for the root, for the
-    /// organizational units on the path, and for the account. The result is empty if no policy applies to the account.
+    /// Returns the service control policies in effect for an account: one list for the root, one for each
+    /// organizational unit on the path, and one for the account. The result is empty for the management account, and if
+    /// service control policies are not enabled.
     pub fn effective_policies(&self, account: &str, now: DateTime<Utc>) -> Vec<Vec<&Document>> {
         let Some(member) = self.members.get(account) else {
             return Vec::new();

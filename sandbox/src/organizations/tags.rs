@@ -11,8 +11,8 @@ use crate::world::{AwsError, Ctx, State};
 /// Maximum number of tags of a resource (AWS Organizations quotas).
 const MAX_TAGS: usize = 50;
 
-/// Validates new tags. The keys must be unique and not reserved. The resource would then have `total` tags, which must
-/// not exceed the quota.
+/// Validates the new tags of a resource. The keys must be unique and not reserved. `total` is the number of tags
+/// including the existing ones, and must not exceed the quota.
 pub(super) fn check_tags(tags: &[wire::Tag], total: usize) -> Result<(), AwsError> {
     let distinct = tag_map(tags);
     if distinct.len() < tags.len() {

@@ -118,8 +118,7 @@ impl Principals {
         }
     }
 
-    /// Returns whether the statement lists this role or session by its own ARN. Listing only its account is not
-    /// sufficient.
+    /// Returns whether the statement lists the ARN of this role or session. The ARN of its account is not sufficient.
     pub(crate) fn lists_principal_arn(&self, arn: &str, role_arn: &str) -> bool {
         match self {
             Self::Any(_) => false,

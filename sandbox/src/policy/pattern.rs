@@ -1,6 +1,6 @@
 //! Wildcard patterns of policy statements.
 
-/// Returns whether `text` matches `pattern`. `*` matches any number of characters and `?` exactly one.
+/// Returns whether `text` matches `pattern`. `*` matches any number of characters, and `?` matches one character.
 pub fn text_matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);

@@ -18,9 +18,9 @@ pub(super) struct PostgresInstallation {
 }
 
 impl PostgresInstallation {
-    /// Finds a PostgreSQL installation. An existing cluster requires the version that created it. Searches `PG_BINDIR`,
-    /// `pg_config --bindir` and the usual directories of Debian, Red Hat and Homebrew. If no installation is found,
-    /// downloads PostgreSQL.
+    /// Finds a PostgreSQL installation. If there is already a cluster, the installation must have the version that
+    /// created the cluster. Searches `PG_BINDIR`, `pg_config --bindir` and the usual directories of Debian, Red Hat and
+    /// Homebrew. If no installation is found, downloads PostgreSQL.
     pub(super) async fn find(user: &ServerUser, cluster: Option<(PathBuf, u32)>) -> Result<Self, PostgresError> {
         let mut searched = Vec::new();
         for directory in candidate_directories() {

@@ -1,6 +1,7 @@
 //! Cleanup of a data directory after a crash: stops a server that still runs and deletes stale pid files.
 //!
-//! This process has already locked the directory, so the process that started such a server has exited.
+//! The cleanup runs after this process has locked the directory. The lock proves that the process that started the old
+//! server has exited.
 
 use std::fs;
 use std::path::Path;

@@ -33,7 +33,7 @@ pub enum PostgresError {
         /// Installed major versions.
         found: String,
     },
-    /// PostgreSQL does not run as root, and there is no other user to run it.
+    /// This process runs as root. PostgreSQL refuses to run as root, and no unprivileged user was found.
     #[error("PostgreSQL does not run as root, and this machine has neither a user `postgres` nor a user `nobody`")]
     NoUnprivilegedUser,
     /// The server's user cannot access the directory.

@@ -30,8 +30,8 @@ async fn execute(url: &str, statement: &'static str) {
     connection.close().await.unwrap();
 }
 
-/// Returns whether a process runs. A zombie process, which still has a process id but an empty command line, is treated
-/// as not running.
+/// Returns whether a process is running. A zombie process, which still has a process id but an empty command line, is
+/// treated as not running.
 fn is_running(pid: i32) -> bool {
     let is_zombie = std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| arguments.is_empty());
     kill(Pid::from_raw(pid), None).is_ok() && !is_zombie

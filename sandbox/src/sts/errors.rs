@@ -14,7 +14,7 @@ pub(super) fn assume_role_denied(ctx: &Ctx, role_arn: &str) -> AwsError {
 }
 
 /// Returns the AssumeRole error for a new account that is not ready, or `None` if the account is ready. The error code
-/// is usually AccessDenied; for some new accounts, it is initially another code.
+/// is usually AccessDenied; for some new accounts, it is initially a different code.
 pub(super) fn new_account_error(state: &State, ctx: &Ctx, account: &str, role_arn: &str) -> Option<AwsError> {
     let account_state = state.accounts.get(account).filter(|account| account.settled_at > ctx.now)?;
     let joined_at = state.organization.members.get(account)?.joined_at;

@@ -1,5 +1,5 @@
-//! Log of the background work of the simulated AWS. With this log, a benchmark can separate the time of waiting for AWS
-//! from the time of waiting for Freehold.
+//! Log of the background work of the simulated AWS. With this log, a benchmark can distinguish the time spent waiting
+//! for AWS from the time spent waiting for Freehold.
 
 use std::collections::VecDeque;
 

@@ -70,7 +70,7 @@ impl Run {
         }
     }
 
-    /// Returns the AWS call counts before the first signup, and the AWS call counts until now.
+    /// Returns the AWS call counts before the first signup, and the current AWS call counts.
     pub(crate) fn calls(&self) -> (&BTreeMap<String, CallCount>, BTreeMap<String, CallCount>) {
         (&self.before, self.freehold.world.calls().by_operation())
     }

@@ -1,5 +1,5 @@
 //! Tests of authorization: every route with every scope, for tokens that can access all tenants and tokens that can
-//! access one.
+//! access only one tenant.
 
 use freehold_api::Scope;
 use freehold_tenancy::Config;
@@ -13,7 +13,7 @@ struct Route {
     path: String,
     /// Scope that a token needs for this route; `None` if the route needs no token.
     scope: Option<Scope>,
-    /// Whether a token for this route needs access to all tenants.
+    /// True if a token for this route needs access to all tenants.
     requires_fleet_scope: bool,
 }
 

@@ -3,7 +3,7 @@
 use freehold_tests::api_fixture::{ApiFixture, signup_body_with};
 use serde_json::{Value, json};
 
-/// Reads a list page by page, and returns the ids of its rows, grouped by page. `between` runs after the first page.
+/// Reads a list page by page, and returns the ids of its rows, grouped by page. Calls `between` after the first page.
 async fn read_all_pages(api: &ApiFixture, list: &str, query: &str, between: impl AsyncFnOnce()) -> Vec<Vec<String>> {
     let rows = list.replace('-', "_");
     let mut between = Some(between);

@@ -17,7 +17,7 @@ pub(crate) const HOME_REGION: &str = "eu-central-1";
 /// Role that Organizations creates in every new account.
 pub(crate) const ACCESS_ROLE: &str = "OrganizationAccountAccessRole";
 
-/// Maximum number of polls until a case fails.
+/// Maximum number of polls before a case fails.
 const MAX_PAUSES: usize = 200;
 
 /// Organisation of one test case, and the credentials of an administrator in its management account.
@@ -83,7 +83,7 @@ impl Cloud {
             .build()
     }
 
-    /// Advances the simulator's clock by 30 seconds, or waits for a short real time if the target is an emulator.
+    /// Advances the simulator's clock by 30 seconds, or sleeps briefly in real time if the target is an emulator.
     pub(crate) async fn pause(&self) {
         match &self.simulator {
             Some(simulator) => simulator.clock.advance(Duration::from_secs(30)),

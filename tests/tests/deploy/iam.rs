@@ -1,5 +1,5 @@
-//! Tests of the IAM policies: they allow exactly the AWS calls that the tests record, and all copies of a policy are
-//! equal.
+//! Tests that the IAM policies allow the recorded AWS calls of the tests and no others, and that all copies of a policy
+//! are equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -80,7 +80,7 @@ impl Renames {
     }
 }
 
-/// Replaces each word of `text` for which `new` returns another word. An underscore is part of a word.
+/// Replaces each word of `text` for which `new` returns a replacement. An underscore is part of a word.
 pub(super) fn replace_words(text: &str, mut new: impl FnMut(&str) -> Option<String>) -> String {
     let mut replaced = String::new();
     let mut word = String::new();

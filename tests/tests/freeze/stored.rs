@@ -1,5 +1,5 @@
-//! Compares the JSON in the database with its frozen state after these operations: onboardings, an approval, an
-//! offboarding with a restore and an account closure, a repair, and an operation that needs attention.
+//! Compares the JSON in the database with its frozen state. The test runs onboardings, an approval, an offboarding with
+//! a restore and an account closure, a repair, and an operation that needs attention.
 //!
 //! Every `json` and `jsonb` column of every table is read each time a worker has run all due work. Keys and codes are
 //! compared; ids, times, numbers and human-readable texts are redacted.

@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Connection};
 /// Maximum time that a test waits until requests succeed again.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Makes all later sessions of the database read-only, or writable again, and terminates the open ones.
+/// Makes all new sessions of the database read-only or writable, and terminates the open sessions.
 async fn set_read_only(admin: &mut PgConnection, read_only: bool) {
     let database: String = sqlx::query_scalar("select current_database()").fetch_one(&mut *admin).await.unwrap();
     let setting =

@@ -35,7 +35,7 @@ struct RunResult {
     crashed_at: Option<String>,
     world: Vec<String>,
     account_requests: usize,
-    /// Number of slots that are held or queued for at the end of the run.
+    /// Number of slots that operations hold or are queued for at the end of the run.
     slots: i64,
 }
 

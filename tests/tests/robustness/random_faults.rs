@@ -49,8 +49,8 @@ const HOME_REGIONS_AND_TIERS: [(&str, &str); 4] = [
     ("eu-west-1", "standard"),
 ];
 
-/// Wrapper of a worker's future, which ends after `polls` calls of the future's `poll`. This simulates a crash at any
-/// point, for example within a transaction or an AWS call.
+/// Future that polls a worker at most `polls` times and then ends. This simulates a crash of the worker at any point,
+/// for example within a transaction or an AWS call.
 struct CrashingWorker<'a, T> {
     future: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
     polls: u32,
@@ -96,8 +96,8 @@ impl FaultyInstallation {
         Self { freehold, tenants, rng, workers, remaining_crashes }
     }
 
-    /// Runs both workers, replaces crashed workers, and advances the clock until no work is scheduled, but by at most
-    /// [`MAX_SIMULATED_TIME`].
+    /// Runs both workers and replaces crashed workers. Advances the clock, by at most [`MAX_SIMULATED_TIME`], until no
+    /// work is scheduled.
     async fn run_until_idle(&mut self) {
         let until = self.freehold.clock.now() + MAX_SIMULATED_TIME;
         while let Some(next) = self.run_round().await

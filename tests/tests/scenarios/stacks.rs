@@ -21,7 +21,7 @@ fn on_stack_creation(fault: Fault) -> Rule {
     Rule::on("cloudformation", "CreateStack", fault).containing("TIER: !Ref Tier")
 }
 
-/// Returns the stack that Freehold would create for the tenant, but with this tier, these tags and another request
+/// Returns the stack that Freehold would create for the tenant, but with this tier, these tags and a different request
 /// token.
 fn stack(freehold: &Freehold, tenant: &Tenant, tier: &str, tags: Tags) -> NewStack {
     let environment = &tenant.environments[0];

@@ -1,5 +1,5 @@
-//! Tests that migrations are compatible with the previous version of Freehold, whose processes use the database until
-//! all of them have stopped. A change that would break the previous version must be made in a later release.
+//! Tests that migrations are compatible with the previous version of Freehold, because its processes still use the
+//! database during an upgrade. A change that would break the previous version must be made in a later release.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ const RELEASED_MIGRATIONS: &[(i64, &str)] =
 /// reason.
 const EXCEPTIONS: &[(i64, &str, &str)] = &[];
 
-/// Returns the numbers of released migrations that are missing or have another checksum.
+/// Returns the numbers of released migrations that are missing or have a different checksum.
 fn changed_migrations(released: &[(i64, &str)]) -> Vec<i64> {
     let is_unchanged = |version, checksum: &str| {
         MIGRATIONS.iter().any(|migration| migration.version == version && hex(&migration.checksum) == checksum)

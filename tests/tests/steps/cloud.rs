@@ -1,4 +1,4 @@
-//! Tests of every AWS call of the steps, which the real SDK sends to the simulated AWS.
+//! Tests of every AWS call that the steps make, with the real SDK and the simulated AWS.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

@@ -28,7 +28,7 @@ fn requester(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
-/// Creates a ready tenant. Returns the tenant and its worker.
+/// Creates a ready tenant. Returns the tenant and the worker that onboarded it.
 async fn create_ready_tenant(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     let worker = freehold.worker("worker-1");
@@ -126,8 +126,8 @@ async fn no_tenant_is_restored_after_the_cooling_off_period() {
     assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::NotAllowed(_)));
 }
 
-/// Offboards a tenant until the closure of its account waits for approval. Returns the tenant, its worker and the hash
-/// of the approval.
+/// Offboards a tenant until the closure of its account waits for approval. Returns the tenant, the worker that runs its
+/// operations, and the hash of the approval.
 async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, String) {
     let (tenant, worker) = create_ready_tenant(freehold).await;
     offboard(freehold, &tenant, true).await;

@@ -220,7 +220,7 @@ fn failure_reason(stack: &Stack, verb: &str, status: Status) -> String {
     format!("The following resource(s) failed to {verb}: [{}]. ", failed.join(", "))
 }
 
-/// Returns the tasks that delete resources which an update has replaced.
+/// Returns the tasks that delete the replaced resources of an update.
 fn discard_tasks(leftovers: Vec<Resource>) -> impl Iterator<Item = Task> {
     leftovers
         .into_iter()

@@ -12,8 +12,8 @@ use crate::policy::{AccessRequest, ConditionKeys, Decision, Principal, evaluate}
 use crate::world::State;
 use crate::world::ids::ALPHANUMERIC;
 
-/// Concurrency that functions cannot reserve. The limit of a new account is equal to this minimum, so its functions
-/// cannot reserve any concurrency.
+/// Part of an account's concurrency limit that functions cannot reserve. The limit of a new account is equal to this
+/// value, so functions in a new account cannot reserve any concurrency.
 const MIN_UNRESERVED_CONCURRENCY: i64 = 10;
 
 /// Maximum size of all environment variables together, in bytes (AWS Lambda quotas).
@@ -299,7 +299,7 @@ fn flag(properties: &Value, property: &str) -> bool {
     }
 }
 
-/// Returns the function name from a name or an ARN.
+/// Extracts the function name from an ARN. A name is returned unchanged.
 fn function_name(name_or_arn: Option<&str>) -> String {
     let name_or_arn = name_or_arn.unwrap_or_default();
     name_or_arn.split_once(":function:").map_or(name_or_arn, |(_, name)| name).to_owned()
