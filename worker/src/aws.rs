@@ -11,9 +11,9 @@
 //! | for `freehold reconcile` | `reconcile_reads`: accounts, guardrails and assignments, page by page |
 //! | for `freehold bootstrap` | `bootstrap`: organisation, guardrails, permission sets, contacts |
 //!
-//! Each method reads or changes one thing; none of them waits, retries or decides. A change of an account takes a
-//! [`Target`](crate::cloud::Target), which cannot be created for a protected account. A failure is classified by
-//! [`CloudErrorKind`](crate::cloud::CloudErrorKind); the steps determine the reaction.
+//! Each method reads or changes one thing; none of them waits, retries or decides. A method that changes an account
+//! takes a [`Target`](crate::cloud::Target), which cannot be created for a protected account. A failure is classified
+//! by [`CloudErrorKind`](crate::cloud::CloudErrorKind); the steps determine the reaction.
 
 mod account;
 mod audit;
@@ -70,8 +70,8 @@ struct Caches {
     root: Cache<(), String>,
     ous: Cache<String, String>,
     guarded: Cache<String, ()>,
-    /// Policies attached to each OU. They stay cached until their contents have been read too, so that a check that a
-    /// rate limit interrupts can continue with the contents.
+    /// Policies attached to each OU. They stay cached until their contents are also read, so that a check interrupted
+    /// by a rate limit does not list them again.
     attached_policies: Cache<String, Vec<(String, String)>>,
     instance: Cache<(), Instance>,
     permission_sets: Cache<String, String>,

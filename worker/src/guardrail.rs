@@ -165,7 +165,7 @@ pub fn quarantine_policy(organization: &Organization) -> Result<String, PolicyTo
     to_minified_json(QUARANTINE_POLICY, &document)
 }
 
-/// Returns whether two JSON documents have the same content. Whitespace is ignored. Invalid JSON never equals another
+/// Returns whether two JSON documents have the same content. Whitespace is ignored. Invalid JSON is not equal to any
 /// text.
 pub fn is_same_json(one: &str, other: &str) -> bool {
     match (serde_json::from_str::<Value>(one), serde_json::from_str::<Value>(other)) {

@@ -29,7 +29,7 @@ const MIN_SLEEP: Duration = Duration::from_millis(20);
 /// Real time for which a due operation is reserved for the worker that ran it before.
 const AFFINITY_PERIOD: Duration = Duration::from_millis(500);
 
-/// Degree to which a due operation is reserved for the worker that ran it before.
+/// Rule for due operations that are reserved for the worker that ran them before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Affinity {
     Ignore,
@@ -179,7 +179,7 @@ impl OperationLoop {
     }
 
     /// Waits until an operation or a shared poll is due. Checks the database at least every [`MAX_SLEEP`], with one
-    /// statement that claims nothing.
+    /// statement that does not claim any work.
     async fn next_due(&self) {
         let clock = &self.services.clock;
         // Another transaction may hold the lock on a due operation, so wait until it can be claimed.

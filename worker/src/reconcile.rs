@@ -134,8 +134,7 @@ impl Reconciler {
         Ok(report)
     }
 
-    /// Records the findings. Resolves open findings that this comparison did not find again, although it read their
-    /// state.
+    /// Records the findings. Resolves the open findings that this comparison checked and did not find again.
     async fn record(
         &self,
         comparison: &compare::Comparison,

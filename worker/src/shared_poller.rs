@@ -1,8 +1,8 @@
 //! Shared polls, in which one List call reports the progress of all operations that wait under a quota.
 //!
 //! `poll_schedule` determines the time and the method of a poll. A List call finds all finished work and counts the
-//! slots that other programs in the organisation use. If only one or two operations can have finished, these operations
-//! poll individually.
+//! slots that other programs in the organisation use. If at most two operations may have finished, they poll
+//! individually instead.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::shared_polls::{self, QuotaUsage};
@@ -109,7 +109,7 @@ pub(crate) async fn refresh_usage(services: &Services, quota: Quota) -> Result<c
     Ok(Ok(true))
 }
 
-/// Returns the earliest time at which a count of requests must have been made to be still valid.
+/// Returns the earliest time of a count of requests that is still valid.
 pub(crate) async fn usage_valid_since(services: &Services, quota: Quota) -> Result<DateTime<Utc>, DbError> {
     let external_in_progress = shared_polls::external_usage(&services.pool, quota).await?;
     let validity = if external_in_progress > 0 { EXTERNAL_USAGE_TTL } else { USAGE_TTL };

@@ -1,4 +1,4 @@
-//! CloudFormation template of the tenant stack, as far as Freehold must know it before it deploys the template.
+//! CloudFormation template of the tenant stack, parsed so that Freehold can validate it and pass the right parameters.
 
 mod access_role;
 pub mod check;
@@ -25,7 +25,8 @@ pub enum TemplateError {
     NotWellFormed(String),
 }
 
-/// Parsed template, in the long form of functions: `!Ref x` is `{"Ref": "x"}`. Scalars of YAML are texts.
+/// Parsed template, in the long form of functions: `!Ref x` is `{"Ref": "x"}`. Scalars of a YAML template are parsed as
+/// strings.
 #[derive(Debug, Clone)]
 pub struct Template {
     root: Map<String, Value>,
@@ -60,12 +61,12 @@ impl Template {
         self.section("Parameters").any(|(parameter, _)| parameter == name)
     }
 
-    /// Returns those of `parameters` that the template declares.
+    /// Returns the entries of `parameters` that the template declares.
     pub(crate) fn declared_only(&self, parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
         parameters.into_iter().filter(|(name, _)| self.has_parameter(name)).collect()
     }
 
-    /// Returns the entries of a section; none if the section is missing or is not an object.
+    /// Returns the entries of a section, or no entries if the section is missing or is not an object.
     fn section(&self, name: &str) -> impl Iterator<Item = (&str, &Value)> {
         let entries = self.root.get(name).and_then(Value::as_object);
         entries.into_iter().flatten().map(|(name, value)| (name.as_str(), value))

@@ -14,7 +14,7 @@ pub(crate) async fn authenticate(token_verifier: &TokenVerifier, headers: &Heade
     Ok(token_verifier.verify(token).await?)
 }
 
-/// Returns the bearer token, or `None` unless there is exactly one `Authorization` header and its scheme is `Bearer`.
+/// Returns the bearer token if there is exactly one `Authorization` header and its scheme is `Bearer`.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else { return None };

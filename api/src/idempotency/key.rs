@@ -80,7 +80,7 @@ fn to_owned_pair((name, value): (&String, &Value)) -> (String, Value) {
 
 /// Returns the stored response of an idempotency key that was used before.
 ///
-/// Fails if the key belongs to another request or to a request that is still running.
+/// Fails if the key was used for a different request or if its request is still running.
 pub(crate) fn stored_response(key: ExistingKey) -> Result<StoredResponse, ApiError> {
     match key {
         ExistingKey::Replayed(response) => Ok(response),

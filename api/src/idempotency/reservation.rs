@@ -33,7 +33,7 @@ pub(crate) fn has_key(parts: &Parts) -> bool {
 
 /// Reserves the idempotency key of a request for this caller and route.
 ///
-/// Fails if the key is invalid, belongs to another request, or belongs to a request that is still running.
+/// Fails if the key is invalid, if it was used for a different request, or if its request is still running.
 pub(crate) async fn reserve(
     pool: &PgPool,
     caller: &Caller,

@@ -24,8 +24,8 @@ pub struct LegalHold {
 
 /// Set a legal hold on a tenant
 ///
-/// From now on the tenant cannot be offboarded. Offboarding operations that have started wait before anything is
-/// destroyed.
+/// From now on the tenant cannot be offboarded. Offboarding operations already in progress pause before they destroy
+/// anything.
 #[utoipa::path(
     put,
     path = "/v1/tenants/{id}/legal-hold",

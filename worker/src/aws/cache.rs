@@ -35,8 +35,8 @@ pub(super) struct Cache<K, V> {
     slots: Mutex<Slots<K, V>>,
 }
 
-/// Cached values by key. Each one is stored with the counter `uses` at its last use, so that the least recently used
-/// value can be evicted.
+/// Cached values by key. Each is stored with the value of the counter `uses` at its last use, so that the least
+/// recently used value can be evicted.
 struct Slots<K, V> {
     by_key: HashMap<K, (Slot<V>, u64)>,
     uses: u64,

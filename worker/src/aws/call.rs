@@ -21,7 +21,8 @@ impl Aws {
     /// Makes the AWS call `call`, such as `organizations:MoveAccount`, with the credentials of `session`. The SDK sends
     /// `request` only when this function awaits it, after it has taken a token from the rate limit.
     ///
-    /// The future is boxed, because the SDK's futures are large and the future of every step would contain all of them.
+    /// The future is boxed, because the SDK's futures are large and would otherwise be part of the future of every
+    /// step.
     pub(super) fn send<'a, T, E>(
         &'a self,
         session: &'a Session,
@@ -108,7 +109,8 @@ fn span(service: &str, operation: &str) -> Span {
     span
 }
 
-/// Returns whether a quota error means that calls are too frequent. Other quota errors limit the number of resources.
+/// Returns whether an error code means that calls are too frequent. The other codes of quota errors mean that there are
+/// too many resources.
 fn is_throttle(code: &str) -> bool {
     !matches!(code, "ConstraintViolationException" | "ServiceQuotaExceededException" | "LimitExceededException")
 }
@@ -125,7 +127,7 @@ fn outcome_label(kind: &CloudErrorKind) -> &'static str {
     }
 }
 
-/// Converts an error of the AWS SDK. It contains either AWS's error response or the reason for a missing response.
+/// Converts an error of the AWS SDK, which contains AWS's error response or the reason why there is no response.
 fn from_sdk_error<E>(call: &'static str, error: SdkError<E, HttpResponse>) -> CloudError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

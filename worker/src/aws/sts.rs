@@ -19,7 +19,7 @@ use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
 /// Duration of a session. AWS allows at most one hour with role chaining (IAM, "Role chaining").
 const SESSION_SECONDS: i32 = 3_600;
 
-/// Time before the expiry of a session at which the session is replaced.
+/// Remaining lifetime at which a session is replaced.
 const EXPIRY_MARGIN: TimeDelta = TimeDelta::minutes(5);
 
 /// Maximum number of cached sessions. Each account with a running operation needs a few; an evicted session is opened

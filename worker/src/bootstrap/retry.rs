@@ -1,4 +1,4 @@
-//! Retries of AWS calls for bootstrap, which has no queue.
+//! Retries AWS calls for bootstrap, which does not run as an operation.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Marks operations that passed their deadline as needing attention.
+//! Marks operations as needing attention after their deadline has passed.
 
 use chrono::TimeDelta;
 use freehold_tenancy::attention::{Attention, AttentionCode};

@@ -11,14 +11,13 @@ use super::StepContext;
 use crate::cloud::CloudError;
 use crate::step_outcome::StepError;
 
-/// Delay after which the next operation in the queue probes, if the first one has not probed.
+/// Delay after which the next operation in the queue takes over a probe that the first one has not started.
 const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);
 
-/// Additional time after the deadline of an account creation until its probe is considered failed.
+/// Time between the deadline of a probe's account creation and the time at which the probe is considered failed.
 const PROBE_GRACE_PERIOD: TimeDelta = TimeDelta::minutes(1);
 
-/// Maximum queue position for which each position adds one minute to the retry time. Operations behind it retry at the
-/// same time.
+/// Last queue position that adds a minute to the retry time. All operations behind it retry at the same time.
 const MAX_ORDERED_POSITION: i64 = 60;
 
 /// Interval between the wake-ups of queued operations, so that they keep their order. It causes no delay, because AWS
@@ -89,8 +88,8 @@ impl StepContext {
         Ok(StepError::Blocked { reason: WaitReason::FleetHold(kind), until: Some(started.probe_at), at_most: None })
     }
 
-    /// Lifts the hold that this operation is probing, because AWS has accepted the request, and wakes the queue. With
-    /// `only`, lifts only a hold of that kind.
+    /// Lifts the hold that this operation is probing, because AWS has accepted the request, and wakes the queue. If
+    /// `only` is set, lifts only a hold of that kind.
     pub(crate) async fn lift_fleet_hold(&self, slot: &QuotaSlot, only: Option<HoldKind>) -> Result<(), StepError> {
         if let Some(kind) = fleet_holds::lift(&self.services.pool, &self.claim, slot.quota, only).await? {
             let (code, work) = (kind.as_str(), slot.quota.as_str());

@@ -18,8 +18,8 @@ impl StepContext {
         self.journal.iter().find(|entry| entry.name == self.step)
     }
 
-    /// Returns a fact of this step. If it is missing, returns the fact of another step of this operation, or else of
-    /// the latest earlier operation on the environment.
+    /// Returns a fact of this step. If the step has not recorded it, returns the fact from another step of this
+    /// operation or, failing that, from the latest earlier operation on the environment.
     pub fn fact<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
         let own = self.entry().and_then(|entry| entry.facts.get(fact));
         let others = || self.journal.iter().chain(&self.data.history).find_map(|entry| entry.facts.get(fact));
@@ -66,7 +66,7 @@ impl StepContext {
     }
 
     /// Writes an intent with the values of the next AWS call to the journal and renews the lease, which must outlast
-    /// the call. It is required before every call that is not safe to repeat.
+    /// the call. An intent is required before every call that is not safe to repeat.
     pub async fn record_intent(&self, intent: &impl Serialize) -> Result<(), StepError> {
         let intent = serde_json::to_value(intent).map_err(|error| StepError::Retry(error.to_string()))?;
         let now = self.now();
@@ -81,7 +81,7 @@ impl StepContext {
         Ok(())
     }
 
-    /// Writes the outcome of a run to the journal and wakes the queued operations that can use its released slots.
+    /// Writes the outcome of a run to the journal and wakes the queued operations that can use the released slots.
     pub(crate) async fn record(&self, record: &StepRecord) -> Result<(), DbError> {
         let services = &self.services;
         lifecycle::record_step(&services.pool, &self.claim, record, self.now()).await?;

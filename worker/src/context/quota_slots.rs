@@ -68,8 +68,8 @@ impl StepContext {
         Ok(())
     }
 
-    /// Returns those ids in `requests` that are not recorded for another slot. A request whose response was lost may be
-    /// one of them.
+    /// Returns the ids in `requests` that are not recorded for another slot. They may include a request whose response
+    /// was lost.
     pub async fn unclaimed_requests(&self, slot: &QuotaSlot, requests: &[String]) -> Result<Vec<String>, StepError> {
         Ok(quotas::unclaimed(&self.services.pool, &self.claim, slot, requests).await?)
     }
@@ -81,7 +81,8 @@ impl StepContext {
     }
 }
 
-/// Returns the time until a queued operation checks the queue without a wake-up. It grows with the queue position.
+/// Returns the time after which a queued operation checks the queue if nothing has woken it. The time grows with the
+/// queue position.
 fn queue_check_interval(ahead: i64, limit: u16) -> TimeDelta {
     let ahead = (ahead - i64::from(limit)).clamp(0, 1_000);
     TimeDelta::seconds((30 + 5 * ahead).min(15 * 60))

@@ -1,7 +1,7 @@
 //! Starts repairs of findings that are safe to repair. A repair is an ordinary operation, which reads before it writes.
 //!
-//! A finding is repaired once. If it still exists after its repair, the repair does not fix the cause, so it needs a
-//! person.
+//! A finding is repaired once. If it still exists after the repair, the repair did not fix the cause, and a person must
+//! act.
 
 use std::collections::BTreeMap;
 

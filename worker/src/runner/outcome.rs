@@ -60,7 +60,7 @@ pub(super) fn to_record(
     })
 }
 
-/// Shortens texts of AWS to 1,000 characters and removes control characters, because PostgreSQL cannot store all of
+/// Shortens texts of AWS to 1,000 characters and removes control characters, because PostgreSQL cannot store some of
 /// them.
 pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
     let clean = |text: &mut String| *text = text.chars().filter(|c| !c.is_control()).take(1000).collect();

@@ -31,7 +31,7 @@ pub(super) fn deployment(context: &StepContext) -> StackDeployment {
     }
 }
 
-/// Returns the region of the stack: the home region, or another one if the home region requires opt-in.
+/// Returns the region of the stack: the home region, or a different one if the home region requires opt-in.
 fn region(context: &StepContext) -> Region {
     let home = context.environment().home_region;
     let residency = context.config().residency(&context.environment().residency);

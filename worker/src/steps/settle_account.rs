@@ -1,4 +1,4 @@
-//! Searches for the account that the onboarding may have requested, so that no account remains unknown.
+//! Searches for the account that the onboarding may have requested, so that no account is left behind unnoticed.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::step::{JournalEntry, StepName};
@@ -60,8 +60,8 @@ async fn requested_account(context: &StepContext, creation: Creation) -> StepRes
     }
 }
 
-/// Completes the step without an account if the account found belongs to another owner, because such an account
-/// contains nothing of this environment.
+/// Completes the step without an account if the account that was found belongs to another owner. Such an account
+/// contains no resources of this environment.
 fn own_account_or_none(context: &StepContext, adopted: StepResult) -> StepResult {
     match adopted {
         Err(StepError::NeedsAttention(_)) => Ok(no_account(context)),

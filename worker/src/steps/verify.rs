@@ -94,8 +94,8 @@ async fn check_home_region(context: &StepContext) -> Result<Option<WaitReason>, 
     }
 }
 
-/// Checks that the guardrail denies a read in a region outside the residency. A denial for lack of a permission is not
-/// sufficient.
+/// Checks that the guardrail denies a read in a region outside the residency. A denial because of a missing permission
+/// is not sufficient.
 async fn check_other_regions(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
     let Some(region) = outside_region(context) else { return Ok(None) };
     let pending = Some(WaitReason::GuardrailDenial { region });

@@ -29,7 +29,7 @@ impl AllowedActions {
     }
 }
 
-/// Returns the items of a list, or a value that stands for a list of one item.
+/// Returns the items of a list. A single value is treated as a list with one item.
 fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(items) => items.iter().collect(),

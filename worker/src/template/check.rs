@@ -1,4 +1,4 @@
-//! Validation of the tenant stack's template, before an account is created for which AWS would refuse the template.
+//! Validates the template of the tenant stack before any account is created, so that AWS does not refuse it later.
 
 mod parameters;
 mod references;
@@ -31,7 +31,7 @@ const SECTIONS: [&str; 10] = [
 
 const FORMAT_VERSION: &str = "2010-09-09";
 
-/// Field for problems of the template itself.
+/// Configuration field that messages about the template as a whole start with.
 const FIELD: &str = "stack.template";
 
 /// Result of a validation. Each message starts with the name of a field.
@@ -41,7 +41,7 @@ pub struct TemplateReport {
     pub bytes: usize,
     /// Reasons why AWS would refuse the template, or why no environment could become ready.
     pub problems: Vec<String>,
-    /// Limits of the built-in template.
+    /// Problems of the built-in template, which the operator cannot edit.
     pub warnings: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ impl TemplateReport {
     }
 }
 
-/// Validates the configured template, or the built-in template, for all tenants of the configuration.
+/// Validates the configured template, or the built-in template, for all regions and tiers in the configuration.
 pub fn check(config: &Config) -> TemplateReport {
     match read(&config.stack) {
         Ok(text) => check_text(config, &text),

@@ -11,7 +11,7 @@ const MAX_DEPTH: usize = 100;
 /// Maximum number of values, counted after aliases are replaced by their values.
 const MAX_VALUES: usize = 100_000;
 
-/// Parses YAML text. The error says where the text is not well-formed.
+/// Parses YAML text. The error message contains the position of a syntax error.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), values: 0 };
     loop {

@@ -30,7 +30,7 @@ const MAX_CONCURRENT_WRITES: usize = 4;
 /// Maximum size of a payload in bytes (Standard Webhooks 1.0 requires less than 20 kB).
 const MAX_PAYLOAD_BYTES: usize = 20_000;
 
-/// Pause before a delivery that could not be prepared is claimed again.
+/// Pause before the next claim of a delivery whose message could not be prepared.
 const PREPARE_RETRY_DELAY: TimeDelta = TimeDelta::minutes(5);
 
 pub(super) struct Deliverer {

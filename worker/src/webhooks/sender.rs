@@ -99,7 +99,7 @@ impl Sender {
         self.send(&url, addresses, message).await
     }
 
-    /// Posts a message to exactly these addresses of the URL's host.
+    /// Posts a message. Connects only to `addresses`, which belong to the URL's host.
     async fn send(
         &self,
         url: &ReceiverUrl,
@@ -132,8 +132,8 @@ fn destination_error(reason: DestinationError) -> SendError {
     SendError { error, message: format!("Nothing was sent: {reason}.") }
 }
 
-/// Converts an error of the HTTP client. The client's error text is not used, because it may contain the URL and
-/// secrets in it.
+/// Converts an error of the HTTP client. The client's error text is not used, because it may contain the URL, and the
+/// URL may contain secrets.
 fn no_response(error: &reqwest::Error) -> SendError {
     let (error, message) = if error.is_connect() {
         (AttemptError::Unreachable, "Cannot connect to the receiver, or its certificate is not valid for its name.")

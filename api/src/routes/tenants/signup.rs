@@ -128,7 +128,7 @@ pub(super) fn daily_signup_limit(config: &Config) -> Option<NonZeroU32> {
     NonZeroU32::new(config.api.signups_per_day)
 }
 
-/// Returns the residency of the home region. Records an error if the request contains another residency.
+/// Returns the residency of the home region. Records an error if the request contains a different residency.
 fn parse_residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Option<ResidencyName> {
     let requested: Option<ResidencyName> = fields.optional("residency");
     if let Some(name) = &requested
@@ -172,8 +172,8 @@ pub(super) fn parse_tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
     Some(tier)
 }
 
-/// Returns the rule of Identity Center that an e-mail address violates as the user name of the tenant's administrator.
-/// `None` if the address is accepted, or if the tier has no group with that user.
+/// Returns the rule for user names of Identity Center that the administrator's e-mail address violates. Returns `None`
+/// if the address is accepted, or if Freehold creates no user for tenants of this tier.
 pub(super) fn user_name_violation(config: &Config, tier: &Tier, email: &EmailAddress) -> Option<String> {
     config.tier(tier)?.tenant_group_permission_set.as_ref()?;
     let violation = USER_NAME.violation(email.as_str())?;

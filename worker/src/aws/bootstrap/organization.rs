@@ -12,7 +12,7 @@ use crate::cloud::Result;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OrganizationFacts {
     pub(crate) management_account_id: String,
-    /// Whether the organisation has all features. An organisation with consolidated billing only has no policies.
+    /// Whether the organisation has all features. Policies are not available with consolidated billing only.
     pub(crate) all_features: bool,
 }
 

@@ -62,7 +62,7 @@ impl Aws {
         self.assignment_creation_status(request_id).await.map(state_of)
     }
 
-    /// Returns whether a request concerns exactly the assignment of `grant` in `account`.
+    /// Returns whether a request is for the assignment of `grant` in `account`.
     pub async fn is_request_for(&self, request_id: &str, account: &Target, grant: &Grant) -> Result<bool> {
         let status = self.assignment_creation_status(request_id).await?;
         Ok(status.target_id.as_deref() == Some(account.id().as_str())

@@ -19,8 +19,8 @@ impl Aws {
 
     /// Returns the ARN of the permission set `name`, or `None` if it does not exist.
     ///
-    /// AWS lists only ARNs, so each name is read with a call of its own. Names never change and are cached without
-    /// limit. The list of ARNs is cached until the search is complete, so that an interrupted search can continue.
+    /// AWS lists only ARNs, so each name is read with a separate call. Names never change and are cached without limit.
+    /// The list of ARNs is cached until the search is complete, so that an interrupted search can continue.
     pub(crate) async fn find_permission_set(&self, name: &str) -> Result<Option<String>> {
         let sso = self.sso().await?;
         let fetch = async { Ok(Some((self.permission_set_arns(&sso).await?, self.clock.now() + PARTIAL_RESULT_TTL))) };

@@ -73,8 +73,8 @@ fn check_stack(
     }
 }
 
-/// Returns a description of each change of a stack that was made outside Freehold. A changed template is detected by
-/// the time of the stack's last update.
+/// Describes each change that was made to a stack outside Freehold. A changed template is detected by the time of the
+/// stack's last update.
 fn differences(
     input: &CompareInput<'_>,
     environment: &MappedEnvironment,

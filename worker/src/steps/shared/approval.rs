@@ -15,7 +15,7 @@ pub(in crate::steps) fn approval_required(message: &str) -> StepError {
 }
 
 /// Checks that the account may be requested: the tenant's tier requires no approval, or a second person has approved
-/// exactly this request. Otherwise requests the approval. A rejection cancels the onboarding.
+/// this exact request. Otherwise requests the approval. A rejection cancels the onboarding.
 ///
 /// Once requested, an approval remains required when the tenant's tier changes, because a change of the tier must not
 /// bypass the approval. It is no longer required if no configured tier requires approval.

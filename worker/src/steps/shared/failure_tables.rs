@@ -12,7 +12,7 @@ pub(in crate::steps) enum CreationFailureAction {
     /// Adopts the account with the requested e-mail address if it belongs to the environment. If it belongs to another
     /// owner, the operation needs attention.
     AdoptOrNeedsAttention,
-    /// Adopts the environment's own account if it exists. Otherwise requests another account.
+    /// Adopts the environment's own account if it exists. Otherwise requests the account again.
     AdoptOrRequestAgain,
     /// Starts a fleet hold.
     Hold(HoldKind),

@@ -12,7 +12,7 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
-/// Expected duration of a stack deletion, which is about that of a creation.
+/// Expected duration of a stack deletion, which is about the same as that of a creation.
 const EXPECTED_SECONDS: u64 = 60;
 
 pub(in crate::steps) struct StackDeletion {

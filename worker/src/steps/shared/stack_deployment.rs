@@ -256,8 +256,8 @@ impl StackDeployment {
         context.poll_later(reason, since, self.expected_seconds, context.config().timeouts.stack_seconds).await
     }
 
-    /// Converts an error of CloudFormation. A new account, role or region denies calls for some time, so that the step
-    /// waits.
+    /// Converts an error of CloudFormation. After a denied call the step waits, because calls with a new account, role
+    /// or region are denied for some time.
     async fn convert_call_error(&self, context: &StepContext, error: CloudError) -> Result<StepError, StepError> {
         let is_denied = matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. });
         if is_denied && context.now() - context.entry_started_at() > CHECK_ACTIVE_AFTER {

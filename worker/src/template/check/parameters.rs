@@ -95,7 +95,7 @@ fn violation(kind: &str, parameter: &Value, value: &str) -> Option<String> {
     (!regex.is_match(value)).then(|| format!("must match the AllowedPattern {pattern}"))
 }
 
-/// Returns a number of the template, which is a text in YAML.
+/// Returns a number in the template. In a YAML template, numbers are parsed as strings.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }

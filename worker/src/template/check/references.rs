@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{FIELD, TemplateReport};
 use crate::template::Template;
 
-/// Start of the names of CloudFormation's pseudo parameters, such as `AWS::Region`.
+/// Prefix of the names of CloudFormation's pseudo parameters, such as `AWS::Region`.
 const PSEUDO_PARAMETER: &str = "AWS::";
 
 pub(super) fn check(template: &Template, report: &mut TemplateReport) {
@@ -42,7 +42,7 @@ pub(super) fn check(template: &Template, report: &mut TemplateReport) {
 /// Names that functions of the template refer to.
 #[derive(Default)]
 struct Used<'a> {
-    /// Names in `Ref` and `Fn::Sub`, of parameters or resources.
+    /// Names of parameters or resources in `Ref` and `Fn::Sub`.
     values: BTreeSet<&'a str>,
     resources: BTreeSet<&'a str>,
     conditions: BTreeSet<&'a str>,
@@ -98,7 +98,7 @@ impl<'a> Used<'a> {
     }
 }
 
-/// Returns a text, or the texts of a list.
+/// Returns the strings in a list. A single string is treated as a list with one item.
 fn texts(value: Option<&Value>) -> Vec<&str> {
     match value {
         Some(Value::String(text)) => vec![text],
