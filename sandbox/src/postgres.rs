@@ -35,7 +35,7 @@ const SUPERUSER: &str = "freehold";
 /// Maximum number of start attempts after transient failures, for example if another process takes the free port.
 const MAX_START_ATTEMPTS: usize = 8;
 
-/// Time within which PostgreSQL must accept connections, including crash recovery.
+/// Maximum time until a started PostgreSQL server accepts connections, including crash recovery.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Port number in the file name of the socket. The number can be fixed, because each server has its own socket

@@ -131,7 +131,7 @@ pub struct Durations {
     pub subscribe: DurationDistribution,
     /// Duration of CloseAccount, from the request to the state CLOSED.
     pub close_account: DurationDistribution,
-    /// Delay until a new, changed, attached or detached policy, or a move of an account, takes effect.
+    /// Delay until a changed or newly attached policy, a detached policy, or the move of an account takes effect.
     pub policy_propagation: DurationDistribution,
     /// Duration of EnableRegion, from the request to the status ENABLED. In AWS, this takes minutes to hours.
     pub region_opt_in: DurationDistribution,

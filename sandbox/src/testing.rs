@@ -68,7 +68,7 @@ impl TestClient {
         call(&self.world, &self.credentials, service, operation, input)
     }
 
-    /// Sends a signed GET request to a Function URL. Returns status and body.
+    /// Sends a signed GET request to a Function URL. Returns the status and the body.
     pub(crate) fn get(&self, url: &str) -> (u16, Value) {
         let Credentials { key, token, region } = &self.credentials;
         let authorization =

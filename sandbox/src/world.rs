@@ -86,7 +86,7 @@ impl World {
             Some(url.into().trim_end_matches('/').into());
     }
 
-    /// Returns the URL at which the simulated AWS is served, or `None` if it is only used in process.
+    /// Returns the URL at which the simulated AWS is served, or `None` if it is used only within this process.
     pub fn base_url(&self) -> Option<String> {
         self.0.base_url.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -157,7 +157,7 @@ impl ApiFixture {
         response.json()
     }
 
-    /// Returns the number of rows in each table into which a signup inserts rows.
+    /// Returns the row count of each table into which a signup inserts rows.
     pub async fn row_counts(&self) -> [i64; 5] {
         let count = "select array[(select count(*) from tenants), (select count(*) from environments),
             (select count(*) from operations), (select count(*) from events), (select count(*) from idempotency_keys)]";

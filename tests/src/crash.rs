@@ -168,7 +168,7 @@ pub async fn run(plan: &Plan, log: impl Fn(&str)) -> Report {
     report
 }
 
-/// Restarts the processes whose downtime is over, and schedules a restart of those that exited by themselves.
+/// Restarts the processes whose downtime is over, and schedules a restart of the processes that exited by themselves.
 fn restart_due(processes: &mut Processes, stopped: &mut Vec<(Instant, usize)>) {
     let now = Instant::now();
     stopped.extend(processes.reap_exited().into_iter().map(|index| (now + Duration::from_millis(200), index)));

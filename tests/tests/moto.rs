@@ -29,7 +29,7 @@ use crate::conformance::identity_center::instance;
 use crate::conformance::identity_store::group;
 use crate::conformance::target::Target;
 
-/// Feature that moto lacks, with the step at which an operation therefore stops.
+/// Feature that moto lacks, and the step at which an operation stops because the feature is missing.
 #[derive(Debug, PartialEq)]
 struct MissingFeature {
     step: &'static str,

@@ -122,7 +122,7 @@ pub(super) fn deletion_tasks(resources: &BTreeMap<String, Resource>) -> Vec<Task
         .collect()
 }
 
-/// Returns the tasks that restore the resources whose update failed, except the skipped ones.
+/// Returns the tasks that restore the resources whose update failed, except the resources in `skipped`.
 pub(super) fn restore_tasks(resources: &BTreeMap<String, Resource>, skipped: &[String]) -> Vec<Task> {
     resources
         .values()

@@ -15,7 +15,7 @@ use winterbaume_core::{MockRequest, MockResponse};
 
 use crate::world::World;
 
-/// Creates an HTTP client whose requests are handled by the simulated AWS in process.
+/// Creates an HTTP client that passes requests to the simulated AWS in the same process.
 pub fn client(world: &World) -> SharedHttpClient {
     SharedHttpClient::new(InProcessClient(world.clone()))
 }

@@ -157,7 +157,7 @@ pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError
     check(&members, input).map_err(|violation| violation_error(&violation))
 }
 
-/// Returns the error with which the Identity Center services report a violated input constraint.
+/// Returns the error that the Identity Center services return if an input violates a constraint.
 pub(crate) fn violation_error(violation: &Violation) -> AwsError {
     let Violation { member, kind, constraint } = violation;
     if *kind == ViolationKind::Type {

@@ -97,7 +97,7 @@ fn collect_conditions(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Returns the key and value of an object with exactly one key, which is the form of an intrinsic function.
+/// Returns the key and the value if `value` is an object with a single key. Intrinsic functions have this form.
 pub(super) fn single_entry(value: &Value) -> Option<(&str, &Value)> {
     let fields = value.as_object()?;
     let (key, value) = fields.iter().next()?;

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Resource values for tests, in which every resource exists. `Ref` returns `{id}-ref`, and the attribute `Arn` is
-/// `arn:{id}`.
+/// Resource values for tests. Every resource exists: `Ref` returns `{id}-ref`, and the attribute `Arn` is `arn:{id}`.
 struct ExistingResources;
 
 impl ResourceValues for ExistingResources {

@@ -14,7 +14,7 @@ const MAX_BUSY_SPANS: usize = 100_000;
 pub struct BackgroundWorkSpan {
     /// Account id; `None` while the account is being created and has no id.
     pub account_id: Option<String>,
-    /// E-mail address of the account; only set for the creation of the account and the time until it is ready.
+    /// E-mail address of the account; set only for work before the account is ready.
     pub email: Option<String>,
     /// Kind of work: `create-account`, `settle`, `subscribe`, `opt-in`, `stack`, `assignment`, …
     pub activity: String,

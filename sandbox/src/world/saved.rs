@@ -33,8 +33,8 @@ pub enum SaveError {
 }
 
 impl World {
-    /// Writes settings and state to a file. The write is atomic: a temporary file in the same directory is written and
-    /// then renamed.
+    /// Writes the settings and the state to a file. The write is atomic: it writes a temporary file in the same
+    /// directory and then renames this file.
     pub fn save(&self, path: &Path) -> Result<(), SaveError> {
         let path_text = path.display().to_string();
         let text = {
@@ -52,7 +52,7 @@ impl World {
         write().map_err(|error| SaveError::File(path_text, error))
     }
 
-    /// Loads settings and state from a file that [`World::save`] wrote.
+    /// Loads the settings and the state from a file that [`World::save`] wrote.
     pub fn load(path: &Path, clock: Clock) -> Result<Self, SaveError> {
         let loaded = read_file(path)?;
         Ok(Self::with_state(loaded.settings, clock, loaded.state))

@@ -69,7 +69,7 @@ pub struct Ctx {
     /// Value of the response header `x-amzn-RequestId`.
     pub request_id: String,
     pub settings: Arc<Settings>,
-    /// URL at which the simulated AWS is served, or `None` if it is only used in process.
+    /// URL at which the simulated AWS is served, or `None` if it is used only within this process.
     pub base_url: Option<String>,
     /// Fault that the called service must inject: [`Fault::Stuck`], [`Fault::FailedState`] or [`Fault::EmptyPage`].
     /// Other faults are injected before the service is called.

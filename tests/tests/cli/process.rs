@@ -35,7 +35,7 @@ fn command(program: &str, runtime: &Path) -> Command {
     command
 }
 
-/// Runs the program while no sandbox is running, and waits until the program exits.
+/// Runs the program in an environment without a sandbox, and waits until the program exits.
 pub(crate) fn freehold(arguments: &[&str]) -> Output {
     Sandbox::prepare().run(arguments)
 }

@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, PgPool};
 use super::compare::{Lines, assert_unchanged, line};
 use super::renames::{Renames, replace_words};
 
-/// SQL query for kind, table, name and definition of all schema objects. Comments and the order of columns are ignored.
+/// SQL query for the kind, table, name and definition of all schema objects. Comments and the order of columns are
+/// ignored.
 const SCHEMA_QUERY: &str = r"
     with tables as (
         select c.oid, c.relname::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -49,13 +49,13 @@ pub(crate) async fn compare(freehold: &Freehold, mode: RepairMode) -> Report {
     report
 }
 
-/// Returns kind, severity and subject of each finding of a report.
+/// Returns the kind, the severity and the subject of each finding in a report.
 fn summary(report: &Report) -> Vec<(&'static str, &'static str, String)> {
     let findings = report.findings.iter().map(|one| &one.finding);
     findings.map(|one| (one.kind.as_str(), one.severity.as_str(), one.subject.clone())).collect()
 }
 
-/// Makes ten changes in AWS, and returns kind, severity and subject of each expected finding.
+/// Makes ten changes in AWS, and returns the kind, the severity and the subject of each expected finding.
 pub(crate) async fn make_ten_changes(
     freehold: &Freehold,
     tenants: &[Tenant],

@@ -13,7 +13,7 @@ use freehold_worker::onboarding::ONBOARD_STEPS;
 /// Prefixes of the names of read-only calls.
 const READ_CALL_PREFIXES: [&str; 5] = ["AssumeRole", "Describe", "Get", "InvokeFunctionUrl", "List"];
 
-/// Resets a step of a finished operation to the state in which its intent is stored but its result is not.
+/// Resets a step of a finished operation, so that the intent of the step is stored but its result is not.
 async fn reset_step_result(freehold: &Freehold, operation: &Operation, step: &str) {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     let reset = "update operation_steps set state = 'running', facts = '{}', finished_at = null

@@ -121,7 +121,8 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Returns line and name of each function under `#[test]`, `#[tokio::test]` or another attribute that ends in `test`.
+/// Returns the line and the name of each function under `#[test]`, `#[tokio::test]` or another attribute that ends in
+/// `test`.
 fn test_names(source: &str) -> Vec<(usize, &str)> {
     let mut names = Vec::new();
     let mut is_test = false;
