@@ -85,7 +85,8 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     complete(Config::check_file(path)?)
 }
 
-/// Adds the validations that need several crates: the scopes of roles, and the template. Fails if there is any problem.
+/// Performs the validations that other crates implement: the scopes of roles, and the template. Fails if there is any
+/// problem.
 pub(crate) fn complete(checked: CheckedConfig) -> Result<Config, ConfigError> {
     let CheckedConfig { config, mut problems } = checked;
     if let Some(config) = &config {
@@ -95,7 +96,7 @@ pub(crate) fn complete(checked: CheckedConfig) -> Result<Config, ConfigError> {
     CheckedConfig { config, problems }.into_config()
 }
 
-/// Returns limits of a valid configuration that the operator should know.
+/// Returns warnings about a valid configuration, for example about its limitations.
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = template::check::check(config).warnings;
     for (name, value) in [("issuer", &config.api.issuer), ("jwks", &config.api.jwks)] {

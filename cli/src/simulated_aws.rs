@@ -1,4 +1,4 @@
-//! Option `--sandbox` of `freehold api`, `worker` and `reconcile`, with which separate processes use the simulated AWS
+//! Option `--sandbox` of `freehold api`, `worker` and `reconcile`, which lets separate processes use the simulated AWS
 //! of a sandbox.
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Approval: the consent of a second person to one exact request.
+//! Approval: the consent of a second person to a specific request.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -51,7 +51,7 @@ pub struct Approval {
     pub decided_at: Option<DateTime<Utc>>,
 }
 
-/// Returns the hash of operation, action and values, which binds an approval to one exact request.
+/// Returns the hash of operation, action and requested values. An approval is valid only for a request with this hash.
 pub fn request_hash(operation: OperationId, action: ApprovalAction, request: &Value) -> String {
     let mut request = request.clone();
     request.sort_all_objects();

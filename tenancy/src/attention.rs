@@ -1,4 +1,4 @@
-//! Attention: the reason why an operation needs a person, with the available remedies.
+//! Attention: the reason why an operation requires action by a person, with the available remedies.
 
 use serde::{Deserialize, Serialize};
 

@@ -61,10 +61,10 @@ pub struct AuditEntry {
     /// Path of the API resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// Operation that causes the action or that the action changes.
+    /// Operation that caused the action, or that the action changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_id: Option<OperationId>,
-    /// Step of the operation that causes the action.
+    /// Step of the operation that caused the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// ARN of the IAM role that makes the AWS call, or `ambient` if the process uses its own credentials.

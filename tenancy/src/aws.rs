@@ -1,7 +1,8 @@
-//! AWS's constraints on the values that Freehold sends, so that a value is refused before AWS refuses it.
+//! AWS's constraints on the values that Freehold sends. Freehold checks them to reject an invalid value before it calls
+//! AWS.
 //!
-//! [`constraints`] is generated from AWS's service models. [`quotas`] has the limits that are documented only in AWS's
-//! user guides.
+//! [`constraints`] is generated from AWS's service models. [`quotas`] contains the limits that are documented only in
+//! AWS's user guides.
 
 pub mod constraints;
 pub mod quotas;
@@ -22,13 +23,14 @@ pub struct Constraint {
 #[derive(Debug)]
 struct Pattern {
     text: &'static str,
-    /// Continuation of a message that starts with "must", such as "contain only printable ASCII characters".
+    /// Text of the rule after the word "must", such as "contain only printable ASCII characters".
     rule: &'static str,
     compiled: OnceLock<Option<Regex>>,
 }
 
 impl Pattern {
-    /// Returns `None` if the pattern is not a valid regular expression, which a test excludes.
+    /// Returns the compiled pattern, or `None` if it is not a valid regular expression. A test checks that all patterns
+    /// are valid.
     fn regex(&self) -> Option<&Regex> {
         self.compiled.get_or_init(|| Regex::new(self.text).ok()).as_ref()
     }
@@ -75,7 +77,7 @@ impl Constraint {
     }
 }
 
-/// Returns a printable name of a character, which may be invisible.
+/// Returns a printable name for a character, because the character itself may be invisible.
 fn name_of(character: char) -> String {
     let code = u32::from(character);
     if character.is_ascii_graphic() { format!("`{character}`") } else { format!("U+{code:04X}") }

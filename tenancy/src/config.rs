@@ -147,15 +147,15 @@ impl Default for Api {
 /// Configuration with the problems that were found in it.
 #[derive(Debug)]
 pub struct CheckedConfig {
-    /// Configuration in which placeholders replace invalid fields, for further validation only. `None` if too many
-    /// fields are invalid.
+    /// Configuration in which placeholders replace invalid fields. It can be used only for further validation. `None`
+    /// if too many fields are invalid.
     pub config: Option<Config>,
     /// One message for each problem. A message starts with the name of the field.
     pub problems: Vec<String>,
 }
 
 impl CheckedConfig {
-    /// Returns the configuration if there is no problem.
+    /// Returns the configuration, or an error if problems were found.
     pub fn into_config(self) -> Result<Config, ConfigError> {
         match self.config {
             Some(config) if self.problems.is_empty() => Ok(config),
@@ -169,10 +169,10 @@ impl CheckedConfig {
 pub enum ConfigError {
     #[error("configuration file {0} does not exist; pass its path with --config")]
     Missing(PathBuf),
-    /// File that cannot be read, or is not TOML.
+    /// The file cannot be read or is not TOML.
     #[error("cannot read the configuration: {0}")]
     Unreadable(String),
-    /// Fields that are missing, unknown, of the wrong type or violate a rule, with one message for each.
+    /// Fields are missing, unknown or invalid. The error contains one message for each problem.
     #[error(
         "the configuration is invalid:\n{}",
         .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")

@@ -42,7 +42,7 @@ pub enum DbError {
     /// PostgreSQL, or the connection to it, failed.
     #[error("the database call failed: {0}")]
     Sql(#[source] sqlx::Error),
-    /// The URL of the database is not one of PostgreSQL.
+    /// The database URL is not a valid PostgreSQL URL.
     #[error("the URL of the database {0}")]
     InvalidUrl(String),
     /// No connection could be opened when the process started.
@@ -60,13 +60,15 @@ pub enum DbError {
     /// A migration of the database failed.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The database contains a migration that does not exist in this version of Freehold, or that has another checksum.
+    /// The database contains a migration that does not exist in this version of Freehold, or that has a different
+    /// checksum.
     #[error(
         "the schema of this database does not come from a release of Freehold (migration {0} differs) and cannot be \
          upgraded; create a new database, or start the sandbox with a new --data directory"
     )]
     ForeignSchema(i64),
-    /// A newer version of Freehold has applied this migration after all migrations of this version.
+    /// The database contains this migration of a newer version of Freehold, in addition to all migrations of this
+    /// version.
     #[error("the database was migrated by a newer version of Freehold (migration {0}); migrate with that version")]
     NewerSchema(i64),
     /// Another worker has claimed the operation; nothing was written.
@@ -191,7 +193,7 @@ async fn read_schema(pool: &PgPool) -> Result<Schema> {
     }
 }
 
-/// Returns version and checksum of the applied migrations.
+/// Returns the version and checksum of each applied migration.
 async fn applied(pool: &PgPool) -> Result<BTreeMap<i64, Vec<u8>>> {
     let table =
         sqlx::query_scalar!(r#"/* db::applied */ select to_regclass('_sqlx_migrations') is not null as "exists!""#);

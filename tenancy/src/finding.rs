@@ -22,11 +22,11 @@ string_enum! {
     FindingKind {
         /// Account with the tag of this installation but without an environment.
         AccountUnknown = "account_unknown",
-        /// Account of an environment that is no longer in the organisation.
+        /// Account that belongs to an environment but is no longer in the organisation.
         AccountMissing = "account_missing",
-        /// Account of an environment that was closed or suspended outside Freehold.
+        /// Account that belongs to an environment but was closed or suspended outside Freehold.
         AccountSuspended = "account_suspended",
-        /// Account of an environment that is not in the OU of its residency.
+        /// Account that belongs to an environment but is not in the OU of the environment's residency.
         WrongOu = "wrong_ou",
         /// Missing OU of a residency or of the quarantine.
         OuMissing = "ou_missing",

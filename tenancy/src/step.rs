@@ -53,7 +53,7 @@ string_enum! {
     }
 }
 
-/// Values that a step has learned and that later steps read, such as request, account and stack ids.
+/// Values that a step has obtained and that later steps read, such as request, account and stack ids.
 pub type Facts = Map<String, Value>;
 
 /// Journal entry of one step.

@@ -69,7 +69,7 @@ texts! {
     AwsAccountId by account_id;
     /// E-mail address of at most 254 characters (RFC 5321).
     EmailAddress by email;
-    /// Name of a tenant: 1 to 120 characters, of which one is visible, without control characters.
+    /// Name of a tenant: 1 to 120 characters, at least one of them visible, without control characters.
     CompanyName by company_name;
     /// Name of an environment, unique within its tenant, such as `production`.
     EnvironmentName by slug;
@@ -100,7 +100,7 @@ fn email(text: &str) -> Result<(), String> {
     }
 }
 
-/// Characters that change the direction of the text around them, also outside the name.
+/// Characters that change the direction of the text around them, even outside the name that contains them.
 const BIDI_CONTROLS: [char; 9] =
     ['\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}'];
 

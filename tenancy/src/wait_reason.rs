@@ -12,14 +12,15 @@ use crate::quota::Quota;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitReason {
     AccountCreation,
-    /// Waits until the account that a cancelled onboarding requested is created, so that it can be offboarded.
+    /// Waits for the creation of the account that a cancelled onboarding has requested, so that the account can be
+    /// offboarded.
     AccountCreationBeforeOffboarding,
     /// Waits until the first AWS call in the new account succeeds.
     AccountUsable,
     AccountClosure,
     /// Waits until AWS's limit of account closures in 30 days allows another closure.
     ClosureLimit {
-        /// Time of the next possible closure; `None` if closures outside Freehold have used up the limit.
+        /// Time at which the next closure is allowed; `None` if closures outside Freehold have used up the limit.
         free_at: Option<DateTime<Utc>>,
     },
     StackDeployment {
@@ -66,7 +67,7 @@ pub enum WaitReason {
         quota: Quota,
         limit: u16,
     },
-    /// Waits until Freehold has counted the requests in progress at AWS that use the quota.
+    /// Waits until Freehold has counted the AWS requests in progress under the quota.
     QuotaUsageKnown(Quota),
     RateLimit {
         call: String,

@@ -10,7 +10,7 @@ use crate::InstallationId;
 use crate::config::Audit;
 use crate::db::installation::Installation;
 
-/// Schedule of anchors. A head that has not changed is not anchored again.
+/// Schedule for writing anchors. An unchanged head is not anchored again.
 pub(super) struct AnchorSchedule {
     signer: Option<Signer>,
     file: Option<AnchorFile>,

@@ -77,7 +77,7 @@ impl Verifier {
     }
 
     /// Completes the verification at the end of the trail, where `head` is the head stored in the database. Returns the
-    /// verified head and the position of the last anchor, or `None` for that position if no anchor covers the remaining
+    /// verified head and the position of the last anchor. The position is `None` if no anchor covers the remaining
     /// records.
     pub fn end(self, head: ChainHead, now: DateTime<Utc>) -> Result<(ChainHead, Option<i64>), ChainDefect> {
         let anchored = self.anchors.last().map_or(0, |anchor| anchor.head.position);
@@ -93,7 +93,8 @@ impl Verifier {
         Ok((self.last, (anchored > 0 && anchored >= self.dropped.position).then_some(anchored)))
     }
 
-    /// Compares a head with all anchors at its position. A different anchored head proves that the trail was rewritten.
+    /// Compares a head with all anchors at its position. An anchor with a different head proves that the trail was
+    /// rewritten.
     fn compare_with_anchors(&self, head: ChainHead) -> Result<(), ChainDefect> {
         let from = self.anchors.partition_point(|anchor| anchor.head.position < head.position);
         let here = self.anchors[from..].iter().take_while(|anchor| anchor.head.position == head.position);
@@ -104,8 +105,8 @@ impl Verifier {
         }
     }
 
-    /// Checks that the deleted records were older than the retention period. The times in the database cannot prove
-    /// that, because an attacker can change them. But an anchor proves that later records are younger than the anchor.
+    /// Checks that the deleted records were older than the retention period. An attacker can change the times in the
+    /// database, but an anchor proves that all later records were written after the anchor.
     fn check_retention_drop(&self, now: DateTime<Utc>) -> Result<(), ChainDefect> {
         let from = self.dropped.position + 1;
         if self.dropped.position == 0 {

@@ -1,4 +1,4 @@
-//! Limits of AWS that are in no service model, from the user guides of the services.
+//! AWS limits that no service model contains. They are taken from the user guides of the services.
 
 use std::ops::RangeInclusive;
 
@@ -23,14 +23,14 @@ pub const MAX_PARAMETER_VALUE_BYTES: usize = 4_096;
 /// Maximum length of the name of a stack (CreateStack, `StackName`).
 pub const MAX_STACK_NAME_LENGTH: usize = 128;
 
-/// Maximum length of an inline policy without whitespace ("IAM Identity Center quotas").
+/// Maximum length of an inline policy, not counting whitespace ("IAM Identity Center quotas").
 pub const MAX_INLINE_POLICY_CHARACTERS: usize = 10_240;
 
-/// Maximum length of a service control policy, with whitespace ("Quotas for AWS Organizations").
+/// Maximum length of a service control policy, including whitespace ("Quotas for AWS Organizations").
 pub const MAX_SERVICE_CONTROL_POLICY_CHARACTERS: usize = 10_240;
 
-/// Duration in seconds of a session in Identity Center ("Set session duration for AWS accounts").
+/// Permitted duration of an Identity Center session in seconds ("Set session duration for AWS accounts").
 pub const ACCESS_SESSION_SECONDS: RangeInclusive<u64> = 3_600..=43_200;
 
-/// Versions of the language of IAM policies ("IAM JSON policy elements: Version").
+/// Versions of the IAM policy language ("IAM JSON policy elements: Version").
 pub const POLICY_VERSIONS: [&str; 2] = ["2012-10-17", "2008-10-17"];

@@ -1,17 +1,18 @@
-//! Regions of CloudFormation resource types, as far as this version of Freehold knows them.
+//! Regional availability of CloudFormation resource types, as known to this version of Freehold.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::Region;
 
-/// Groups of types; `tenancy/aws/generate.py` describes and writes the format.
+/// Resource types, grouped by the regions that lack them. `tenancy/aws/generate.py` generates the file and documents
+/// its format.
 const DATA: &str = include_str!("resource_types.txt");
 
 struct ResourceTypes {
     /// Regions without data, in which every known type is assumed to exist.
     unknown_regions: Vec<&'static str>,
-    /// Regions that lack a type, by service and name of the type.
+    /// Regions in which a resource type does not exist, keyed by the service and the name of the type.
     missing: HashMap<(&'static str, &'static str), &'static str>,
 }
 
@@ -30,8 +31,8 @@ static RESOURCE_TYPES: LazyLock<ResourceTypes> = LazyLock::new(|| {
     ResourceTypes { unknown_regions, missing }
 });
 
-/// Returns whether AWS has a resource type in `region`. Types of other vendors and custom resources are not known here
-/// and count as available.
+/// Returns whether a resource type is available in `region`. Returns true for custom resources and types of other
+/// vendors, because Freehold has no data about them.
 pub fn is_available(kind: &str, region: Region) -> bool {
     let Some((service, name)) = kind.strip_prefix("AWS::").and_then(|kind| kind.split_once("::")) else { return true };
     let types = &*RESOURCE_TYPES;
@@ -41,13 +42,13 @@ pub fn is_available(kind: &str, region: Region) -> bool {
     }
 }
 
-/// Returns whether any region has the resource type.
+/// Returns whether the resource type is available in any region.
 pub fn exists(kind: &str) -> bool {
     let Some((service, name)) = kind.strip_prefix("AWS::").and_then(|kind| kind.split_once("::")) else { return true };
     RESOURCE_TYPES.missing.contains_key(&(service, name))
 }
 
-/// IAM actions by type; `tenancy/aws/generate.py` describes and writes the format.
+/// IAM actions, grouped by resource type. `tenancy/aws/generate.py` generates the file and documents its format.
 const ACTIONS: &str = include_str!("resource_actions.txt");
 
 static CREATING_ACTIONS: LazyLock<HashMap<(&str, &str), Vec<&str>>> = LazyLock::new(|| {
@@ -59,14 +60,14 @@ static CREATING_ACTIONS: LazyLock<HashMap<(&str, &str), Vec<&str>>> = LazyLock::
     types.collect()
 });
 
-/// Returns the IAM actions that the creation of such a resource can need, except actions that read, tag or encrypt.
-/// An unknown type has none.
+/// Returns the IAM actions that creating a resource of this type can require, except actions that read, tag or encrypt.
+/// Returns no actions for an unknown type.
 pub fn creating_actions(kind: &str) -> Vec<&'static str> {
     let Some(key) = kind.strip_prefix("AWS::").and_then(|kind| kind.split_once("::")) else { return Vec::new() };
     CREATING_ACTIONS.get(&key).cloned().unwrap_or_default()
 }
 
-/// Returns whether there are data about a region. Without data, all known types count as available.
+/// Returns whether Freehold has data about a region. Without data, all known types are assumed to be available.
 pub fn has_data(region: Region) -> bool {
     !RESOURCE_TYPES.unknown_regions.contains(&region.as_str())
 }

@@ -12,11 +12,11 @@ use serde::Deserialize;
 pub struct Audit {
     /// Ed25519 key that signs anchors: base64 of 32 random bytes. `None` disables anchors.
     pub signing_key: Option<SecretString>,
-    /// Public keys, in base64, of signing keys that were used before.
+    /// Public keys of previous signing keys, in base64.
     pub old_public_keys: Vec<String>,
     /// File to which anchors are appended. Anchors are also logged.
     pub anchor_file: Option<PathBuf>,
-    /// Minimum time between two anchors. A head that has not changed is not anchored again.
+    /// Minimum time between two anchors. An unchanged head is not anchored again.
     pub anchor_interval_seconds: u64,
     pub retention_days: u32,
 }

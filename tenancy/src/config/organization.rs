@@ -87,7 +87,7 @@ impl TryFrom<String> for EmailPattern {
     }
 }
 
-/// Entry of `[[residencies]]`: a named set of regions with its own OU. A guardrail on the OU denies other regions.
+/// Entry of `[[residencies]]`: a named set of regions with its own OU. A guardrail on the OU denies all other regions.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Residency {
@@ -115,12 +115,12 @@ pub struct Stack {
     pub name: String,
     /// Path of a CloudFormation template of at most 51,200 bytes. `None` means the built-in template.
     pub template: Option<PathBuf>,
-    /// Parameters in addition to those that Freehold passes.
+    /// Template parameters in addition to those that Freehold passes.
     pub parameters: BTreeMap<String, String>,
     /// Name of the stack output with the Function URL that step `verify` calls.
     pub url_output: String,
-    /// Resource types that the template may use in every region, although this version of Freehold knows regions
-    /// without them. AWS may have added them since.
+    /// Resource types that the template may use in every region, even if this version of Freehold considers them
+    /// unavailable in some regions. AWS may have added them since the release.
     pub accepted_resource_types: Vec<String>,
 }
 

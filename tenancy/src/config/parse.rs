@@ -1,7 +1,7 @@
-//! Parsing of the configuration into its types, with all problems in one pass.
+//! Parses the configuration and reports all problems in one pass.
 //!
-//! Deserialisation ends at the first invalid value. The value is then replaced by a placeholder, or removed, and the
-//! rest is parsed again.
+//! Deserialisation stops at the first invalid value. This value is then replaced with a placeholder or removed, and the
+//! configuration is deserialised again.
 
 use figment::error::{Actual, Kind};
 use figment::providers::{Env, Serialized};
@@ -10,20 +10,20 @@ use figment::{Error, Figment};
 
 use super::{CheckedConfig, Config, ConfigError, check};
 
-/// Maximum number of fields that are replaced, so that an unforeseen error cannot repeat without end.
+/// Maximum number of replaced or removed fields, so that an unexpected error cannot cause an endless loop.
 const MAX_FIELDS: usize = 200;
 
-/// Name in place of a missing or invalid name.
+/// Placeholder for a missing or invalid name.
 const PLACEHOLDER: &str = "freehold-placeholder";
 
-/// Account id in place of a missing or invalid account id.
+/// Placeholder for a missing or invalid account id.
 const NO_ACCOUNT: &str = "000000000000";
 
-/// Tables with keys that the operator chooses.
+/// Tables whose keys are chosen by the operator.
 const TABLES_WITH_OWN_KEYS: [[&str; 2]; 3] = [["api", "roles"], ["quotas", "rates"], ["stack", "parameters"]];
 
-/// Returns the fields that environment variables set. The name of a field is lower case; a key that the operator
-/// chooses keeps its case.
+/// Returns the fields that are set by environment variables. Field names are converted to lower case; keys that the
+/// operator chooses keep their case.
 pub(super) fn environment() -> Env {
     // A variable without two underscores, such as FREEHOLD_LOG, is not a field, because every field is in a section.
     Env::prefixed("FREEHOLD_")
@@ -32,8 +32,8 @@ pub(super) fn environment() -> Env {
         .lowercase(false)
 }
 
-/// Returns the path of the field that a variable sets, without the prefix: `API__ROLES__Approver` is
-/// `api.roles.Approver`.
+/// Returns the path of the field that an environment variable sets. The name is given without the prefix `FREEHOLD_`:
+/// `API__ROLES__Approver` sets `api.roles.Approver`.
 fn field_of(variable: &str) -> String {
     let parts: Vec<&str> = variable.split("__").collect();
     let lower: Vec<String> = parts.iter().map(|part| part.to_ascii_lowercase()).collect();
@@ -71,14 +71,14 @@ pub(super) fn parse(figment: Figment) -> Result<CheckedConfig, ConfigError> {
     Ok(CheckedConfig { config: None, problems })
 }
 
-/// Returns the message of a syntax error without the line of the file, which may contain a secret.
+/// Returns the message of a syntax error without the quoted line of the file, because the line may contain a secret.
 fn without_source(error: &Error) -> String {
     let text = error.to_string();
     let lines = text.lines().filter(|line| !line.contains('|'));
     lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// Returns the path of the field that an error is about, and the message.
+/// Returns the path of the invalid field and the message of an error.
 fn describe(error: &Error) -> (Vec<String>, String) {
     let mut path = error.path.clone();
     let problem = match &error.kind {
@@ -102,7 +102,7 @@ fn describe(error: &Error) -> (Vec<String>, String) {
     (path, problem)
 }
 
-/// Returns the name of a type of serde for messages.
+/// Returns the name that messages use for a type in a serde error.
 fn name_of_type(expected: &str) -> &str {
     match expected {
         "a string" => "a text in quotes",
@@ -116,7 +116,8 @@ fn name_of_type(expected: &str) -> &str {
     }
 }
 
-/// Returns the type of a value, or the value if it is a number. A text may be a secret.
+/// Describes a value for messages. The description contains the value only if it is a number or a boolean, because a
+/// text may be a secret.
 fn kind_of(found: &Actual) -> String {
     match found {
         Actual::Bool(value) => value.to_string(),
@@ -130,7 +131,8 @@ fn kind_of(found: &Actual) -> String {
     }
 }
 
-/// Returns the name of a field for messages, in which an entry of a list has its name instead of its number.
+/// Returns the name of a field for messages. An entry of a list is identified by its name or group if it has one, and
+/// otherwise by its number.
 fn display_name(fields: &Value, path: &[String]) -> String {
     let mut name: Vec<String> = Vec::new();
     let mut at = Some(fields);
@@ -158,8 +160,8 @@ fn display_name(fields: &Value, path: &[String]) -> String {
     name.join(".")
 }
 
-/// Removes the field at `path`, or replaces it by a valid value if it is required. Returns false if there is no such
-/// field and it has no placeholder.
+/// Replaces the field at `path` with a placeholder if it is required, and removes it otherwise. Returns false if
+/// nothing was changed.
 fn replace(fields: &mut Value, path: &[String], is_unknown: bool) -> bool {
     let Some((last, parents)) = path.split_last() else { return false };
     let mut at = fields;
@@ -188,7 +190,7 @@ fn replace(fields: &mut Value, path: &[String], is_unknown: bool) -> bool {
     }
 }
 
-/// Returns a valid value of a required field.
+/// Returns a valid placeholder for a required field, or `None` for any other field.
 fn placeholder(field: &str) -> Option<Value> {
     Some(match field {
         "organization" => Value::from(Dict::new()),
@@ -203,7 +205,7 @@ fn placeholder(field: &str) -> Option<Value> {
     })
 }
 
-/// Returns whether a problem is about the placeholder of a field, which the operator has not written.
+/// Returns whether a problem concerns a placeholder, which is not a value that the operator has set.
 fn is_about_placeholder(problem: &str, replaced: &[(Vec<String>, String)]) -> bool {
     let field = problem.split(": ").next().unwrap_or_default();
     let has_placeholder = problem.contains(PLACEHOLDER) || problem.contains(NO_ACCOUNT);

@@ -63,9 +63,9 @@ pub struct Bucket {
     pub rate: Rate,
 }
 
-/// Default calls per second and burst of one calling account. AWS does not publish all of these values. The values
-/// marked as not published are well above the need of a fleet; their buckets exist so that the rate can be reduced when
-/// AWS throttles.
+/// Default rate (calls per second) and burst of each bucket for one calling account. AWS does not publish all of these
+/// values. The values marked as not published are much higher than a fleet needs; their buckets exist so that the rate
+/// can be reduced when AWS throttles.
 const DEFAULT_RATES: &[(&str, f64, u32)] = &[
     // "Quotas for AWS Organizations", throttling of API requests.
     ("organizations:CreateAccount", 0.1, 3),

@@ -92,7 +92,7 @@ pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environme
 
 /// Account mappings as of a feed position.
 ///
-/// All pages that are read with one snapshot are consistent, and the events after its position are exactly the later
+/// All pages that are read from one snapshot are consistent, and the feed after its position contains all later
 /// changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {

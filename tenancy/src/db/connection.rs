@@ -1,4 +1,4 @@
-//! Connection pool, whose sessions can write.
+//! Connection pool that uses only sessions that can write.
 //!
 //! After a failover, a session can be connected to a server that has become a standby. Such a session reads stale data
 //! and fails to write, so it is closed, and the pool connects again until it reaches the new writer.
@@ -27,7 +27,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum time of a readiness check, shorter than the timeout of `freehold health`.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Time of the last write that failed in a read-only session. Sessions that were opened before are checked before use.
+/// Time of the last write that failed in a read-only session. Sessions that were opened before that time are checked
+/// before use.
 static LAST_READ_ONLY_ERROR: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// Connects to PostgreSQL with at most `connections` connections.
@@ -73,7 +74,7 @@ pub async fn is_ready(pool: &PgPool) -> Result<bool> {
     tokio::time::timeout(READINESS_TIMEOUT, check).await.unwrap_or(Err(DbError::NoConnection))
 }
 
-/// Remembers an error that shows that sessions can be read-only.
+/// Records the time of an error that indicates read-only sessions.
 pub(super) fn note_error(error: &sqlx::Error) {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     if code.is_some_and(|code| code == READ_ONLY_TRANSACTION) {
@@ -105,8 +106,8 @@ fn parse_url(url: &str) -> Result<PgConnectOptions> {
     Ok(options.options([("idle_in_transaction_session_timeout", "30s")]).application_name("freehold"))
 }
 
-/// Opens a connection, because the pool would report every cause as a timeout. A server that restarts gets as much time
-/// as any later call.
+/// Opens a connection without the pool, because the pool would report every connection error as a timeout. Retries for
+/// [`ACQUIRE_TIMEOUT`] if the server is temporarily unavailable, for example because it restarts.
 async fn check_connection(options: &PgConnectOptions) -> Result<()> {
     let deadline = Instant::now() + ACQUIRE_TIMEOUT;
     let unreachable = |reason: String| DbError::Unreachable { address: address(options), reason };

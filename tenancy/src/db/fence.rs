@@ -1,4 +1,4 @@
-//! Fencing: a write with a claim is refused as soon as another worker has claimed the operation.
+//! Fencing: refuses the writes of a worker as soon as another worker has claimed the operation.
 
 use sqlx::{Postgres, Transaction};
 

@@ -74,7 +74,8 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
         .collect()
 }
 
-/// Marks those findings in `ids` as resolved that are open and were last found before `since`. Returns their number.
+/// Resolves the findings in `ids` that are open and were last found before `since`. Returns the number of resolved
+/// findings.
 pub async fn resolve(pool: &PgPool, ids: &[FindingId], since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     let resolved = sqlx::query!(

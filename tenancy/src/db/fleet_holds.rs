@@ -106,8 +106,9 @@ pub async fn start(
 
 /// Admits an operation, makes it the probe of an active hold, or queues it.
 ///
-/// As soon as a probe is due, the first operation in the queue becomes the probe, at most until the time `until`. If
-/// the first operation does not run, any operation can become the probe after a further delay of `takeover_delay`.
+/// As soon as a probe is due, the first operation in the queue becomes the probe and remains it until `until` at the
+/// latest. If the first operation does not run, any operation can become the probe after the additional delay
+/// `takeover_delay`.
 pub async fn admit(
     pool: &PgPool,
     claim: &Claim,
@@ -190,8 +191,8 @@ async fn enqueue(tx: &mut PgConnection, claim: &Claim, slot: &QuotaSlot, now: Da
     Ok(ahead.fetch_one(tx).await?)
 }
 
-/// Lifts the fleet hold on `quota` if this operation is its probe. With `only`, lifts only a hold of that kind. Returns
-/// the kind of the lifted hold.
+/// Lifts the fleet hold on `quota` if this operation is its probe. If `only` is given, lifts only a hold of that kind.
+/// Returns the kind of the lifted hold.
 pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldKind>) -> Result<Option<HoldKind>> {
     let lifted = sqlx::query_scalar!(
         r#"/* db::fleet_holds::lift */

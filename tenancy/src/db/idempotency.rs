@@ -51,7 +51,7 @@ pub struct StoredResponse {
 pub enum ExistingKey {
     /// The request was completed before; this is the stored response.
     Replayed(StoredResponse),
-    /// The key was used for another request.
+    /// The key was used for a different request.
     OtherRequest,
     /// Another request with this key and the same body is in progress.
     InFlight,

@@ -20,8 +20,9 @@ pub async fn claim(
     claim_with_affinity(pool, worker, now, now, lease, limit).await
 }
 
-/// Claims operations like [`claim`], but skips those that another worker has run before, because that worker has
-/// sessions in their accounts. Operations that became due at or before `any_worker_since` can be claimed by any worker.
+/// Claims operations like [`claim`], but skips operations that another worker has run before, because that worker
+/// already has AWS sessions in their accounts. Operations that became due at or before `any_worker_since` can be
+/// claimed by any worker.
 pub async fn claim_with_affinity(
     pool: &PgPool,
     worker: &str,
@@ -104,7 +105,8 @@ pub async fn next_wake(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     Ok([due.operation, due.look].into_iter().flatten().min())
 }
 
-/// Releases a claim. The operation is due again at `wake_at`, or after an action of a person if `wake_at` is `None`.
+/// Releases a claim. The operation is due again at `wake_at`. If `wake_at` is `None`, it is due only after a person
+/// acts.
 pub async fn release(pool: &PgPool, claim: &Claim, wake_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::operations::release */

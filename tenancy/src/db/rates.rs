@@ -72,8 +72,8 @@ impl CallRate {
     }
 }
 
-/// Takes a token if at least `kept` tokens remain in the bucket afterwards. Otherwise returns the time at which that is
-/// possible.
+/// Takes a token if at least `kept` tokens remain in the bucket afterwards. Otherwise returns the earliest time at
+/// which the token can be taken.
 pub(super) async fn take(
     tx: &mut PgConnection,
     call_rate: &CallRate,
@@ -116,11 +116,11 @@ pub(super) async fn take(
     Ok(Some(tokens.first().max(now) + seconds(tokens.spacing.as_seconds_f64() * kept)))
 }
 
-/// Takes a token, or returns the time of the next attempt. If all calls of a service share the bucket, several calls
-/// are possible at that time.
+/// Takes a token, or returns the time of the next attempt. If all calls of a service share the bucket, tokens for
+/// several calls are available at that time, because a step makes several calls in a row.
 ///
-/// A step makes several calls of a service. If the step resumed as soon as one token is available, each run would spend
-/// the token on the first call and never make the second.
+/// If the step resumed as soon as one token is available, each run would spend the token on the first call and never
+/// make the second.
 pub async fn take_or_wait(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     let mut connection = pool.acquire().await?;
     let Some(first) = take(&mut connection, call_rate, 0, now).await? else { return Ok(None) };

@@ -100,7 +100,8 @@ pub struct MappedEnvironment {
     pub aws_account_id: AwsAccountId,
     /// Start of the account mapping.
     pub mapped_at: DateTime<Utc>,
-    /// Time since which the environment is ready without an open operation; `None` otherwise.
+    /// Time since which the environment has been ready without an open operation; `None` if it is not ready or has an
+    /// open operation.
     pub settled_at: Option<DateTime<Utc>>,
     /// Baseline stack, which contains the roles of Freehold; `None` if it is not deployed.
     pub baseline: Option<DeployedStack>,

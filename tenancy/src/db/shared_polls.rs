@@ -7,7 +7,7 @@ use super::{PgPool, Result};
 use crate::OperationId;
 use crate::quota::Quota;
 
-/// Request of an operation that is in progress at AWS.
+/// Request in progress at AWS, for which an operation waits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InProgress {
     pub operation_id: OperationId,
@@ -48,8 +48,8 @@ pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> R
     Ok(rows.iter().filter_map(|quota| quota.parse().ok()).collect())
 }
 
-/// Claims, for the duration `lease`, the task of counting the requests in progress. Returns false if the last count was
-/// made at or after `since`, or if another worker is counting.
+/// Gives the caller the exclusive right to count the requests in progress, for the duration `lease`. Returns false if
+/// the last count was made at or after `since`, or if another worker is counting.
 pub async fn claim_count(
     pool: &PgPool,
     quota: Quota,
@@ -159,7 +159,7 @@ pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now:
     Ok(woken.rows_affected())
 }
 
-/// Makes the operations that wait for the given requests poll individually now, and records this as a poll of each
+/// Makes the operations that wait for `requests` poll individually now, and records the individual poll for each
 /// request.
 pub async fn request_individual_poll(
     pool: &PgPool,
@@ -209,7 +209,8 @@ pub async fn schedule_next(pool: &PgPool, quota: Quota, next_at: Option<DateTime
     Ok(())
 }
 
-/// Releases the claim on counting the requests in progress, after a failed count.
+/// Gives up the exclusive right to count the requests in progress, after the count failed, so that another worker can
+/// count them.
 pub async fn release_count(pool: &PgPool, quota: Quota) -> Result<()> {
     sqlx::query!(
         "/* db::shared_polls::release_count */ update shared_polls set lease_until = null where quota = $1",

@@ -96,7 +96,7 @@ pub async fn write_intent(
     set_intent(pool, claim, step, Some(intent), Some(now)).await
 }
 
-/// Deletes the intent of a step, because its request was certainly not sent.
+/// Deletes the intent of a step. The caller must be certain that the request was not sent.
 pub async fn withdraw(pool: &PgPool, claim: &Claim, step: StepName) -> Result<()> {
     set_intent(pool, claim, step, None, None).await
 }
@@ -140,8 +140,9 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
     Ok(())
 }
 
-/// Wakes all waiting steps with the name `step` whose request id, stored in the fact `fact`, is no longer in progress,
-/// and sets their fact `ended`. Returns the number of operations that are now due earlier than before.
+/// Wakes all waiting steps with the name `step` whose request is no longer in progress, and sets their fact `ended`.
+/// The fact `fact` of a step contains the id of its request. Returns the number of operations that are now due earlier
+/// than before.
 pub async fn wake_finished(
     pool: &PgPool,
     step: StepName,

@@ -75,7 +75,8 @@ fn permission_set(set: &PermissionSet, problems: &mut Problems) {
     }
 }
 
-/// Returns the length of a duration in hours, minutes and seconds, or `None` for any other duration.
+/// Returns the number of seconds of an ISO 8601 duration that consists of hours, minutes and seconds, such as
+/// `PT1H30M`. Returns `None` for any other text.
 fn seconds_of_duration(text: &str) -> Option<u64> {
     let mut rest = text.strip_prefix("PT")?;
     let mut seconds: u64 = 0;

@@ -8,10 +8,10 @@ use crate::config::{Config, Quotas};
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 
-/// Maximum cooling-off period. An account that waits for longer is better kept without an offboarding.
+/// Maximum cooling-off period in seconds. An account that must be kept for longer should not be offboarded yet.
 const MAX_COOLING_OFF: u64 = 366 * DAY;
 
-/// Maximum number of calls per second of one rate, above every published rate of AWS.
+/// Maximum configurable number of calls per second. It is higher than every rate that AWS publishes.
 const MAX_PER_SECOND: f64 = 10_000.0;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {

@@ -5,14 +5,15 @@ use crate::aws::constraints::CLIENT_REQUEST_TOKEN;
 use crate::aws::quotas::{MAX_PARAMETER_VALUE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_PARAMETERS};
 use crate::config::{OWN_STACK_PARAMETERS, Stack};
 
-/// Required start of the name of the stack: the role `freehold-access` has permissions for such stacks only.
+/// Required prefix of the stack name, because the role `freehold-access` has permissions only for stacks with this
+/// prefix.
 const NAME_PREFIX: &str = "freehold-";
 
-/// Name of the stack that Freehold installs itself.
+/// Name of the baseline stack. The tenant stack must have a different name.
 const BASELINE_STACK: &str = "freehold-baseline";
 
-/// Characters of the client request token of a stack besides its name: the operation id, two hyphens, the number of the
-/// attempt and `-update`.
+/// Number of characters of a client request token in addition to the stack name: the operation id, two hyphens, the
+/// attempt number and `-update`.
 const TOKEN_CHARACTERS_WITHOUT_NAME: usize = 48;
 
 pub(super) fn check(stack: &Stack, problems: &mut Problems) {

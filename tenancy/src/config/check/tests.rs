@@ -1,4 +1,4 @@
-//! Tests that each rule refuses a broken value with a message that names the field.
+//! Tests that each rule rejects an invalid value with a message that contains the name of the field.
 
 use super::super::Config;
 

@@ -1,4 +1,4 @@
-//! Exports all mappings of a snapshot in constant memory, because PostgreSQL sends them row by row.
+//! Exports all mappings of a snapshot. The memory use is constant, because PostgreSQL sends the mappings row by row.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -113,8 +113,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Builds the `COPY` statement. `COPY` has no parameters, so the values are inserted as text. They are safe: a number,
-/// a time and an id.
+/// Builds the `COPY` statement. `COPY` has no parameters, so the values are inserted as text. They need no escaping,
+/// because they are a number, a time and an id.
 fn copy_statement(snapshot: &Snapshot) -> String {
     let Snapshot { position, at, tenant } = snapshot;
     let at = at.map_or("null".to_owned(), |at| format!("'{}'", at.to_rfc3339()));

@@ -105,8 +105,8 @@ pub(super) async fn cancel_operation(
     Ok(Some(id))
 }
 
-/// Marks an open operation as cancelled. Returns the earliest start time of the next operation, which is late enough
-/// that no AWS call of the cancelled operation is still in progress.
+/// Marks an open operation as cancelled. Returns the earliest time at which the next operation may start. At that time,
+/// no AWS call of the cancelled operation can still be in progress.
 pub(super) async fn mark_canceled(
     tx: &mut PgConnection,
     open: &OpenOperation,

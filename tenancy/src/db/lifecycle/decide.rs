@@ -20,7 +20,7 @@ pub enum DecisionResult {
     Recorded(Approval),
     /// The operation has no pending request.
     NonePending,
-    /// The pending request has another hash.
+    /// The pending request has a different hash.
     HashMismatch(Approval),
     /// Requester and approver are the same person.
     SamePerson,

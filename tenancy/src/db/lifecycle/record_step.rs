@@ -21,7 +21,7 @@ use crate::{AwsAccountId, OperationId};
 pub struct StepRecord {
     pub step: StepName,
     pub state: StepDisposition,
-    /// Reason why a step that is past its deadline but still polling needs attention; `None` for other steps.
+    /// Reason why the step needs attention if it is past its deadline but still polling; `None` otherwise.
     pub late: Option<Attention>,
     /// New facts, which are merged into the facts in the journal.
     pub facts: Facts,

@@ -40,7 +40,7 @@ pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId)
     rows.into_iter().map(Row::entry).collect()
 }
 
-/// Returns the durations, in seconds, of the latest runs of a step, at most `limit`.
+/// Returns the durations of at most `limit` runs of a step, latest run first, in seconds.
 pub async fn recent_durations(pool: &PgPool, step: StepName, limit: i64) -> Result<Vec<f64>> {
     let rows = sqlx::query_scalar!(
         r#"/* db::steps::recent_durations */

@@ -26,8 +26,7 @@ pub struct AttemptOutcome {
     pub paused_until: Option<DateTime<Utc>>,
     /// Reason to disable the endpoint immediately, or `None` to keep it enabled.
     pub disable: Option<DisabledReason>,
-    /// Start of the period in which all attempts must have failed for the endpoint to be disabled; `None` keeps the
-    /// endpoint enabled.
+    /// The endpoint is disabled if all attempts since this time have failed. `None` keeps the endpoint enabled.
     pub failing_before: Option<DateTime<Utc>>,
 }
 
