@@ -65,7 +65,7 @@ pub struct Aws {
     audit: Option<CallAuditor>,
 }
 
-/// Recent responses of AWS, so that concurrent operations do not repeat the same reads.
+/// Caches of recent AWS responses. They save concurrent operations from repeating the same reads.
 struct Caches {
     root: Cache<(), String>,
     ous: Cache<String, String>,

@@ -40,8 +40,8 @@ pub(crate) struct Services {
     pub(crate) template: Template,
     pub(crate) durations: DurationHistory,
     pub(crate) real_time_lease: Duration,
-    /// Lock that serialises account requests, so that a rejection that applies to the whole fleet stops the following
-    /// requests.
+    /// Lock that serialises account requests. If AWS rejects a request for the whole fleet, the following requests are
+    /// not made.
     pub(crate) create_account_lock: tokio::sync::Mutex<()>,
 }
 

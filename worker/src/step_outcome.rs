@@ -18,7 +18,7 @@ const MAX_NOT_READY_TIME: TimeDelta = TimeDelta::hours(1);
 /// Outcome of a run of a step.
 #[derive(Debug, Default)]
 pub struct StepOutcome {
-    /// Next check of a waiting step and its reason; `None` if the step is done.
+    /// Time of the next check and the wait reason; `None` if the step is done.
     pub wait: Option<Wait>,
     /// Reason why a late step needs attention. The step continues to poll.
     pub late: Option<Attention>,
@@ -86,7 +86,7 @@ pub enum StepError {
         reason: WaitReason,
         /// Time of the next attempt, if known.
         until: Option<DateTime<Utc>>,
-        /// Time after which the step is late; `None` if it is never late, for example under a quota.
+        /// Time after which the step is late; `None` if it is never late, for example while it waits for a quota.
         at_most: Option<TimeDelta>,
     },
     /// A person must act.

@@ -85,8 +85,8 @@ impl Worker {
         self.operations.drain().await
     }
 
-    /// Runs all due operations like [`Worker::drain`], except those that another worker ran before, as with several
-    /// concurrent workers.
+    /// Runs all due operations like [`Worker::drain`], except those that another worker ran before. This simulates
+    /// several concurrent workers.
     pub async fn drain_own(&self) -> Result<usize> {
         self.operations.drain_own().await
     }

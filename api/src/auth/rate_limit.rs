@@ -17,7 +17,7 @@ const POLICY_HEADER: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// Response header with the number of remaining requests.
 const REMAINING_HEADER: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Length of the rate limit window, after which all requests of a client are available again.
+/// Length of the rate limit window, after which a client has its full number of requests available again.
 const RATE_LIMIT_WINDOW: Duration = Duration::from_mins(1);
 
 /// Number of clients in memory above which idle clients are removed.
@@ -27,7 +27,7 @@ const CLEANUP_THRESHOLD: usize = 10_000;
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimiter {
     per_minute: u32,
-    /// Time at which all requests of a client are available again, by issuer and client key.
+    /// Time at which a client has its full number of requests available again, by issuer and client key.
     bucket_full_at: Arc<Mutex<HashMap<(String, String), Instant>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Cache of AWS responses, so that concurrent onboardings do not repeat the same calls.
+//! Cache of AWS responses, which saves concurrent onboardings from repeating the same calls.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -17,7 +17,8 @@ const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);
 /// Time between the deadline of a probe's account creation and the time at which the probe is considered failed.
 const PROBE_GRACE_PERIOD: TimeDelta = TimeDelta::minutes(1);
 
-/// Last queue position that adds a minute to the retry time. All operations behind it retry at the same time.
+/// Number of queue positions that each add a minute to the retry time. Operations further back all retry at the same
+/// time.
 const MAX_ORDERED_POSITION: i64 = 60;
 
 /// Interval between the wake-ups of queued operations, so that they keep their order. It causes no delay, because AWS

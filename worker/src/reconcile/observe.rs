@@ -12,9 +12,8 @@
 //! The rates are half of AWS's ([`super::throttle`]). The list of accounts contains the OU of each account; if AWS
 //! omits it, the accounts of each OU are listed. Access and stacks are read concurrently, after the accounts. For 5,000
 //! accounts with one permission set each, this takes 250 / 4 s + (50 + 5,000) / 10 s: **about nine and a half
-//! minutes**; with two sets each, eighteen. The stacks are read at the same time, in less than three minutes: 16
-//! accounts at a time, and half a second for the three calls per account. A test checks this formula with a smaller
-//! organisation.
+//! minutes**; with two sets each, eighteen. Reading the stacks takes less than three minutes, with 16 accounts at a
+//! time and half a second for the three calls per account. A test checks this formula with a smaller organisation.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -215,7 +215,7 @@ async fn record_request(
     Ok(())
 }
 
-/// Returns the request for this grant that is in progress at AWS but missing in the journal.
+/// Returns the request for this grant that is in progress at AWS but missing from the journal.
 async fn find_lost_request(
     context: &StepContext,
     account: &Target,

@@ -175,7 +175,7 @@ fn is_last_environment(context: &StepContext) -> bool {
     others.into_iter().all(|other| leaves(other.state))
 }
 
-/// Deletes the tenant's own group and those of its users that Freehold has created and that have no other use.
+/// Deletes the tenant's own group and its users. Keeps users that Freehold did not create or that have another use.
 async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
     let aws = context.aws();
     let name = grant_access::tenant_group_name(context.tenant().id);

@@ -160,8 +160,8 @@ async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepEr
 
 /// Checks that every declared assignment is visible in AWS.
 ///
-/// `visible` contains the assignments that earlier runs have found. Each check is a call, so a run that a rate limit
-/// interrupts does not repeat these checks.
+/// `visible` contains the assignments that earlier runs have found. They are not checked again, because each check
+/// takes an AWS call and the rate limit may interrupt a run before it has checked all assignments.
 async fn check_access(
     context: &StepContext,
     visible: &mut BTreeMap<String, DateTime<Utc>>,

@@ -31,7 +31,7 @@ const SECTIONS: [&str; 10] = [
 
 const FORMAT_VERSION: &str = "2010-09-09";
 
-/// Configuration field that messages about the template as a whole start with.
+/// Field name at the start of the messages about the template.
 const FIELD: &str = "stack.template";
 
 /// Result of a validation. Each message starts with the name of a field.

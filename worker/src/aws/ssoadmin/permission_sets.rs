@@ -8,7 +8,7 @@ use crate::aws::cache::{NAME_TTL, PARTIAL_RESULT_TTL};
 use crate::cloud::Result;
 
 impl Aws {
-    /// Returns the ARN of a permission set, or `None` if there is none of this name.
+    /// Returns the ARN of a permission set, or `None` if there is none with this name.
     pub async fn permission_set(&self, name: &str) -> Result<Option<String>> {
         let fetch = async {
             let Some(arn) = self.find_permission_set(name).await? else { return Ok(None) };

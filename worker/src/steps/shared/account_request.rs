@@ -15,8 +15,7 @@ use crate::context::{CreationPermit, StepContext, hold_kind};
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
-/// Time after a lost response until the account may be requested again, if neither the request nor the account is
-/// found.
+/// Time between a lost response and the next account request, if neither the lost request nor its account is found.
 pub(in crate::steps) const RETRY_REQUEST_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// Requests the environment's account, or finds the outcome of an earlier request.

@@ -141,8 +141,8 @@ impl StackDeployment {
         Ok(outcome.with("stack_id", found.id).with("try", attempt).with("asked_at", now.to_rfc3339()))
     }
 
-    /// Parks the operation if CloudFormation could not delete or roll back the stack. After a manual retry, repeats the
-    /// deletion, retaining resources that cannot be deleted, or continues the rollback.
+    /// Parks the operation if CloudFormation could not delete or roll back the stack. After a manual retry, continues
+    /// the rollback or repeats the deletion. A repeated deletion retains resources that cannot be deleted.
     async fn recover_stuck_stack(&self, context: &StepContext, stack: &StackState) -> StepResult {
         let account = context.account()?;
         let retried = context.step_fact::<String>("stuck").as_ref() == Some(&stack.status_text);
