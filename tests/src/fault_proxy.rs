@@ -276,7 +276,7 @@ async fn forward_responses(
 }
 
 /// Returns the name of a statement that changes data, or `None` for other statements. Updates of rate-limit tokens and
-/// of the leases of shared polls are ignored, because a crash at such an update is equivalent to a crash before the AWS
+/// of the leases of shared polls are ignored: a crash at one of these updates is equivalent to a crash before the AWS
 /// call, or before the write that completes the shared poll.
 fn name_of_write(text: &str) -> Option<String> {
     if text.contains("insert into aws_call_rates ") || text.contains("update shared_polls set lease_until = $2") {

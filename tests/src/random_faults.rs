@@ -91,8 +91,8 @@ const ERROR_RESPONSES: &[(&str, &str, u16, &str)] = &[
     ("lambda", "*", 502, "BadGateway"),
 ];
 
-/// Maximum delay of a call in seconds. It is longer than a lease, so that another worker claims the operation, and
-/// shorter than the time after which an account is requested again.
+/// Maximum delay of a call in seconds. The delay is longer than a lease, so that another worker can claim the
+/// operation. It is shorter than the time after which Freehold requests an account again.
 const MAX_DELAY_SECONDS: u64 = 200;
 
 /// Fault in one or more calls of one AWS operation.

@@ -89,9 +89,9 @@ pub(crate) async fn checkpoint(pool: &PgPool) {
     sqlx::query("checkpoint").execute(pool).await.expect("a checkpoint");
 }
 
-/// Configures memory and write-ahead log as PostgreSQL's manual recommends ("Resource Consumption", "WAL
-/// Configuration"), and creates the WAL files. Otherwise the benchmark would measure a new server, which blocks commits
-/// while it creates each WAL file and has a cache that is too small.
+/// Configures the memory and the write-ahead log as PostgreSQL's manual recommends ("Resource Consumption", "WAL
+/// Configuration"), and creates the WAL files. Without this, the cache would be too small, and commits would wait for
+/// the creation of WAL files during the measurement.
 pub(crate) async fn warm_up(infrastructure: &mut Infrastructure) {
     for setting in ["shared_buffers = '2GB'", "min_wal_size = '1GB'", "max_wal_size = '4GB'"] {
         let set = sqlx::AssertSqlSafe(format!("alter system set {setting}"));

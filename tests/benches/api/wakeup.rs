@@ -1,5 +1,6 @@
-//! Benchmark of the time from a signup until a worker has claimed the operation and the operation has acquired a slot
-//! or is queued for one, with an empty queue and with thousands of queued operations.
+//! Benchmark of the time that a worker needs to claim a new operation after a signup, until the operation has acquired
+//! a slot or is queued for one. The queue is empty in one measurement and contains thousands of operations in the
+//! other.
 //!
 //! The measured time starts with the signup request and ends when a query on another connection finds the operation's
 //! row in the table `slots`.
