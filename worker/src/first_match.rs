@@ -13,7 +13,7 @@ impl<Row: std::fmt::Debug> FirstMatch<Row> {
     /// Asserts that no row is redundant. Each row must be the first match of its own example, and without the row the
     /// reaction to the example must differ.
     ///
-    /// `matches` returns whether its first argument, a row, matches the example of its second argument.
+    /// `matches(row, other)` returns whether `row` matches the example of `other`.
     pub(crate) fn assert_every_row_is_needed<Reaction: PartialEq + std::fmt::Debug>(
         &self,
         matches: impl Fn(&Row, &Row) -> bool,

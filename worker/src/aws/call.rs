@@ -109,8 +109,8 @@ fn span(service: &str, operation: &str) -> Span {
     span
 }
 
-/// Returns whether an error code means that calls are too frequent. The other codes of quota errors mean that there are
-/// too many resources.
+/// Returns whether an error code means that calls are too frequent. All other quota error codes mean that there are too
+/// many resources.
 fn is_throttle(code: &str) -> bool {
     !matches!(code, "ConstraintViolationException" | "ServiceQuotaExceededException" | "LimitExceededException")
 }

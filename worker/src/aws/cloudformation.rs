@@ -139,7 +139,7 @@ fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
     })
 }
 
-/// Returns whether a resource failed by itself, as opposed to being cancelled because another one failed.
+/// Returns whether a resource itself failed. A resource can also be cancelled because a different resource failed.
 fn is_failure(event: &StackEvent) -> bool {
     let failed = event.resource_status.as_ref().is_some_and(|status| status.as_str().ends_with("_FAILED"));
     let reason = event.resource_status_reason.as_deref().unwrap_or_default();
