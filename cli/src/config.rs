@@ -1,4 +1,4 @@
-//! Validated configuration of all commands, and `freehold config check`.
+//! Loads and validates the configuration for all commands, and implements `freehold config check`.
 
 use std::path::Path;
 

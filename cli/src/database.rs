@@ -17,8 +17,8 @@ pub(crate) struct DatabaseArgs {
     pub(crate) database_url: Option<SecretString>,
 }
 
-/// Connects to the database. Fails if the schema is not up to date, or if the database belongs to another kind of
-/// installation or to another organisation.
+/// Connects to the database. Fails if the schema is not up to date, or if the database belongs to a different kind of
+/// installation or to a different organisation.
 pub(crate) async fn connect_and_check(
     database: &DatabaseArgs,
     config: &Config,
@@ -41,7 +41,7 @@ pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connection
     db::connect(url, connections).await.context("no database connection; check the URL of the database")
 }
 
-/// Applies database migrations. Fails if the database belongs to another kind of installation or to another
+/// Applies database migrations. Fails if the database belongs to a different kind of installation or to a different
 /// organisation. Returns the number of applied migrations and the installation that was registered before, if any.
 pub(crate) async fn migrate(
     pool: &PgPool,

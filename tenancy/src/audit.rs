@@ -145,7 +145,7 @@ pub struct Record {
     pub position: i64,
     /// Time at which the record was added to the chain.
     pub recorded_at: DateTime<Utc>,
-    /// JSON text of the record, with exactly the bytes that were hashed.
+    /// JSON text of the record, byte for byte as it was hashed.
     pub text: String,
     /// Hash over the previous hash, position, time and text.
     pub hash: Hash,

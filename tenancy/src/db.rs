@@ -89,7 +89,7 @@ pub enum DbError {
     /// The database contains a value that this version does not support.
     #[error("the database holds a value that this version does not know: {0}")]
     UnexpectedValue(String),
-    /// The database belongs to another kind of installation, or to another organisation.
+    /// The database belongs to a different kind of installation or to a different organisation.
     #[error("{0}")]
     OtherInstallation(String),
 }

@@ -28,7 +28,7 @@ string_enum! {
         AccountSuspended = "account_suspended",
         /// Account that belongs to an environment but is not in the OU of the environment's residency.
         WrongOu = "wrong_ou",
-        /// Missing OU of a residency or of the quarantine.
+        /// OU of a residency, or quarantine OU, that does not exist.
         OuMissing = "ou_missing",
         /// Guardrail policy that is missing in the organisation.
         GuardrailMissing = "guardrail_missing",

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ChainHead;
 use crate::InstallationId;
 
-/// First line of every signed text, so that a signature cannot be reused for another kind of text.
+/// First line of every signed text. It prevents the reuse of a signature for a different kind of text.
 const PURPOSE: &str = "freehold audit head v1";
 
 /// Signed head of the audit trail.

@@ -18,7 +18,8 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLSTATE `read_only_sql_transaction`: the session cannot write.
 pub(super) const READ_ONLY_TRANSACTION: &str = "25006";
 
-/// Idle time after which a connection is checked before use. A shorter time would cost each statement a round trip.
+/// Idle time after which a connection is checked before use. With a shorter time, almost every statement would need an
+/// additional round trip.
 const IDLE_CHECK_THRESHOLD: Duration = Duration::from_millis(100);
 
 /// Interval between attempts to connect when the process starts.

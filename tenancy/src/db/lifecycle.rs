@@ -86,6 +86,6 @@ pub enum LifecycleResult {
     LegalHold(String),
     /// The environment is offboarded already, and its account was not closed.
     AlreadyOffboarded,
-    /// The request is not possible for the given reason, which completes the sentence "it cannot be done: …".
+    /// The request cannot be carried out for the given reason, which completes the sentence "it cannot be done: …".
     NotAllowed(&'static str),
 }

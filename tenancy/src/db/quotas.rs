@@ -33,8 +33,8 @@ pub struct QuotaLimits {
     pub maintenance_delay: TimeDelta,
     /// Rate limit of the call that needs the slot. A granted slot includes a token of this rate limit.
     pub call_rate: Option<CallRate>,
-    /// Earliest time at which the last count of the requests in progress at AWS may have been made; an older count is
-    /// outdated. `None` if only Freehold's own slots are counted.
+    /// The requests in progress at AWS must be counted again if the last count was made before this time. `None` if
+    /// only Freehold's own slots are counted.
     pub counted_since: Option<DateTime<Utc>>,
 }
 

@@ -7,7 +7,7 @@ use super::{PgPool, Result};
 use crate::OperationId;
 use crate::quota::Quota;
 
-/// Request in progress at AWS, for which an operation waits.
+/// Request in progress at AWS that an operation waits for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InProgress {
     pub operation_id: OperationId,

@@ -74,9 +74,9 @@ pub async fn replay(pool: &PgPool, id: WebhookDeliveryId, now: DateTime<Utc>) ->
     Ok(())
 }
 
-/// Schedules, in order, a delivery of every event that occurred at or after `since` and that matches the endpoint.
-/// Includes events that were already delivered, and events that occurred while the endpoint was disabled. Returns the
-/// number of events.
+/// Schedules a delivery of every event that occurred at or after `since` and matches the endpoint, in the order of the
+/// feed. Includes events that were already delivered, and events that occurred while the endpoint was disabled. Returns
+/// the number of events.
 pub async fn replay_since(
     pool: &PgPool,
     id: WebhookEndpointId,
