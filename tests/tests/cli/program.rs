@@ -1,5 +1,7 @@
 //! Tests of the program as a process: exit codes, output, and the sandbox.
 
+use std::net::TcpListener;
+
 use freehold_tests::database::Database;
 use freehold_tests::fixture::CONFIG;
 
@@ -42,7 +44,9 @@ fn a_killed_sandbox_leaves_no_processes_and_no_data() {
 fn a_sandbox_with_a_data_directory_continues_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();
-    let mut sandbox = Sandbox::start(&["--data", data, "--speed", "40"]);
+    // Other tests start sandboxes meanwhile, and one of them would take the default port.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).unwrap().port().to_string();
+    let mut sandbox = Sandbox::start(&["--data", data, "--speed", "40", "--port", &port]);
     let created = sandbox.run(&[
         "tenants",
         "create",
