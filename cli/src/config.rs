@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use freehold_tenancy::Config;
 use freehold_tenancy::config::{CheckedConfig, ConfigError};
-use freehold_worker::template;
+use freehold_worker::template::check::{self as template_check, TemplateReport};
 
 use crate::exit::Exit;
 use crate::output;
@@ -49,13 +49,14 @@ pub(crate) fn run(args: ConfigCommandArgs) -> anyhow::Result<Exit> {
 }
 
 fn check(path: &Path) -> anyhow::Result<Exit> {
-    let config = match Config::check_file(path).and_then(complete) {
-        Ok(config) => config,
+    let (config, report) = match load_with_report(path) {
+        Ok(valid) => valid,
         Err(ConfigError::Inconsistent(problems)) => {
             for problem in &problems {
                 output::print_line(problem.replace('\n', " "))?;
             }
-            output::print_note(format!("{}: {} problems", path.display(), problems.len()));
+            let plural = if problems.len() == 1 { "" } else { "s" };
+            output::print_note(format!("{}: {} problem{plural}", path.display(), problems.len()));
             return Ok(Exit::Usage);
         }
         Err(error) => {
@@ -63,7 +64,7 @@ fn check(path: &Path) -> anyhow::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    for warning in warnings(&config) {
+    for warning in warnings(&config, &report) {
         output::print_note(format!("warning: {warning}"));
     }
     let template =
@@ -75,30 +76,38 @@ fn check(path: &Path) -> anyhow::Result<Exit> {
         config.residencies.iter().map(|residency| residency.regions.len()).sum::<usize>(),
         config.tiers.len(),
         config.permission_sets.len(),
-        template::check::check(&config).bytes,
+        report.bytes,
     ))?;
     Ok(Exit::Success)
 }
 
 /// Loads the configuration of a real installation and validates it with its template.
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
-    complete(Config::check_file(path)?)
+    load_with_report(path).map(|(config, _)| config)
+}
+
+/// Like [`load`], but also returns the report on the template.
+pub(crate) fn load_with_report(path: &Path) -> Result<(Config, TemplateReport), ConfigError> {
+    validate(Config::check_file(path)?)
 }
 
 /// Performs the validations that other crates implement: the scopes of roles, and the template. Fails if there is any
 /// problem.
-pub(crate) fn complete(checked: CheckedConfig) -> Result<Config, ConfigError> {
+pub(crate) fn validate(checked: CheckedConfig) -> Result<(Config, TemplateReport), ConfigError> {
     let CheckedConfig { config, mut problems } = checked;
+    let mut report = TemplateReport::default();
     if let Some(config) = &config {
         problems.extend(freehold_api::config_problems(&config.api));
-        problems.extend(template::check::check(config).problems);
+        report = template_check::check(config);
+        problems.append(&mut report.problems);
     }
-    CheckedConfig { config, problems }.into_config()
+    let config = CheckedConfig { config, problems }.into_config()?;
+    Ok((config, report))
 }
 
 /// Returns warnings about a valid configuration, for example about its limitations.
-pub(crate) fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings = template::check::check(config).warnings;
+fn warnings(config: &Config, report: &TemplateReport) -> Vec<String> {
+    let mut warnings = report.warnings.clone();
     for (name, value) in [("issuer", &config.api.issuer), ("jwks", &config.api.jwks)] {
         if value.is_empty() {
             warnings.push(format!("api.{name}: must be set for `freehold api`"));

@@ -14,7 +14,7 @@ use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::limits::AwsRateLimiter;
-use freehold_worker::{Worker, WorkerOptions, template};
+use freehold_worker::{Worker, WorkerOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -153,9 +153,9 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
         run_worker(pool, Arc::new(config), &installation, connection, args.simulated_aws.lease(), shutdown).await?;
         return Ok(Exit::Success);
     }
-    let config = config::load(&args.config.config)?;
+    let (config, report) = config::load_with_report(&args.config.config)?;
     args.log.start_with_traces("info", telemetry::build_tracer(&config.telemetry, "freehold-worker")?);
-    for warning in template::check::check(&config).warnings {
+    for warning in report.warnings {
         tracing::warn!("{warning}");
     }
     let address = args.metrics_listen.or(config.telemetry.worker_metrics_listen);

@@ -20,6 +20,7 @@ use figment::Figment;
 use figment::providers::{Format, Toml};
 use secrecy::SecretString;
 use serde::Deserialize;
+use url::Url;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig, VendingApproval};
 pub use audit::Audit;
@@ -100,6 +101,11 @@ pub struct Telemetry {
 pub struct Database {
     /// Connection URL `postgres://user:password@host/name`; a secret, because it contains the password.
     pub url: Option<SecretString>,
+}
+
+/// Returns whether `url` is a URL of PostgreSQL.
+pub(crate) fn is_postgresql_url(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
 }
 
 /// Section `[api]`: the REST API.
@@ -222,16 +228,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    const MINIMAL: &str = r#"
-        [organization]
-        management_account_id = "111122223333"
-        freehold_account_id = "444455556666"
-        control_role_arn = "arn:aws:iam::111122223333:role/freehold-control"
-        account_email = "aws+{environment_id}@example.com"
-        [[residencies]]
-        name = "eu"
-        regions = ["eu-central-1", "eu-central-2"]
-    "#;
+    const MINIMAL: &str = include_str!("config/minimal.toml");
 
     #[test]
     fn a_minimal_configuration_is_valid() {

@@ -43,7 +43,7 @@ pub enum DbError {
     #[error("the database call failed: {0}")]
     Sql(#[source] sqlx::Error),
     /// The database URL is not a valid PostgreSQL URL.
-    #[error("the URL of the database {0}")]
+    #[error("the address of the database {0}")]
     InvalidUrl(String),
     /// No connection could be opened when the process started.
     #[error("cannot connect to PostgreSQL at {address}: {reason}")]

@@ -18,7 +18,7 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
         None => BUILT_IN_CONFIG.to_owned(),
     };
-    let mut config = crate::config::complete(Config::check_text(&text)?)?;
+    let (mut config, _) = crate::config::validate(Config::check_text(&text)?)?;
     // A fixed key is safe, because a sandbox has no real secrets. All processes of a sandbox, and its next start, need
     // the same key.
     config.secrets.key.get_or_insert_with(|| SealingKey::derive_for_tests("freehold sandbox"));

@@ -11,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Row};
 
 use super::{DbError, Result};
+use crate::config::is_postgresql_url;
 
 /// Maximum time to wait for a connection.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -98,8 +99,8 @@ async fn is_writable(connection: &mut PgConnection) -> sqlx::Result<bool> {
 }
 
 fn parse_url(url: &str) -> Result<PgConnectOptions> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(DbError::InvalidUrl("must start with postgres://".to_owned()));
+    if !is_postgresql_url(url) {
+        return Err(DbError::InvalidUrl("must be a URL such as postgres://user:password@host/name".to_owned()));
     }
     let options: PgConnectOptions =
         url.parse().map_err(|error: sqlx::Error| DbError::InvalidUrl(format!("is invalid: {error}")))?;
@@ -163,6 +164,9 @@ mod tests {
     #[tokio::test]
     async fn the_url_of_another_database_system_is_rejected() {
         let error = connect(&SecretString::from("mysql://root@127.0.0.1/freehold"), 1).await.unwrap_err();
-        assert_eq!(error.to_string(), "the URL of the database must start with postgres://");
+        assert_eq!(
+            error.to_string(),
+            "the address of the database must be a URL such as postgres://user:password@host/name"
+        );
     }
 }

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::Problems;
-use crate::config::Config;
+use crate::config::{Config, is_postgresql_url};
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let api = &config.api;
@@ -15,7 +15,7 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
         }
     }
     if api.tenant_claim == api.roles_claim {
-        problems.add("api.roles_claim", "must be another claim than tenant_claim");
+        problems.add("api.roles_claim", "must differ from tenant_claim");
     }
     for (name, value) in [("issuer", &api.issuer), ("audience", &api.audience), ("jwks", &api.jwks)] {
         if value.trim() != value {
@@ -29,7 +29,7 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
         problems.add(format!("api.roles.{role:?}"), "must be the name of a role");
     }
     if let Some(url) = &config.database.url
-        && !is_postgresql(url.expose_secret())
+        && !is_postgresql_url(url.expose_secret())
     {
         // The message must not contain the URL, because the URL contains the password.
         problems.add("database.url", "must be a URL such as postgres://user:password@host/name");
@@ -42,8 +42,4 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     if config.webhooks.allowed_ports.contains(&0) {
         problems.add("webhooks.allowed_ports", "must contain ports from 1 to 65535");
     }
-}
-
-fn is_postgresql(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
 }

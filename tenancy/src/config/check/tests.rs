@@ -2,7 +2,9 @@
 
 use super::super::Config;
 
-const VALID: &str = r#"
+const VALID: &str = concat!(
+    include_str!("../minimal.toml"),
+    r#"
     [database]
     url = "postgres://freehold@localhost/freehold"
     [api]
@@ -10,14 +12,6 @@ const VALID: &str = r#"
     jwks = "https://login.example.com/.well-known/jwks.json"
     [api.roles]
     support = ["fleet"]
-    [organization]
-    management_account_id = "111122223333"
-    freehold_account_id = "444455556666"
-    control_role_arn = "arn:aws:iam::111122223333:role/freehold-control"
-    account_email = "aws+{environment_id}@example.com"
-    [[residencies]]
-    name = "eu"
-    regions = ["eu-central-1", "eu-central-2"]
     [[permission_sets]]
     name = "support"
     description = "Reads"
@@ -28,7 +22,8 @@ const VALID: &str = r#"
     group = "support"
     [[tiers]]
     name = "standard"
-"#;
+    "#
+);
 
 fn problems(text: &str) -> String {
     match Config::parse(text) {

@@ -5,18 +5,13 @@ use freehold_tenancy::config::OWN_STACK_PARAMETERS;
 use super::super::BUILT_IN_TEMPLATE;
 use super::*;
 
-const CONFIG: &str = r#"
-    [organization]
-    management_account_id = "111122223333"
-    freehold_account_id = "444455556666"
-    control_role_arn = "arn:aws:iam::111122223333:role/freehold-control"
-    account_email = "aws+{environment_id}@example.com"
-    [[residencies]]
-    name = "eu"
-    regions = ["eu-central-1", "eu-central-2"]
+const CONFIG: &str = concat!(
+    include_str!("../../../../tenancy/src/config/minimal.toml"),
+    r#"
     [stack]
     template = "template.yaml"
-"#;
+    "#
+);
 
 const TEMPLATE: &str = r"
 Parameters:
