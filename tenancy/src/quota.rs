@@ -49,7 +49,7 @@ impl Quota {
 
     /// Returns whether the rate token of `call` is granted together with a slot. The rate limiter must not take a
     /// second token for such a call.
-    pub fn is_granted_with_slot(call: &str) -> bool {
+    pub fn slot_includes_rate_token(call: &str) -> bool {
         Self::ALL.iter().any(|quota| quota.rate_limited_call() == Some(call))
     }
 }

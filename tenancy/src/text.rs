@@ -72,11 +72,11 @@ texts! {
     /// Name of a tenant: 1 to 120 characters, at least one of them visible, without control characters.
     CompanyName by company_name;
     /// Name of an environment, unique within its tenant, such as `production`.
-    EnvironmentName by slug;
+    EnvironmentName by check_slug;
     /// Name of a commercial plan in the configuration, such as `standard`.
-    Tier by slug;
+    Tier by check_slug;
     /// Name of a residency in the configuration, such as `eu`.
-    ResidencyName by slug;
+    ResidencyName by check_slug;
     /// Id of a tenant in the SaaS: 1 to 128 visible ASCII characters.
     ExternalId by external_id;
 }
@@ -128,7 +128,7 @@ fn company_name(text: &str) -> Result<(), String> {
     }
 }
 
-fn slug(text: &str) -> Result<(), String> {
+fn check_slug(text: &str) -> Result<(), String> {
     let valid = (1..=32).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && text.starts_with(|first: char| first.is_ascii_lowercase())

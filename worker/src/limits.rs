@@ -26,7 +26,7 @@ impl AwsRateLimiter {
     /// Takes a token for `call`, such as `organizations:MoveAccount`. If no token is available, the error contains the
     /// retry time.
     pub async fn take_token(&self, call: &'static str) -> Result<(), CloudError> {
-        if Quota::is_granted_with_slot(call) {
+        if Quota::slot_includes_rate_token(call) {
             // This call takes its token together with a slot, so that slots and tokens are granted in the order of one
             // queue.
             return Ok(());

@@ -90,8 +90,8 @@ pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
     for environment in offboarding.filter(|_| args.close_account) {
         let (name, operation) = (&environment.name, &environment.operation_id);
         output::print_note(format!(
-            "closing the AWS account of environment {name} needs the approval of a second person; for the request \
-             hash: freehold operations show {operation}"
+            "closing the AWS account of environment {name} needs the approval of a second person; get the request \
+             hash with: freehold operations show {operation}"
         ));
     }
     show::print_tenant(&tenant, &[], args.client.output)?;

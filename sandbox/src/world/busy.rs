@@ -25,7 +25,7 @@ pub struct BackgroundWorkSpan {
 }
 
 impl BackgroundWorkSpan {
-    /// Creates a span of work for an existing account.
+    /// Creates the record of a period in which an existing account is busy with `activity`.
     pub fn account(account_id: &str, activity: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
         Self { account_id: Some(account_id.to_owned()), email: None, activity: activity.to_owned(), from, until }
     }

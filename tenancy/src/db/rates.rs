@@ -3,8 +3,10 @@
 //!
 //! The generic cell rate algorithm represents a bucket by the time at which it would be full again. A throttled call
 //! empties the bucket and doubles the interval between calls, up to [`MAX_SPACING_SECONDS`]. The capacity of the bucket
-//! is then one call, or the number of calls that a step makes in a row. The interval halves with every `recovery`
-//! period, so that a service that always throttles is called about twice per period, independent of its normal rate.
+//! is then one call, or the number of calls that a step makes in a row.
+//!
+//! The interval halves once per `recovery` period. A service that throttles every call therefore gets about two calls per
+//! period, whether its normal rate is low or high.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

@@ -2,7 +2,7 @@
 
 pub(crate) mod administrator;
 mod command;
-mod many;
+mod many_accounts;
 mod repair;
 
 use administrator::Administrator;

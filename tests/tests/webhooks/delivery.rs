@@ -57,7 +57,7 @@ async fn concurrent_workers_send_each_selected_event_once() {
         hooks.api.succeed_operation(&format!("00000000000{account}")).await;
     }
     let workers = [Arc::new(hooks.worker()), Arc::new(hooks.worker()), Arc::new(hooks.worker())];
-    let sent = futures::future::join_all(workers.iter().map(Worker::drain)).await;
+    let sent = futures::future::join_all(workers.iter().map(send_due_deliveries)).await;
     let feed = hooks.api.get("/v1/events").await.json();
     let feed_ids: BTreeSet<_> =
         feed["events"].as_array().unwrap().iter().map(|event| event["id"].to_string()).collect();
@@ -69,13 +69,9 @@ async fn concurrent_workers_send_each_selected_event_once() {
     assert_eq!(sent.into_iter().sum::<usize>(), feed_ids.len() + 6);
 }
 
-/// Namespace of [`Worker::drain`], which sends all due deliveries of a worker.
-struct Worker;
-
-impl Worker {
-    async fn drain(worker: &Arc<freehold_worker::Worker>) -> usize {
-        worker.drain_webhooks().await.unwrap()
-    }
+/// Sends all due deliveries of a worker and returns their number.
+async fn send_due_deliveries(worker: &Arc<freehold_worker::Worker>) -> usize {
+    worker.drain_webhooks().await.unwrap()
 }
 
 #[tokio::test]

@@ -261,7 +261,7 @@ fn an_environment_with_a_running_operation_is_not_compared() {
 }
 
 #[test]
-fn an_unread_aspect_neither_opens_nor_resolves_findings() {
+fn missing_data_neither_opens_nor_resolves_findings() {
     let mut scene = Scene::consistent();
     scene.seen.access.clear();
     scene.seen.account_stacks.clear();

@@ -1,7 +1,7 @@
 //! Test of reconcile with many accounts: duration under AWS's rate limits, and number of calls.
 //!
-//! `FREEHOLD_ACCOUNTS=5000 cargo test --workspace --test main -- reconcile::many --nocapture` compares 5,000 accounts,
-//! which takes some minutes. The clock is simulated and advances only while all tasks wait.
+//! `FREEHOLD_ACCOUNTS=5000 cargo test --workspace --test main -- reconcile::many_accounts --nocapture` compares 5,000
+//! accounts, which takes some minutes. The clock is simulated and advances only while all tasks wait.
 
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]
 #![expect(clippy::print_stdout, reason = "the figures are for manual runs")]
