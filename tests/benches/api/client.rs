@@ -105,11 +105,12 @@ pub(crate) fn get(address: &str, path: &str, token: &str, accept: &str) -> Vec<u
 /// Returns the bytes of a signup request. `key` is sent as the idempotency key and as the external id.
 pub(crate) fn signup(address: &str, token: &str, key: &str) -> Vec<u8> {
     let body = format!(
-        r#"{{"company_name":"Example {key}","admin_email":"admin-{key}@example.com","home_region":"eu-central-1","external_id":"{key}","labels":{{"source":"website"}}}}"#
+        r#"{{"company_name":"Example {key}","admin_email":"admin-{key}@example.com","home_region":"eu-central-1",
+        "external_id":"{key}","labels":{{"source":"website"}}}}"#
     );
     format!(
-        "POST /v1/tenants HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-         Idempotency-Key: {key}\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /v1/tenants HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nIdempotency-Key: {key}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

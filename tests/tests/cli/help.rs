@@ -18,7 +18,11 @@ fn the_help_of_every_command_has_an_example() {
         let help = command.render_long_help().to_string();
         assert!(help.contains("Example") || name == "freehold", "`{name} --help` has no example");
         snapshots.insert(format!("{}.snap", name.replace(' ', "-")));
-        insta::with_settings!({ snapshot_path => "help", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::with_settings!({
+            snapshot_path => "help",
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, {
             insta::assert_snapshot!(name.replace(' ', "-"), help);
         });
         commands.extend(command.get_subcommands().map(|one: &Command| {

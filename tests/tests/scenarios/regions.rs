@@ -63,8 +63,8 @@ async fn a_region_opt_in_can_take_hours() {
 #[tokio::test]
 async fn a_stack_is_created_later_if_lambda_is_not_yet_available() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    let reason = "Resource handler returned message: \"The security token included in the request is invalid. (Service: \
-                  Lambda, Status Code: 403)\"";
+    let reason = "Resource handler returned message: \"The security token included in the request is invalid. \
+                  (Service: Lambda, Status Code: 403)\"";
     // The number of failures exceeds the limit for other failures.
     freehold.world.inject(Rule::on("cloudformation", "AWS::Lambda::Function", Fault::failed(reason)).times(4));
     let outcome = onboard_in(&freehold, ZURICH).await;

@@ -66,8 +66,8 @@ fn stack_states(freehold: &Freehold) -> Vec<&'static str> {
 #[tokio::test]
 async fn a_stack_denied_by_a_policy_needs_attention_immediately() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    let reason = "Resource handler returned message: \"User is not authorized to perform: lambda:CreateFunction with an \
-                  explicit deny in a service control policy\"";
+    let reason = "Resource handler returned message: \"User is not authorized to perform: lambda:CreateFunction with \
+                  an explicit deny in a service control policy\"";
     freehold.world.inject(Rule::on("cloudformation", "AWS::Lambda::Function", Fault::failed(reason)));
     let (tenant, operation) = onboard(&freehold).await;
     let (code, message) = attention(&operation);

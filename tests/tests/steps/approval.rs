@@ -137,7 +137,11 @@ async fn an_approval_decision_before_the_step_is_parked_is_not_lost() {
 #[tokio::test]
 async fn a_dry_run_shows_that_an_approval_is_needed() {
     let api = ApiFixture::with_config("[[tiers]]\nname = \"careful\"\napproval = \"required\"").await;
-    let signup = |tier: &str| json!({ "company_name": "Example", "admin_email": "a@example.com", "home_region": "eu-west-1", "tier": tier });
+    let signup = |tier: &str| {
+        json!({
+            "company_name": "Example", "admin_email": "a@example.com", "home_region": "eu-west-1", "tier": tier
+        })
+    };
     for (tier, required) in [("careful", true), ("standard", false)] {
         let request = api.request(reqwest::Method::POST, "/v1/tenants?dry_run=true").json(&signup(tier));
         let response: serde_json::Value = request.send().await.expect("a response").json().await.expect("JSON");
