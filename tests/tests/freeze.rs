@@ -2,8 +2,8 @@
 //! the API, the command line, the configuration, metrics and alerts.
 //!
 //! The files in `freeze/frozen` are snapshots that are never changed. A test applies `freeze/renames.toml` to a frozen
-//! file and compares the result with the current state. With the environment variable `FREEZE_RECORD=1`, a test writes
-//! its frozen file if the file does not exist yet.
+//! file and checks that the current state still contains each line; additions are allowed. With the environment
+//! variable `FREEZE_RECORD=1`, a test writes its frozen file if the file does not exist yet.
 
 mod compare;
 mod database;
