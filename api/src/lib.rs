@@ -52,6 +52,7 @@ pub mod schema {
     pub use crate::routes::schema::operation::{Approval, Attention, Operation, Queue, Step};
     pub use crate::routes::schema::tenant::{Environment, Tenant};
     pub use crate::routes::tenants::{Collision, EnvironmentPreview, Signup, SignupPreview, TenantPage, TenantPatch};
+    pub use crate::routes::vending::{PauseRequest, Vending, VendingPause};
     pub use crate::routes::webhooks::deliveries::{
         ReplayRequest, ReplayResult, WebhookAttempt, WebhookDelivery, WebhookDeliveryPage,
     };

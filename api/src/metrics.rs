@@ -6,6 +6,7 @@ use std::time::Duration;
 use freehold_tenancy::finding::Severity;
 use freehold_tenancy::fleet_hold::{FleetHold, HoldKind};
 use freehold_tenancy::operation::OperationState;
+use freehold_tenancy::vending::{VendingStatus, VendingStop, VendingStopCode};
 use freehold_tenancy::webhook::DisabledReason;
 use metrics::{gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
@@ -13,6 +14,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 const REQUEST_DURATION_METRIC: &str = "http_server_request_duration_seconds";
 const OPERATIONS_METRIC: &str = "freehold_operations";
 const FLEET_HOLDS_METRIC: &str = "freehold_fleet_holds";
+const VENDING_STOPPED_METRIC: &str = "freehold_vending_stopped";
 const FINDINGS_METRIC: &str = "freehold_findings";
 const WEBHOOK_ENDPOINTS_METRIC: &str = "freehold_webhook_endpoints";
 
@@ -38,6 +40,10 @@ impl Metrics {
             );
             metrics::describe_gauge!(OPERATIONS_METRIC, "Operations by state.");
             metrics::describe_gauge!(FLEET_HOLDS_METRIC, "Fleet holds in force (1) or not (0), by code.");
+            metrics::describe_gauge!(
+                VENDING_STOPPED_METRIC,
+                "Reasons why no account is created, in force (1) or not (0), by code."
+            );
             metrics::describe_gauge!(FINDINGS_METRIC, "Open findings by severity.");
             metrics::describe_gauge!(
                 WEBHOOK_ENDPOINTS_METRIC,
@@ -76,6 +82,17 @@ impl Metrics {
             for kind in HoldKind::ALL {
                 let is_active = holds.iter().any(|hold| hold.kind == *kind);
                 gauge!(FLEET_HOLDS_METRIC, "code" => kind.as_str()).set(if is_active { 1.0 } else { 0.0 });
+            }
+        });
+    }
+
+    /// Records the reason why no account is created, if there is one.
+    pub(crate) fn record_vending(&self, status: &VendingStatus) {
+        metrics::with_local_recorder(&*self.0, || {
+            let stopped_by = status.stop.as_ref().map(VendingStop::code);
+            for code in VendingStopCode::ALL {
+                let is_stopped = stopped_by == Some(*code);
+                gauge!(VENDING_STOPPED_METRIC, "code" => code.as_str()).set(if is_stopped { 1.0 } else { 0.0 });
             }
         });
     }

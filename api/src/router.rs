@@ -19,7 +19,7 @@ use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{RoutePolicy, policy};
 use crate::routes::{
     account_mappings, approvals, audit, docs, environments, events, findings, fleet_holds, health, legal_hold,
-    offboarding, operation_events, operations, tenants, webhooks,
+    offboarding, operation_events, operations, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
     AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete,
@@ -55,6 +55,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(OperationsApprove, Fleet), routes!(approvals::approve_operation))
         .protected(policy(OperationsApprove, Fleet), routes!(approvals::reject_operation))
         .protected(policy(OperationsRead, Fleet), routes!(fleet_holds::list_fleet_holds))
+        .protected(policy(OperationsRead, Fleet), routes!(vending::get_vending))
+        .protected(policy(OperationsWrite, Fleet), routes!(vending::pause_vending))
+        .protected(policy(OperationsWrite, Fleet), routes!(vending::resume_vending))
         .protected(policy(OperationsRead, Fleet), routes!(findings::list_findings))
         .protected(policy(AccountMappingsRead, List), routes!(account_mappings::list_account_mappings))
         .protected(policy(AccountMappingsRead, List), routes!(account_mappings::get_account_history))

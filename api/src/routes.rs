@@ -15,4 +15,5 @@ pub(crate) mod operation_events;
 pub(crate) mod operations;
 pub(crate) mod schema;
 pub(crate) mod tenants;
+pub(crate) mod vending;
 pub(crate) mod webhooks;

@@ -9,6 +9,7 @@ mod config;
 mod database;
 mod event_stream;
 mod exit;
+mod fleet;
 mod format_queue;
 mod health;
 mod logging;
@@ -77,6 +78,7 @@ enum Command {
     Token(token::TokenArgs),
     Tenants(tenants::TenantsArgs),
     Operations(operations::OperationsArgs),
+    Fleet(fleet::FleetArgs),
     Webhooks(webhooks::WebhooksArgs),
 }
 
@@ -125,6 +127,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Token(args) => token::run(&args),
         Command::Tenants(args) => tenants::run(args).await,
         Command::Operations(args) => operations::run(args).await,
+        Command::Fleet(args) => fleet::run(args).await,
         Command::Webhooks(args) => webhooks::run(args).await,
     }
 }

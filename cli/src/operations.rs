@@ -4,7 +4,7 @@ mod remedies;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use freehold_api::schema::{FleetHoldList, Operation, OperationPage, Step};
+use freehold_api::schema::{FleetHoldList, Operation, OperationPage, Step, Vending};
 
 use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
@@ -112,6 +112,10 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
+    let vending: Vending = api.get("/v1/vending", &[]).await?;
+    if let Some(message) = vending.message {
+        output::print_note(format!("{message} {} operations wait.", vending.waiting));
+    }
     let fleet_holds: FleetHoldList = api.get("/v1/fleet-holds", &[]).await?;
     for hold in fleet_holds.holds {
         let probe_at = hold.probe_at.format("%Y-%m-%d %H:%M:%S");

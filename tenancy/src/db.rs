@@ -24,6 +24,7 @@ pub mod shared_polls;
 pub mod signup;
 pub mod steps;
 pub mod tenants;
+pub mod vending;
 pub mod webhooks;
 
 use std::collections::BTreeMap;

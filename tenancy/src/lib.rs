@@ -24,6 +24,7 @@ mod string_enum;
 pub mod tenant;
 pub mod text;
 pub mod trace;
+pub mod vending;
 pub mod wait_estimate;
 pub mod wait_reason;
 pub mod webhook;

@@ -11,14 +11,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::seconds;
 use crate::config::ExpectedDurations;
+use crate::vending::VendingStopCode;
 
 /// Position of an operation in its queue, with the estimated completion time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queue {
     /// Position in the queue; the next operation has position 1.
     pub position: u32,
-    /// Estimated time at which the environment is ready, or at which an offboarding or repair is done.
-    pub estimated_ready_at: DateTime<Utc>,
+    /// Estimated time at which the environment is ready, or at which an offboarding or repair is done; `None` while
+    /// nothing shows when the operation can continue.
+    pub estimated_ready_at: Option<DateTime<Utc>>,
+    /// Reason why no account is created; `None` if accounts are created or the operation needs none.
+    pub stopped_by: Option<VendingStopCode>,
 }
 
 /// Factor applied to configured durations, because a poll detects the end of the work with a delay.
@@ -70,6 +74,15 @@ pub struct ServiceModel {
     duration: TimeDelta,
     tokens: Option<Tokens>,
     last_start: DateTime<Utc>,
+    daily_limit: Option<DailyLimit>,
+}
+
+/// Maximum number of starts in 24 hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DailyLimit {
+    pub maximum: usize,
+    /// Starts of the last 24 hours and of the modelled requests, oldest first.
+    pub starts: Vec<DateTime<Utc>>,
 }
 
 /// State of a token bucket under the generic cell rate algorithm.
@@ -100,7 +113,13 @@ impl ServiceModel {
         let external = std::iter::repeat_n(now + duration / 2, external_in_progress);
         let busy_until: BinaryHeap<_> = own.chain(external).map(Reverse).collect();
         let free_slots = usize::from(slots).saturating_sub(busy_until.len());
-        Self { now, free_slots, busy_until, duration, tokens, last_start: now }
+        Self { now, free_slots, busy_until, duration, tokens, last_start: now, daily_limit: None }
+    }
+
+    /// Limits the number of starts in 24 hours.
+    #[must_use]
+    pub fn with_daily_limit(self, daily_limit: Option<DailyLimit>) -> Self {
+        Self { daily_limit, ..self }
     }
 
     /// Adds a request that arrives at `at`. Returns the times at which its work starts and finishes.
@@ -112,14 +131,28 @@ impl ServiceModel {
             self.busy_until.pop().map_or(self.now, |Reverse(released_at)| released_at)
         };
         let mut start = at.max(slot_free_at).max(self.last_start);
+        if let Some(earliest) = self.daily_limit.as_ref().and_then(DailyLimit::next_start) {
+            start = start.max(earliest);
+        }
         if let Some(tokens) = &mut self.tokens {
             start = tokens.take(start);
         }
         // First come, first served: no later request starts before this one.
         self.last_start = start;
+        if let Some(daily_limit) = &mut self.daily_limit {
+            daily_limit.starts.push(start);
+        }
         let end = start + self.duration;
         self.busy_until.push(Reverse(end));
         (start, end)
+    }
+}
+
+impl DailyLimit {
+    /// Returns the time before which no further request starts; `None` if a request can start at once.
+    fn next_start(&self) -> Option<DateTime<Utc>> {
+        let index = self.starts.len().checked_sub(self.maximum)?;
+        Some(*self.starts.get(index)? + TimeDelta::days(1))
     }
 }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::Region;
 use crate::fleet_hold::HoldKind;
 use crate::quota::Quota;
+use crate::vending::VendingStop;
 
 /// Condition that a step waits for. The `Display` text completes the sentence "waits for …".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub enum WaitReason {
         call: String,
     },
     FleetHold(HoldKind),
+    /// Waits until accounts may be created again.
+    VendingStopped(VendingStop),
     CoolingOff {
         ends_at: DateTime<Utc>,
     },
@@ -119,6 +122,7 @@ impl WaitReason {
             Self::Quota { .. } | Self::QuotaUsageKnown(_) | Self::RateLimit { .. } | Self::FleetHold(_) => {
                 "The work is queued because AWS limits how much runs at the same time."
             }
+            Self::VendingStopped(_) => "The creation of new environments is paused; the request is queued.",
             Self::CoolingOff { .. } => "The environment is suspended and can still be restored.",
             Self::LegalHold => "The data of the tenant is kept for legal reasons.",
             Self::AwsRefusal { .. } => "AWS is not ready for the next part of the work; it is retried automatically.",
@@ -173,6 +177,7 @@ impl fmt::Display for WaitReason {
             }
             Self::RateLimit { call } => write!(f, "AWS's rate limit to allow another call of {call}"),
             Self::FleetHold(kind) => f.write_str(kind.waits_for()),
+            Self::VendingStopped(stop) => stop.fmt(f),
             Self::CoolingOff { ends_at } => write!(
                 f,
                 "the end of the cooling-off period on {}; until then the environment can be restored",

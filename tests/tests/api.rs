@@ -24,3 +24,4 @@ mod signup;
 mod tenant_updates;
 mod tokens;
 mod traces;
+mod vending;

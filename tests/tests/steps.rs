@@ -9,3 +9,4 @@ mod onboarding;
 pub(crate) mod reconcile;
 mod step_faults;
 mod step_replay;
+mod vending;

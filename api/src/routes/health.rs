@@ -17,10 +17,15 @@ pub struct Health {
     /// Always `ok`.
     #[schema(example = "ok")]
     pub status: String,
+    /// Reason why no AWS account is created now, such as `vending_paused`; only in `/readyz`, and omitted if accounts
+    /// are created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "vending_paused")]
+    pub vending_stopped_by: Option<String>,
 }
 
-fn ok_response() -> Json<Health> {
-    Json(Health { status: "ok".to_owned() })
+fn ok_response(vending_stopped_by: Option<String>) -> Json<Health> {
+    Json(Health { status: "ok".to_owned(), vending_stopped_by })
 }
 
 /// Check that the process runs
@@ -29,7 +34,7 @@ fn ok_response() -> Json<Health> {
     responses((status = 200, description = "The process runs", body = Health)),
 )]
 pub(crate) async fn livez() -> Json<Health> {
-    ok_response()
+    ok_response(None)
 }
 
 /// Check that requests can be served
@@ -47,7 +52,9 @@ pub(crate) async fn livez() -> Json<Health> {
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiError> {
     if db::is_ready(&app.pool).await? {
-        return Ok(ok_response());
+        let ceilings = app.config.quotas.account_ceilings();
+        let status = db::vending::status(&app.pool, ceilings, app.clock.now()).await?;
+        return Ok(ok_response(status.stop.map(|stop| stop.code().to_string())));
     }
     Err(ApiError::new(Code::DatabaseNotMigrated, "The database schema is not up to date; run `freehold migrate`.")
         .retry_after(5))
@@ -73,6 +80,10 @@ pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     match db::fleet_holds::list_active(&app.pool).await {
         Ok(holds) => app.metrics.record_fleet_holds(&holds),
         Err(error) => tracing::warn!(%error, "cannot read fleet holds for the metrics"),
+    }
+    match db::vending::status(&app.pool, app.config.quotas.account_ceilings(), app.clock.now()).await {
+        Ok(status) => app.metrics.record_vending(&status),
+        Err(error) => tracing::warn!(%error, "cannot read the state of vending for the metrics"),
     }
     match db::findings::counts(&app.pool).await {
         Ok(counts) => app.metrics.record_findings(&counts),

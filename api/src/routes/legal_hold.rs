@@ -55,8 +55,8 @@ pub(crate) async fn set_legal_hold(
     if_match: Option<IfMatch>,
     JsonFields(mut fields): JsonFields,
 ) -> Result<Json<Tenant>, ApiError> {
-    let reason: Option<LegalHoldReason> = fields.required("reason");
-    let LegalHoldReason(reason) = fields.finish(reason)?;
+    let reason: Option<Reason> = fields.required("reason");
+    let Reason(reason) = fields.finish(reason)?;
     update_legal_hold(app, id, if_match, Some(reason)).await
 }
 
@@ -107,9 +107,10 @@ async fn update_legal_hold(
     Ok(Json(tenant.into()))
 }
 
-struct LegalHoldReason(String);
+/// Reason that a person gives for an action.
+pub(super) struct Reason(pub(super) String);
 
-impl std::str::FromStr for LegalHoldReason {
+impl std::str::FromStr for Reason {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -2,8 +2,11 @@
 //! them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::Deserialize;
+
+use crate::vending::AccountCeilings;
 
 /// Section `[quotas]`: AWS quotas of one organisation. Defaults are from "Quotas for AWS Organizations",
 /// "IAM Identity Center quotas" and "Quotas for AWS Account Management".
@@ -26,6 +29,10 @@ pub struct Quotas {
     pub maintenance_delay_seconds: u64,
     /// Seconds without a throttled call after which a reduced rate is doubled.
     pub throttle_recovery_seconds: u64,
+    /// Maximum number of AWS accounts that exist at the same time; 0 means unlimited.
+    pub max_accounts: u32,
+    /// Maximum number of AWS accounts that are created in 24 hours; 0 means unlimited.
+    pub max_accounts_per_day: u32,
     /// Rate limits that replace the defaults, by call or service, such as `organizations:CreateAccount`.
     pub rates: BTreeMap<String, Rate>,
 }
@@ -41,6 +48,8 @@ impl Default for Quotas {
             region_opt_ins_per_account: 6,
             maintenance_delay_seconds: 30 * 60,
             throttle_recovery_seconds: 5 * 60,
+            max_accounts: 0,
+            max_accounts_per_day: 0,
             rates: BTreeMap::new(),
         }
     }
@@ -103,6 +112,14 @@ const DEFAULT_RATES: &[(&str, f64, u32)] = &[
 ];
 
 impl Quotas {
+    /// Returns the configured maximum numbers of accounts.
+    pub fn account_ceilings(&self) -> AccountCeilings {
+        AccountCeilings {
+            total: NonZeroU32::new(self.max_accounts),
+            per_day: NonZeroU32::new(self.max_accounts_per_day),
+        }
+    }
+
     /// Returns the bucket of `call`, such as `organizations:MoveAccount`, or else the bucket of its service.
     pub fn bucket(&self, call: &str) -> Option<Bucket> {
         let service = call.split(':').next().unwrap_or(call);

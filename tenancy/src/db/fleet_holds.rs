@@ -6,9 +6,14 @@ use sqlx::PgConnection;
 
 use super::fence::{Claim, begin_fenced};
 use super::quotas::QuotaSlot;
-use super::{PgPool, Result};
+use super::{PgPool, Result, vending};
 use crate::fleet_hold::{FleetHold, HoldKind};
 use crate::quota::Quota;
+use crate::vending::{AccountCeilings, VendingStop};
+
+/// Interval between the wake-ups of queued operations, so that they keep their order. It causes no delay, because AWS
+/// allows only one account creation every ten seconds.
+pub const WAKE_SPACING: TimeDelta = TimeDelta::milliseconds(500);
 
 /// Delay before the next probe: `first` after the first refusal, doubled after each failed probe, at most `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +39,7 @@ pub struct HoldStarted {
 }
 
 /// Result of [`admit`], which decides whether an operation may make the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     /// No fleet hold is active, so the operation may make the call.
     Free,
@@ -48,6 +53,8 @@ pub enum Admission {
         /// Number of operations ahead in the queue.
         ahead: i64,
     },
+    /// An operator has paused vending, or a configured maximum is reached. The operation is queued.
+    Stopped(VendingStop),
 }
 
 /// Records that AWS refused the call for which `slot` was granted. Starts a hold, or postpones the next probe if this
@@ -108,15 +115,25 @@ pub async fn start(
 ///
 /// As soon as a probe is due, the first operation in the queue becomes the probe and remains it until `until` at the
 /// latest. If the first operation does not run, any operation can become the probe after the additional delay
-/// `takeover_delay`.
+/// `takeover_delay`. Also queues the operation if an operator has paused vending or a maximum of `ceilings` is reached.
 pub async fn admit(
     pool: &PgPool,
     claim: &Claim,
     slot: &QuotaSlot,
     until: DateTime<Utc>,
     takeover_delay: TimeDelta,
+    ceilings: AccountCeilings,
     now: DateTime<Utc>,
 ) -> Result<Admission> {
+    let mut connection = pool.acquire().await?;
+    let stop = vending::stop_reason(&mut connection, ceilings, Some(claim.operation_id), now).await?;
+    drop(connection);
+    if let Some(stop) = stop {
+        let mut tx = begin_fenced(pool, claim).await?;
+        enqueue(&mut tx, claim, slot, now).await?;
+        tx.commit().await?;
+        return Ok(Admission::Stopped(stop));
+    }
     // Usually there is no hold.
     let held = sqlx::query_scalar!(
         r#"/* db::fleet_holds::admit */ select exists (select from fleet_holds where quota = $1) as "held!""#,

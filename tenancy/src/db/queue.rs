@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::rates::{self, CallRate};
-use super::{PgPool, Result};
+use super::{PgPool, Result, vending};
 use crate::clock::seconds;
 use crate::config::Config;
 use crate::operation::{Operation, OperationState};
 use crate::quota::Quota;
 use crate::step::StepName;
-use crate::wait_estimate::{OnboardingModel, Queue, ServiceModel, StepDurations};
+use crate::vending::{VendingStatus, VendingStop, VendingStopCode};
+use crate::wait_estimate::{DailyLimit, OnboardingModel, Queue, ServiceModel, StepDurations};
 use crate::{OperationId, Region};
 
 /// Minimum number of measured durations. With fewer, the configured duration is used.
@@ -43,6 +44,7 @@ pub async fn of(
         return Ok(HashMap::new());
     }
     let average_durations = average_durations(pool, config).await?;
+    let vending = vending::status(pool, config.quotas.account_ceilings(), now).await?;
     let mut queues = HashMap::new();
     for quota in [Quota::AccountCreations, Quota::Assignments, Quota::RegionOptIns, Quota::AccountClosures] {
         let here: Vec<_> = list_queued.iter().filter(|one| one.quota == quota.as_str()).collect();
@@ -65,11 +67,37 @@ pub async fn of(
                 continue;
             };
             let estimated_ready_at = if one.requires_opt_in { expected.ready_after_opt_in } else { expected.ready };
-            let position = u32::try_from(one.position).unwrap_or(u32::MAX);
-            queues.entry(one.operation_id).or_insert(Queue { position, estimated_ready_at });
+            let queue = if quota == Quota::AccountCreations {
+                account_queue(&vending, config, one.position, estimated_ready_at)
+            } else {
+                let position = u32::try_from(one.position).unwrap_or(u32::MAX);
+                Queue { position, estimated_ready_at: Some(estimated_ready_at), stopped_by: None }
+            };
+            queues.entry(one.operation_id).or_insert(queue);
         }
     }
     Ok(queues)
+}
+
+/// Returns the queue entry of an operation that waits for an account. Without an estimate if vending is paused or the
+/// operation would exceed the configured maximum number of accounts.
+fn account_queue(status: &VendingStatus, config: &Config, position: i64, estimated_ready_at: DateTime<Utc>) -> Queue {
+    let exceeds_maximum = config
+        .quotas
+        .account_ceilings()
+        .total
+        .is_some_and(|maximum| status.accounts + position > i64::from(maximum.get()));
+    let stopped_by = match &status.stop {
+        Some(VendingStop::Paused { .. }) => Some(VendingStopCode::Paused),
+        _ if exceeds_maximum => Some(VendingStopCode::CeilingReached),
+        stop => stop.as_ref().map(VendingStop::code),
+    };
+    let has_estimate = matches!(stopped_by, None | Some(VendingStopCode::DailyCeilingReached));
+    Queue {
+        position: u32::try_from(position).unwrap_or(u32::MAX),
+        estimated_ready_at: has_estimate.then_some(estimated_ready_at),
+        stopped_by,
+    }
 }
 
 /// Returns the queue position and estimated completion time that new onboardings would have, one for each given home
@@ -89,11 +117,13 @@ pub async fn estimate_for_new(
     );
     let before = usize::try_from(before.fetch_one(pool).await?).unwrap_or(0);
     let average_durations = average_durations(pool, config).await?;
+    let vending = vending::status(pool, config.quotas.account_ceilings(), now).await?;
     let ready = load_model(pool, config, average_durations, now).await?.ready(before + regions.len());
     let asked = regions.iter().zip(before..).filter_map(|(region, place)| {
         let expected = ready.get(place)?;
         let estimated_ready_at = if region.is_opt_in() { expected.ready_after_opt_in } else { expected.ready };
-        Some(Queue { position: u32::try_from(place + 1).unwrap_or(u32::MAX), estimated_ready_at })
+        let position = i64::try_from(place + 1).unwrap_or(i64::MAX);
+        Some(account_queue(&vending, config, position, estimated_ready_at))
     });
     Ok(asked.collect())
 }
@@ -163,12 +193,20 @@ async fn load_model(
     let being_reached = created.iter().map(|at| (*at + usable).max(now));
     let waiting = std::iter::repeat_n(now, queued_assignments.div_ceil(assignments_per_environment));
     Ok(OnboardingModel {
-        creations: quota_model(pool, config, Quota::AccountCreations, average_durations, now).await?,
+        creations: quota_model(pool, config, Quota::AccountCreations, average_durations, now)
+            .await?
+            .with_daily_limit(daily_limit(pool, config, now).await?),
         assignments: quota_model(pool, config, Quota::Assignments, average_durations, now).await?,
         assignments_per_environment,
         assignment_arrivals: being_created.chain(being_reached).chain(waiting).collect(),
         average_durations,
     })
+}
+
+async fn daily_limit(pool: &PgPool, config: &Config, now: DateTime<Utc>) -> Result<Option<DailyLimit>> {
+    let Some(maximum) = config.quotas.account_ceilings().per_day else { return Ok(None) };
+    let starts = vending::creations_of_last_day(&mut *pool.acquire().await?, None, now).await?;
+    Ok(Some(DailyLimit { maximum: usize::try_from(maximum.get()).unwrap_or(usize::MAX), starts }))
 }
 
 /// Returns the current state of a quota as a queue model.

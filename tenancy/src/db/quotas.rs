@@ -6,11 +6,12 @@ use sqlx::PgConnection;
 
 use super::fence::{Claim, begin_fenced};
 use super::rates::{self, CallRate};
-use super::{PgPool, Result};
+use super::{PgPool, Result, vending};
 use crate::OperationId;
 use crate::operation::OperationKind;
 use crate::quota::Quota;
 use crate::step::StepName;
+use crate::vending::{AccountCeilings, VendingStop};
 
 /// Slot of a quota that an operation holds or is queued for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +37,12 @@ pub struct QuotaLimits {
     /// The requests in progress at AWS must be counted again if the last count was made before this time. `None` if
     /// only Freehold's own slots are counted.
     pub counted_since: Option<DateTime<Utc>>,
+    /// Maximum numbers of accounts. `None` for quotas that create no accounts.
+    pub ceilings: Option<AccountCeilings>,
 }
 
 /// Result of a request for a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SlotResult {
     /// The slot and a rate token are granted.
     Granted,
@@ -55,6 +58,8 @@ pub enum SlotResult {
     },
     /// A slot seems to be free, but requests from outside Freehold must be counted first.
     UsageUnknown,
+    /// No account may be created, because an operator has paused vending or a configured maximum is reached.
+    Stopped(VendingStop),
 }
 
 /// State of a quota and its queue, relative to one operation.
@@ -88,6 +93,8 @@ pub async fn acquire(
         SlotResult::UsageUnknown
     } else if queue_state.ahead >= free {
         SlotResult::Queued { ahead: queue_state.ahead }
+    } else if let Some(stop) = vending_stop(&mut tx, claim, limits, now).await? {
+        SlotResult::Stopped(stop)
     } else {
         take_rate_token(&mut tx, limits, queue_state.ahead, now).await?
     };
@@ -105,6 +112,18 @@ pub async fn acquire(
     }
     tx.commit().await?;
     Ok(result)
+}
+
+/// Returns the reason why no account may be created. The caller holds the lock of the quota, so concurrent workers
+/// cannot exceed a maximum together.
+async fn vending_stop(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    limits: &QuotaLimits,
+    now: DateTime<Utc>,
+) -> Result<Option<VendingStop>> {
+    let Some(ceilings) = limits.ceilings else { return Ok(None) };
+    vending::stop_reason(tx, ceilings, Some(claim.operation_id), now).await
 }
 
 /// Adds the request to the queue, unless it is in the queue already, and returns the state of the queue.

@@ -72,5 +72,5 @@ async fn estimate(run: &Run, id: OperationId) -> chrono::DateTime<chrono::Utc> {
     let freehold = &run.freehold;
     let operation = operations::get(freehold.pool(), id).await.expect("a result").expect("the operation");
     let queues: db::Result<_> = queue::of(freehold.pool(), &freehold.config, &[&operation], freehold.clock.now()).await;
-    queues.expect("a result")[&id].estimated_ready_at
+    queues.expect("a result")[&id].estimated_ready_at.expect("an estimate")
 }

@@ -76,6 +76,7 @@ async fn claim_all(freehold: &Freehold) -> Vec<Claim> {
 /// Returns the limits of a quota with one slot and no rate limit.
 fn single_slot_limits() -> QuotaLimits {
     QuotaLimits {
+        ceilings: None,
         limit: 1,
         limit_per_environment: None,
         maintenance_delay: TimeDelta::minutes(30),
@@ -318,7 +319,7 @@ async fn a_new_signup_has_a_queue_position_and_an_estimate() {
         let queues = queue::of(freehold.pool(), &freehold.config, &[&operation], freehold.clock.now()).await;
         let queue = queues.expect("an answer")[&operation.id];
         assert_eq!(queue.position, position);
-        estimates.push(queue.estimated_ready_at);
+        estimates.push(queue.estimated_ready_at.expect("an estimate"));
     }
     let start = freehold.clock.now();
     freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;

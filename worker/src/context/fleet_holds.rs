@@ -1,10 +1,12 @@
 //! Fleet holds. Account requests that AWS would reject for every tenant are paused for the whole fleet. One alert is
-//! raised, and one operation probes AWS for all others.
+//! raised, and one operation probes AWS for all others. Account requests also wait while an operator has paused vending
+//! or a configured maximum number of accounts is reached.
 
-use chrono::TimeDelta;
-use freehold_tenancy::db::fleet_holds::{self, Admission, ProbeBackoff};
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::db::fleet_holds::{self, Admission, ProbeBackoff, WAKE_SPACING};
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
+use freehold_tenancy::vending::VendingStop;
 use freehold_tenancy::wait_reason::WaitReason;
 
 use super::StepContext;
@@ -21,9 +23,8 @@ const PROBE_GRACE_PERIOD: TimeDelta = TimeDelta::minutes(1);
 /// time.
 const MAX_ORDERED_POSITION: i64 = 60;
 
-/// Interval between the wake-ups of queued operations, so that they keep their order. It causes no delay, because AWS
-/// allows only one account creation every ten seconds.
-const WAKE_SPACING: TimeDelta = TimeDelta::milliseconds(500);
+/// Interval at which a queued operation checks whether accounts may be created again.
+const STOPPED_CHECK_INTERVAL: TimeDelta = TimeDelta::minutes(15);
 
 /// Permission to request an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,16 @@ pub(crate) fn hold_kind(error: &CloudError) -> Option<HoldKind> {
     }
 }
 
+/// Returns the error that makes the step wait while no account may be created.
+pub(super) fn vending_stopped(stop: VendingStop, now: DateTime<Utc>) -> StepError {
+    let until = match &stop {
+        VendingStop::DailyCeilingReached { until, .. } => *until,
+        // Resuming wakes the queue; a changed configuration is noticed by this check.
+        VendingStop::Paused { .. } | VendingStop::CeilingReached { .. } => now + STOPPED_CHECK_INTERVAL,
+    };
+    StepError::Blocked { reason: WaitReason::VendingStopped(stop), until: Some(until), at_most: None }
+}
+
 impl StepContext {
     /// Returns a permit for the account request of `slot`. While a fleet hold is active, queues the operation without a
     /// slot.
@@ -63,7 +74,10 @@ impl StepContext {
         let now = self.now();
         let creation = self.config().timeouts.account_creation_seconds;
         let until = now + TimeDelta::seconds(i64::try_from(creation).unwrap_or(i64::MAX / 1000)) + PROBE_GRACE_PERIOD;
-        match fleet_holds::admit(&self.services.pool, &self.claim, slot, until, PROBE_TAKEOVER_DELAY, now).await? {
+        let ceilings = self.config().quotas.account_ceilings();
+        let (pool, claim) = (&self.services.pool, &self.claim);
+        match fleet_holds::admit(pool, claim, slot, until, PROBE_TAKEOVER_DELAY, ceilings, now).await? {
+            Admission::Stopped(stop) => Err(vending_stopped(stop, now)),
             Admission::Free => Ok(CreationPermit::Free),
             Admission::Probe => Ok(CreationPermit::Probe),
             Admission::Held { kind, probe_at, ahead } => {

@@ -6,6 +6,7 @@ use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::WaitReason;
 
+use super::fleet_holds::vending_stopped;
 use super::{StepContext, seconds_of};
 use crate::shared_poller;
 use crate::step_outcome::StepError;
@@ -37,6 +38,7 @@ impl StepContext {
                 let call = quota.rate_limited_call().unwrap_or(quota.as_str()).to_owned();
                 (WaitReason::RateLimit { call }, until)
             }
+            SlotResult::Stopped(stop) => return Err(vending_stopped(stop, self.now())),
             SlotResult::UsageUnknown => (WaitReason::QuotaUsageKnown(quota), self.now() + TimeDelta::seconds(2)),
         };
         Err(StepError::Blocked { reason, until: Some(until), at_most: None })
@@ -53,6 +55,7 @@ impl StepContext {
                 Quota::AccountCreations => Some(shared_poller::usage_valid_since(services, slot.quota).await?),
                 _ => None,
             },
+            ceilings: (slot.quota == Quota::AccountCreations).then(|| quotas.account_ceilings()),
         };
         Ok(quotas::acquire(&services.pool, &self.claim, slot, &limits, self.now()).await?)
     }

@@ -69,13 +69,24 @@ pub struct Queue {
     #[schema(example = 17, minimum = 1)]
     pub position: u32,
     /// Estimated time at which the environment is ready or, for operations other than onboarding, the operation is
-    /// finished. It is calculated for each response, from the AWS quotas and recent durations.
-    pub estimated_ready_at: DateTime<Utc>,
+    /// finished. It is calculated for each response, from the AWS quotas and recent durations. `null` while vending is
+    /// paused or the maximum number of accounts is reached.
+    #[schema(required = true)]
+    pub estimated_ready_at: Option<DateTime<Utc>>,
+    /// Reason why no account is created: `vending_paused`, `account_ceiling_reached` or
+    /// `daily_account_ceiling_reached`; `null` if accounts are created or the operation needs none.
+    #[serde(default)]
+    #[schema(required = true, example = json!(null))]
+    pub stopped_by: Option<String>,
 }
 
 impl From<wait_estimate::Queue> for Queue {
     fn from(queue: wait_estimate::Queue) -> Self {
-        Self { position: queue.position, estimated_ready_at: queue.estimated_ready_at }
+        Self {
+            position: queue.position,
+            estimated_ready_at: queue.estimated_ready_at,
+            stopped_by: queue.stopped_by.map(|code| code.to_string()),
+        }
     }
 }
 
