@@ -23,6 +23,7 @@ pub mod step;
 mod string_enum;
 pub mod tenant;
 pub mod text;
+pub mod token_bucket;
 pub mod trace;
 pub mod vending;
 pub mod wait_estimate;

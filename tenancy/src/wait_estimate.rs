@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::seconds;
 use crate::config::ExpectedDurations;
+use crate::token_bucket::Tokens;
 use crate::vending::VendingStopCode;
 
 /// Position of an operation in its queue, with the estimated completion time.
@@ -85,17 +86,6 @@ pub struct DailyLimit {
     pub starts: Vec<DateTime<Utc>>,
 }
 
-/// State of a token bucket under the generic cell rate algorithm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tokens {
-    /// Time at which the bucket is full again.
-    pub full_at: DateTime<Utc>,
-    /// Interval at which tokens become available.
-    pub spacing: TimeDelta,
-    /// Capacity of the bucket.
-    pub burst: u32,
-}
-
 impl ServiceModel {
     /// Creates the model of a quota with `slots` slots. `since` contains the start times of Freehold's requests that
     /// occupy a slot; `external_in_progress` is the number of requests from outside Freehold. Each request takes
@@ -153,20 +143,6 @@ impl DailyLimit {
     fn next_start(&self) -> Option<DateTime<Utc>> {
         let index = self.starts.len().checked_sub(self.maximum)?;
         Some(*self.starts.get(index)? + TimeDelta::days(1))
-    }
-}
-
-impl Tokens {
-    /// Returns the time at which the next token is available, which may be in the past.
-    pub fn first(&self) -> DateTime<Utc> {
-        self.full_at - self.spacing * i32::try_from(self.burst.saturating_sub(1)).unwrap_or(0)
-    }
-
-    /// Takes the first token that is available at or after `at`, and returns the time of that token.
-    fn take(&mut self, at: DateTime<Utc>) -> DateTime<Utc> {
-        let at = at.max(self.first());
-        self.full_at = self.full_at.max(at) + self.spacing;
-        at
     }
 }
 

@@ -91,20 +91,11 @@ pub struct IdealTimeline {
 /// allow, and each step starts as soon as the previous step has finished. `timelines` must be in the order of the
 /// queue.
 pub fn ideal_timelines(timelines: &[TenantTimeline]) -> Vec<IdealTimeline> {
-    let (mut creations, mut assignments) = (Slots::new(ACCOUNT_CREATION_SLOTS), Slots::new(ASSIGNMENT_SLOTS));
-    let (mut bucket_full_at, mut last) = (0.0_f64, 0.0_f64);
-    let mut usable: Vec<(usize, f64)> = Vec::new();
-    let mut requested = Vec::new();
-    for (index, timeline) in timelines.iter().enumerate() {
-        let token_at = bucket_full_at - (REQUEST_BURST - 1.0) * SECONDS_PER_REQUEST;
-        let at = creations.free_at().max(token_at).max(last);
-        bucket_full_at = bucket_full_at.max(at) + SECONDS_PER_REQUEST;
-        last = at;
-        let duration = timeline.created - timeline.requested;
-        creations.occupy(at + duration);
-        requested.push(at);
-        usable.push((index, at + duration + timeline.usable - timeline.created));
-    }
+    let mut assignments = Slots::new(ASSIGNMENT_SLOTS);
+    let durations: Vec<f64> = timelines.iter().map(|timeline| timeline.created - timeline.requested).collect();
+    let requested = ideal_requests(&durations);
+    let usable_at = |(timeline, at): (&TenantTimeline, &f64)| at + timeline.usable - timeline.requested;
+    let mut usable: Vec<(usize, f64)> = timelines.iter().zip(&requested).map(usable_at).enumerate().collect();
     // Tenants request their assignments in the order in which their accounts become usable.
     usable.sort_by(|one, other| one.1.total_cmp(&other.1));
     let mut ideal = vec![IdealTimeline { requested: 0.0, ready: 0.0 }; timelines.len()];
@@ -120,6 +111,22 @@ pub fn ideal_timelines(timelines: &[TenantTimeline]) -> Vec<IdealTimeline> {
         ideal[index] = IdealTimeline { requested: requested[index], ready: deployed.max(assigned) };
     }
     ideal
+}
+
+/// Returns the earliest possible times of account creation requests, in seconds after the start, for creations that take
+/// `durations` seconds.
+pub fn ideal_requests(durations: &[f64]) -> Vec<f64> {
+    let mut slots = Slots::new(ACCOUNT_CREATION_SLOTS);
+    let (mut bucket_full_at, mut last) = (0.0_f64, 0.0_f64);
+    let request = |duration: &f64| {
+        let token_at = bucket_full_at - (REQUEST_BURST - 1.0) * SECONDS_PER_REQUEST;
+        let at = slots.free_at().max(token_at).max(last);
+        bucket_full_at = bucket_full_at.max(at) + SECONDS_PER_REQUEST;
+        last = at;
+        slots.occupy(at + duration);
+        at
+    };
+    durations.iter().map(request).collect()
 }
 
 /// Slots of a quota, each with the time at which it becomes free.

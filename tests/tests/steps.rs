@@ -6,6 +6,7 @@ mod cloud;
 mod limits;
 mod offboarding;
 mod onboarding;
+mod pacing;
 pub(crate) mod reconcile;
 mod step_faults;
 mod step_replay;

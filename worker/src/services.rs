@@ -82,6 +82,7 @@ impl Services {
     /// Returns the rate limit of the AWS call that needs a slot of `quota`, or `None` if the slots and the rate limit
     /// have separate queues.
     pub(crate) fn rate_limit_of_quota(&self, quota: Quota) -> Option<CallRate> {
-        quota.rate_limited_call().and_then(|call| CallRate::of(&self.config.quotas, call))
+        let rate = quota.rate_limited_call().and_then(|call| CallRate::of(&self.config.quotas, call));
+        rate.map(|rate| rate.at_speed(self.clock.speed()))
     }
 }

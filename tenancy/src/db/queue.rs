@@ -111,9 +111,12 @@ pub async fn estimate_for_new(
     let before = sqlx::query_scalar!(
         r#"/* db::queue::estimate_for_new */
         select (select count(distinct operation_id) from slots where quota = $1 and granted_at is null)
-            + (select count(*) from operations o where o.state = 'pending' and o.kind = 'onboard'
-                and not exists (select from slots s where s.operation_id = o.id and s.quota = $1)) as "count!""#,
+            + (select count(*) from operations o where o.state in ('pending', 'running') and o.kind = 'onboard'
+                and not exists (select from slots s where s.operation_id = o.id and s.quota = $1)
+                and not exists (select from operation_steps r where r.operation_id = o.id and r.name = $2
+                    and r.state in ('waiting', 'parked', 'done'))) as "count!""#,
         Quota::AccountCreations.as_str(),
+        StepName::RequestAccount.as_str(),
     );
     let before = usize::try_from(before.fetch_one(pool).await?).unwrap_or(0);
     let average_durations = average_durations(pool, config).await?;
@@ -128,8 +131,8 @@ pub async fn estimate_for_new(
     Ok(asked.collect())
 }
 
-/// Returns the queued operations among `ids`. An onboarding that no worker has run yet has requested no slot, so its
-/// creation time determines the position.
+/// Returns the queued operations among `ids`. An onboarding requests its slot some time after the signup, later still if
+/// many sign up at once. Until then, its creation time determines the position.
 async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOperation>> {
     let rows = sqlx::query!(
         r#"/* db::queue::list_queued */
@@ -138,8 +141,10 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
             group by quota, operation_id
             union all
             select $2, o.id, o.created_at from operations o
-            where o.state = 'pending' and o.kind = 'onboard'
+            where o.state in ('pending', 'running') and o.kind = 'onboard'
                 and not exists (select from slots s where s.operation_id = o.id and s.quota = $2)
+                and not exists (select from operation_steps r where r.operation_id = o.id and r.name = $3
+                    and r.state in ('waiting', 'parked', 'done'))
         ),
         ranked as (
             select quota, operation_id, row_number() over (partition by quota order by queued_at,
@@ -152,6 +157,7 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
         where r.operation_id = any($1)"#,
         ids,
         Quota::AccountCreations.as_str(),
+        StepName::RequestAccount.as_str(),
     )
     .fetch_all(pool)
     .await?;
@@ -225,7 +231,7 @@ async fn quota_model(
         Quota::RegionOptIns => average_durations.opt_in,
     };
     let tokens = match quota.rate_limited_call().and_then(|call| CallRate::of(quotas, call)) {
-        Some(call_rate) => Some(rates::bucket_state(pool, &call_rate, now).await?),
+        Some(call_rate) => Some(rates::available_tokens(pool, &call_rate, now).await?),
         None => None,
     };
     let external_in_progress = super::shared_polls::external_usage(pool, quota).await?;

@@ -198,7 +198,8 @@ async fn take_rate_token(
     now: DateTime<Utc>,
 ) -> Result<SlotResult> {
     let Some(call_rate) = &limits.call_rate else { return Ok(SlotResult::Granted) };
-    let until = rates::take(tx, call_rate, ahead, now).await?;
+    let ahead = usize::try_from(ahead).unwrap_or(0);
+    let until = rates::take_until_answered(tx, call_rate, ahead, now).await?;
     Ok(until.map_or(SlotResult::Granted, |until| SlotResult::RateLimited { until }))
 }
 
@@ -313,7 +314,7 @@ pub async fn wake_queue(
 ) -> Result<u64> {
     let (first, spacing) = match call_rate {
         Some(call_rate) => {
-            let tokens = rates::bucket_state(pool, call_rate, now).await?;
+            let tokens = rates::available_tokens(pool, call_rate, now).await?;
             (tokens.first().max(now), tokens.spacing)
         }
         None => (now, TimeDelta::zero()),

@@ -1,12 +1,13 @@
-//! Stores the rate limits of AWS calls, which all workers share: token buckets that slow down after a throttled call
-//! and recover over time.
+//! Stores the rate limits of AWS calls, which all workers share: token buckets that slow down after AWS has throttled
+//! calls repeatedly and recover over time.
 //!
-//! The generic cell rate algorithm represents a bucket by the time at which it would be full again. A throttled call
-//! empties the bucket and doubles the interval between calls, up to [`MAX_SPACING_SECONDS`]. The capacity of the bucket
-//! is then one call, or the number of calls that a step makes in a row.
+//! A lone throttle empties the bucket. A further one before the rate has recovered doubles the interval between calls;
+//! the capacity of the bucket is then one call, or the number of calls that a step makes in a row. The interval halves
+//! once per `recovery` period. A service that throttles every call therefore gets about two calls per period, whether
+//! its normal rate is low or high.
 //!
-//! The interval halves once per `recovery` period. A service that throttles every call therefore gets about two calls per
-//! period, whether its normal rate is low or high.
+//! The token of a call that needs a slot of a quota is counted when AWS has answered the call (`token_bucket`), that of
+//! any other call when it is taken.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -14,25 +15,25 @@ use sqlx::PgConnection;
 use super::{PgPool, Result};
 use crate::clock::seconds;
 use crate::config::{Bucket, Quotas};
-use crate::wait_estimate::Tokens;
-
-const MAX_SPACING_SECONDS: f64 = 600.0;
-
-/// Minimum interval, in seconds, between calls after AWS has throttled one. Doubling a very short interval would not be
-/// enough, because many rate limits are far above the number of calls that Freehold makes.
-const MIN_THROTTLED_SPACING_SECONDS: f64 = 1.0;
+use crate::quota::Quota;
+use crate::token_bucket::{BucketLimits, TokenBucket, Tokens};
 
 /// Maximum number of additional calls of one service that a step makes in a row.
-const BURST_PER_STEP: f64 = 4.0;
+const BURST_PER_STEP: u32 = 4;
 
 /// Maximum time, in seconds, to wait for further tokens after the first token is available.
 const MAX_BURST_WAIT_SECONDS: f64 = 30.0;
+
+/// Real time, in seconds, after which a call without an answer counts as answered. It exceeds the longest AWS call
+/// (20 s).
+const ANSWER_TIMEOUT_SECONDS: f64 = 25.0;
 
 /// Token bucket of an AWS call, with the period in which its rate recovers after AWS has throttled a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CallRate {
     bucket: Bucket,
     recovery: f64,
+    clock_speed: f64,
 }
 
 impl CallRate {
@@ -40,7 +41,13 @@ impl CallRate {
     pub fn of(quotas: &Quotas, call: &str) -> Option<Self> {
         #[expect(clippy::cast_precision_loss, reason = "seconds of a configuration are far below 2^52")]
         let recovery = quotas.throttle_recovery_seconds as f64;
-        Some(Self { bucket: quotas.bucket(call)?, recovery })
+        Some(Self { bucket: quotas.bucket(call)?, recovery, clock_speed: 1.0 })
+    }
+
+    /// Returns the rate for a clock that runs `speed` times as fast as real time. Answers of AWS take real time.
+    #[must_use]
+    pub fn at_speed(self, speed: f64) -> Self {
+        Self { clock_speed: speed, ..self }
     }
 
     /// Returns the number of calls per second that the bucket allows while AWS does not throttle.
@@ -48,44 +55,84 @@ impl CallRate {
         self.bucket.rate.per_second
     }
 
-    /// Returns the interval between two calls, in seconds, while AWS does not throttle.
-    pub(super) fn interval(&self) -> f64 {
-        1.0 / self.bucket.rate.per_second
-    }
-
-    pub(super) fn burst(&self) -> f64 {
-        f64::from(self.bucket.rate.burst)
+    /// Returns whether a call is counted when AWS has answered it, not when its token is taken.
+    pub fn counts_answers(&self) -> bool {
+        Quota::slot_includes_rate_token(self.name())
     }
 
     /// Returns the number of additional calls that a step makes in a row; 0 unless all calls of a service share the
     /// bucket.
-    fn burst_per_step(&self) -> f64 {
-        if self.bucket.name.contains(':') { 0.0 } else { (self.burst() - 1.0).clamp(0.0, BURST_PER_STEP) }
+    fn burst_per_step(&self) -> u32 {
+        let is_shared = !self.bucket.name.contains(':');
+        if is_shared { self.bucket.rate.burst.saturating_sub(1).min(BURST_PER_STEP) } else { 0 }
     }
 
-    /// Returns the capacity of the bucket after AWS has throttled a call.
-    fn slowed_burst(&self) -> f64 {
-        1.0 + self.burst_per_step()
+    fn limits(&self) -> BucketLimits {
+        BucketLimits {
+            spacing: 1.0 / self.bucket.rate.per_second,
+            burst: self.bucket.rate.burst,
+            slowed_burst: 1 + self.burst_per_step(),
+            recovery: self.recovery,
+            answer_timeout: ANSWER_TIMEOUT_SECONDS * self.clock_speed.max(1.0),
+        }
     }
 
     /// Returns the name under which the bucket is stored.
-    pub(super) fn name(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         self.bucket.name
     }
 }
 
-/// Takes a token if at least `kept` tokens remain in the bucket afterwards. Otherwise returns the earliest time at
-/// which the token can be taken.
-pub(super) async fn take(
+/// Takes a token of a call that is counted when it is answered, if at least `kept` tokens remain in the bucket
+/// afterwards. Otherwise returns the earliest time at which the token can be taken.
+pub(super) async fn take_until_answered(
     tx: &mut PgConnection,
     call_rate: &CallRate,
-    kept: i64,
+    kept: usize,
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
-    #[expect(clippy::cast_precision_loss, reason = "a line is short")]
-    let kept = kept as f64;
+    let mut bucket = lock(&mut *tx, call_rate, now).await?;
+    let wait = bucket.take(&call_rate.limits(), kept, now);
+    if wait.is_none() {
+        store(tx, call_rate, &bucket).await?;
+    }
+    Ok(wait)
+}
+
+/// Records that AWS has answered a call, if the call is counted when it is answered.
+pub async fn record_answer(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<()> {
+    if !call_rate.counts_answers() {
+        return Ok(());
+    }
+    let mut tx = pool.begin().await?;
+    let mut bucket = lock(&mut tx, call_rate, now).await?;
+    bucket.record_answer(&call_rate.limits(), now);
+    store(&mut tx, call_rate, &bucket).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Reduces the rate of a call that AWS has throttled. Returns the time at which the next call is allowed.
+///
+/// Several calls that are throttled at the same time reduce the rate only once.
+pub async fn record_throttle(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    let mut tx = pool.begin().await?;
+    let mut bucket = lock(&mut tx, call_rate, now).await?;
+    bucket.record_throttle(&call_rate.limits(), now);
+    store(&mut tx, call_rate, &bucket).await?;
+    tx.commit().await?;
+    Ok(bucket.tokens(&call_rate.limits(), now).first().max(now))
+}
+
+/// Takes a token, or returns the time of the next attempt. If all calls of a service share the bucket, tokens for
+/// several calls are available at that time, because a step makes several calls in a row.
+///
+/// If the step resumed as soon as one token is available, each run would spend the token on the first call and never
+/// make the second.
+pub async fn take_or_wait(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    let limits = call_rate.limits();
     let taken = sqlx::query!(
-        r#"/* db::rates::take */
+        r#"/* db::rates::take_or_wait */
         insert into aws_call_rates as r (api, next_at) values ($1, $2::timestamptz + make_interval(secs => $3::float8))
         on conflict (api) do update set
             next_at = greatest(r.next_at, $2) + make_interval(secs => greatest($3,
@@ -95,99 +142,90 @@ pub(super) async fn take(
             when r.throttled_spacing_seconds
                 * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $5)) > $3
             -- Slowed down.
-            then greatest(r.next_at, $2) + make_interval(secs => (1 + $6::float8 - $7::float8)
+            then greatest(r.next_at, $2) + make_interval(secs => (1 - $6::float8)
                 * r.throttled_spacing_seconds
                 * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $5))) <= $2
-            else greatest(r.next_at, $2) + make_interval(secs => $3 * (1 + $6::float8))
-                <= $2 + make_interval(secs => $3 * $4::float8)
+            else greatest(r.next_at, $2) + make_interval(secs => $3) <= $2 + make_interval(secs => $3 * $4::float8)
         end"#,
         call_rate.name(),
         now,
-        call_rate.interval(),
-        call_rate.burst(),
-        call_rate.recovery,
-        kept,
-        call_rate.slowed_burst(),
+        limits.spacing,
+        f64::from(limits.burst),
+        limits.recovery,
+        f64::from(limits.slowed_burst),
     )
-    .execute(&mut *tx)
+    .execute(pool)
     .await?;
     if taken.rows_affected() == 1 {
         return Ok(None);
     }
-    let tokens = bucket_state(&mut *tx, call_rate, now).await?;
-    Ok(Some(tokens.first().max(now) + seconds(tokens.spacing.as_seconds_f64() * kept)))
+    let tokens = available_tokens(pool, call_rate, now).await?;
+    let further = f64::from(call_rate.burst_per_step()) * tokens.spacing.as_seconds_f64();
+    Ok(Some(tokens.first().max(now) + seconds(further.min(MAX_BURST_WAIT_SECONDS))))
 }
 
-/// Takes a token, or returns the time of the next attempt. If all calls of a service share the bucket, tokens for
-/// several calls are available at that time, because a step makes several calls in a row.
-///
-/// If the step resumed as soon as one token is available, each run would spend the token on the first call and never
-/// make the second.
-pub async fn take_or_wait(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
-    let mut connection = pool.acquire().await?;
-    let Some(first) = take(&mut connection, call_rate, 0, now).await? else { return Ok(None) };
-    let spacing = bucket_state(&mut *connection, call_rate, now).await?.spacing.as_seconds_f64();
-    Ok(Some(first + seconds((call_rate.burst_per_step() * spacing).min(MAX_BURST_WAIT_SECONDS))))
-}
-
-/// Returns the current state of a token bucket.
-pub async fn bucket_state(
-    executor: impl sqlx::PgExecutor<'_>,
-    call_rate: &CallRate,
-    now: DateTime<Utc>,
-) -> Result<Tokens> {
-    let row = sqlx::query!(
-        r#"/* db::rates::bucket_state */
-        select next_at, coalesce(throttled_spacing_seconds
-            * power(0.5, least(60, extract(epoch from $2::timestamptz - throttled_at)::float8 / $3::float8)),
-                0) as "spacing!"
-        from aws_call_rates where api = $1"#,
+/// Returns the current tokens of a bucket.
+pub async fn available_tokens(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<Tokens> {
+    let row = sqlx::query_as!(
+        BucketRow,
+        r#"/* db::rates::available_tokens */
+        select next_at, throttled_spacing_seconds, throttled_at, unanswered from aws_call_rates where api = $1"#,
         call_rate.name(),
-        now,
-        call_rate.recovery,
-    )
-    .fetch_optional(executor)
-    .await?;
-    let (full_at, spacing) = row.map_or((now, 0.0), |row| (row.next_at.max(now), row.spacing));
-    let slowed = spacing > call_rate.interval();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one to five")]
-    let slowed_burst = call_rate.slowed_burst() as u32;
-    Ok(Tokens {
-        full_at,
-        spacing: seconds(if slowed { spacing } else { call_rate.interval() }),
-        burst: if slowed { slowed_burst } else { call_rate.bucket.rate.burst },
-    })
+    );
+    let bucket = row.fetch_optional(pool).await?.map_or_else(|| TokenBucket::full(now), TokenBucket::from);
+    let tokens = bucket.tokens(&call_rate.limits(), now);
+    Ok(Tokens { full_at: tokens.full_at.max(now), ..tokens })
 }
 
-/// Reduces the rate of a call that AWS has throttled. Returns the time at which the next call is allowed.
-///
-/// Several calls that are throttled at the same time reduce the rate only once.
-pub async fn record_throttle(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+struct BucketRow {
+    next_at: DateTime<Utc>,
+    throttled_spacing_seconds: Option<f64>,
+    throttled_at: Option<DateTime<Utc>>,
+    unanswered: Vec<DateTime<Utc>>,
+}
+
+impl From<BucketRow> for TokenBucket {
+    fn from(row: BucketRow) -> Self {
+        Self {
+            full_at: row.next_at,
+            throttled: row.throttled_spacing_seconds.zip(row.throttled_at),
+            unanswered: row.unanswered,
+        }
+    }
+}
+
+/// Locks the row of a bucket; creates the row of a full bucket if there is none.
+async fn lock(tx: &mut PgConnection, call_rate: &CallRate, now: DateTime<Utc>) -> Result<TokenBucket> {
     sqlx::query!(
-        r#"/* db::rates::record_throttle */
-        insert into aws_call_rates as r (api, next_at, throttled_spacing_seconds, throttled_at)
-        values ($1, $2::timestamptz + make_interval(secs => greatest($5::float8, 2 * $3::float8) * $7::float8),
-            greatest($5, 2 * $3), $2)
-        on conflict (api) do update set throttled_at = $2,
-            (throttled_spacing_seconds, next_at) = (
-                select spacing, $2 + make_interval(secs => spacing * $7)
-                    from (select least($6::float8, greatest($5, 2 * greatest($3,
-                    coalesce(r.throttled_spacing_seconds
-                        * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $4)), 0)
-                ))) as spacing) slowed
-            )
-        where r.throttled_at is null or r.throttled_at + make_interval(secs => greatest($3,
-            r.throttled_spacing_seconds
-                * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $4::float8)))) <= $2"#,
+        "/* db::rates::lock */ insert into aws_call_rates (api, next_at) values ($1, $2) on conflict (api) do nothing",
         call_rate.name(),
         now,
-        call_rate.interval(),
-        call_rate.recovery,
-        MIN_THROTTLED_SPACING_SECONDS,
-        MAX_SPACING_SECONDS,
-        call_rate.slowed_burst(),
     )
-    .execute(pool)
+    .execute(&mut *tx)
     .await?;
-    Ok(bucket_state(pool, call_rate, now).await?.first().max(now))
+    let row = sqlx::query_as!(
+        BucketRow,
+        r#"/* db::rates::lock */
+        select next_at, throttled_spacing_seconds, throttled_at, unanswered from aws_call_rates where api = $1
+        for no key update"#,
+        call_rate.name(),
+    );
+    Ok(row.fetch_one(tx).await?.into())
+}
+
+async fn store(tx: &mut PgConnection, call_rate: &CallRate, bucket: &TokenBucket) -> Result<()> {
+    let (spacing, throttled_at) = bucket.throttled.unzip();
+    sqlx::query!(
+        r#"/* db::rates::store */
+        update aws_call_rates set next_at = $2, throttled_spacing_seconds = $3, throttled_at = $4, unanswered = $5
+        where api = $1"#,
+        call_rate.name(),
+        bucket.full_at,
+        spacing,
+        throttled_at,
+        &bucket.unanswered,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

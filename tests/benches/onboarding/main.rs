@@ -1,8 +1,9 @@
 //! Benchmark of onboarding. Each figure is compared with a bound, for example the minimum duration that AWS's quotas
 //! allow.
 //!
-//! `cargo bench --workspace --bench onboarding -- --help` lists the options. Except in the benchmark `processes`, the
-//! clock is simulated, so that the figures do not depend on the machine and are the same in every run.
+//! `cargo bench --workspace --bench onboarding -- --help` lists the options. Except in the benchmarks `processes`,
+//! `real-clock` and `real-clock-estimate`, the clock is simulated, so that the figures do not depend on the machine and
+//! are the same in every run.
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints results and panics on errors")]
 
@@ -10,6 +11,7 @@ mod estimate;
 mod idle;
 mod makespan;
 mod processes;
+mod real_clock;
 mod results;
 mod run;
 mod storm;
@@ -30,12 +32,21 @@ struct Options {
     /// Numbers of workers; each number is measured in a separate run
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,3")]
     workers: Vec<usize>,
-    /// Benchmarks to run [default: all]
+    /// Benchmarks to run [default: all except `real-clock` and `real-clock-estimate`]
     #[arg(long, value_name = "SETTINGS", value_delimiter = ',')]
     setting: Vec<Setting>,
     /// Seed of the simulated AWS; the same seed gives the same figures
     #[arg(long, value_name = "NUMBER", default_value_t = 7)]
     seed: u64,
+    /// Speeds of the sandbox in the benchmark `real-clock`; `real-clock-estimate` uses the last one
+    #[arg(long, value_name = "SPEEDS", value_delimiter = ',', default_value = "1,2,5,20")]
+    speed: Vec<f64>,
+    /// Number of simultaneous signups in the benchmarks `real-clock` [default: 12] and `real-clock-estimate` [default: 40]
+    #[arg(long, value_name = "COUNT")]
+    customers: Option<usize>,
+    /// Number of runs per speed in the benchmarks `real-clock` and `real-clock-estimate`
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    runs: usize,
     /// Print the calls of all AWS operations, not only of those above the bound
     #[arg(long)]
     calls: bool,
@@ -60,6 +71,10 @@ enum Setting {
     Idle,
     /// Recovery time and resource usage of real processes
     Processes,
+    /// Last account creation in a sandbox whose clock runs by itself
+    RealClock,
+    /// Accuracy of the estimated ready time in a sandbox whose clock runs by itself
+    RealClockEstimate,
 }
 
 #[tokio::main]
@@ -84,6 +99,18 @@ async fn main() -> ExitCode {
     }
     if selected(Setting::Idle) {
         idle::measure(options.seed, &mut results).await;
+    }
+    for speed in options.speed.iter().filter(|_| options.setting.contains(&Setting::RealClock)) {
+        for run in 1..=options.runs {
+            real_clock::measure_creations(*speed, options.customers.unwrap_or(12), run, &mut results).await;
+        }
+    }
+    if let Some(speed) = options.speed.last()
+        && options.setting.contains(&Setting::RealClockEstimate)
+    {
+        for run in 1..=options.runs {
+            real_clock::measure_estimates(*speed, options.customers.unwrap_or(40), run, &mut results).await;
+        }
     }
     let shown = if results.is_empty() { ExitCode::SUCCESS } else { results.print(options.calls) };
     // This benchmark uses the real clock, so its figures differ between runs.

@@ -32,6 +32,36 @@ impl Results {
         self.push(run, figure, format!("{measured:.3}{detail}"), format!("≥ {bound}"), measured >= bound);
     }
 
+    /// Adds a measured value that must not exceed `bound`; without a bound, the value is only reported.
+    pub(crate) fn at_most_or_report(
+        &mut self,
+        run: &str,
+        figure: &'static str,
+        measured: f64,
+        bound: Option<f64>,
+        detail: &str,
+    ) {
+        match bound {
+            Some(bound) => self.at_most(run, figure, measured, bound, detail),
+            None => self.push(run, figure, format!("{measured:.3}{detail}"), "–".to_owned(), true),
+        }
+    }
+
+    /// Adds a measured value that must not be below `bound`; without a bound, the value is only reported.
+    pub(crate) fn at_least_or_report(
+        &mut self,
+        run: &str,
+        figure: &'static str,
+        measured: f64,
+        bound: Option<f64>,
+        detail: &str,
+    ) {
+        match bound {
+            Some(bound) => self.at_least(run, figure, measured, bound, detail),
+            None => self.push(run, figure, format!("{measured:.3}{detail}"), "–".to_owned(), true),
+        }
+    }
+
     /// Adds the AWS calls of a run. For each AWS operation, the ratio of actual calls to minimum calls must not exceed
     /// [`MAX_CALL_RATIO`].
     pub(crate) fn add_calls(&mut self, run: &str, calls: Vec<CallComparison>) {

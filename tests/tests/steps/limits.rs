@@ -259,12 +259,15 @@ async fn throttling_slows_all_workers_until_the_rate_recovers() {
 
     let recorded = one.record_throttle(CALL, throttled(CALL)).await;
     let start = freehold.clock.now();
-    assert_eq!(recorded.kind, CloudErrorKind::Throttled { until: Some(start + TimeDelta::seconds(1)) });
-    assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1), "the other worker is throttled too");
+    let one_interval = start + TimeDelta::milliseconds(500);
+    assert_eq!(recorded.kind, CloudErrorKind::Throttled { until: Some(one_interval) });
+    assert_eq!(next_token_at(&other, CALL).await, one_interval, "the other worker is throttled too");
     // If several calls are throttled at the same time, the rate is reduced once.
     one.record_throttle(CALL, throttled(CALL)).await;
-    assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1));
+    assert_eq!(next_token_at(&other, CALL).await, one_interval);
 
+    freehold.clock.advance(Duration::from_millis(500));
+    one.record_throttle(CALL, throttled(CALL)).await;
     freehold.clock.advance(Duration::from_secs(1));
     assert_eq!(available_calls(&other, CALL).await, 1, "no burst");
     other.record_throttle(CALL, throttled(CALL)).await;
@@ -333,4 +336,23 @@ async fn a_new_signup_has_a_queue_position_and_an_estimate() {
         assert!(queues.expect("an answer").is_empty(), "a ready tenant has no queue position");
     }
     assert!(accurate >= 27, "only {accurate} of 30 estimates within 20 %");
+}
+
+#[tokio::test]
+async fn a_claimed_signup_keeps_its_position_until_it_requests_a_slot() {
+    let freehold = Freehold::instant().await;
+    let tenants = sign_up_many(&freehold, 4).await;
+    let claims = claim_all(&freehold).await;
+    acquire_slot(&freehold, &claims[1]).await;
+    assert_eq!(acquire_slot(&freehold, &claims[2]).await, SlotResult::Queued { ahead: 0 });
+    let mut positions = Vec::new();
+    for tenant in &tenants {
+        let operation = freehold.operation_of(tenant).await;
+        let queues = queue::of(freehold.pool(), &freehold.config, &[&operation], freehold.clock.now()).await;
+        positions.push(queues.expect("an answer").get(&operation.id).map(|queue| queue.position));
+    }
+    assert_eq!(positions, [Some(1), None, Some(2), Some(3)]);
+    let regions = ["eu-central-1".parse().expect("a region")];
+    let next = queue::estimate_for_new(freehold.pool(), &freehold.config, &regions, freehold.clock.now()).await;
+    assert_eq!(next.expect("an answer")[0].position, 4);
 }

@@ -58,7 +58,7 @@ impl Aws {
         let (service, operation) = call.split_once(':').unwrap_or(("aws", call));
         let span = span(service, operation);
         let started = Instant::now();
-        let mut response = response.instrument(span.clone()).await;
+        let response = response.instrument(span.clone()).await;
         let elapsed = started.elapsed();
         span.record(
             "aws.request_id",
@@ -78,13 +78,16 @@ impl Aws {
             Err(error) => tracing::info!(call, outcome, request_id = error.request_id, ?elapsed, %error, "aws call"),
         }
 
-        if let Some(limits) = &self.limits
-            && let Err(error) = response
-        {
-            let throttled = matches!(error.kind, CloudErrorKind::Throttled { .. }) && is_throttle(&error.code);
-            response = Err(if throttled { limits.record_throttle(call, error).await } else { error });
+        let Some(limits) = &self.limits else { return response };
+        match response {
+            Err(error) if matches!(error.kind, CloudErrorKind::Throttled { .. }) && is_throttle(&error.code) => {
+                Err(limits.record_throttle(call, error).await)
+            }
+            response => {
+                limits.record_answer(call).await;
+                response
+            }
         }
-        response
     }
 }
 
