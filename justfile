@@ -39,9 +39,9 @@ openapi:
     cargo run --quiet -- openapi > target/openapi.json
     mv target/openapi.json openapi/openapi.json
 
-# Regenerate docs/scenarios.md from tests/src/scenarios.rs
+# Regenerate docs/scenarios.md and docs/attention-codes.md
 docs:
-    UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table
+    UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table remedies::attention_codes
 
 # Accept changed snapshots of the tests that FILTER selects; review the diff afterwards
 snapshots *FILTER:

@@ -54,6 +54,11 @@ impl Stacks {
         self.by_id.values()
     }
 
+    /// Returns all stacks, including deleted stacks, so that a test can put one into a rare state.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stack> {
+        self.by_id.values_mut()
+    }
+
     /// Returns the stack with this stack id. If there is none, returns the stack with this name, ignoring deleted
     /// stacks.
     fn find(&self, name_or_id: &str) -> Option<&Stack> {

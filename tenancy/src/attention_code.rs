@@ -84,13 +84,15 @@ impl AttentionCode {
     pub fn remedies(self) -> &'static [Remedy] {
         match self {
             Self::ApprovalRequired => &[Remedy::Approve],
+            Self::AccountMappedElsewhere => &[Remedy::Adopt],
             Self::AccountCreationFailed
             | Self::AccountEmailInvalid
             | Self::AccountEmailTaken
-            | Self::AccountNotAdoptable
-            | Self::BusinessValidationNeeded
-            | Self::OrganizationAddressInvalid
-            | Self::PaymentInstrumentNeeded => &[Remedy::Retry, Remedy::Correct, Remedy::Adopt],
+            | Self::AccountNotAdoptable => &[Remedy::Retry, Remedy::Correct, Remedy::Adopt],
+            // Another e-mail address changes nothing.
+            Self::BusinessValidationNeeded | Self::OrganizationAddressInvalid | Self::PaymentInstrumentNeeded => {
+                &[Remedy::Retry, Remedy::Adopt]
+            }
             _ => &[Remedy::Retry],
         }
     }

@@ -11,6 +11,7 @@ pub mod feed;
 pub mod fence;
 pub mod findings;
 pub mod fleet_holds;
+pub mod former_admins;
 pub mod idempotency;
 pub mod installation;
 pub mod lifecycle;

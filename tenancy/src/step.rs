@@ -40,7 +40,7 @@ impl PartialEq<StepName> for String {
 string_enum! {
     /// State of a step.
     StepState {
-        /// The step has not started yet.
+        /// The step has not started yet, is due to run again, or was stopped by the cancellation of its operation.
         Pending = "pending",
         /// The step has started; its result has not been recorded yet.
         Running = "running",

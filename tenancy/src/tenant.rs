@@ -8,6 +8,9 @@ use crate::environment::Environment;
 use crate::string_enum::string_enum;
 use crate::{CompanyName, EmailAddress, ExternalId, TenantId, Tier};
 
+/// Description of a tenant's own group, with which the journal names the access of that group.
+pub const OWN_GROUP: &str = "the tenant's own group";
+
 /// Key-value pairs that the SaaS stores with a tenant.
 pub type Labels = BTreeMap<String, String>;
 
@@ -40,6 +43,7 @@ pub struct LegalHold {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantChange {
     pub company_name: Option<CompanyName>,
+    pub admin_email: Option<EmailAddress>,
     pub tier: Option<Tier>,
     /// New id of the tenant in the SaaS; `Some(None)` removes the id.
     pub external_id: Option<Option<ExternalId>>,
@@ -52,6 +56,7 @@ impl TenantChange {
     pub fn apply(self, tenant: &mut Tenant) -> Vec<&'static str> {
         let mut changed = Vec::new();
         update(&mut tenant.company_name, self.company_name, "company_name", &mut changed);
+        update(&mut tenant.admin_email, self.admin_email.map(Some), "admin_email", &mut changed);
         update(&mut tenant.tier, self.tier, "tier", &mut changed);
         update(&mut tenant.external_id, self.external_id, "external_id", &mut changed);
         update(&mut tenant.labels, self.labels, "labels", &mut changed);

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
-use crate::fixture::CONFIG;
+use crate::fixture::{CONFIG, Freehold};
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
 /// Maximum duration of a request, including the time to read the response body.
@@ -32,7 +32,7 @@ pub struct ApiFixture {
     /// Base URL without a trailing slash.
     pub url: String,
     pub issuer: Issuer,
-    pub database: Database,
+    pub database: Arc<Database>,
     pub config: Arc<Config>,
     pub clock: Clock,
     pub shutdown: CancellationToken,
@@ -99,14 +99,34 @@ impl ApiFixture {
         clock: Clock,
         adapt: impl FnOnce(App) -> App,
     ) -> Self {
+        let database = Arc::new(Database::new().await);
+        Self::on_database(database, CONFIG, issuer, jwks, more, clock, adapt).await
+    }
+
+    /// Starts an API on the database and the clock of an installation with a worker.
+    pub async fn of(freehold: &Freehold, config: &str) -> Self {
+        let (database, clock) = (Arc::clone(&freehold.database), freehold.clock.clone());
+        let issuer = Issuer::new();
+        let jwks = issuer.jwks().display().to_string();
+        Self::on_database(database, config, issuer, &jwks, "", clock, |app| app).await
+    }
+
+    async fn on_database(
+        database: Arc<Database>,
+        config: &str,
+        issuer: Issuer,
+        jwks: &str,
+        more: &str,
+        clock: Clock,
+        adapt: impl FnOnce(App) -> App,
+    ) -> Self {
         let config = format!(
-            "{CONFIG}\n[api]\nissuer = {}\naudience = {}\njwks = {}\n{more}",
+            "{config}\n[api]\nissuer = {}\naudience = {}\njwks = {}\n{more}",
             json!(ISSUER),
             json!(AUDIENCE),
             json!(jwks)
         );
         let config = Arc::new(Config::parse(&config).expect("a configuration"));
-        let database = Database::new().await;
         let app = adapt(App::new(database.pool.clone(), Arc::clone(&config), clock.clone()).expect("an API"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));

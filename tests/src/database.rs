@@ -3,6 +3,7 @@
 //! PostgreSQL writes hundreds of files for a new database; therefore the database of a finished test is emptied and
 //! reused.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use freehold_sandbox::postgres::{Postgres, PostgresOptions, TestDatabase, TestDatabases};
@@ -20,7 +21,7 @@ pub struct Database {
     pub url: String,
     /// Handle of the database; `None` only while this value is being dropped.
     handle: Option<TestDatabase>,
-    do_not_reuse: bool,
+    do_not_reuse: AtomicBool,
 }
 
 static SERVER: OnceCell<(Postgres, TestDatabases)> = OnceCell::const_new();
@@ -58,18 +59,18 @@ impl Database {
         };
         let url = database.url().to_owned();
         let pool = db::connect(&SecretString::from(url.clone()), 10).await.expect("a connection to it");
-        Self { pool, url, handle: Some(database), do_not_reuse: false }
+        Self { pool, url, handle: Some(database), do_not_reuse: AtomicBool::new(false) }
     }
 
     /// Excludes this database from reuse; needed if a test changes the schema, which is not reset.
-    pub fn do_not_reuse(&mut self) {
-        self.do_not_reuse = true;
+    pub fn do_not_reuse(&self) {
+        self.do_not_reuse.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let database = self.handle.take().filter(|_| !self.do_not_reuse);
+        let database = self.handle.take().filter(|_| !self.do_not_reuse.load(Ordering::Relaxed));
         REUSABLE.lock().unwrap_or_else(PoisonError::into_inner).extend(database);
     }
 }

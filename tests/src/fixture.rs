@@ -90,7 +90,7 @@ pub struct Freehold {
     pub clock: Clock,
     pub config: Arc<Config>,
     pub installation: Installation,
-    pub database: Database,
+    pub database: Arc<Database>,
     signups: AtomicU64,
     _aws_server: freehold_sandbox::http::RunningServer,
 }
@@ -107,7 +107,7 @@ impl Freehold {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
         let clock = Clock::manual(start);
         let config = Arc::new(Config::parse(config).expect("a configuration"));
-        let database = Database::new().await;
+        let database = Arc::new(Database::new().await);
         let scale = Scale { anchored_at: start, origin: start, speed: 1.0 };
         let organization = &config.organization;
         let (kind, management) = (InstallationKind::Sandbox, &organization.management_account_id);
@@ -143,7 +143,8 @@ impl Freehold {
         self
     }
 
-    async fn bootstrap(&self) {
+    /// Prepares the organisation for the current configuration, as `freehold bootstrap` does.
+    pub async fn bootstrap(&self) {
         let limits = AwsRateLimiter::new(self.pool().clone(), self.clock.clone(), self.config.quotas.clone());
         let aws = self.aws(Some(Arc::new(limits)));
         let prepare = async {

@@ -6,6 +6,7 @@ mod conformance;
 mod deploy;
 mod freeze;
 mod moto;
+mod remedies;
 mod robustness;
 mod scenarios;
 mod schema;

@@ -7,7 +7,7 @@ mod fresh_account;
 mod identity_center;
 mod organization;
 mod regions;
-mod stacks;
+pub(crate) mod stacks;
 mod table;
 
 use std::sync::Arc;
@@ -66,7 +66,7 @@ async fn retry(freehold: &Freehold, tenant: &Tenant) -> (Tenant, Operation) {
 }
 
 /// Returns the tags that Freehold sets on the resources of the tenant's environment.
-fn freehold_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
+pub(crate) fn freehold_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
     Tags::from([
         ("freehold:installation".to_owned(), freehold.installation.id.to_string()),
         ("freehold:tenant".to_owned(), tenant.id.to_string()),
@@ -82,7 +82,7 @@ fn account_request(freehold: &Freehold, tenant: &Tenant) -> NewAccount {
 }
 
 /// Returns the existing AWS account of the tenant as the target of AWS calls.
-fn target(freehold: &Freehold, tenant: &Tenant) -> Target {
+pub(crate) fn target(freehold: &Freehold, tenant: &Tenant) -> Target {
     let email = account_request(freehold, tenant).email;
     let account = freehold.world.account_by_email(&email).expect("the account");
     target_of(freehold, tenant, &account.id)
@@ -94,7 +94,7 @@ fn target_of(freehold: &Freehold, tenant: &Tenant, account: &str) -> Target {
 }
 
 /// Creates an account directly in AWS, as other users of the organisation do.
-async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountId {
+pub(crate) async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountId {
     let account = NewAccount { name: name.to_owned(), email: format!("{name}@example.com"), tags: Tags::new() };
     let aws = freehold.aws(None);
     let request = aws.create_account(&account).await.expect("a request").request_id;
@@ -106,7 +106,7 @@ async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountI
 
 /// Runs `worker`. During the worker's next AWS call that matches `call` (service, AWS operation, part of the request),
 /// runs `act`.
-async fn run_during_call(
+pub(crate) async fn run_during_call(
     freehold: &Freehold,
     worker: &Arc<Worker>,
     call: (&str, &str, &str),
@@ -131,6 +131,6 @@ fn calls(freehold: &Freehold, operation: &str) -> (u64, u64) {
     (count.calls, count.errors)
 }
 
-fn region(name: &str) -> Region {
+pub(crate) fn region(name: &str) -> Region {
     name.parse().expect("a region")
 }

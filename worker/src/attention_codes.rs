@@ -58,6 +58,14 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
                   offboard.",
     },
     Row {
+        service: "organizations",
+        code: "ChildNotFoundException",
+        message_contains: "",
+        attention_code: AttentionCode::AccountMissing,
+        message: "The account is no longer in the organisation. Invite it back, then retry; otherwise cancel or \
+                  offboard.",
+    },
+    Row {
         service: "*",
         code: "ServiceQuotaExceededException",
         message_contains: "",

@@ -147,7 +147,8 @@ impl StepContext {
             // Every workflow runs `await-account` before a step that needs the account.
             StepError::needs_attention(
                 AttentionCode::AccountUnknown,
-                "The journal does not contain the account of this environment. Report this as a defect.",
+                "The journal does not contain the account of this environment. Report this as a defect, have the \
+                 journal repaired, then retry.",
             )
         })?;
         Ok(Target::new(id, self.environment().id, &self.config().organization)?)

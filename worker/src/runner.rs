@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::operations;
 use freehold_tenancy::db::steps::{self, PlannedStep};
@@ -97,7 +96,10 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
             Decision::Wait(until) => return operations::release(pool, &claim, Some(until), now).await,
             Decision::Park => return operations::release(pool, &claim, None, now).await,
             Decision::Finish => {
-                lifecycle::succeed(pool, &claim, now).await?;
+                if !lifecycle::succeed(pool, &claim, now).await? {
+                    // The next claim reads the new administrator.
+                    return operations::release(pool, &claim, Some(now), now).await;
+                }
                 services.wake_signals.notify_webhooks();
                 let seconds = (now - data.subject.created_at).as_seconds_f64();
                 metrics::histogram!("freehold_operation_duration_seconds", "kind" => kind.as_str()).record(seconds);
@@ -145,10 +147,9 @@ async fn run_step(context: &StepContext, step: &'static Step) -> Result<(), DbEr
     outcome::log(context, &record);
     match context.record(&record).await {
         Err(DbError::AccountTaken) => {
-            let message =
-                "The account found for this environment is mapped to another environment. Nothing was changed.";
-            let parked = Err(StepError::needs_attention(AttentionCode::AccountMappedElsewhere, message));
-            context.record(&outcome::to_record(context, step, parked)?).await
+            let parked = Err(outcome::account_taken(context, record.mapped.as_ref()));
+            let record = outcome::to_record(context, step, parked)?;
+            context.record(&outcome::add_cancel_remedy(context, record)).await
         }
         done => done,
     }

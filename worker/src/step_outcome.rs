@@ -114,7 +114,13 @@ impl From<DbError> for StepError {
 
 impl From<ProtectedAccount> for StepError {
     fn from(error: ProtectedAccount) -> Self {
-        Self::needs_attention(AttentionCode::AccountProtected, format!("{error}. Nothing was changed."))
+        Self::needs_attention(
+            AttentionCode::AccountProtected,
+            format!(
+                "{error}. Nothing was changed. Correct the account ids of `[organization]` in the configuration and \
+                 restart the worker, then retry."
+            ),
+        )
     }
 }
 

@@ -16,7 +16,8 @@ use crate::exit::{Exit, exit_codes};
     "Examples:\n  ",
     "freehold tenants update ten_01k2m8v3x9e7rt4s5q6w7y8z9b --tier enterprise --label team=north\n  ",
     "freehold tenants update ten_01k2m8v3x9e7rt4s5q6w7y8z9b --external-id '' --remove-label pilot\n\n",
-    "The names of AWS accounts do not change. Access that comes with a new tier is granted by the next reconcile \
+    "The names of AWS accounts do not change. A new administrator gets the access of the old one, if the tier has a \
+     tenant group. Access that comes with a new tier is granted by the next reconcile \
      run.\n\n",
     exit_codes!(),
 ))]
@@ -27,6 +28,9 @@ pub(super) struct UpdateArgs {
     /// Company name of the customer
     #[arg(long, value_name = "NAME")]
     company_name: Option<String>,
+    /// E-mail address of the tenant's administrator
+    #[arg(long, value_name = "EMAIL")]
+    admin_email: Option<String>,
     /// Tier (commercial plan) of the tenant
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
@@ -48,6 +52,7 @@ pub(super) async fn run(args: UpdateArgs) -> anyhow::Result<Exit> {
     let labels: Map<_, _> = labels.chain(args.labels.into_iter().map(|(key, value)| (key, value.into()))).collect();
     let mut patch = Map::new();
     patch.extend(args.company_name.map(|name| ("company_name".to_owned(), name.into())));
+    patch.extend(args.admin_email.map(|email| ("admin_email".to_owned(), email.into())));
     patch.extend(args.tier.map(|tier| ("tier".to_owned(), tier.into())));
     patch.extend(
         args.external_id.map(|id| ("external_id".to_owned(), if id.is_empty() { Value::Null } else { id.into() })),
@@ -56,7 +61,7 @@ pub(super) async fn run(args: UpdateArgs) -> anyhow::Result<Exit> {
         patch.insert("labels".to_owned(), json!(labels));
     }
     if patch.is_empty() {
-        bail!("nothing to update; set --company-name, --tier, --external-id, --label or --remove-label");
+        bail!("nothing to update; set --company-name, --admin-email, --tier, --external-id, --label or --remove-label");
     }
     let api = args.client.api_client()?;
     // `If-Match: *` skips the check for concurrent changes, because the command does not show the current values first.

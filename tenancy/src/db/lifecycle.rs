@@ -44,11 +44,12 @@
 //!                     └────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! `restore` is possible during the cooling-off period only. A tenant is offboarded together with its last environment.
+//! `change_admin` opens a repair too. `restore` is possible during the cooling-off period only. A tenant is offboarded together with its last environment.
 
 mod add_environment;
 mod attention;
 mod cancel;
+mod change_admin;
 mod decide;
 mod finish;
 mod legal_hold;
@@ -65,6 +66,7 @@ use crate::OperationId;
 
 pub use add_environment::{AddResult, MAX_ENVIRONMENTS, add_environment};
 pub use cancel::cancel;
+pub use change_admin::change_admin;
 pub use decide::{DecisionResult, decide};
 pub use finish::succeed;
 pub use legal_hold::set_legal_hold;

@@ -130,7 +130,7 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
     sqlx::query!(
         r#"/* db::steps::reset_for_retry */
         update operation_steps set state = 'pending', check_at = null, attempts_without_progress = 0, retried_at = $2,
-            attention = null, blocked_since = null
+            waits_for = null, last_error = null, attention = null, blocked_since = null
         where operation_id = $1 and (state = 'parked' or attention is not null)"#,
         id.as_uuid(),
         now,
@@ -138,6 +138,32 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Ends the waits of a cancelled operation, so that no step claims a next poll. The caller must have locked the
+/// operation.
+pub(super) async fn stop_waiting(tx: &mut PgConnection, id: OperationId) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::steps::stop_waiting */
+        update operation_steps set state = 'pending', waits_for = null, check_at = null
+        where operation_id = $1 and state in ('running', 'waiting')"#,
+        id.as_uuid(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Resets a step that is done, so that it runs again. Returns whether the operation has the step. The caller must have
+/// locked the operation.
+pub(super) async fn repeat(tx: &mut PgConnection, id: OperationId, step: StepName) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"/* db::steps::repeat */
+        update operation_steps set state = 'pending', finished_at = null where operation_id = $1 and name = $2"#,
+        id.as_uuid(),
+        step.as_str(),
+    );
+    Ok(done.execute(tx).await?.rows_affected() == 1)
 }
 
 /// Wakes all waiting steps with the name `step` whose request is no longer in progress, and sets their fact `ended`.

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use sqlx::PgExecutor;
 
 use super::{PgPool, Result, map_constraint_violation, parse_text};
 use crate::environment::{Environment, EnvironmentState};
 use crate::feed::FeedType;
 use crate::tenant::{LegalHold, Tenant, TenantState};
-use crate::{ExternalId, OperationId, Region, TenantId, Tier};
+use crate::{EmailAddress, ExternalId, OperationId, Region, TenantId, Tier};
 
 /// Filter for tenants; a field that is `None` matches all tenants.
 #[derive(Debug, Clone, Default)]
@@ -68,11 +69,16 @@ pub async fn get(pool: &PgPool, id: TenantId) -> Result<Option<Tenant>> {
 
 /// Writes the changed fields of a tenant with an event. Returns false if the tenant was changed or offboarded in the
 /// meantime.
-pub async fn update(pool: &PgPool, tenant: &Tenant, changed: &[&str], now: DateTime<Utc>) -> Result<bool> {
+pub async fn update(
+    executor: impl PgExecutor<'_>,
+    tenant: &Tenant,
+    changed: &[&str],
+    now: DateTime<Utc>,
+) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::tenants::update */
         with changed as (
-            update tenants set company_name = $3, tier = $4, external_id = $5, labels = $6,
+            update tenants set company_name = $3, tier = $4, external_id = $5, labels = $6, admin_email = $10,
                 updated_at = greatest($7, updated_at + interval '1 microsecond')
             where id = $1 and updated_at = $2 and offboarded_at is null
             returning id
@@ -87,8 +93,9 @@ pub async fn update(pool: &PgPool, tenant: &Tenant, changed: &[&str], now: DateT
         now,
         FeedType::TenantUpdated.as_str(),
         json!({ "changed": changed }),
+        tenant.admin_email.as_ref().map(EmailAddress::as_str),
     )
-    .execute(pool)
+    .execute(executor)
     .await
     .map_err(map_constraint_violation)?;
     Ok(done.rows_affected() == 1)

@@ -26,6 +26,7 @@ pub static AWS_CODES: &[(&str, &[&str])] = &[
     ]),
     ("CONCURRENT_ACCOUNT_MODIFICATION", &["scenarios::accounts::a_duplicated_request_creates_one_account"]),
     ("CONCURRENT_MODIFICATION", &["worker::aws::errors::every_known_failure_has_its_kind"]),
+    ("ChildNotFoundException", &["remedies::every_attention_code_has_remedies_that_work"]),
     ("ConcurrentModificationException", &[
         "scenarios::accounts::conflicts_are_retried_and_never_create_a_second_account",
         "scenarios::organization::bootstrap_waits_for_a_policy_change_in_progress",
@@ -34,7 +35,7 @@ pub static AWS_CODES: &[(&str, &[&str])] = &[
     ("CreateAccountStatusNotFoundException", &[
         "scenarios::accounts::the_account_of_an_expired_creation_request_is_found",
     ]),
-    ("DestinationParentNotFoundException", &["worker::attention_codes::every_row_is_needed"]),
+    ("DestinationParentNotFoundException", &["remedies::retries::an_account_is_placed_after_its_ou_was_replaced"]),
     ("DuplicateAccountException", &["worker::aws::errors::every_known_failure_has_its_kind"]),
     ("DuplicateOrganizationalUnitException", &["worker::aws::errors::every_row_is_needed"]),
     ("DuplicatePolicyAttachmentException", &["worker::aws::errors::every_known_failure_has_its_kind"]),

@@ -222,7 +222,7 @@ async fn a_change_that_takes_over_a_minute_gets_a_second_audit_record() {
 
 #[tokio::test]
 async fn a_change_that_cannot_be_audited_is_rejected() {
-    let mut api = ApiFixture::new().await;
+    let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     api.database.do_not_reuse();
     sqlx::raw_sql("alter table audit_pending rename to renamed")

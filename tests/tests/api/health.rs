@@ -5,7 +5,7 @@ use reqwest::Method;
 
 #[tokio::test]
 async fn the_api_is_ready_while_its_database_is_reachable() {
-    let mut api = ApiFixture::new().await;
+    let api = ApiFixture::new().await;
     api.database.do_not_reuse();
     let get = async |path: &str| send(api.request_without_token(Method::GET, path)).await.status_and_code();
     assert_eq!(get("/livez").await.0, 200);

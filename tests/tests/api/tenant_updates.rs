@@ -141,6 +141,33 @@ async fn a_tier_with_a_group_needs_an_email_that_can_be_a_user_name() {
     let error = &refused.json()["errors"][0];
     assert_eq!(error["field"], "tier");
     assert!(error["message"].as_str().unwrap().contains("admin_email must have at most 128 characters"), "{error}");
+
+    let change = json!({ "tier": "enterprise", "admin_email": "admin@example.com" });
+    assert_eq!(patch(&api, &path_of(&tenant), Some("*"), &change).await.status, 200);
+    let refused = patch(&api, &path_of(&tenant), Some("*"), &json!({ "admin_email": long_email })).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    let error = &refused.json()["errors"][0];
+    assert_eq!(error["field"], "admin_email");
+    assert!(error["message"].as_str().unwrap().starts_with("must have at most 128 characters"), "{error}");
+}
+
+#[tokio::test]
+async fn a_changed_admin_is_erased_with_the_tenant() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
+    let path = path_of(&tenant);
+    let change = json!({ "admin_email": "new@example.com" });
+    assert_eq!(patch(&api, &path, None, &change).await.status_and_code(), (428, "precondition_required".into()));
+    let changed = patch(&api, &path, Some(api.get(&path).await.header("etag")), &change).await;
+    assert_eq!((changed.status.as_u16(), &changed.json()["admin_email"]), (200, &json!("new@example.com")));
+    let emails = async || {
+        let emails = "select coalesce(admin_email, '') || array_to_string(former_admin_emails, ',') from tenants";
+        sqlx::query_scalar::<_, String>(emails).fetch_one(&api.database.pool).await.unwrap()
+    };
+    assert_eq!(emails().await, "new@example.comadmin@example.com", "the onboarding removes the former administrator");
+    assert_eq!(api.delete(&path).await.status, 202);
+    assert_eq!(api.get(&path).await.json()["state"], "offboarded");
+    assert_eq!(emails().await, "");
 }
 
 #[tokio::test]
@@ -159,7 +186,9 @@ async fn each_invalid_field_of_an_update_is_reported() {
         (json!({ "labels": ["a"] }), "labels", "wrong_type"),
         (json!({ "labels": { "a": 7 } }), "labels.a", "wrong_type"),
         (json!({ "labels": { "": "7" } }), "labels.", "invalid"),
-        (json!({ "admin_email": "b@example.com" }), "admin_email", "unknown_field"),
+        (json!({ "admin_email": null }), "admin_email", "missing"),
+        (json!({ "admin_email": "b" }), "admin_email", "invalid"),
+        (json!({ "admin_email": 7 }), "admin_email", "wrong_type"),
         (json!({ "home_region": "eu-west-1" }), "home_region", "unknown_field"),
     ] {
         let refused = patch(&api, &path, Some("*"), &change).await;

@@ -30,7 +30,7 @@ async fn set_read_only(admin: &mut PgConnection, read_only: bool) {
 
 #[tokio::test]
 async fn a_signup_during_a_failover_gets_503_and_succeeds_afterwards() {
-    let mut api = ApiFixture::new().await;
+    let api = ApiFixture::new().await;
     api.database.do_not_reuse();
     let mut admin = PgConnection::connect(&api.database.url).await.unwrap();
     let signup = async || {

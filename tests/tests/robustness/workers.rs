@@ -47,7 +47,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     fenced(lifecycle::record_step(pool, &stale, &done, later).await);
     fenced(operations::prolong(pool, &stale, later + lease).await);
     fenced(operations::release(pool, &stale, None, later).await);
-    fenced(lifecycle::succeed(pool, &stale, later).await);
+    fenced(lifecycle::succeed(pool, &stale, later).await.map(drop));
     assert_eq!(freehold.operation_of(&tenant).await, before);
 }
 

@@ -17,13 +17,13 @@ const TEMPLATE: &str = include_str!("../../../stacks/tenant.yaml");
 const STACK: &str = "freehold-tenant";
 
 /// Returns a rule that injects a fault when the tenant's stack is created, but not when the baseline stack is created.
-fn on_stack_creation(fault: Fault) -> Rule {
+pub(crate) fn on_stack_creation(fault: Fault) -> Rule {
     Rule::on("cloudformation", "CreateStack", fault).containing("TIER: !Ref Tier")
 }
 
 /// Returns the stack that Freehold would create for the tenant, but with this tier, these tags and a different request
 /// token.
-fn stack(freehold: &Freehold, tenant: &Tenant, tier: &str, tags: Tags) -> NewStack {
+pub(crate) fn stack(freehold: &Freehold, tenant: &Tenant, tier: &str, tags: Tags) -> NewStack {
     let environment = &tenant.environments[0];
     let account = target(freehold, tenant);
     let parameters = BTreeMap::from([
@@ -43,7 +43,7 @@ fn stack(freehold: &Freehold, tenant: &Tenant, tier: &str, tags: Tags) -> NewSta
     }
 }
 
-async fn create(freehold: &Freehold, tenant: &Tenant, stack: &NewStack) {
+pub(crate) async fn create(freehold: &Freehold, tenant: &Tenant, stack: &NewStack) {
     let home = region("eu-central-1");
     freehold.aws(None).create_stack(&target(freehold, tenant), Role::Access, home, stack).await.expect("a request");
 }

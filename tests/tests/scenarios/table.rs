@@ -24,7 +24,7 @@ fn tests() -> BTreeSet<String> {
                 parts.retain(|part| part != "src" && part != "tests");
                 let mut is_test = false;
                 for line in text.lines().map(str::trim_start) {
-                    if line.starts_with("#[test]") || line.starts_with("#[tokio::test]") {
+                    if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
                         is_test = true;
                     } else if let Some(name) = line.trim_start_matches("async ").strip_prefix("fn ")
                         && std::mem::take(&mut is_test)

@@ -9,7 +9,7 @@ use crate::cli::process::{freehold, text};
 /// Creates a database that no other test uses, and executes the statements `changes`, which modify the table of applied
 /// migrations.
 async fn database(changes: &str) -> Database {
-    let mut database = Database::new().await;
+    let database = Database::new().await;
     database.do_not_reuse();
     sqlx::raw_sql(sqlx::AssertSqlSafe(changes)).execute(&database.pool).await.unwrap();
     database

@@ -134,6 +134,16 @@ impl Aws {
         found.ok_or_else(|| missing_field(GET_GROUP, "group or user"))
     }
 
+    /// Returns the id of the user with this e-mail address, or `None` if there is none.
+    pub async fn user_id(&self, email: &str) -> Result<Option<String>> {
+        self.find_cached_user(email).await
+    }
+
+    /// Removes the id of a deleted user from the cache.
+    pub fn forget_user(&self, user_id: &str) {
+        self.caches.users.invalidate_value(&user_id.to_owned());
+    }
+
     async fn find_cached_user(&self, user_name: &str) -> Result<Option<String>> {
         let fetch = async {
             let store = self.store().await?;

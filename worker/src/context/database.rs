@@ -1,9 +1,9 @@
 //! Database queries of steps, except those of the journal.
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::approval::Approval;
-use freehold_tenancy::db::{account_mappings, approvals, closures, lifecycle, tenants};
+use freehold_tenancy::db::{account_mappings, approvals, closures, former_admins, lifecycle, tenants};
+use freehold_tenancy::{AwsAccountId, EmailAddress};
 use serde_json::Value;
 
 use super::StepContext;
@@ -22,6 +22,21 @@ impl StepContext {
 
     pub(crate) async fn is_on_legal_hold(&self) -> Result<bool, StepError> {
         Ok(tenants::is_on_legal_hold(&self.services.pool, self.tenant().id).await?)
+    }
+
+    /// Returns the earlier administrators whose access remains to be removed.
+    pub(crate) async fn former_admins(&self) -> Result<Vec<String>, StepError> {
+        Ok(former_admins::list(&self.services.pool, self.tenant()).await?)
+    }
+
+    /// Records that the access of all earlier administrators was removed.
+    pub(crate) async fn forget_former_admins(&self) -> Result<(), StepError> {
+        Ok(former_admins::forget(&self.services.pool, self.tenant()).await?)
+    }
+
+    /// Records that the user with this e-mail address has access as the tenant's administrator.
+    pub(crate) async fn record_added_admin(&self, email: &EmailAddress) -> Result<(), StepError> {
+        Ok(former_admins::add_if_replaced(&self.services.pool, self.tenant().id, email).await?)
     }
 
     /// Returns the approvals of this operation, with the oldest first.

@@ -1,6 +1,7 @@
 //! Conversion of the result of a step into its record in the journal.
 
 use chrono::TimeDelta;
+use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::DbError;
@@ -127,6 +128,22 @@ pub(super) fn log(context: &StepContext, record: &StepRecord) {
             "step {step} of operation {operation} is late: {}", late.message
         );
     }
+}
+
+/// Returns the error for an account that another environment has obtained at the same time. A retry helps an offboarding,
+/// which then finishes without the account.
+pub(super) fn account_taken(context: &StepContext, account: Option<&AwsAccountId>) -> StepError {
+    let account = account.map_or_else(String::new, |account| format!(" {account}"));
+    let is_onboarding = context.operation_kind() == OperationKind::Onboard;
+    let remedy = if is_onboarding { "Adopt another account, or cancel." } else { "Retry." };
+    let message = format!(
+        "The account{account} found for this environment is mapped to another one. Nothing was changed. {remedy}"
+    );
+    let mut attention = Attention::new(AttentionCode::AccountMappedElsewhere, message);
+    if !is_onboarding {
+        attention.remedies = vec![Remedy::Retry];
+    }
+    StepError::NeedsAttention(attention)
 }
 
 fn repeated_failure(times: u32, error: &str) -> Attention {

@@ -18,6 +18,9 @@ const MAX_ATTEMPTS: u32 = 3;
 const MIN_TIME_BEFORE_POLL: TimeDelta = TimeDelta::seconds(2);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
+    if let Some(id) = account_request::approved_adoption(context) {
+        return account_request::adopt_approved(context, id).await;
+    }
     if let Some(id) = context.fact("account_id") {
         // The request step has found or adopted an existing account.
         return account_request::map_account(context, id).await;
@@ -120,7 +123,14 @@ async fn handle_failed_creation(context: &StepContext, reason: &str) -> StepResu
             ),
         ),
     };
-    Ok(forget_request(StepOutcome::failed(error)).with_released_slot(slot).with("creation_failures", 0))
+    let outcome = forget_request(StepOutcome::failed(error)).with_released_slot(slot).with("creation_failures", 0);
+    Ok(match action {
+        // No account has this address. A retry uses the address in the configuration.
+        CreationFailureAction::NeedsAttention { code: AttentionCode::AccountEmailInvalid, .. } => {
+            outcome.with(account_request::EMAIL_FACT, serde_json::Value::Null)
+        }
+        _ => outcome,
+    })
 }
 
 fn poll_in_a_minute(outcome: StepOutcome, context: &StepContext) -> StepOutcome {

@@ -1,14 +1,14 @@
 //! Assigns permission sets in the account to groups of Identity Center. Depending on the tier, the tenant gets a group
-//! of its own that contains the tenant's admin.
+//! of its own that contains the tenant's admin. A former admin is removed from it.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::TenantId;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
+use freehold_tenancy::tenant::OWN_GROUP;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,7 +16,8 @@ use serde_json::json;
 use super::StepResult;
 use super::shared::account_request;
 use super::shared::failure_tables::{FailureAction, assignment_failure};
-use crate::cloud::{Assignment, AssignmentState, Grant, Person, Target};
+use super::shared::tenant_group;
+use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
@@ -56,6 +57,11 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             // Keep the progress of the other grants.
             Err(error) => return Ok(with_grants(StepOutcome::failed(error), released, &grants)),
         }
+    }
+    if grants.values().all(|progress| progress.done)
+        && let Err(error) = tenant_group::remove_former_admins(context).await
+    {
+        return Ok(with_grants(StepOutcome::failed(error), released, &grants));
     }
     let since = grants.values().filter_map(|progress| progress.asked_at).min();
     let outcome = if grants.values().all(|progress| progress.done) {
@@ -266,7 +272,7 @@ async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, Grant
     let tier = context.config().tier(&context.tenant().tier);
     if let Some(set) = tier.and_then(|tier| tier.tenant_group_permission_set.as_ref()) {
         let permission_set_arn = permission_set(context, set).await?;
-        let group_id = tenant_group(context).await?;
+        let group_id = tenant_group::ensure_with_admin(context).await?.group_id;
         grants.insert(own_group_grant(set), new(Grant { permission_set_arn, group_id }));
     }
     Ok(grants)
@@ -274,7 +280,7 @@ async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, Grant
 
 /// Returns the key under which the journal stores the grant to the tenant's own group.
 pub(crate) fn own_group_grant(permission_set: &str) -> String {
-    format!("{permission_set} to the tenant's own group")
+    format!("{permission_set} to {OWN_GROUP}")
 }
 
 fn new(grant: Grant) -> GrantProgress {
@@ -288,22 +294,4 @@ async fn permission_set(context: &StepContext, name: &str) -> Result<String, Ste
             format!("Identity Center has no permission set `{name}`. Run `freehold bootstrap`, then retry."),
         )
     })
-}
-
-/// Returns the name of the tenant's own group.
-pub(super) fn tenant_group_name(tenant: TenantId) -> String {
-    format!("freehold-{tenant}")
-}
-
-/// Creates the tenant's own group with the tenant's admin, if missing, and returns its id.
-async fn tenant_group(context: &StepContext) -> Result<String, StepError> {
-    let tenant = context.tenant();
-    let aws = context.aws();
-    let group = aws.ensure_group(&tenant_group_name(tenant.id), "Users of one tenant").await?;
-    if let Some(email) = &tenant.admin_email {
-        let admin = Person { email: email.as_str(), display_name: tenant.company_name.as_str() };
-        let user = aws.ensure_user(&admin).await?;
-        aws.ensure_member(&group, &user).await?;
-    }
-    Ok(group)
 }

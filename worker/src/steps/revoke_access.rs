@@ -14,7 +14,7 @@ use serde_json::json;
 use super::StepResult;
 use super::grant_access::{self, is_granted};
 use super::shared::account_request::RETRY_REQUEST_AFTER;
-use super::shared::preconditions;
+use super::shared::{preconditions, tenant_group};
 use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
@@ -40,6 +40,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         Some(revocations) => revocations,
         None => match unfinished_grants(context).await? {
             Some(outcome) => return Ok(outcome),
+            // AWS deletes the assignments of an account that leaves the organisation.
+            None if preconditions::has_left(context) => BTreeMap::new(),
             None => assignments(context, &account).await?,
         },
     };
@@ -178,16 +180,10 @@ fn is_last_environment(context: &StepContext) -> bool {
 /// Deletes the tenant's own group and its users. Keeps users that Freehold did not create or that have another use.
 async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
     let aws = context.aws();
-    let name = grant_access::tenant_group_name(context.tenant().id);
+    let name = tenant_group::name(context.tenant().id);
     let Some(group) = aws.group(&name).await? else { return Ok(()) };
     for membership in aws.members(&group).await? {
-        let user = aws.user(&membership.user_id).await?;
-        // The membership is deleted last, because a repeated run finds the user through it.
-        if user.is_some_and(|user| user.created_by_freehold && user.groups <= 1 && !user.has_assignments) {
-            aws.delete_user(&membership.user_id).await?;
-        } else {
-            aws.remove_member(&membership).await?;
-        }
+        tenant_group::remove_user(aws, &membership).await?;
     }
     aws.delete_group(&name, &group).await?;
     Ok(())

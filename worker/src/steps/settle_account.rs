@@ -48,6 +48,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 async fn requested_account(context: &StepContext, creation: Creation) -> StepResult {
     match creation.state {
+        // The account of another environment is not offboarded with this one.
+        CreationState::Succeeded(id) if context.is_mapped_to_other(&id).await? => Ok(no_account(context)),
         CreationState::Succeeded(id) => account_request::map_account(context, id).await,
         CreationState::Failed(_) => Ok(no_account(context)),
         CreationState::InProgress => {

@@ -6,3 +6,4 @@ pub(super) mod failure_tables;
 pub(super) mod preconditions;
 pub(super) mod stack_deletion;
 pub(super) mod stack_deployment;
+pub(super) mod tenant_group;

@@ -15,7 +15,11 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             "There is no quarantine OU yet. Run `freehold bootstrap`, then retry.",
         )
     })?;
-    preconditions::check_ownership(context, &account).await?;
+    if let Err(error) = preconditions::check_ownership(context, &account).await {
+        let has_left = error.is_needs_attention() && context.aws().account(account.id()).await?.is_none();
+        // An account outside the organisation belongs to its new owner, and no longer costs anything.
+        return if has_left { Ok(StepOutcome::done().with(preconditions::LEFT_FACT, true)) } else { Err(error) };
+    }
     let parent = context.aws().parent_of(&account).await?;
     if parent != ou {
         context.aws().move_account(&account, &parent, &ou).await?;

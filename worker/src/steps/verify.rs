@@ -150,7 +150,8 @@ async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepEr
             return Err(StepError::needs_attention(
                 AttentionCode::StackIdentityMismatch,
                 format!(
-                    "The stack at {url} reports {field} = {found}, expected {expected}. Check the deployed version."
+                    "The stack at {url} reports {field} = {found}, expected {expected}. Correct the stack or its \
+                     template, then retry."
                 ),
             ));
         }
@@ -169,7 +170,8 @@ async fn check_access(
     let grants: BTreeMap<String, Grant> = context.fact("grants").ok_or_else(|| {
         StepError::needs_attention(
             AttentionCode::GrantsUnknown,
-            "The journal does not contain the granted access, so it cannot be verified. Report this as a defect.",
+            "The journal does not contain the granted access, so it cannot be verified. Report this as a defect, have \
+             the journal repaired, then retry.",
         )
     })?;
     let account = context.account()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::aws::constraints::USER_NAME;
+use freehold_tenancy::aws::constraints::{USER_EMAIL, USER_NAME};
 use freehold_tenancy::environment::{Environment, EnvironmentState};
 use freehold_tenancy::tenant::{Labels, Tenant};
 use freehold_tenancy::{
@@ -78,7 +78,7 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
     let residency = parse_residency(&mut fields, config, home_region);
     let tier = parse_tier(&mut fields, config);
     if let (Some(email), Some(tier)) = (&admin_email, &tier)
-        && let Some(violation) = user_name_violation(config, tier, email)
+        && let Some(violation) = user_violation(config, tier, email)
     {
         fields.error("admin_email", "invalid", violation);
     }
@@ -172,11 +172,11 @@ pub(super) fn parse_tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
     Some(tier)
 }
 
-/// Returns the rule for user names of Identity Center that the administrator's e-mail address violates. Returns `None`
-/// if the address is accepted, or if Freehold creates no user for tenants of this tier.
-pub(super) fn user_name_violation(config: &Config, tier: &Tier, email: &EmailAddress) -> Option<String> {
+/// Returns the rule for users of Identity Center that the administrator's e-mail address violates. Returns `None` if the
+/// address is accepted, or if Freehold creates no user for tenants of this tier.
+pub(super) fn user_violation(config: &Config, tier: &Tier, email: &EmailAddress) -> Option<String> {
     config.tier(tier)?.tenant_group_permission_set.as_ref()?;
-    let violation = USER_NAME.violation(email.as_str())?;
+    let violation = USER_NAME.violation(email.as_str()).or_else(|| USER_EMAIL.violation(email.as_str()))?;
     Some(format!("{violation}, because in the tier `{tier}` it becomes a user name of IAM Identity Center"))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use freehold_tenancy::tenant::{Labels, TenantChange, TenantState};
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 use super::etag::{compute_etag, response_with_etag};
 use super::signup;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
@@ -25,6 +27,11 @@ pub struct TenantPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Example GmbH", min_length = 1, max_length = 120, nullable = false)]
     pub company_name: Option<String>,
+    /// E-mail address of the tenant's administrator. If the tenant has a group in IAM Identity Center, an operation adds
+    /// the user of the new address to the group and removes the user of the old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "admin@example.com", max_length = 254, nullable = false)]
+    pub admin_email: Option<String>,
     /// Commercial plan, as named in the configuration. The next reconcile run grants the access that comes
     /// with the new plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +87,7 @@ pub struct TenantPatch {
 )]
 pub(crate) async fn update_tenant(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
     if_match: IfMatch,
     JsonFields(fields): JsonFields,
@@ -90,14 +98,25 @@ pub(crate) async fn update_tenant(
     if tenant.state() == TenantState::Offboarded {
         return Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded and can no longer be changed."));
     }
+    let former_admin = tenant.admin_email.clone();
     let changed = parse_patch(fields, &app.config, &tenant)?.apply(&mut tenant);
     if changed.is_empty() {
         return response_with_etag(&tenant.into());
     }
-    if !db::tenants::update(&app.pool, &tenant, &changed, app.clock.now()).await? {
+    let now = app.clock.now();
+    let is_written = match former_admin.filter(|former| tenant.admin_email.as_ref() != Some(former)) {
+        Some(former) => {
+            let tier = app.config.tier(&tenant.tier);
+            let has_group = tier.is_some_and(|tier| tier.tenant_group_permission_set.is_some());
+            let by = caller.requester();
+            db::lifecycle::change_admin(&app.pool, &tenant, &changed, &former, has_group, &by, now).await?
+        }
+        None => db::tenants::update(&app.pool, &tenant, &changed, now).await?,
+    };
+    if !is_written {
         return Err(precondition_failed());
     }
-    // The change adds a feed event, which may have to be delivered to webhook endpoints.
+    // The change adds a feed event, which may have to be delivered to webhook endpoints, and may open an operation.
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     response_with_etag(&tenant.into())
@@ -108,7 +127,7 @@ pub(crate) fn parse_patch(
     config: &Config,
     tenant: &tenant::Tenant,
 ) -> Result<TenantChange, ApiError> {
-    for name in ["company_name", "tier", "labels"] {
+    for name in ["company_name", "admin_email", "tier", "labels"] {
         if fields.take_null(name) {
             fields.error(name, "missing", "this field cannot be removed");
         }
@@ -116,13 +135,19 @@ pub(crate) fn parse_patch(
     let external_id =
         if fields.take_null("external_id") { Some(None) } else { fields.optional("external_id").map(Some) };
     let tier = if fields.has_value("tier") { signup::parse_tier(&mut fields, config) } else { None };
-    if let (Some(tier), Some(email)) = (&tier, &tenant.admin_email)
-        && let Some(violation) = signup::user_name_violation(config, tier, email)
+    let admin_email = fields.optional("admin_email");
+    if let Some(email) = admin_email.as_ref().or(tenant.admin_email.as_ref())
+        && let Some(violation) = signup::user_violation(config, tier.as_ref().unwrap_or(&tenant.tier), email)
     {
-        fields.error("tier", "invalid", format!("must be another tier: admin_email {violation}"));
+        if admin_email.is_some() {
+            fields.error("admin_email", "invalid", violation);
+        } else if tier.is_some() {
+            fields.error("tier", "invalid", format!("must be another tier: admin_email {violation}"));
+        }
     }
     let change = TenantChange {
         company_name: fields.optional("company_name"),
+        admin_email,
         tier,
         external_id,
         labels: fields.has_value("labels").then(|| patch_labels(&mut fields, &tenant.labels)),

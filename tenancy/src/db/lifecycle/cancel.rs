@@ -8,7 +8,7 @@ use super::LifecycleResult;
 use super::finish::close_tenant;
 use super::open_operation::open_operation;
 use super::queries::{OpenOperation, account_never_requested, legal_hold, lock_tenant, open, owner_of_operation};
-use crate::db::{PgPool, Result, approvals, events, finish_transaction};
+use crate::db::{PgPool, Result, approvals, events, finish_transaction, steps};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, Requester};
 use crate::{EnvironmentId, OperationId};
@@ -124,6 +124,7 @@ pub(super) async fn mark_canceled(
     )
     .execute(&mut *tx)
     .await?;
+    steps::stop_waiting(&mut *tx, open.id).await?;
     approvals::withdraw(&mut *tx, open.id, by, now).await?;
     let news = [NewEvent { event_type: EventType::OperationCanceled, data: json!({ "by": by.subject }) }];
     events::append(tx, open.id, &news, now).await?;

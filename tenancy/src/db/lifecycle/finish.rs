@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
+use super::change_admin::repeat_grant_access;
 use crate::db::fence::{Claim, begin_fenced};
 use crate::db::{PgPool, Result, account_mappings, events};
 use crate::environment::EnvironmentState;
@@ -13,7 +14,10 @@ use crate::operation::OperationKind;
 use crate::{OperationId, TenantId};
 
 /// Marks an operation as succeeded and updates its environment, account mapping and tenant.
-pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<()> {
+///
+/// Returns false if the tenant's administrator has changed in the meantime: the operation stays open, and its step
+/// `grant-access` is due again.
+pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<bool> {
     let mut tx = begin_fenced(pool, claim).await?;
     let kind = sqlx::query_scalar!(
         r#"/* db::lifecycle::succeed */ select kind as "kind: OperationKind" from operations where id = $1"#,
@@ -22,6 +26,10 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
     .fetch_one(&mut *tx)
     .await?;
     let achieved = kind.state_when_done();
+    if achieved == EnvironmentState::Ready && repeat_grant_access(&mut tx, claim.operation_id).await? {
+        tx.commit().await?;
+        return Ok(false);
+    }
     let mut news = Vec::new();
     if achieved == EnvironmentState::Offboarded {
         for account in account_mappings::end(&mut tx, claim.operation_id, now).await? {
@@ -56,7 +64,7 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
         close_tenant(&mut tx, claim.operation_id, now).await?;
     }
     tx.commit().await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Marks the tenant of an operation as offboarded if all its environments are offboarded, and erases its personal data.
@@ -87,7 +95,7 @@ pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: Da
 pub(super) async fn erase_personal_data(tx: &mut PgConnection, tenant: TenantId) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::lifecycle::erase_personal_data */
-        update tenants set admin_email = null
+        update tenants set admin_email = null, former_admin_emails = '{}'
         where id = $1 and offboarded_at is not null and legal_hold_at is null and admin_email is not null"#,
         tenant.as_uuid(),
     );

@@ -114,6 +114,22 @@ impl Administrator {
         group
     }
 
+    async fn identity_store_id(&self) -> String {
+        let instances = self.0.sso().list_instances().send().await.expect("instances").instances;
+        instances.into_iter().flatten().next().and_then(|one| one.identity_store_id).expect("a store")
+    }
+
+    pub(crate) async fn create_group(&self, name: &str) {
+        let store = self.identity_store_id().await;
+        let call = self.0.identity_store().create_group().identity_store_id(store).display_name(name);
+        call.send().await.expect("a group");
+    }
+
+    pub(crate) async fn tag_account(&self, account: &str, key: &str, value: &str) {
+        let tag = Tag::builder().key(key).value(value).build().expect("a tag");
+        self.0.organizations().tag_resource().resource_id(account).tags(tag).send().await.expect("a tag");
+    }
+
     async fn cloudformation_client(&self, account: &str) -> aws_sdk_cloudformation::Client {
         let credentials = self.0.assume(&self.0.management, account, ACCESS_ROLE).await.expect("credentials");
         self.0.cloudformation(&Member { id: account.to_owned(), credentials })
@@ -121,6 +137,19 @@ impl Administrator {
 
     pub(crate) async fn delete_stack(&self, account: &str, name: &str) {
         self.cloudformation_client(account).await.delete_stack().stack_name(name).send().await.expect("a deletion");
+    }
+
+    /// Creates a stack with one log group and no tags.
+    pub(crate) async fn create_stack(&self, account: &str, name: &str) {
+        let template = r#"{"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup"}}}"#;
+        let client = self.cloudformation_client(account).await;
+        client.create_stack().stack_name(name).template_body(template).send().await.expect("a creation");
+    }
+
+    pub(crate) async fn protect_stack(&self, account: &str, name: &str, protect: bool) {
+        let client = self.cloudformation_client(account).await;
+        let call = client.update_termination_protection().stack_name(name).enable_termination_protection(protect);
+        call.send().await.expect("an update");
     }
 
     /// Replaces all tags of a stack with one tag that Freehold does not use.

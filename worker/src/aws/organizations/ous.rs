@@ -41,6 +41,11 @@ impl Aws {
         self.ou(&self.config.organization.quarantine_ou).await
     }
 
+    /// Removes the id of a deleted OU from the cache.
+    pub fn forget_ou(&self, name: &str) {
+        self.caches.ous.invalidate(&name.to_owned());
+    }
+
     /// Returns the id of Freehold's OU `name`, or `None` if it does not exist.
     async fn ou(&self, name: &str) -> Result<Option<String>> {
         let fetch = async {

@@ -8,6 +8,7 @@ use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
+use serde_json::Value;
 
 use super::approval;
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
@@ -22,7 +23,7 @@ pub(in crate::steps) const RETRY_REQUEST_AFTER: TimeDelta = TimeDelta::minutes(5
 ///
 /// When the step is done, its facts contain the id of the account or of the creation request.
 pub(in crate::steps) async fn find_or_request(context: &StepContext) -> StepResult {
-    if let Some(id) = context.step_fact::<AwsAccountId>("adopt_account_id") {
+    if let Some(id) = approved_adoption(context) {
         return adopt_approved(context, id).await;
     }
     // Without an intent no account was requested, so there is nothing to search for.
@@ -62,7 +63,7 @@ async fn request(context: &StepContext) -> StepResult {
     match context.aws().create_account(&account).await {
         Ok(creation) => {
             context.lift_fleet_hold(&slot, Some(HoldKind::OrganizationFinalizing)).await?;
-            Ok(requested(context, &creation).await?.with("account_email", account.email))
+            Ok(requested(context, &creation).await?.with(EMAIL_FACT, account.email))
         }
         Err(error) => {
             if error.had_no_effect() {
@@ -81,14 +82,21 @@ async fn request(context: &StepContext) -> StepResult {
     }
 }
 
+/// Fact with the e-mail address of the account request. Null after AWS has rejected the address.
+pub(in crate::steps) const EMAIL_FACT: &str = "account_email";
+
 /// Returns the e-mail address of the environment's account. After the first request, a change of the configuration no
-/// longer changes the address.
+/// longer changes the address, unless AWS has rejected it.
 pub(in crate::steps) fn email(context: &StepContext) -> String {
+    let is_rejected = context.step_fact::<Value>(EMAIL_FACT) == Some(Value::Null);
     let pending_intent = || context.pending_intent::<NewAccount>().map(|(account, _)| account.email);
     let first_intent =
         || context.pending_intent_of::<NewAccount>(StepName::RequestAccount).map(|account| account.email);
     let configured = || context.config().organization.account_email.address(context.environment().id);
-    context.fact("account_email").or_else(pending_intent).or_else(first_intent).unwrap_or_else(configured)
+    if is_rejected {
+        return pending_intent().unwrap_or_else(configured);
+    }
+    context.fact(EMAIL_FACT).or_else(pending_intent).or_else(first_intent).unwrap_or_else(configured)
 }
 
 /// Returns the environment's slot of the quota for account creations.
@@ -132,9 +140,14 @@ pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount)
     Err(email_taken(&found.email, &format!("{reason} (account {})", found.id)))
 }
 
+/// Returns the account whose adoption a second person has approved.
+pub(in crate::steps) fn approved_adoption(context: &StepContext) -> Option<AwsAccountId> {
+    context.step_fact("adopt_account_id")
+}
+
 /// Adopts the account whose adoption a second person has approved. Adds the environment's tags if the account lacks
 /// them.
-async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
+pub(in crate::steps) async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let environment = context.environment().id;
     let target = Target::new(id.clone(), environment, &context.config().organization)?;
     let found = context.aws().account(&id).await?;
@@ -149,7 +162,10 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     };
     Err(StepError::needs_attention(
         AttentionCode::AccountNotAdoptable,
-        format!("Account {id} cannot be adopted: {reason}. Adopt another account, or cancel."),
+        format!(
+            "Account {id} cannot be adopted: {reason}. Correct that and retry, adopt another account, retry with \
+             another e-mail address to create an account, or cancel."
+        ),
     ))
 }
 

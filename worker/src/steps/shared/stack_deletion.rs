@@ -28,6 +28,9 @@ impl StackDeletion {
     /// Deletes the stack. The step is done when the environment has no such stack.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
         let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
+        if preconditions::has_left(context) {
+            return Ok(StepOutcome::done());
+        }
         let mut created =
             context.earlier_entries(self.created_by).filter(|entry| entry.intent.is_some() || !entry.facts.is_empty());
         let Some(entry) = created.next() else { return Ok(StepOutcome::done()) };
