@@ -40,6 +40,7 @@ pub mod schema {
     pub use crate::routes::account_mappings::{AccountHistory, AccountMapping, AccountMappingPage};
     pub use crate::routes::approvals::ApprovalDecision;
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
+    pub use crate::routes::baseline_upgrades::BaselineUpgrade;
     pub use crate::routes::environments::NewEnvironment;
     pub use crate::routes::events::FeedEventPage;
     pub use crate::routes::findings::{Finding, FindingPage};

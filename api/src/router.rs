@@ -18,8 +18,8 @@ use crate::route_policy::IdempotencyMode::{InTransaction, ResponseInTransaction}
 use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{RoutePolicy, policy};
 use crate::routes::{
-    account_mappings, approvals, audit, docs, environments, events, findings, fleet_holds, health, legal_hold,
-    offboarding, operation_events, operations, tenants, vending, webhooks,
+    account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings, fleet_holds, health,
+    legal_hold, offboarding, operation_events, operations, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
     AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete,
@@ -46,6 +46,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(TenantsRead, Tenant), routes!(environments::get_environment))
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::offboard_environment))
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::restore_environment))
+        .protected(policy(OperationsWrite, Fleet), routes!(baseline_upgrades::upgrade_baseline))
         .protected(policy(OperationsRead, List), routes!(operations::list_operations))
         .protected(policy(OperationsRead, Operation), routes!(operations::get_operation))
         .protected(policy(OperationsRead, Operation), routes!(operation_events::follow_operation))

@@ -170,6 +170,9 @@ fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit
         output::print_field("attention", format!("{} ({})", attention.message, attention.code))?;
         output::print_field("remedies", attention.remedies.join(", "))?;
     }
+    if let Some(failure) = &operation.failure {
+        output::print_field("failure", format!("{} ({})", failure.message, failure.code))?;
+    }
     for approval in operation.approvals.iter().flatten().filter(|approval| approval.state == "pending") {
         let request = format!("{} {}, requested by {}", approval.action, approval.request, approval.requested_by);
         output::print_field("needs approval", format!("{request}; request hash {}", approval.request_hash))?;

@@ -134,6 +134,7 @@ fn event_message(event: &OperationEvent) -> String {
         "environment.offboarded" => "environment offboarded".to_owned(),
         "operation.started" => "claimed by a worker".to_owned(),
         "operation.needs_attention" => format!("needs attention: {} ({})", field("message"), field("code")),
+        "operation.failed" => format!("failed: {} ({})", field("message"), field("code")),
         "operation.retried" => format!("retried by {}", field("by")),
         "operation.succeeded" => "operation succeeded".to_owned(),
         "step.started" => "started".to_owned(),

@@ -1,10 +1,11 @@
-//! `freehold tenants`: create, list, show, watch, update, offboard and restore tenants.
+//! `freehold tenants`: create, list, show, watch, update, offboard and restore tenants, and upgrade baselines.
 
 mod add_environment;
 mod create;
 mod offboard;
 mod show;
 mod update;
+mod upgrade_baseline;
 
 #[cfg(feature = "sandbox")]
 pub(crate) use create::create_tenant;
@@ -41,6 +42,7 @@ enum TenantsCommand {
     Offboard(offboard::OffboardArgs),
     Restore(offboard::RestoreArgs),
     LegalHold(offboard::LegalHoldArgs),
+    UpgradeBaseline(upgrade_baseline::UpgradeBaselineArgs),
 }
 
 /// List tenants, newest first
@@ -118,6 +120,7 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::Offboard(args) => offboard::offboard(args).await,
         TenantsCommand::Restore(args) => offboard::restore(args).await,
         TenantsCommand::LegalHold(args) => offboard::legal_hold(args).await,
+        TenantsCommand::UpgradeBaseline(args) => upgrade_baseline::run(args).await,
         TenantsCommand::Watch(args) => {
             let api = args.client.api_client()?;
             let tenant = get_tenant(&api, &args.id).await?;

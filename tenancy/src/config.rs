@@ -4,6 +4,7 @@
 //! sets `url` in `[database]`.
 
 mod access;
+mod access_role;
 mod audit;
 mod check;
 mod organization;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use url::Url;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig, VendingApproval};
+pub use access_role::{AccessRole, Statement, Texts};
 pub use audit::Audit;
 pub use organization::{
     CloseAccounts, EmailPattern, OWN_STACK_PARAMETERS, Offboarding, Organization, Residency, Stack, Timeouts,
@@ -30,6 +32,8 @@ pub use organization::{
 pub use quotas::{Bucket, ExpectedDurations, Quotas, Rate};
 pub use reconcile::Reconcile;
 pub use webhooks::{Secrets, Webhooks};
+
+pub use check::is_forbidden_service;
 
 use crate::{Region, ResidencyName, Tier};
 
@@ -61,6 +65,9 @@ pub struct Config {
     /// CloudFormation stack that is deployed into every tenant account.
     #[serde(default)]
     pub stack: Stack,
+    /// Permissions of the role that deploys the stack.
+    #[serde(default)]
+    pub access_role: AccessRole,
     #[serde(default)]
     pub offboarding: Offboarding,
     /// Times that steps wait for AWS before the operation needs attention.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::baseline::BaselineVersion;
 use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
 
@@ -38,6 +39,8 @@ pub struct Environment {
     pub state: EnvironmentState,
     /// AWS account of the environment; `None` if no account is mapped to it.
     pub aws_account_id: Option<AwsAccountId>,
+    /// Version of the baseline stack; `None` before it is installed.
+    pub baseline_version: Option<BaselineVersion>,
     /// Open operation of the environment, or the latest operation if none is open.
     pub operation_id: OperationId,
     /// Time of the request that created the environment.

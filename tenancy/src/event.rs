@@ -21,6 +21,8 @@ string_enum! {
         OperationRetried = "operation.retried",
         /// The operation has succeeded.
         OperationSucceeded = "operation.succeeded",
+        /// The operation has failed.
+        OperationFailed = "operation.failed",
         /// The operation was cancelled.
         OperationCanceled = "operation.canceled",
         /// A request needs the approval of a second person.

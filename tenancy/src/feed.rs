@@ -71,6 +71,18 @@ string_enum! {
         EnvironmentReady = "environment.ready",
         /// An environment is offboarded.
         EnvironmentOffboarded = "environment.offboarded",
+        /// An upgrade of the baseline was accepted.
+        BaselineUpgradeAccepted = "tenant.baseline_upgrade.accepted",
+        /// An upgrade of the baseline needs attention.
+        BaselineUpgradeNeedsAttention = "tenant.baseline_upgrade.needs_attention",
+        /// An upgrade of the baseline no longer needs attention.
+        BaselineUpgradeResumed = "tenant.baseline_upgrade.resumed",
+        /// An upgrade of the baseline has succeeded.
+        BaselineUpgradeSucceeded = "tenant.baseline_upgrade.succeeded",
+        /// An upgrade of the baseline has failed; the environment continues with its earlier baseline.
+        BaselineUpgradeFailed = "tenant.baseline_upgrade.failed",
+        /// An upgrade of the baseline was cancelled.
+        BaselineUpgradeCanceled = "tenant.baseline_upgrade.canceled",
     }
 }
 
@@ -100,11 +112,12 @@ impl FeedType {
     /// Returns the feed type of an operation event, or `None` for an internal event that is not published.
     pub fn of(kind: OperationKind, event: EventType) -> Option<Self> {
         use EventType as E;
-        let by_kind = |onboard, offboard, restore, repair| match kind {
+        let by_kind = |onboard, offboard, restore, repair, upgrade| match kind {
             OperationKind::Onboard => onboard,
             OperationKind::Offboard => offboard,
             OperationKind::Restore => restore,
             OperationKind::Repair => repair,
+            OperationKind::UpgradeBaseline => upgrade,
         };
         Some(match event {
             E::OperationAccepted => by_kind(
@@ -112,27 +125,38 @@ impl FeedType {
                 Self::OffboardingAccepted,
                 Self::RestoringAccepted,
                 Self::RepairAccepted,
+                Self::BaselineUpgradeAccepted,
             ),
             E::OperationNeedsAttention => by_kind(
                 Self::OnboardingNeedsAttention,
                 Self::OffboardingNeedsAttention,
                 Self::RestoringNeedsAttention,
                 Self::RepairNeedsAttention,
+                Self::BaselineUpgradeNeedsAttention,
             ),
-            E::OperationRecovered | E::OperationRetried => {
-                by_kind(Self::OnboardingResumed, Self::OffboardingResumed, Self::RestoringResumed, Self::RepairResumed)
-            }
+            E::OperationRecovered | E::OperationRetried => by_kind(
+                Self::OnboardingResumed,
+                Self::OffboardingResumed,
+                Self::RestoringResumed,
+                Self::RepairResumed,
+                Self::BaselineUpgradeResumed,
+            ),
+            // Operations of other kinds need attention instead of failing.
+            E::OperationFailed if kind == OperationKind::UpgradeBaseline => Self::BaselineUpgradeFailed,
+            E::OperationFailed => return None,
             E::OperationSucceeded => by_kind(
                 Self::OnboardingSucceeded,
                 Self::OffboardingSucceeded,
                 Self::RestoringSucceeded,
                 Self::RepairSucceeded,
+                Self::BaselineUpgradeSucceeded,
             ),
             E::OperationCanceled => by_kind(
                 Self::OnboardingCanceled,
                 Self::OffboardingCanceled,
                 Self::RestoringCanceled,
                 Self::RepairCanceled,
+                Self::BaselineUpgradeCanceled,
             ),
             E::ApprovalRequested => Self::ApprovalRequested,
             E::ApprovalGranted => Self::ApprovalGranted,
@@ -151,7 +175,9 @@ impl FeedType {
             Self::OnboardingNeedsAttention
             | Self::OffboardingNeedsAttention
             | Self::RestoringNeedsAttention
-            | Self::RepairNeedsAttention => &["code"],
+            | Self::RepairNeedsAttention
+            | Self::BaselineUpgradeNeedsAttention
+            | Self::BaselineUpgradeFailed => &["code"],
             Self::ApprovalRequested | Self::ApprovalGranted | Self::ApprovalRejected => &["action"],
             Self::AccountAssigned | Self::AccountReleased => &["aws_account_id"],
             Self::TenantUpdated => &["changed"],

@@ -52,6 +52,8 @@ string_enum! {
         StackFailed = "stack_failed",
         /// Stack that was changed or replaced outside Freehold.
         StackDrifted = "stack_drifted",
+        /// Baseline of an earlier version than the configured one.
+        BaselineOutdated = "baseline_outdated",
     }
 }
 
@@ -64,7 +66,7 @@ impl FindingKind {
             Self::GuardrailChanged | Self::AssignmentExtra | Self::StackMissing => Severity::Critical,
             Self::AccountUnknown | Self::PermissionSetMissing | Self::GroupMissing => Severity::Error,
             Self::AssignmentMissing | Self::AccessLost | Self::StackFailed => Severity::Error,
-            Self::StackDrifted => Severity::Warning,
+            Self::StackDrifted | Self::BaselineOutdated => Severity::Warning,
         }
     }
 

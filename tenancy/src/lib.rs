@@ -6,6 +6,7 @@ pub mod attention;
 mod attention_code;
 pub mod audit;
 pub mod aws;
+pub mod baseline;
 pub mod clock;
 pub mod config;
 pub mod db;

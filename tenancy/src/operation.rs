@@ -21,6 +21,8 @@ string_enum! {
         Restore = "restore",
         /// Repair of differences between AWS and the database.
         Repair = "repair",
+        /// Upgrade of the baseline, while the environment stays ready.
+        UpgradeBaseline = "upgrade_baseline",
     }
 }
 
@@ -49,14 +51,21 @@ impl OperationKind {
             Self::Onboard => EnvironmentState::Onboarding,
             Self::Offboard => EnvironmentState::Offboarding,
             Self::Restore | Self::Repair => EnvironmentState::Restoring,
+            Self::UpgradeBaseline => EnvironmentState::Ready,
         }
+    }
+
+    /// Returns whether the environment keeps its state while an operation of this kind is open or needs attention, and
+    /// if it fails. Such an operation changes an environment that continues to serve.
+    pub fn keeps_environment_state(self) -> bool {
+        self == Self::UpgradeBaseline
     }
 
     /// Returns the state of the environment after an operation of this kind has succeeded.
     pub fn state_when_done(self) -> EnvironmentState {
         match self {
             Self::Offboard => EnvironmentState::Offboarded,
-            Self::Onboard | Self::Restore | Self::Repair => EnvironmentState::Ready,
+            Self::Onboard | Self::Restore | Self::Repair | Self::UpgradeBaseline => EnvironmentState::Ready,
         }
     }
 }
@@ -83,6 +92,8 @@ pub struct Operation {
     pub requested_by: Requester,
     pub state: OperationState,
     pub attention: Option<Attention>,
+    /// Cause of a failed operation.
+    pub failure: Option<Attention>,
     /// Time at which a worker continues the operation; `None` if it waits for a person or has finished.
     pub wake_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,

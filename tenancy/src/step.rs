@@ -28,6 +28,7 @@ string_enum! {
         DeleteBaseline = "delete-baseline",
         CloseAccount = "close-account",
         AwaitClosure = "await-closure",
+        UpgradeBaseline = "upgrade-baseline",
     }
 }
 
@@ -48,6 +49,8 @@ string_enum! {
         Waiting = "waiting",
         /// The step is stopped until a person acts.
         Parked = "parked",
+        /// The step has failed for good, which ends the operation.
+        Failed = "failed",
         /// The step is completed; later steps may start.
         Done = "done",
     }
@@ -75,7 +78,7 @@ pub struct JournalEntry {
     pub waits_for: Option<String>,
     /// Time of the next poll of a waiting step.
     pub check_at: Option<DateTime<Utc>>,
-    /// Reason why the step needs attention. A waiting step that needs attention is late.
+    /// Reason why the step needs attention, or has failed. A waiting step that needs attention is late.
     pub attention: Option<Attention>,
     /// Time since which AWS has refused to start or continue the work.
     pub blocked_since: Option<DateTime<Utc>>,

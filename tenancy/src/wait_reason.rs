@@ -27,6 +27,9 @@ pub enum WaitReason {
     StackDeployment {
         stack: String,
     },
+    StackUpdate {
+        stack: String,
+    },
     StackDeletion {
         stack: String,
     },
@@ -106,6 +109,7 @@ impl WaitReason {
                 "AWS limits how many accounts can be closed in 30 days; the closure is queued."
             }
             Self::StackDeployment { .. } => "The software of the environment is being deployed.",
+            Self::StackUpdate { .. } => "A part of the environment is being updated.",
             Self::StackDeletion { .. } | Self::StackRollback { .. } => {
                 "AWS is removing a deployment of the environment."
             }
@@ -150,6 +154,7 @@ impl fmt::Display for WaitReason {
                 f.write_str("AWS's limit of account closures in 30 days, used up by closures outside Freehold")
             }
             Self::StackDeployment { stack } => write!(f, "the stack {stack} to be deployed"),
+            Self::StackUpdate { stack } => write!(f, "the stack {stack} to be updated"),
             Self::StackDeletion { stack } => write!(f, "the stack {stack} to be deleted"),
             Self::StackRollback { stack } => write!(f, "the stack {stack} to be rolled back"),
             Self::CloudFormationUsable { region, error } => {

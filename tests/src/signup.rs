@@ -34,6 +34,7 @@ pub fn new_tenant(
         home_region,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
+        baseline_version: None,
         operation_id: OperationId::from(uuid),
         created_at: now,
         ready_at: None,

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod approval;
+mod baseline;
 mod cloud;
 mod limits;
 mod offboarding;

@@ -25,6 +25,7 @@ pub mod step;
 pub mod step_outcome;
 pub mod steps;
 pub mod template;
+pub mod upgrading_baseline;
 mod wakeups;
 mod webhooks;
 mod worker;

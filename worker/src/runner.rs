@@ -95,15 +95,19 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
             }
             Decision::Wait(until) => return operations::release(pool, &claim, Some(until), now).await,
             Decision::Park => return operations::release(pool, &claim, None, now).await,
-            Decision::Finish => {
-                if !lifecycle::succeed(pool, &claim, now).await? {
+            decision @ (Decision::Finish | Decision::Fail) => {
+                let has_failed = decision == Decision::Fail;
+                if has_failed {
+                    lifecycle::fail(pool, &claim, now).await?;
+                } else if !lifecycle::succeed(pool, &claim, now).await? {
                     // The next claim reads the new administrator.
                     return operations::release(pool, &claim, Some(now), now).await;
                 }
                 services.wake_signals.notify_webhooks();
                 let seconds = (now - data.subject.created_at).as_seconds_f64();
                 metrics::histogram!("freehold_operation_duration_seconds", "kind" => kind.as_str()).record(seconds);
-                tracing::info!(%tenant, operation = %id, %kind, seconds, "operation {id} of tenant {tenant} finished");
+                let end = if has_failed { "failed" } else { "finished" };
+                tracing::info!(%tenant, operation = %id, %kind, seconds, "operation {id} of tenant {tenant} {end}");
                 return Ok(());
             }
         }

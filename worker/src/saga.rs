@@ -15,6 +15,8 @@ pub enum Decision {
     Wait(DateTime<Utc>),
     /// Wait until a person has acted.
     Park,
+    /// End the operation as failed, because a step has failed for good.
+    Fail,
     /// Finish, because all steps are done.
     Finish,
 }
@@ -26,6 +28,9 @@ pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc
     if list.iter().all(|step| state(step.name) == StepState::Done) {
         return Decision::Finish;
     }
+    if list.iter().any(|step| state(step.name) == StepState::Failed) {
+        return Decision::Fail;
+    }
     let next_check = |name: StepName| journal.iter().find(|entry| entry.name == name).and_then(|entry| entry.check_at);
     let ready: Vec<_> = list
         .iter()
@@ -33,7 +38,7 @@ pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc
         .filter(|step| match state(step.name) {
             StepState::Pending | StepState::Running => true,
             StepState::Waiting => next_check(step.name).is_none_or(|at| at <= now),
-            StepState::Parked | StepState::Done => false,
+            StepState::Parked | StepState::Failed | StepState::Done => false,
         })
         .collect();
     if !ready.is_empty() {
@@ -137,6 +142,18 @@ mod tests {
         assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [RIGHT_STEP]);
         let journal = [journal[0].clone(), journal[1].clone(), entry(RIGHT_STEP, StepState::Done, None)];
         assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Park);
+    }
+
+    #[test]
+    fn a_failed_step_ends_the_operation_whatever_other_steps_do() {
+        for other in [StepState::Waiting, StepState::Parked, StepState::Done] {
+            let journal = [
+                entry(TOP_STEP, StepState::Done, None),
+                entry(LEFT_STEP, StepState::Failed, None),
+                entry(RIGHT_STEP, other, Some(10)),
+            ];
+            assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Fail);
+        }
     }
 
     #[test]

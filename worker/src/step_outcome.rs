@@ -91,6 +91,9 @@ pub enum StepError {
     },
     /// A person must act.
     NeedsAttention(Attention),
+    /// The step has failed for good, and the environment continues to serve. This ends an operation that keeps the
+    /// state of its environment; any other operation needs attention instead.
+    Failed(Attention),
     /// The journal could not be written, or another worker has taken over.
     Journal(DbError),
 }

@@ -17,6 +17,7 @@ pub mod request_account;
 pub mod revoke_access;
 pub mod settle_account;
 pub mod suspend;
+pub mod upgrade_baseline;
 pub mod verify;
 
 mod shared;

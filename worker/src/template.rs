@@ -1,6 +1,7 @@
 //! CloudFormation template of the tenant stack, parsed so that Freehold can validate it and pass the right parameters.
 
 mod access_role;
+pub(crate) mod baseline;
 pub mod check;
 mod yaml;
 
@@ -12,9 +13,6 @@ use serde_json::{Map, Value};
 
 /// Template that is deployed if `stack.template` is not set.
 const BUILT_IN_TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
-
-/// Template of the baseline stack, with the roles of Freehold in a tenant's account.
-pub(crate) const BASELINE_TEMPLATE: &str = include_str!("../../stacks/baseline.yaml");
 
 /// Error in the template, with a message that starts with the name of the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

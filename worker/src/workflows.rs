@@ -6,6 +6,7 @@ use crate::offboarding::OFFBOARD_STEPS;
 use crate::onboarding::ONBOARD_STEPS;
 use crate::restoring::RESTORE_STEPS;
 use crate::step::Step;
+use crate::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
 /// Returns the workflow of a kind of operation.
 pub fn steps_of(kind: OperationKind) -> &'static [Step] {
@@ -13,6 +14,7 @@ pub fn steps_of(kind: OperationKind) -> &'static [Step] {
         OperationKind::Onboard => ONBOARD_STEPS,
         OperationKind::Offboard => OFFBOARD_STEPS,
         OperationKind::Restore | OperationKind::Repair => RESTORE_STEPS,
+        OperationKind::UpgradeBaseline => UPGRADE_BASELINE_STEPS,
     }
 }
 

@@ -94,6 +94,7 @@ pub(crate) async fn create_environment(
         home_region,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
+        baseline_version: None,
         operation_id: OperationId::new(now),
         created_at: now,
         ready_at: None,

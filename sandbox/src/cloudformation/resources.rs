@@ -5,6 +5,7 @@
 mod iam;
 mod lambda;
 mod logs;
+mod sqs;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use crate::world::ids::UPPERCASE;
 use crate::world::{Ctx, State, permissions};
 
 /// Resource types that the sandbox simulates.
-pub(super) const RESOURCE_TYPES: [&str; 7] = [
+pub(super) const RESOURCE_TYPES: [&str; 8] = [
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
@@ -26,6 +27,7 @@ pub(super) const RESOURCE_TYPES: [&str; 7] = [
     "AWS::Lambda::Permission",
     "AWS::Lambda::Url",
     "AWS::Logs::LogGroup",
+    "AWS::SQS::Queue",
 ];
 
 /// Call context, stack and logical id of the resource that is created, updated or deleted.
@@ -66,6 +68,7 @@ pub(super) fn create(
         "AWS::Lambda::Function" => lambda::create_function(state, target, properties),
         "AWS::Lambda::Url" => lambda::create_url(state, target, properties),
         "AWS::Lambda::Permission" => lambda::create_permission(state, target, properties),
+        "AWS::SQS::Queue" => sqs::create(state, target, properties),
         _ => Err(format!("Resource type {kind} is not simulated")),
     }
 }
@@ -100,6 +103,7 @@ pub(super) fn update(
         "AWS::Logs::LogGroup" => logs::update(state, target, before, properties)?,
         "AWS::Lambda::Function" => lambda::update_function(state, target, before, properties)?,
         "AWS::Lambda::Url" => lambda::update_url(state, target, before, properties)?,
+        "AWS::SQS::Queue" => sqs::update(state, target, before)?,
         _ => {}
     }
     Ok(PhysicalResource {
@@ -117,6 +121,7 @@ pub(super) fn delete(state: &mut State, target: &ResourceContext<'_>, resource: 
         "AWS::Lambda::Function" => lambda::delete_function(state, target, resource),
         "AWS::Lambda::Url" => lambda::delete_url(state, target, resource),
         "AWS::Lambda::Permission" => lambda::delete_permission(state, target, resource),
+        "AWS::SQS::Queue" => sqs::delete(state, target, resource),
         _ => Ok(()),
     }
 }
@@ -129,6 +134,7 @@ fn replacement_properties(kind: &str) -> &'static [&'static str] {
         "AWS::Logs::LogGroup" => &["LogGroupName"],
         "AWS::Lambda::Function" => &["FunctionName", "PackageType"],
         "AWS::Lambda::Url" => &["TargetFunctionArn", "Qualifier"],
+        "AWS::SQS::Queue" => &["FifoQueue", "QueueName"],
         "AWS::Lambda::Permission" => &[
             "Action",
             "EventSourceToken",
@@ -150,6 +156,7 @@ fn name_property(kind: &str) -> Option<&'static str> {
         "AWS::IAM::ManagedPolicy" => Some("ManagedPolicyName"),
         "AWS::Logs::LogGroup" => Some("LogGroupName"),
         "AWS::Lambda::Function" => Some("FunctionName"),
+        "AWS::SQS::Queue" => Some("QueueName"),
         _ => None,
     }
 }
@@ -198,6 +205,27 @@ fn schema(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
                 "Tags",
                 "Timeout",
                 "TracingConfig",
+            ],
+        ),
+        "AWS::SQS::Queue" => (
+            &[],
+            &[
+                "ContentBasedDeduplication",
+                "DeduplicationScope",
+                "DelaySeconds",
+                "FifoQueue",
+                "FifoThroughputLimit",
+                "KmsDataKeyReusePeriodSeconds",
+                "KmsMasterKeyId",
+                "MaximumMessageSize",
+                "MessageRetentionPeriod",
+                "QueueName",
+                "ReceiveMessageWaitTimeSeconds",
+                "RedriveAllowPolicy",
+                "RedrivePolicy",
+                "SqsManagedSseEnabled",
+                "Tags",
+                "VisibilityTimeout",
             ],
         ),
         "AWS::Lambda::Url" => (&["AuthType", "TargetFunctionArn"], &["Cors", "InvokeMode", "Qualifier"]),

@@ -26,6 +26,9 @@ pub const MAX_STACK_NAME_LENGTH: usize = 128;
 /// Maximum length of an inline policy, not counting whitespace ("IAM Identity Center quotas").
 pub const MAX_INLINE_POLICY_CHARACTERS: usize = 10_240;
 
+/// Maximum length of all inline policies of a role together, not counting whitespace ("IAM and AWS STS quotas").
+pub const MAX_ROLE_POLICY_CHARACTERS: usize = 10_240;
+
 /// Maximum length of a service control policy, including whitespace ("Quotas for AWS Organizations").
 pub const MAX_SERVICE_CONTROL_POLICY_CHARACTERS: usize = 10_240;
 

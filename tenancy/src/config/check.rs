@@ -2,6 +2,7 @@
 //! field must be. All problems are found in one pass.
 
 mod access;
+mod access_role;
 mod api;
 mod organization;
 mod policy;
@@ -15,11 +16,14 @@ use std::fmt::Display;
 use super::Config;
 use crate::aws::Constraint;
 
+pub use access_role::is_forbidden_service;
+
 pub(super) fn problems(config: &Config) -> Vec<String> {
     let mut problems = Problems::default();
     api::check(config, &mut problems);
     organization::check(config, &mut problems);
     access::check(config, &mut problems);
+    access_role::check(config, &mut problems);
     stack::check(&config.stack, &mut problems);
     ranges::check(config, &mut problems);
     secrets::check(config, &mut problems);

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  signup, add_environment,
-//!  offboard, restore, open_repair, cancel
+//!  offboard, restore, open_repair, open_baseline_upgrade, cancel
 //!         │
 //!         ▼
 //!     ┌─────────┐  first claim   ┌─────────┐  succeed   ┌───────────┐
@@ -25,6 +25,9 @@
 //!     │             canceled             │
 //!     └──────────────────────────────────┘
 //! ```
+//!
+//! An operation that changes an environment which continues to serve can also fail: `fail` ends it from `running`, and
+//! the environment stays `ready`, as it does while such an operation is open or needs attention.
 //!
 //! An environment; its state is `needs_attention` instead while its open operation needs attention:
 //!
@@ -61,6 +64,7 @@ mod repair;
 mod request_approval;
 mod restore;
 mod retry;
+mod upgrade_baseline;
 
 use crate::OperationId;
 
@@ -68,7 +72,7 @@ pub use add_environment::{AddResult, MAX_ENVIRONMENTS, add_environment};
 pub use cancel::cancel;
 pub use change_admin::change_admin;
 pub use decide::{DecisionResult, decide};
-pub use finish::succeed;
+pub use finish::{fail, succeed};
 pub use legal_hold::set_legal_hold;
 pub use offboard::offboard;
 pub use record_step::{StepDisposition, StepRecord, record_step};
@@ -76,6 +80,7 @@ pub use repair::open_repair;
 pub use request_approval::{RequestResult, request_approval, request_creation_approval};
 pub use restore::restore;
 pub use retry::{RetryResult, retry};
+pub use upgrade_baseline::{UpgradeResult, open_baseline_upgrade};
 
 /// Result of a request to cancel, offboard or restore.
 #[derive(Debug, Clone, PartialEq, Eq)]

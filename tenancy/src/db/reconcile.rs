@@ -142,7 +142,8 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
         r#"/* db::reconcile::mapped */
         select e.id, e.tenant_id, t.company_name, t.tier, e.name, e.residency, e.home_region, m.aws_account_id,
             m.valid_from, case when e.state = 'ready' and o.open = 0 then o.latest end as settled_at,
-            b.facts ->> 'stack_id' as baseline_id, b.facts ->> 'region' as baseline_region, b.finished_at as "baseline_at?",
+            b.facts ->> 'stack_id' as baseline_id, b.facts ->> 'region' as baseline_region,
+            b.changed_at as "baseline_at?",
             s.facts ->> 'stack_id' as stack_id, s.facts ->> 'region' as stack_region, s.finished_at as "stack_at?",
             a.facts -> 'grants' as grants
         from account_mappings m
@@ -153,8 +154,13 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
             from operations where tenant_id = e.tenant_id and environment_id = e.id
         ) o on true
         left join lateral (
-            select s.facts, s.finished_at from operations o join operation_steps s on s.operation_id = o.id
-            where o.tenant_id = e.tenant_id and o.environment_id = e.id and s.name = $1 and s.state = 'done'
+            -- A failed upgrade has changed the stack too, and CloudFormation has undone the change.
+            select s.facts, greatest(s.finished_at, (
+                select max(u.finished_at) from operations u
+                where u.tenant_id = e.tenant_id and u.environment_id = e.id and u.kind = 'upgrade_baseline'
+            )) as changed_at
+            from operations o join operation_steps s on s.operation_id = o.id
+            where o.tenant_id = e.tenant_id and o.environment_id = e.id and s.name = any($1) and s.state = 'done'
             order by s.finished_at desc limit 1
         ) b on true
         left join lateral (
@@ -168,7 +174,7 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
             order by s.finished_at desc limit 1
         ) a on true
         where m.valid_to is null order by m.id"#,
-        StepName::InstallBaseline.as_str(),
+        &[StepName::InstallBaseline.to_string(), StepName::UpgradeBaseline.to_string()],
         StepName::DeployStack.as_str(),
         StepName::GrantAccess.as_str(),
     )

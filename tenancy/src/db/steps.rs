@@ -130,8 +130,15 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
     sqlx::query!(
         r#"/* db::steps::reset_for_retry */
         update operation_steps set state = 'pending', check_at = null, attempts_without_progress = 0, retried_at = $2,
-            waits_for = null, last_error = null, attention = null, blocked_since = null
-        where operation_id = $1 and (state = 'parked' or attention is not null)"#,
+            waits_for = null, last_error = null, attention = null, blocked_since = null, finished_at = null
+        where operation_id = $1 and (
+            state = 'parked' or attention is not null
+            -- The stack may need permissions that were configured after its baseline was installed.
+            or (name = 'install-baseline' and state = 'done' and exists (
+                select from operation_steps d
+                where d.operation_id = $1 and d.name = 'deploy-stack' and d.state = 'parked'
+            ))
+        )"#,
         id.as_uuid(),
         now,
     )

@@ -7,6 +7,7 @@ use serde_json::json;
 use sqlx::PgExecutor;
 
 use super::{PgPool, Result, map_constraint_violation, parse_text};
+use crate::baseline::BaselineVersion;
 use crate::environment::{Environment, EnvironmentState};
 use crate::feed::FeedType;
 use crate::tenant::{LegalHold, Tenant, TenantState};
@@ -151,7 +152,8 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
         r#"/* db::tenants::environments_of */
         select e.id, e.tenant_id, e.name, e.residency, e.home_region, e.state as "state: EnvironmentState",
             e.created_at,
-            e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", o.id as operation_id
+            e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", e.baseline_version,
+            o.id as operation_id
         from environments e
         left join account_mappings m on m.environment_id = e.id and m.valid_to is null
         join lateral (
@@ -174,6 +176,10 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             home_region: parse_text(row.home_region)?,
             state: row.state,
             aws_account_id: row.aws_account_id.map(parse_text).transpose()?,
+            baseline_version: match row.baseline_version {
+                Some(version) => Some(parse_text(version)?),
+                None => row.ready_at.map(|_| BaselineVersion::first()),
+            },
             operation_id: OperationId::from(row.operation_id),
             created_at: row.created_at,
             ready_at: row.ready_at,

@@ -1,5 +1,6 @@
 //! Tests of environments that are added after the signup.
 
+use freehold_tenancy::baseline::BaselineVersion;
 use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -92,4 +93,50 @@ async fn environments_are_limited_to_twenty_and_to_active_tenants() {
     // No AWS call was made yet, so offboarding finishes immediately.
     assert_eq!(api.delete(&tenant).await.json()["state"], "offboarded");
     assert_eq!(add(&api, &tenant, "more", &body).await.status_and_code(), (409, "tenant_offboarded".into()));
+}
+
+#[tokio::test]
+async fn the_baseline_of_a_ready_environment_is_upgraded_by_one_operation() {
+    let statement = "[[access_role.statements]]\nEffect = \"Allow\"\nAction = \"sqs:*\"\nResource = \"*\"";
+    let api = ApiFixture::with_config(statement).await;
+    let tenant = tenant(&api).await;
+    let path = format!("{tenant}/environments/production");
+    assert_eq!(api.get(&path).await.json()["baseline_version"], json!(null));
+    let upgrade = format!("{path}/baseline-upgrades");
+    let busy = api.post(&upgrade).await;
+    assert_eq!(busy.status_and_code(), (409, "operation_in_progress".into()));
+    let onboarding = api.get(&path).await.json()["operation_id"].as_str().unwrap().to_owned();
+    assert!(busy.text.contains(&format!("The operation {onboarding} (onboard)")), "{}", busy.text);
+
+    // The first release recorded no version.
+    api.succeed_operation("111122223333").await;
+    assert_eq!(api.get(&path).await.json()["baseline_version"], "1");
+    let started = api.post(&upgrade).await;
+    let body = started.json();
+    let operation = body["operation_id"].as_str().unwrap();
+    assert_eq!((started.status.as_u16(), started.header("location")), (202, &*format!("/v1/operations/{operation}")));
+    let target = BaselineVersion::current(&api.config.access_role).to_string();
+    assert_eq!((&body["version"], &body["target_version"]), (&json!("1"), &json!(target)));
+    assert_eq!(api.post(&upgrade).await.json(), body, "a repeated request has the same operation");
+    let shown = api.get(&format!("/v1/operations/{operation}")).await.json();
+    assert_eq!((&shown["kind"], &shown["failure"]), (&json!("upgrade_baseline"), &json!(null)));
+    assert_eq!(api.get(&path).await.json()["state"], "ready");
+}
+
+#[tokio::test]
+async fn a_current_baseline_needs_no_operation() {
+    let api = ApiFixture::new().await;
+    let tenant = tenant(&api).await;
+    api.succeed_operation("111122223333").await;
+    let before = api.row_counts().await;
+    let current = api.post(&format!("{tenant}/environments/production/baseline-upgrades")).await;
+    let body = json!({ "version": "1", "target_version": "1", "operation_id": null });
+    assert_eq!((current.status.as_u16(), current.json()), (200, body));
+    assert_eq!(api.row_counts().await, before);
+
+    let unknown = api.post(&format!("{tenant}/environments/staging/baseline-upgrades")).await;
+    assert_eq!(unknown.status_and_code(), (404, "environment_not_found".into()));
+    api.delete(&tenant).await;
+    let busy = api.post(&format!("{tenant}/environments/production/baseline-upgrades")).await;
+    assert_eq!(busy.status_and_code(), (409, "operation_in_progress".into()));
 }

@@ -1,11 +1,15 @@
-//! Tests with a fault at each call of each step of the workflow: the result is always the same.
+//! Tests with a fault at each call of each step of a workflow: the result is always the same.
 
 use chrono::TimeDelta;
 use freehold_tenancy::operation::OperationState;
+use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::Freehold;
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
+use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
+
+use super::baseline;
 
 /// Upper bound of the number of calls of one step.
 const MAX_CALLS: usize = 40;
@@ -13,6 +17,11 @@ const MAX_CALLS: usize = 40;
 /// Onboards an enterprise tenant in an opt-in region, so that no step is skipped.
 async fn onboard(freehold: &Freehold) -> Vec<String> {
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
+    run_to_success(freehold, &tenant).await
+}
+
+/// Runs the latest operation of a tenant, with another worker after each crash. Returns a description of the world.
+async fn run_to_success(freehold: &Freehold, tenant: &Tenant) -> Vec<String> {
     for worker in 1.. {
         let worker = freehold.worker(&format!("worker-{worker}"));
         tokio::select! {
@@ -21,7 +30,7 @@ async fn onboard(freehold: &Freehold) -> Vec<String> {
             () = freehold.step_faults.wait_until_crashed() => {}
         }
     }
-    let operation = freehold.operation_of(&tenant).await;
+    let operation = freehold.operation_of(&freehold.reload_tenant(tenant).await).await;
     assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
     world_snapshot::describe(&freehold.world)
 }
@@ -65,4 +74,39 @@ async fn a_worker_that_crashes_before_a_call_is_replaced() {
 #[tokio::test]
 async fn a_worker_that_crashes_after_a_call_is_replaced() {
     assert_same_result_with(StepFault::CrashAfterCall).await;
+}
+
+/// Onboards a tenant, then upgrades its baseline with a fault. Returns a description of the world, and whether the
+/// fault was injected.
+async fn upgrade_baseline(fault: Option<(usize, &'static str, StepFault)>) -> (Vec<String>, bool) {
+    let freehold = Freehold::instant().await;
+    let tenant = baseline::onboard(&freehold).await;
+    let freehold = freehold.with_config(&baseline::with_statement());
+    if let Some((spared, step, fault)) = fault {
+        freehold.step_faults.plan(step, spared, fault);
+    }
+    baseline::request(&freehold, &tenant).await;
+    let found = run_to_success(&freehold, &tenant).await;
+    let updates = freehold.world.calls().by_operation()["cloudformation:UpdateStack"].calls;
+    assert!(updates <= 2, "{fault:?} requested {updates} updates");
+    (found, freehold.step_faults.was_injected())
+}
+
+#[tokio::test]
+async fn an_upgrade_survives_a_fault_at_each_of_its_calls() {
+    let (expected, _) = upgrade_baseline(None).await;
+    let mut calls = 0;
+    for fault in StepFault::ALL {
+        for step in UPGRADE_BASELINE_STEPS {
+            for spared in 0..MAX_CALLS {
+                let (found, was_injected) = upgrade_baseline(Some((spared, step.name.as_str(), fault))).await;
+                if !was_injected {
+                    break;
+                }
+                calls += 1;
+                assert_eq!(found, expected, "{fault:?} at call {} of {} changed the result", spared + 1, step.name);
+            }
+        }
+    }
+    assert!(calls > 3 * StepFault::ALL.len(), "only {calls} calls were tried");
 }

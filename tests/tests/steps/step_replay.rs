@@ -9,6 +9,9 @@ use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::Freehold;
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
+use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
+
+use super::baseline;
 
 /// Prefixes of the names of read-only calls.
 const READ_CALL_PREFIXES: [&str; 5] = ["AssumeRole", "Describe", "Get", "InvokeFunctionUrl", "List"];
@@ -65,5 +68,24 @@ async fn a_repeated_step_does_not_repeat_its_effects() {
         assert_eq!(world_snapshot::describe(&freehold.world), world, "{} changed the result when repeated", step.name);
         assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
         assert_eq!(world_snapshot::account_requests(&freehold.world), 1, "{} requested another account", step.name);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_upgrade_does_not_update_again() {
+    for step in UPGRADE_BASELINE_STEPS {
+        let freehold = Freehold::instant().await;
+        let tenant = baseline::onboard(&freehold).await;
+        let freehold = freehold.with_config(&baseline::with_statement());
+        baseline::request(&freehold, &tenant).await;
+        freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
+        let tenant = freehold.reload_tenant(&tenant).await;
+        let writes = write_calls(&freehold);
+
+        reset_step_result(&freehold, &freehold.operation_of(&tenant).await, step.name.as_str()).await;
+        freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
+        let after = freehold.operation_of(&tenant).await;
+        assert_eq!((after.state, after.steps[0].attempts > 1), (OperationState::Succeeded, true), "{after:#?}");
+        assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
     }
 }

@@ -93,6 +93,39 @@ impl Aws {
         region: Region,
         stack_id: &str,
     ) -> Result<Option<StackFailure>> {
+        Ok(first_failure(self.stack_events(account, role, region, stack_id).await?))
+    }
+
+    /// Returns the first failure of the rolled-back update that was requested with `token`, or `None` if CloudFormation
+    /// has not received this request.
+    pub async fn update_failure(
+        &self,
+        account: &Target,
+        role: Role,
+        region: Region,
+        stack_id: &str,
+        token: &str,
+    ) -> Result<Option<StackFailure>> {
+        let mut events = self.stack_events(account, role, region, stack_id).await?;
+        events.retain(|event| event.client_request_token.as_deref() == Some(token));
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let unknown = || StackFailure {
+            resource: "The update".to_owned(),
+            reason: "CloudFormation gave no reason, for example because a person has cancelled it.".to_owned(),
+        };
+        Ok(Some(first_failure(events).unwrap_or_else(unknown)))
+    }
+
+    /// Returns all events of a stack, latest first.
+    async fn stack_events(
+        &self,
+        account: &Target,
+        role: Role,
+        region: Region,
+        stack_id: &str,
+    ) -> Result<Vec<StackEvent>> {
         const CALL: &str = "cloudformation:DescribeStackEvents";
         let session = self.tenant_session(account, role).await?;
         let mut events = Vec::new();
@@ -103,7 +136,7 @@ impl Aws {
             events.extend(page.stack_events.unwrap_or_default());
             token = page.next_token;
             if token.is_none() {
-                return Ok(first_failure(events));
+                return Ok(events);
             }
         }
     }
@@ -143,7 +176,9 @@ fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
 fn is_failure(event: &StackEvent) -> bool {
     let failed = event.resource_status.as_ref().is_some_and(|status| status.as_str().ends_with("_FAILED"));
     let reason = event.resource_status_reason.as_deref().unwrap_or_default();
-    failed && !reason.starts_with("Resource creation cancelled")
+    let is_canceled =
+        ["Resource creation cancelled", "Resource update cancelled"].iter().any(|by| reason.starts_with(by));
+    failed && !is_canceled
 }
 
 fn state_of(stack: Stack) -> Option<StackState> {

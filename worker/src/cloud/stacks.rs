@@ -64,6 +64,13 @@ pub enum StackStatus {
     Broken,
 }
 
+impl StackState {
+    /// Returns whether the latest update of the stack was rolled back, so that the version before it is in place.
+    pub fn is_rolled_back_update(&self) -> bool {
+        self.status_text == "UPDATE_ROLLBACK_COMPLETE"
+    }
+}
+
 /// First resource of a stack that failed, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackFailure {

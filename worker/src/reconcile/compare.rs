@@ -61,7 +61,8 @@ impl Aspect {
             FindingKind::AccessLost
             | FindingKind::StackMissing
             | FindingKind::StackFailed
-            | FindingKind::StackDrifted => Self::AccountStacks,
+            | FindingKind::StackDrifted
+            | FindingKind::BaselineOutdated => Self::AccountStacks,
             _ => Self::Organization,
         }
     }

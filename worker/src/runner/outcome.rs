@@ -56,7 +56,12 @@ pub(super) fn to_record(
             let check_at = context.now() + retry_pause(failures);
             StepRecord { late, ..without_facts(StepDisposition::Retrying { error, check_at }) }
         }
-        Err(StepError::NeedsAttention(attention)) => without_facts(StepDisposition::Parked(attention)),
+        Err(StepError::Failed(failure)) if context.operation_kind().keeps_environment_state() => {
+            without_facts(StepDisposition::Failed(Attention { remedies: Vec::new(), ..failure }))
+        }
+        Err(StepError::NeedsAttention(attention) | StepError::Failed(attention)) => {
+            without_facts(StepDisposition::Parked(attention))
+        }
         Err(StepError::Journal(error)) => return Err(error),
     })
 }
@@ -69,7 +74,7 @@ pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
         StepDisposition::Done => {}
         StepDisposition::Waiting { why, .. } | StepDisposition::Blocked { why, .. } => clean(why),
         StepDisposition::Retrying { error, .. } => clean(error),
-        StepDisposition::Parked(attention) => clean(&mut attention.message),
+        StepDisposition::Parked(attention) | StepDisposition::Failed(attention) => clean(&mut attention.message),
     }
     if let Some(late) = &mut record.late {
         clean(&mut late.message);
@@ -100,6 +105,7 @@ fn retry_pause(failures: u32) -> TimeDelta {
 pub(super) fn log(context: &StepContext, record: &StepRecord) {
     let (tenant, operation, step) = (context.tenant().id, context.operation_id(), record.step.as_str());
     match &record.state {
+        StepDisposition::Failed(_) => {}
         StepDisposition::Done => {
             tracing::info!(%tenant, %operation, step, "step {step} of operation {operation} of tenant {tenant} done");
         }
@@ -121,6 +127,12 @@ pub(super) fn log(context: &StepContext, record: &StepRecord) {
                 "step {step} of operation {operation} is parked: {}", attention.message
             );
         }
+    }
+    if let StepDisposition::Failed(failure) = &record.state {
+        tracing::warn!(
+            %tenant, %operation, step, code = failure.code,
+            "step {step} of operation {operation} of tenant {tenant} failed: {}", failure.message
+        );
     }
     if let Some(late) = &record.late {
         tracing::warn!(

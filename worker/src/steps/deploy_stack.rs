@@ -32,6 +32,7 @@ fn deployment(context: &StepContext) -> StackDeployment {
         name: context.config().stack.name.clone(),
         template: context.stack_template_body().to_owned(),
         parameters,
+        tags: context.tags(),
         expected_seconds: context.config().expected_durations.tenant_stack_seconds,
     }
 }

@@ -4,15 +4,29 @@
 use std::collections::BTreeMap;
 
 use freehold_tenancy::Region;
+use freehold_tenancy::baseline::{BASELINE_STACK, BASELINE_TAG, BASELINE_VERSION_FACT, BaselineVersion};
 
 use super::StepResult;
 use super::shared::stack_deployment::StackDeployment;
 use crate::cloud::Role;
 use crate::context::StepContext;
-use crate::template::BASELINE_TEMPLATE;
+use crate::template::baseline;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
+    // A retry of a failed deployment runs this step again after it was done, because the stack may need permissions
+    // that were configured since.
+    let is_retried = context.entry().is_some_and(|entry| entry.retried_at.is_some());
+    if is_retried && context.step_fact::<String>(BASELINE_VERSION_FACT).is_some() {
+        return upgrade(context).await;
+    }
     deployment(context).run(context).await
+}
+
+/// Brings an existing baseline stack to the current version.
+pub(super) async fn upgrade(context: &StepContext) -> StepResult {
+    let current = BaselineVersion::current(&context.config().access_role);
+    let is_current = |tag: Option<&String>| !BaselineVersion::from_tag(tag.map(String::as_str)).is_older_than(&current);
+    deployment(context).update(context, |stack| is_current(stack.tags.get(BASELINE_TAG))).await
 }
 
 /// Returns the deployment of the baseline stack.
@@ -21,12 +35,16 @@ pub(super) fn deployment(context: &StepContext) -> StackDeployment {
         ("ControlRoleArn".to_owned(), context.config().organization.control_role_arn.clone()),
         ("ExternalId".to_owned(), context.environment().id.to_string()),
     ]);
+    let role = &context.config().access_role;
+    let mut tags = context.tags();
+    tags.insert(BASELINE_TAG.to_owned(), BaselineVersion::current(role).to_string());
     StackDeployment {
         role: Role::Organization,
         region: region(context),
-        name: "freehold-baseline".to_owned(),
-        template: BASELINE_TEMPLATE.to_owned(),
+        name: BASELINE_STACK.to_owned(),
+        template: baseline::template(role),
         parameters,
+        tags,
         expected_seconds: context.config().expected_durations.baseline_stack_seconds,
     }
 }

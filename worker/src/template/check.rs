@@ -9,11 +9,12 @@ use freehold_tenancy::aws::quotas::{
     MAX_TEMPLATE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_OUTPUTS, MAX_TEMPLATE_PARAMETERS, MAX_TEMPLATE_RESOURCES,
 };
 use freehold_tenancy::aws::resource_types;
+use freehold_tenancy::config::is_forbidden_service;
 use freehold_tenancy::{Config, Region};
 use serde_json::Value;
 
 use super::access_role::AllowedActions;
-use super::{Template, read};
+use super::{Template, baseline, read};
 
 /// Sections of a template that CloudFormation knows.
 const SECTIONS: [&str; 10] = [
@@ -53,10 +54,14 @@ impl TemplateReport {
 
 /// Validates the configured template, or the built-in template, for all regions and tiers in the configuration.
 pub fn check(config: &Config) -> TemplateReport {
-    match read(&config.stack) {
+    let mut report = match read(&config.stack) {
         Ok(text) => check_text(config, &text),
         Err(error) => TemplateReport { problems: vec![error.to_string()], ..TemplateReport::default() },
+    };
+    if let Some(problem) = baseline::size_problem(&config.access_role) {
+        report.add("access_role.statements", problem);
     }
+    report
 }
 
 fn check_text(config: &Config, text: &str) -> TemplateReport {
@@ -158,7 +163,7 @@ fn outputs(config: &Config, template: &Template, report: &mut TemplateReport) {
 }
 
 fn resources(config: &Config, template: &Template, report: &mut TemplateReport) {
-    let (mut checked, allowed) = (BTreeSet::new(), AllowedActions::of_access_role());
+    let (mut checked, allowed) = (BTreeSet::new(), AllowedActions::of_access_role(&config.access_role));
     for (name, resource) in template.section("Resources") {
         let Some(kind) = resource.get("Type").and_then(Value::as_str) else {
             report.add(FIELD, format_args!("the resource {name} must have a Type"));
@@ -185,7 +190,8 @@ fn resources(config: &Config, template: &Template, report: &mut TemplateReport) 
                 FIELD,
                 format_args!(
                     "the Type {kind} of the resource {name} needs permissions that the role freehold-access lacks, \
-                     such as {action}; add them to stacks/baseline.yaml and build Freehold again"
+                     such as {action}; {}",
+                    statement_to_add(action)
                 ),
             );
         }
@@ -203,6 +209,19 @@ fn resources(config: &Config, template: &Template, report: &mut TemplateReport) 
         // The operator cannot edit the built-in template.
         if config.stack.template.is_none() { report.warnings.push(problem) } else { report.problems.push(problem) }
     }
+}
+
+/// Returns the advice that adds the permission for an action, and for the other actions of its service.
+fn statement_to_add(action: &str) -> String {
+    let service = action.split(':').next().unwrap_or_default();
+    if is_forbidden_service(service) {
+        return "access_role.statements must not allow it, so the resource must be deployed in another way".to_owned();
+    }
+    let resource = if service == "iam" { "arn:aws:iam::*:role/freehold-tenant-*" } else { "*" };
+    format!(
+        "add {{ Effect = \"Allow\", Action = \"{service}:*\", Resource = \"{resource}\" }} to access_role.statements, \
+         with fewer actions and a narrower Resource if possible"
+    )
 }
 
 fn regions(config: &Config) -> impl Iterator<Item = Region> {

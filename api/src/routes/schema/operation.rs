@@ -23,7 +23,8 @@ pub struct Operation {
     /// Name of the environment.
     #[schema(example = "production")]
     pub environment: String,
-    /// Kind of the operation: `onboard`, `offboard`, `restore` or `repair`. More kinds may be added.
+    /// Kind of the operation: `onboard`, `offboard`, `restore`, `repair` or `upgrade_baseline`. More kinds may be
+    /// added.
     #[schema(example = "onboard")]
     pub kind: String,
     /// State of the operation.
@@ -36,6 +37,10 @@ pub struct Operation {
     /// still finish by itself.
     #[schema(required = true)]
     pub attention: Option<Attention>,
+    /// Cause of a `failed` operation, whose environment continues to serve; `null` otherwise. Once the cause is fixed,
+    /// request another operation.
+    #[schema(required = true)]
+    pub failure: Option<Failure>,
     /// Position in the queue for an AWS quota; `null` while the operation is not queued.
     #[schema(required = true)]
     pub queue: Option<Queue>,
@@ -104,6 +109,18 @@ pub struct Attention {
     pub remedies: Vec<String>,
 }
 
+/// Cause of a failed operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    /// Stable, machine-readable code of the cause, one of the attention codes.
+    #[schema(example = "stack_failed")]
+    pub code: String,
+    /// Human-readable description of the cause.
+    #[schema(example = "CloudFormation has rolled back the update of the stack freehold-baseline in eu-central-1, \
+        which works as before. Access failed with: …")]
+    pub message: String,
+}
+
 /// Step of an operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
@@ -131,7 +148,8 @@ pub struct Step {
     /// Time of the next poll; `null` while the step does not wait.
     #[schema(required = true)]
     pub check_at: Option<DateTime<Utc>>,
-    /// Reason why the step needs attention; `null` otherwise. A step that needs attention and still waits is late.
+    /// Reason why the step needs attention or has failed; `null` otherwise. A step that needs attention and still waits
+    /// is late.
     #[schema(required = true)]
     pub attention: Option<Attention>,
     /// Human-readable description of the latest error; `null` once the step has succeeded.
@@ -154,6 +172,7 @@ impl From<operation::Operation> for Operation {
             requested_by: operation.requested_by.subject,
             state: operation.state.to_string(),
             attention: operation.attention.map(Attention::from),
+            failure: operation.failure.map(|failure| Failure { code: failure.code, message: failure.message }),
             wake_at: operation.wake_at,
             created_at: operation.created_at,
             started_at: operation.started_at,

@@ -87,6 +87,9 @@ pub struct Environment {
     /// Id of the AWS account of the environment (12 digits); `null` until the account is confirmed.
     #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: Option<String>,
+    /// Version of the baseline, the stack with the roles of Freehold in the account; `null` until it is installed.
+    #[schema(required = true, example = "1-3f2a9c01b4d7")]
+    pub baseline_version: Option<String>,
     /// Id of the unfinished operation of the environment, or of the latest operation if all have finished.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub operation_id: String,
@@ -110,6 +113,7 @@ impl From<environment::Environment> for Environment {
             residency: environment.residency.to_string(),
             home_region: environment.home_region.to_string(),
             aws_account_id: environment.aws_account_id.map(String::from),
+            baseline_version: environment.baseline_version.map(|version| version.to_string()),
             operation_id: environment.operation_id.to_string(),
             created_at: environment.created_at,
             ready_at: environment.ready_at,

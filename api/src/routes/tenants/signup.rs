@@ -103,6 +103,7 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
         home_region,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
+        baseline_version: None,
         operation_id,
         created_at: now,
         ready_at: None,

@@ -3,14 +3,12 @@
 use super::Problems;
 use crate::aws::constraints::CLIENT_REQUEST_TOKEN;
 use crate::aws::quotas::{MAX_PARAMETER_VALUE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_PARAMETERS};
+use crate::baseline::BASELINE_STACK;
 use crate::config::{OWN_STACK_PARAMETERS, Stack};
 
 /// Required prefix of the stack name, because the role `freehold-access` has permissions only for stacks with this
 /// prefix.
 const NAME_PREFIX: &str = "freehold-";
-
-/// Name of the baseline stack. The tenant stack must have a different name.
-const BASELINE_STACK: &str = "freehold-baseline";
 
 /// Number of characters of a client request token in addition to the stack name: the operation id, two hyphens, the
 /// attempt number and `-update`.

@@ -11,13 +11,14 @@ use crate::db::{Result, events, parse_json};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, OperationState};
 
-/// Sets or clears the `needs_attention` state of an operation and its environment. A parked step takes precedence over
-/// a late one. The caller must have locked the operation.
+/// Sets or clears the `needs_attention` state of an operation and, unless it keeps its state, of its environment. A
+/// parked step takes precedence over a late one. The caller must have locked the operation.
 pub(super) async fn recompute_attention(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     let row = sqlx::query!(
         r#"/* db::lifecycle::recompute_attention */
         select o.kind as "kind: OperationKind", o.state as "state: OperationState", (
             select s.attention from operation_steps s where s.operation_id = o.id and s.attention is not null
+            and s.state <> 'failed'
             order by s.state = 'parked' desc, s.position limit 1
         ) as attention
         from operations o where o.id = $1"#,
@@ -26,7 +27,7 @@ pub(super) async fn recompute_attention(tx: &mut PgConnection, id: OperationId, 
     .fetch_one(&mut *tx)
     .await?;
     match row.attention.map(|value| parse_json::<Attention>(value, "an attention")).transpose()? {
-        Some(attention) => set_attention(tx, id, &attention, now).await,
+        Some(attention) => set_attention(tx, id, row.kind, &attention, now).await,
         None if row.state == OperationState::NeedsAttention => {
             clear_attention(&mut *tx, id, row.kind, now).await?;
             let news = [NewEvent { event_type: EventType::OperationRecovered, data: json!({}) }];
@@ -39,6 +40,7 @@ pub(super) async fn recompute_attention(tx: &mut PgConnection, id: OperationId, 
 async fn set_attention(
     tx: &mut PgConnection,
     id: OperationId,
+    kind: OperationKind,
     attention: &Attention,
     now: DateTime<Utc>,
 ) -> Result<()> {
@@ -51,12 +53,13 @@ async fn set_attention(
             where id = $1 returning environment_id
         )
         update environments e set state = 'needs_attention', updated_at = $5
-        from operation where e.id = operation.environment_id"#,
+        from operation where e.id = operation.environment_id and not $6"#,
         id.as_uuid(),
         attention.code,
         attention.message,
         &remedies,
         now,
+        kind.keeps_environment_state(),
     )
     .execute(tx)
     .await?;

@@ -35,6 +35,7 @@ async fn cancel_in_tx(
     if open.kind != OperationKind::Onboard {
         return Ok(LifecycleResult::NotAllowed(match open.kind {
             OperationKind::Offboard => "to undo an offboarding, restore the environment",
+            OperationKind::UpgradeBaseline => "an upgrade of the baseline ends by itself or is retried",
             _ => "only an onboarding can be canceled; offboard the environment instead",
         }));
     }

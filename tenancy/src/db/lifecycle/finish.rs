@@ -1,5 +1,5 @@
-//! Completes an operation and updates its environment. Marks the tenant as offboarded when its last environment is
-//! offboarded.
+//! Ends an operation as succeeded or failed and updates its environment. Marks the tenant as offboarded when its last
+//! environment is offboarded.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -37,7 +37,7 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
             news.push(NewEvent { event_type: EventType::AccountReleased, data });
         }
         news.push(NewEvent { event_type: EventType::EnvironmentOffboarded, data: json!({}) });
-    } else {
+    } else if !kind.keeps_environment_state() {
         news.push(NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) });
     }
     news.push(NewEvent { event_type: EventType::OperationSucceeded, data: json!({}) });
@@ -65,6 +65,35 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
     }
     tx.commit().await?;
     Ok(true)
+}
+
+/// Ends an operation with a failed step as failed. Its environment keeps its state.
+pub async fn fail(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = begin_fenced(pool, claim).await?;
+    let id = claim.operation_id;
+    let step = sqlx::query!(
+        r#"/* db::lifecycle::fail */
+        select name, attention ->> 'code' as code, attention ->> 'message' as message from operation_steps
+        where operation_id = $1 and state = 'failed' order by position limit 1"#,
+        id.as_uuid(),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let data = json!({ "step": step.name, "code": step.code, "message": step.message });
+    events::append(&mut tx, id, &[NewEvent { event_type: EventType::OperationFailed, data }], now).await?;
+    sqlx::query!(
+        r#"/* db::lifecycle::fail */
+        update operations set state = 'failed', finished_at = $2, updated_at = $2, wake_at = null,
+            lease_until = null, leased_by = null,
+            attention_code = null, attention_message = null, attention_remedies = null
+        where id = $1"#,
+        id.as_uuid(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Marks the tenant of an operation as offboarded if all its environments are offboarded, and erases its personal data.

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::attention::recompute_attention;
 use crate::attention::{Attention, Remedy};
+use crate::baseline::BASELINE_VERSION_FACT;
 use crate::db::fence::{Claim, begin_fenced};
 use crate::db::steps::object;
 use crate::db::{PgPool, Result, account_mappings, approvals, events, parse_json, quotas};
@@ -54,17 +55,25 @@ pub enum StepDisposition {
     },
     /// The step is stopped until a person acts.
     Parked(Attention),
+    /// The step has failed for good. [`super::fail`] then ends the operation.
+    Failed(Attention),
 }
 
 impl StepRecord {
     fn attention(&self) -> Option<&Attention> {
         match &self.state {
             StepDisposition::Parked(attention) => Some(attention),
-            StepDisposition::Done => None,
+            StepDisposition::Done | StepDisposition::Failed(_) => None,
             StepDisposition::Waiting { .. } | StepDisposition::Blocked { .. } | StepDisposition::Retrying { .. } => {
                 self.late.as_ref()
             }
         }
+    }
+}
+
+impl StepRecord {
+    fn failure(&self) -> Option<&Attention> {
+        if let StepDisposition::Failed(failure) = &self.state { Some(failure) } else { None }
     }
 }
 
@@ -106,6 +115,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             (StepState::Waiting, Some("the next attempt".to_owned()), Some(*check_at), Some(error.clone()))
         }
         StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.message.clone())),
+        StepDisposition::Failed(failure) => (StepState::Failed, None, None, Some(failure.message.clone())),
     };
     let (attention, previous_attention) = (
         outcome.attention(),
@@ -137,11 +147,14 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         last_error,
         failed,
         now,
-        attention.map(|attention| json!(attention)),
+        outcome.failure().or(attention).map(|attention| json!(attention)),
         matches!(outcome.state, StepDisposition::Blocked { .. }),
     )
     .execute(&mut *tx)
     .await?;
+    if let Some(version) = outcome.facts.get(BASELINE_VERSION_FACT).and_then(Value::as_str) {
+        set_baseline_version(&mut tx, id, version, now).await?;
+    }
     for slot in &outcome.released {
         quotas::release(&mut tx, id, slot).await?;
     }
@@ -159,6 +172,20 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         recompute_attention(&mut tx, id, now).await?;
     }
     tx.commit().await?;
+    Ok(())
+}
+
+async fn set_baseline_version(tx: &mut PgConnection, id: OperationId, version: &str, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::lifecycle::set_baseline_version */
+        update environments e set baseline_version = $2, updated_at = $3
+        from operations o where o.id = $1 and e.id = o.environment_id"#,
+        id.as_uuid(),
+        version,
+        now,
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -38,7 +38,10 @@ pub async fn list(
         r#"/* db::operations::list */
         select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
             o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_message, o.attention_remedies, o.wake_at,
-            o.created_at, o.started_at, o.finished_at, o.updated_at
+            o.created_at, o.started_at, o.finished_at, o.updated_at, case when o.state = 'failed' then (
+                select s.attention from operation_steps s where s.operation_id = o.id and s.state = 'failed'
+                order by s.position limit 1
+            ) end as failure
         from operations o join environments e on e.id = o.environment_id
         where ($1::uuid is null or o.id < $1)
           and ($2::text is null or o.state = $2)
@@ -63,7 +66,10 @@ pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
         r#"/* db::operations::get */
         select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
             o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_message, o.attention_remedies, o.wake_at,
-            o.created_at, o.started_at, o.finished_at, o.updated_at
+            o.created_at, o.started_at, o.finished_at, o.updated_at, case when o.state = 'failed' then (
+                select s.attention from operation_steps s where s.operation_id = o.id and s.state = 'failed'
+                order by s.position limit 1
+            ) end as failure
         from operations o join environments e on e.id = o.environment_id
         where o.id = $1"#,
         id.as_uuid(),
@@ -137,6 +143,7 @@ struct Row {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     updated_at: DateTime<Utc>,
+    failure: Option<Value>,
 }
 
 impl Row {
@@ -159,6 +166,7 @@ impl Row {
             requested_by: parse_json(self.requested_by, "a requester")?,
             state: self.state,
             attention,
+            failure: self.failure.map(|value| parse_json(value, "a failure")).transpose()?,
             wake_at: self.wake_at,
             created_at: self.created_at,
             started_at: self.started_at,

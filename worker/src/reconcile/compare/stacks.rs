@@ -1,5 +1,6 @@
 //! Compares Freehold's stacks in an account with the deployed stacks.
 
+use freehold_tenancy::baseline::{BASELINE_TAG, BaselineVersion};
 use freehold_tenancy::db::reconcile::{DeployedStack, MappedEnvironment};
 use freehold_tenancy::finding::FindingKind;
 use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
@@ -19,6 +20,31 @@ pub(super) fn check(
             check_stack(input, environment, deployed, found, comparison);
         }
     }
+    if let Some(found) = baseline.filter(|found| found.status == StackStatus::Complete) {
+        check_baseline_version(input, environment, found, comparison);
+    }
+}
+
+fn check_baseline_version(
+    input: &CompareInput<'_>,
+    environment: &MappedEnvironment,
+    found: &StackState,
+    comparison: &mut Comparison,
+) {
+    let current = BaselineVersion::current(&input.config.access_role);
+    let version = BaselineVersion::from_tag(found.tags.get(BASELINE_TAG).map(String::as_str));
+    if !version.is_older_than(&current) {
+        return;
+    }
+    let message = format!(
+        "The baseline in account {} ({}) has the version {version}; the configured one is {current}. Upgrade it: \
+         freehold tenants upgrade-baseline {} --environment {}",
+        environment.aws_account_id,
+        environment_label(environment),
+        environment.tenant_id,
+        environment.name
+    );
+    comparison.add_environment_finding(FindingKind::BaselineOutdated, environment, "", Person, message);
 }
 
 /// Reports that Freehold cannot use its role in the account. In this case the stacks cannot be read either.

@@ -4,6 +4,7 @@ mod scene;
 
 use chrono::TimeDelta;
 use freehold_tenancy::EnvironmentId;
+use freehold_tenancy::baseline::{BASELINE_TAG, BaselineVersion};
 use freehold_tenancy::finding::Severity;
 use scene::{ACCOUNT, Scene, account, group, listed, now};
 
@@ -293,4 +294,21 @@ fn findings_about_data_isolation_are_critical() {
     let safe: Vec<_> =
         FindingKind::ALL.iter().filter(|kind| kind.is_safe_to_repair()).map(|kind| kind.as_str()).collect();
     assert_eq!(safe, ["wrong_ou", "assignment_missing", "access_lost", "stack_missing"]);
+}
+
+#[test]
+fn an_older_baseline_is_a_finding_with_its_remedy() {
+    let mut scene = Scene::consistent();
+    let statement = "[[access_role.statements]]\nEffect = \"Allow\"\nAction = \"sqs:*\"\nResource = \"*\"";
+    scene.config = scene.config_with(statement);
+    assert_eq!(scene.found(), single_finding("baseline_outdated", ACCOUNT, "person"));
+    let message = scene.compared().found.remove(0).message;
+    let current = BaselineVersion::current(&scene.config.access_role);
+    assert!(message.contains(&format!("has the version 1; the configured one is {current}.")), "{message}");
+    assert!(message.contains("freehold tenants upgrade-baseline ten_"), "{message}");
+    // The baseline has been upgraded, or comes from a newer version of Freehold.
+    for version in [current.to_string(), "9".to_owned()] {
+        scene.baseline().tags.insert(BASELINE_TAG.to_owned(), version);
+        assert_eq!(scene.found(), []);
+    }
 }

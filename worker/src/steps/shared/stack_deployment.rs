@@ -1,10 +1,13 @@
 //! Deployment of a CloudFormation stack into an account.
 
+mod update;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
 use freehold_tenancy::attention::AttentionCode;
+use freehold_tenancy::baseline::{BASELINE_STACK, BASELINE_TAG, BASELINE_VERSION_FACT, BaselineVersion};
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde_json::Value;
@@ -12,7 +15,7 @@ use serde_json::Value;
 use super::account_request;
 use super::failure_tables::{FailureAction, stack_failure};
 use crate::attention_codes;
-use crate::cloud::{CloudError, CloudErrorKind, NewStack, Role, StackState, StackStatus};
+use crate::cloud::{CloudError, CloudErrorKind, NewStack, Role, StackState, StackStatus, Tags};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
@@ -31,6 +34,7 @@ pub(in crate::steps) struct StackDeployment {
     pub name: String,
     pub template: String,
     pub parameters: BTreeMap<String, String>,
+    pub tags: Tags,
     /// Expected duration of the deployment in seconds.
     pub expected_seconds: u64,
 }
@@ -86,7 +90,7 @@ impl StackDeployment {
             name: self.name.clone(),
             template: self.template.clone(),
             parameters: self.parameters.clone(),
-            tags: context.tags(),
+            tags: self.tags.clone(),
             // A repeated call of the same attempt has the same token.
             token: format!("{}-{}-{attempt}", context.operation_id(), self.name).replace('_', "-"),
         }
@@ -234,6 +238,10 @@ impl StackDeployment {
             .with("took_seconds", context.estimated_duration_seconds(requested_at(context)))
             .with("stack_id", stack.id)
             .with("region", self.region.as_str());
+        if self.name == BASELINE_STACK {
+            let version = BaselineVersion::from_tag(stack.tags.get(BASELINE_TAG).map(String::as_str));
+            outcome = outcome.with(BASELINE_VERSION_FACT, version.to_string());
+        }
         for (output, value) in stack.outputs {
             outcome = outcome.with(&format!("output_{output}"), value);
         }

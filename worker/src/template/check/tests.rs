@@ -76,7 +76,13 @@ fn a_broken_template_is_a_problem() {
         (
             TEMPLATE.replace("Lambda::Function", "SQS::Queue"),
             "stack.template: the Type AWS::SQS::Queue of the resource Function needs permissions that the role \
-             freehold-access lacks, such as sqs:CreateQueue;",
+             freehold-access lacks, such as sqs:CreateQueue; add { Effect = \"Allow\", Action = \"sqs:*\", Resource = \
+             \"*\" } to access_role.statements,",
+        ),
+        (
+            TEMPLATE.replace("Lambda::Function", "Organizations::Account"),
+            "stack.template: the Type AWS::Organizations::Account of the resource Function needs permissions that the \
+             role freehold-access lacks, such as organizations:CreateAccount; access_role.statements must not allow it",
         ),
         ("Outputs: {FunctionUrl: {Value: x}}".to_owned(), "stack.template: must have at least one resource"),
     ] {
@@ -188,4 +194,15 @@ fn only_declared_parameters_are_passed() {
     let template = Template::parse(TEMPLATE).unwrap();
     let all = OWN_STACK_PARAMETERS.map(|name| (name.to_owned(), "value".to_owned()));
     assert_eq!(template.declared_only(all.into()).into_keys().collect::<Vec<_>>(), ["TenantId"]);
+}
+
+#[test]
+fn a_configured_statement_allows_its_resource_types() {
+    let queue = TEMPLATE.replace("Lambda::Function", "SQS::Queue");
+    let section = |action: &str| {
+        let statement = "[[access_role.statements]]\nEffect = \"Allow\"\nResource = \"*\"";
+        CONFIG.replace("[stack]", &format!("{statement}\nAction = \"{action}\"\n[stack]"))
+    };
+    assert_eq!(problems(&section("sqs:*"), &queue), [""; 0]);
+    assert_eq!(problems(&section("sqs:Send*"), &queue).len(), 1);
 }

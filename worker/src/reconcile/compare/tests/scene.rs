@@ -156,6 +156,18 @@ impl Scene {
         }
     }
 
+    pub(super) fn baseline(&mut self) -> &mut StackState {
+        match self.seen.account_stacks.get_mut(&account()) {
+            Some(AccountStacks::Stacks { baseline: Some(baseline), .. }) => baseline,
+            _ => panic!("the scene has no baseline"),
+        }
+    }
+
+    /// Returns the configuration with further sections.
+    pub(super) fn config_with(&self, sections: &str) -> Config {
+        Config::parse(&format!("{CONFIG}\n{sections}")).unwrap()
+    }
+
     pub(super) fn guardrail(&mut self) -> &mut PolicyAttachment {
         &mut self.seen.ous.get_mut("freehold-eu").unwrap().as_mut().unwrap().policy
     }
