@@ -1,8 +1,8 @@
-//! Simulated Lambda functions. Stacks create the functions, and clients call them through Function URLs.
+//! Simulated Lambda functions. Stacks create the functions, and clients call them through Function URLs or invoke them.
 //!
 //! The sandbox does not run Python. A function returns the same response as the inline code of `stacks/tenant.yaml`: a
 //! JSON object with the environment variables `TENANT_ID`, `ENVIRONMENT_ID` and `ENVIRONMENT`, and the region. As with
-//! that code, the status is 502 if a variable is missing.
+//! that code, the function fails if a variable is missing; the status of its Function URL is then 502.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use winterbaume_core::MockResponse;
 
+use crate::faults::Fault;
 use crate::policy::{AccessRequest, ConditionKeys, Decision, Document, evaluate};
-use crate::world::{AwsError, Ctx, Request, State};
+use crate::world::{AwsError, Ctx, Request, State, invoked_function, set_header};
 
 /// Lambda functions of one account in one region.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -101,15 +102,10 @@ impl Function {
         Document::from_value(json!({ "Version": "2012-10-17", "Statement": statements })).unwrap_or_default()
     }
 
-    /// Returns the response body that the inline code of `stacks/tenant.yaml` would return.
-    fn response_body(&self, region: &str) -> Result<Value, AwsError> {
-        let variable = |name: &str| {
-            self.environment.get(name).ok_or_else(|| {
-                AwsError::new("InternalServerErrorException", "Internal Server Error")
-                    .status(502)
-                    .with("KeyError", name)
-            })
-        };
+    /// Returns the response body that the inline code of `stacks/tenant.yaml` would return. If a variable is missing,
+    /// the error is its name.
+    fn response_body(&self, region: &str) -> Result<Value, &'static str> {
+        let variable = |name: &'static str| self.environment.get(name).ok_or(name);
         Ok(json!({
             "tenant_id": variable("TENANT_ID")?,
             "environment_id": variable("ENVIRONMENT_ID")?,
@@ -175,7 +171,71 @@ pub fn invoke_function_url(
              https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html",
         ));
     }
-    Ok(MockResponse::rest_json(200, function.response_body(&ctx.region)?.to_string()))
+    let body = function.response_body(&ctx.region).map_err(|variable| {
+        AwsError::new("InternalServerErrorException", "Internal Server Error").status(502).with("KeyError", variable)
+    })?;
+    Ok(MockResponse::rest_json(200, body.to_string()))
+}
+
+/// Handles a signed call of Lambda. Only Invoke is simulated.
+pub(crate) fn call(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+    let Some(function) = invoked_function(&request.path).filter(|_| ctx.operation == "Invoke") else {
+        let call = format!("{} {}", request.method, request.path);
+        return Err(AwsError::unknown_operation(&call).status(404));
+    };
+    invoke(state, ctx, &function, request)
+}
+
+/// Handles Invoke. `name_or_arn` is the function of the caller's account, or the ARN of any function in the region.
+fn invoke(state: &State, ctx: &Ctx, name_or_arn: &str, request: &Request) -> Result<MockResponse, AwsError> {
+    let arn = if name_or_arn.starts_with("arn:") {
+        name_or_arn.to_owned()
+    } else {
+        format!("arn:aws:lambda:{}:{}:function:{name_or_arn}", ctx.region, ctx.caller.account)
+    };
+    let owner = arn.split(':').nth(4).unwrap_or_default();
+    let region = state.accounts.get(owner).and_then(|account| account.regions.get(&ctx.region));
+    let function = region.and_then(|region| region.functions.iter().find(|function| function.arn == arn));
+    let Some(function) = function else {
+        // AWS checks the caller's permission first, so that the existence of a function is not disclosed.
+        state.authorize(ctx, "lambda:InvokeFunction", &arn)?;
+        return Err(AwsError::new("ResourceNotFoundException", format!("Function not found: {arn}"))
+            .status(404)
+            .with("Type", "User"));
+    };
+    if !is_authorized(state, ctx, owner, function, "lambda:InvokeFunction", &state.condition_keys(ctx)) {
+        state.authorize(ctx, "lambda:InvokeFunction", &arn)?;
+        let message = format!(
+            "User: {} is not authorized to perform: lambda:InvokeFunction on resource: {arn} because no \
+             resource-based policy allows the lambda:InvokeFunction action",
+            ctx.caller.arn
+        );
+        return Err(AwsError::new("AccessDeniedException", message).status(403));
+    }
+    if !request.body.is_empty() && serde_json::from_slice::<Value>(&request.body).is_err() {
+        let message = "Could not parse request body into json: Could not parse payload into json";
+        return Err(AwsError::new("InvalidRequestContentException", message).with("Type", "User"));
+    }
+    let result = match &ctx.fault {
+        Some(Fault::FailedState { reason }) => Err(json!({ "errorMessage": reason, "errorType": "Error" })),
+        _ => function
+            .response_body(&ctx.region)
+            .map_err(|variable| json!({ "errorMessage": format!("'{variable}'"), "errorType": "KeyError" })),
+    };
+    let mut response = match &result {
+        // The inline code returns a response in the format of a Function URL.
+        Ok(body) => {
+            let headers = json!({ "content-type": "application/json" });
+            let payload = json!({ "statusCode": 200, "headers": headers, "body": body.to_string() });
+            MockResponse::rest_json(200, payload.to_string())
+        }
+        Err(error) => MockResponse::rest_json(200, error.to_string()),
+    };
+    set_header(&mut response, "x-amz-executed-version", "$LATEST");
+    if result.is_err() {
+        set_header(&mut response, "x-amz-function-error", "Unhandled");
+    }
+    Ok(response)
 }
 
 /// Returns whether the caller may call the function. Within an account, the caller's policies or the function's policy

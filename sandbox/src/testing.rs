@@ -70,6 +70,28 @@ impl TestClient {
 
     /// Sends a signed GET request to a Function URL. Returns the status and the body.
     pub(crate) fn get(&self, url: &str) -> (u16, Value) {
+        get(&self.world, url, self.lambda_headers())
+    }
+
+    /// Invokes a function by name or ARN.
+    pub(crate) fn invoke(&self, function: &str, payload: &str) -> Invocation {
+        let uri = format!(
+            "https://lambda.{}.amazonaws.com/2015-03-31/functions/{function}/invocations",
+            self.credentials.region
+        );
+        let body = bytes::Bytes::copy_from_slice(payload.as_bytes());
+        let request = MockRequest { method: "POST".into(), uri, headers: self.lambda_headers(), body };
+        let response = self.world.handle(&request);
+        let header = |name: &str| response.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        Invocation {
+            status: response.status,
+            error_code: header("x-amzn-errortype"),
+            function_error: header("x-amz-function-error"),
+            body: serde_json::from_slice(&response.body).unwrap(),
+        }
+    }
+
+    fn lambda_headers(&self) -> HeaderMap {
         let Credentials { key, token, region } = &self.credentials;
         let authorization =
             format!("AWS4-HMAC-SHA256 Credential={key}/20261123/{region}/lambda/aws4_request, Signature=0");
@@ -78,8 +100,17 @@ impl TestClient {
         if let Some(token) = token {
             headers.insert("x-amz-security-token", token.parse().unwrap());
         }
-        get(&self.world, url, headers)
+        headers
     }
+}
+
+/// Response of an invocation.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) status: u16,
+    pub(crate) error_code: Option<String>,
+    pub(crate) function_error: Option<String>,
+    pub(crate) body: Value,
 }
 
 pub(crate) fn get_unsigned_status(world: &World, url: &str) -> u16 {

@@ -36,6 +36,7 @@ string_enum! {
         ResidencyNotPrepared = "residency_not_prepared",
         RevocationFailed = "revocation_failed",
         StackBroken = "stack_broken",
+        StackCheckFailed = "stack_check_failed",
         StackDeniedByPolicy = "stack_denied_by_policy",
         StackFailed = "stack_failed",
         StackIdentityMismatch = "stack_identity_mismatch",
@@ -208,6 +209,10 @@ impl AttentionCode {
             Self::StackBroken => {
                 ("Stack broken", "The software in the environment has a problem that our engineers must fix.")
             }
+            Self::StackCheckFailed => (
+                "Unexpected response of the stack",
+                "The final check got an unexpected response of the software; our engineers are investigating.",
+            ),
             Self::StackDeniedByPolicy => {
                 ("Stack denied by a policy", "A policy prevents a part of the deployment; we are correcting it.")
             }

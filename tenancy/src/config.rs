@@ -11,6 +11,7 @@ mod organization;
 mod parse;
 mod quotas;
 mod reconcile;
+mod stack_check;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,9 @@ pub use organization::{
 };
 pub use quotas::{Bucket, ExpectedDurations, Quotas, Rate};
 pub use reconcile::Reconcile;
+pub use stack_check::{
+    CHECK_PLACEHOLDERS, CheckKind, CheckMethod, StackCheck, fill_placeholders, unknown_placeholders,
+};
 pub use webhooks::{Secrets, Webhooks};
 
 pub use check::is_forbidden_service;

@@ -12,6 +12,8 @@ string_enum! {
         AccountQuotaReached = "account_quota_reached",
         /// AWS is still setting up the new organisation, which takes at most an hour.
         OrganizationFinalizing = "organization_finalizing",
+        /// AWS or Freehold rejects the template of the tenant stack.
+        TemplateRejected = "template_rejected",
     }
 }
 
@@ -27,6 +29,10 @@ impl HoldKind {
                 "AWS has not finished setting up the organisation, which takes up to an hour. Freehold retries \
                  automatically."
             }
+            Self::TemplateRejected => {
+                "The template of the tenant stack is rejected, so that Freehold deploys no stack with it. Correct the \
+                 template; the workers read the file again every minute and continue automatically."
+            }
         }
     }
 
@@ -35,6 +41,7 @@ impl HoldKind {
         match self {
             Self::AccountQuotaReached => "AWS to raise the account quota of the organisation",
             Self::OrganizationFinalizing => "AWS to finish setting up the organisation",
+            Self::TemplateRejected => "a corrected template of the tenant stack",
         }
     }
 }
@@ -45,6 +52,8 @@ pub struct FleetHold {
     /// Name of the quota whose calls are paused, such as `account-creations`.
     pub quota: String,
     pub kind: HoldKind,
+    /// Cause in the words of the operation that found it; `None` if the kind says everything.
+    pub detail: Option<String>,
     pub started_at: DateTime<Utc>,
     /// Time at which the first operation in the queue retries the call.
     pub probe_at: DateTime<Utc>,
@@ -52,4 +61,14 @@ pub struct FleetHold {
     pub probing_operation: Option<OperationId>,
     /// Number of operations in the queue of the quota.
     pub waiting: i64,
+}
+
+impl FleetHold {
+    /// Returns the message for operators, with the cause and the required action.
+    pub fn message(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{} The latest error: {detail}", self.kind.message()),
+            None => self.kind.message().to_owned(),
+        }
+    }
 }

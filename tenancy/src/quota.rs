@@ -15,6 +15,8 @@ string_enum! {
         Assignments = "assignments",
         /// Region opt-ins in progress: at most 50, and at most 6 per account ("Quotas for AWS Account Management").
         RegionOptIns = "region-opt-ins",
+        /// Deployments of the tenant stack. AWS does not limit them; operations are queued only during a fleet hold.
+        StackDeployments = "stack-deployments",
     }
 }
 
@@ -26,6 +28,7 @@ impl Quota {
             Self::AccountClosures => quotas.account_closures,
             Self::Assignments => quotas.assignments,
             Self::RegionOptIns => quotas.region_opt_ins,
+            Self::StackDeployments => u16::MAX,
         }
     }
 
@@ -33,7 +36,7 @@ impl Quota {
     pub fn limit_per_account(self, quotas: &Quotas) -> Option<u16> {
         match self {
             Self::RegionOptIns => Some(quotas.region_opt_ins_per_account),
-            Self::AccountCreations | Self::AccountClosures | Self::Assignments => None,
+            Self::AccountCreations | Self::AccountClosures | Self::Assignments | Self::StackDeployments => None,
         }
     }
 
@@ -43,7 +46,7 @@ impl Quota {
         match self {
             Self::AccountCreations => Some("organizations:CreateAccount"),
             Self::AccountClosures => Some("organizations:CloseAccount"),
-            Self::Assignments | Self::RegionOptIns => None,
+            Self::Assignments | Self::RegionOptIns | Self::StackDeployments => None,
         }
     }
 

@@ -59,7 +59,7 @@ pub enum WaitReason {
     GuardrailDenial {
         region: Region,
     },
-    /// Waits until the stack responds to the HTTP request of step `verify`.
+    /// Waits until the stack responds to the call of step `verify`.
     StackResponse {
         error: String,
     },
@@ -79,6 +79,10 @@ pub enum WaitReason {
     FleetHold(HoldKind),
     /// Waits until accounts may be created again.
     VendingStopped(VendingStop),
+    /// Waits until the template of the tenant stack is corrected.
+    CorrectedTemplate {
+        fault: String,
+    },
     CoolingOff {
         ends_at: DateTime<Utc>,
     },
@@ -127,6 +131,9 @@ impl WaitReason {
                 "The work is queued because AWS limits how much runs at the same time."
             }
             Self::VendingStopped(_) => "The creation of new environments is paused; the request is queued.",
+            Self::CorrectedTemplate { .. } => {
+                "The software of the environment cannot be deployed yet; our engineers are correcting it."
+            }
             Self::CoolingOff { .. } => "The environment is suspended and can still be restored.",
             Self::LegalHold => "The data of the tenant is kept for legal reasons.",
             Self::AwsRefusal { .. } => "AWS is not ready for the next part of the work; it is retried automatically.",
@@ -172,7 +179,7 @@ impl fmt::Display for WaitReason {
             }
             Self::HomeRegionAccess { region } => write!(f, "a read in the home region {region} to be allowed"),
             Self::GuardrailDenial { region } => write!(f, "the region guardrail to deny a read in {region}"),
-            Self::StackResponse { error } => write!(f, "the stack to respond at its URL ({error})"),
+            Self::StackResponse { error } => write!(f, "the stack to respond ({error})"),
             Self::AssignmentVisible { name } => write!(f, "the assignment of {name} to be visible"),
             Self::Quota { quota, limit } => {
                 write!(f, "a free slot; AWS allows {limit} {} at a time", quota_in_words(*quota))
@@ -183,6 +190,9 @@ impl fmt::Display for WaitReason {
             Self::RateLimit { call } => write!(f, "AWS's rate limit to allow another call of {call}"),
             Self::FleetHold(kind) => f.write_str(kind.waits_for()),
             Self::VendingStopped(stop) => stop.fmt(f),
+            Self::CorrectedTemplate { fault } => {
+                write!(f, "{}: {fault}", HoldKind::TemplateRejected.waits_for())
+            }
             Self::CoolingOff { ends_at } => write!(
                 f,
                 "the end of the cooling-off period on {}; until then the environment can be restored",

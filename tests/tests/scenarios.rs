@@ -9,6 +9,7 @@ mod organization;
 mod regions;
 pub(crate) mod stacks;
 mod table;
+mod templates;
 
 use std::sync::Arc;
 use std::time::Duration;

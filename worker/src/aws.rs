@@ -6,7 +6,7 @@
 //! | Account Management | `account`: opt-in regions |
 //! | STS | `sts`: sessions, `check_role` |
 //! | CloudFormation | `cloudformation`: stacks in tenant accounts, `read_in_region` |
-//! | Lambda | `function_url`: the response of a tenant's stack |
+//! | Lambda | `stack_check`: the response of a tenant's stack, by Function URL or by invocation |
 //! | IAM Identity Center | `ssoadmin`: permission sets, assignments; `identitystore`: users, groups, memberships |
 //! | for `freehold reconcile` | `reconcile_reads`: accounts, guardrails and assignments, page by page |
 //! | for `freehold bootstrap` | `bootstrap`: organisation, guardrails, permission sets, contacts |
@@ -23,12 +23,13 @@ mod call;
 mod cloudformation;
 mod connection;
 mod errors;
-mod function_url;
 mod identitystore;
 mod organizations;
 mod reconcile_reads;
 mod resumable_list;
+mod signed_call;
 mod ssoadmin;
+mod stack_check;
 mod sts;
 
 use std::collections::HashMap;

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod checks;
 mod error;
 mod reconcile_reads;
 mod stacks;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 pub use access::{Assignment, AssignmentState, Grant, Membership, Person, User};
 pub use accounts::{Creation, CreationState, ListedAccount, NewAccount, RegionStatus, ResidencyOu};
+pub use checks::{CheckRequest, CheckResponse};
 pub use error::{CloudError, CloudErrorKind};
 pub use reconcile_reads::{GuardedOu, Page, PolicyAttachment, Principal};
 pub use stacks::{NewStack, Role, StackFailure, StackState, StackStatus};

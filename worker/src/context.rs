@@ -6,6 +6,7 @@ mod fleet_holds;
 mod journal;
 mod polling;
 mod quota_slots;
+mod template_hold;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use crate::aws::Aws;
 use crate::cloud::{Tags, Target};
 use crate::services::Services;
 use crate::step_outcome::StepError;
-use crate::template::Template;
+use crate::template::CurrentTemplate;
 
 /// Context in which a step accesses its operation, the journal, the services and AWS.
 pub struct StepContext {
@@ -99,14 +100,9 @@ impl StepContext {
         self.services.clock.now()
     }
 
-    /// Returns the text of the CloudFormation template of the tenant stack.
-    pub(crate) fn stack_template_body(&self) -> &str {
-        &self.services.template_body
-    }
-
-    /// Returns the parsed CloudFormation template of the tenant stack.
-    pub(crate) fn stack_template(&self) -> &Template {
-        &self.services.template
+    /// Returns the template of the tenant stack, as it is in the file now.
+    pub(crate) async fn stack_template(&self) -> CurrentTemplate {
+        self.services.template.current().await
     }
 
     /// Locks account requests, so that this worker makes only one account request at a time.

@@ -14,7 +14,7 @@ use freehold_tenancy::{Clock, Config, InstallationId};
 
 use crate::aws::Aws;
 use crate::poll_schedule::DurationHistory;
-use crate::template::{self, Template, TemplateError};
+use crate::template::{TemplateError, TemplateSource};
 use crate::wakeups::WakeSignals;
 
 /// Duration of a claim without renewal, in real time. It exceeds the longest AWS call (20 s).
@@ -35,9 +35,8 @@ pub(crate) struct Services {
     pub(crate) work_notifier: WorkNotifier,
     pub(crate) wake_signals: WakeSignals,
     pub(crate) installation: InstallationId,
-    /// Text of the template of the tenant stack.
-    pub(crate) template_body: String,
-    pub(crate) template: Template,
+    /// Template of the tenant stack.
+    pub(crate) template: TemplateSource,
     pub(crate) durations: DurationHistory,
     pub(crate) real_time_lease: Duration,
     /// Lock that serialises account requests. If AWS rejects a request for the whole fleet, the following requests are
@@ -55,15 +54,12 @@ impl Services {
         aws: Arc<Aws>,
         lease: Option<Duration>,
     ) -> Result<Self, SetupError> {
-        let template_body = template::read(&config.stack)?;
-        let template = Template::parse(&template_body)?;
         Ok(Self {
+            template: TemplateSource::open(Arc::clone(&config))?,
             work_notifier: WorkNotifier::new(pool.clone()),
             durations: DurationHistory::new(pool.clone()),
             wake_signals: WakeSignals::default(),
             installation: installation.id,
-            template_body,
-            template,
             real_time_lease: lease.unwrap_or(LEASE_DURATION),
             create_account_lock: tokio::sync::Mutex::new(()),
             pool,

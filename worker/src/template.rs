@@ -3,6 +3,7 @@
 mod access_role;
 pub(crate) mod baseline;
 pub mod check;
+mod source;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use std::path::PathBuf;
 
 use freehold_tenancy::config::Stack;
 use serde_json::{Map, Value};
+
+pub(crate) use source::{CurrentTemplate, TemplateSource};
 
 /// Template that is deployed if `stack.template` is not set.
 const BUILT_IN_TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
@@ -28,6 +31,13 @@ pub enum TemplateError {
 #[derive(Debug, Clone)]
 pub struct Template {
     root: Map<String, Value>,
+}
+
+/// Output that a template declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TemplateOutput {
+    /// Whether the stack has the output only under a condition, which can depend on the tenant.
+    pub(crate) is_conditional: bool,
 }
 
 /// Returns the text of the configured template, or of the built-in template.
@@ -57,6 +67,12 @@ impl Template {
     /// Returns whether the template declares a parameter.
     pub fn has_parameter(&self, name: &str) -> bool {
         self.section("Parameters").any(|(parameter, _)| parameter == name)
+    }
+
+    /// Returns the output of this name.
+    pub(crate) fn output(&self, name: &str) -> Option<TemplateOutput> {
+        let (_, output) = self.section("Outputs").find(|(output, _)| *output == name)?;
+        Some(TemplateOutput { is_conditional: output.get("Condition").is_some() })
     }
 
     /// Returns the entries of `parameters` that the template declares.

@@ -38,9 +38,9 @@ pub struct FleetHold {
 impl From<fleet_hold::FleetHold> for FleetHold {
     fn from(hold: fleet_hold::FleetHold) -> Self {
         Self {
+            message: hold.message(),
             quota: hold.quota,
             code: hold.kind.to_string(),
-            message: hold.kind.message().to_owned(),
             since: hold.started_at,
             probe_at: hold.probe_at,
             probing_operation_id: hold.probing_operation.map(|id| id.to_string()),

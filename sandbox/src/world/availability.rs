@@ -17,7 +17,7 @@ pub(super) fn check_availability(state: &State, ctx: &Ctx) -> Result<(), AwsErro
         return Err(invalid_token_error(ctx.service));
     }
     // A Function URL can be called even if the caller's account has not enabled the region of the function.
-    if ctx.service != Service::Lambda && !state.is_region_enabled(account, &ctx.region, ctx.now) {
+    if ctx.operation != "InvokeFunctionUrl" && !state.is_region_enabled(account, &ctx.region, ctx.now) {
         return Err(match ctx.service {
             Service::Sts => region_disabled(&ctx.region, account),
             service => invalid_token_error(service),

@@ -18,7 +18,7 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     let now = world.clock().now();
     let region = match &request.signature {
         _ if request.service.is_global() => "us-east-1".to_owned(),
-        _ if request.service == Service::Lambda => function_url(&raw.uri).map(|(region, _)| region).unwrap_or_default(),
+        _ if is_function_url(&request) => function_url(&raw.uri).map(|(region, _)| region).unwrap_or_default(),
         Some(signature) => signature.region.clone(),
         None => "us-east-1".to_owned(),
     };
@@ -57,6 +57,10 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     response
 }
 
+fn is_function_url(request: &Request) -> bool {
+    request.service == Service::Lambda && request.operation == "InvokeFunctionUrl"
+}
+
 fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Result<MockResponse, AwsError> {
     ctx.caller = authenticate(state, ctx, request.signature.as_ref())?;
     super::permissions::record_call(ctx, request);
@@ -67,9 +71,13 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
         fault => ctx.fault = fault,
     }
     crate::quotas::take_tokens(state, ctx)?;
-    if ctx.service == Service::Lambda {
+    if is_function_url(request) {
         let (_, id) = function_url(uri).unwrap_or_default();
         return crate::lambda::invoke_function_url(state, ctx, &id, request);
+    }
+    // Lambda also evaluates the policy of the function.
+    if ctx.service == Service::Lambda {
+        return crate::lambda::call(state, ctx, request);
     }
     super::authorize::authorize_operation(state, ctx, request)?;
 
@@ -81,14 +89,14 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
         Service::SsoAdmin => crate::ssoadmin::call(state, ctx, &operation, request),
         Service::IdentityStore => crate::identitystore::call(state, ctx, &operation, request),
         Service::CloudFormation => crate::cloudformation::call(state, ctx, &operation, request),
-        Service::Lambda => Err(AwsError::unknown_operation(&operation)),
+        Service::Lambda => crate::lambda::call(state, ctx, request),
     }
 }
 
 /// Returns the caller that the access key belongs to. Only a Function URL can be called without a signature.
 fn authenticate(state: &State, ctx: &Ctx, signature: Option<&Signature>) -> Result<Caller, AwsError> {
     let Some(signature) = signature else {
-        if ctx.service == Service::Lambda {
+        if ctx.operation == "InvokeFunctionUrl" {
             return Ok(Caller::anonymous());
         }
         let message = "Request is missing Authentication Token";

@@ -25,7 +25,9 @@ const BOOTSTRAP_SESSION_SUFFIX: &str = "/freehold-bootstrap";
 /// Authorization Reference, "Dependent actions").
 pub(super) fn required_actions(ctx: &Ctx, request: &Request) -> Vec<String> {
     let prefix = ctx.service.iam_prefix();
-    let mut actions = vec![format!("{prefix}:{}", ctx.operation)];
+    // The call Invoke has the action InvokeFunction.
+    let operation = if ctx.operation == "Invoke" { "InvokeFunction" } else { &ctx.operation };
+    let mut actions = vec![format!("{prefix}:{operation}")];
     if ctx.operation == "InvokeFunctionUrl" {
         // Since October 2025 AWS requires both permissions for a call of a Function URL.
         actions.push(format!("{prefix}:InvokeFunction"));

@@ -13,7 +13,7 @@ use super::{AwsError, Protocol, Service};
 #[derive(Clone, Debug)]
 pub struct Request {
     pub service: Service,
-    /// Operation name; `InvokeFunctionUrl` for a Function URL.
+    /// Operation name; `InvokeFunctionUrl` for a Function URL, and an empty text for an unknown path of Lambda.
     pub operation: String,
     pub method: String,
     /// Path without the query string.
@@ -66,7 +66,11 @@ impl Request {
         let operation = match service.protocol() {
             Protocol::AwsJson => target.rsplit('.').next().unwrap_or_default().to_owned(),
             Protocol::AwsQuery => params.get("Action").cloned().unwrap_or_default(),
-            Protocol::RestJson if service == Service::Lambda => "InvokeFunctionUrl".to_owned(),
+            Protocol::RestJson if function_url(&request.uri).is_some() => "InvokeFunctionUrl".to_owned(),
+            Protocol::RestJson if service == Service::Lambda => {
+                let is_invocation = request.method == "POST" && invoked_function(&path).is_some();
+                if is_invocation { "Invoke".to_owned() } else { String::new() }
+            }
             Protocol::RestJson => capitalize(path.trim_matches('/')),
         };
         Ok(Self {
@@ -121,6 +125,12 @@ pub(super) fn function_url(uri: &str) -> Option<(String, String)> {
     Some((rest.strip_suffix(".on.aws")?.to_owned(), id.to_owned()))
 }
 
+/// Returns the function name or ARN in the path of an Invoke call, or `None` for other paths.
+pub(crate) fn invoked_function(path: &str) -> Option<String> {
+    let name = path.strip_prefix("/2015-03-31/functions/")?.strip_suffix("/invocations")?;
+    (!name.is_empty() && !name.contains('/')).then(|| percent_decode(name, false))
+}
+
 fn unsigned_service(target: &str, uri: &str) -> Option<Service> {
     match target.split('.').next() {
         Some("AWSOrganizationsV20161128") => Some(Service::Organizations),
@@ -136,26 +146,28 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// Parses `a=b&c=d` and percent-decodes it as UTF-8.
 pub(crate) fn parse_form(text: &str) -> HashMap<String, String> {
-    let decode = |part: &str| {
-        let mut bytes = Vec::with_capacity(part.len());
-        let mut rest = part.bytes();
-        while let Some(byte) = rest.next() {
-            bytes.push(match byte {
-                b'+' => b' ',
-                b'%' => {
-                    let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16)).unwrap_or(0);
-                    u8::try_from(digit() * 16 + digit()).unwrap_or(b'?')
-                }
-                other => other,
-            });
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
     text.split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(key, value)| (decode(key), decode(value)))
+        .map(|(key, value)| (percent_decode(key, true), percent_decode(value, true)))
         .collect()
+}
+
+/// Percent-decodes UTF-8. In a form, a plus sign stands for a blank.
+fn percent_decode(text: &str, is_form: bool) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' if is_form => b' ',
+            b'%' => {
+                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16)).unwrap_or(0);
+                u8::try_from(digit() * 16 + digit()).unwrap_or(b'?')
+            }
+            other => other,
+        });
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn capitalize(word: &str) -> String {
@@ -172,6 +184,15 @@ mod tests {
         let params = parse_form("Action=CreateStack&TemplateBody=gr%C3%BC%C3%9Fe+a%26b&Empty=");
         assert_eq!(params["TemplateBody"], "grüße a&b");
         assert_eq!(params["Empty"], "");
+    }
+
+    #[test]
+    fn the_function_of_an_invocation_is_in_the_path() {
+        let path = |name: &str| invoked_function(&format!("/2015-03-31/functions/{name}/invocations"));
+        assert_eq!(path("a-b").as_deref(), Some("a-b"));
+        assert_eq!(path("arn%3Aaws%3Alambda%3Ar%3A1%3Afunction%3Aa").as_deref(), Some("arn:aws:lambda:r:1:function:a"));
+        assert_eq!((path(""), path("a/b")), (None, None));
+        assert_eq!(invoked_function("/2015-03-31/functions/"), None);
     }
 
     #[test]

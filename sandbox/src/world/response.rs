@@ -47,7 +47,7 @@ pub(crate) fn error_response(service: Service, cause: &AwsError) -> MockResponse
 }
 
 /// Sets a response header. A value that is not a valid header value is ignored.
-pub(super) fn set_header(response: &mut MockResponse, name: &'static str, value: &str) {
+pub(crate) fn set_header(response: &mut MockResponse, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers.insert(HeaderName::from_static(name), value);
     }

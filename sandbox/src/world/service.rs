@@ -17,7 +17,7 @@ pub enum Service {
     IdentityStore,
     /// CloudFormation, with an endpoint in each region.
     CloudFormation,
-    /// Lambda; only calls of Function URLs are simulated.
+    /// Lambda; only invocations and calls of Function URLs are simulated.
     Lambda,
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::StackCheck;
 use crate::aws::constraints::ACCOUNT_EMAIL;
 use crate::ids::ID_CHARACTERS;
 use crate::{AwsAccountId, EmailAddress, EnvironmentId, Region, ResidencyName};
@@ -119,6 +120,11 @@ pub struct Stack {
     pub parameters: BTreeMap<String, String>,
     /// Name of the stack output with the Function URL that step `verify` calls.
     pub url_output: String,
+    /// Name of the stack output with the name or ARN of the function that step `verify` invokes, if it does not call a
+    /// Function URL.
+    pub function_output: String,
+    /// Check of the deployed stack.
+    pub check: StackCheck,
     /// Resource types that the template may use in every region, even if this version of Freehold considers them
     /// unavailable in some regions. AWS may have added them since the release.
     pub accepted_resource_types: Vec<String>,
@@ -135,6 +141,8 @@ impl Default for Stack {
             template: None,
             parameters: BTreeMap::new(),
             url_output: "FunctionUrl".to_owned(),
+            function_output: "FunctionName".to_owned(),
+            check: StackCheck::default(),
             accepted_resource_types: Vec::new(),
         }
     }

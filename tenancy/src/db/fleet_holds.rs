@@ -1,6 +1,8 @@
 //! Stores fleet holds: starts a hold, queues operations while it is active, lets one operation probe, and lifts the
 //! hold.
 
+pub mod templates;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
@@ -273,8 +275,10 @@ pub async fn list_active(pool: &PgPool) -> Result<Vec<FleetHold>> {
     let rows = sqlx::query!(
         r#"/* db::fleet_holds::list_active */
         select quota, kind as "kind: HoldKind", started_at, probe_at, probing_operation,
-            (select count(distinct operation_id) from slots where quota = quota and granted_at is null) as "waiting!"
-        from fleet_holds order by quota"#,
+            detail,
+            (select count(distinct operation_id) from slots s where s.quota = h.quota and granted_at is null)
+                as "waiting!"
+        from fleet_holds h order by quota"#,
     )
     .fetch_all(pool)
     .await?;
@@ -283,6 +287,7 @@ pub async fn list_active(pool: &PgPool) -> Result<Vec<FleetHold>> {
         .map(|row| FleetHold {
             quota: row.quota,
             kind: row.kind,
+            detail: row.detail,
             started_at: row.started_at,
             probe_at: row.probe_at,
             probing_operation: row.probing_operation.map(Into::into),

@@ -56,7 +56,7 @@ pub async fn of(
             let then = match quota {
                 Quota::Assignments => average_durations.verify,
                 Quota::RegionOptIns => average_durations.stack + average_durations.verify,
-                Quota::AccountCreations | Quota::AccountClosures => 0.0,
+                Quota::AccountCreations | Quota::AccountClosures | Quota::StackDeployments => 0.0,
             };
             let mut quota_model = quota_model(pool, config, quota, average_durations, now).await?;
             let served = (0..last).map(|_| quota_model.serve(now).1 + seconds(then));
@@ -229,6 +229,7 @@ async fn quota_model(
         Quota::AccountClosures => average_durations.closure,
         Quota::Assignments => average_durations.assignment,
         Quota::RegionOptIns => average_durations.opt_in,
+        Quota::StackDeployments => average_durations.stack,
     };
     let tokens = match quota.rate_limited_call().and_then(|call| CallRate::of(quotas, call)) {
         Some(call_rate) => Some(rates::available_tokens(pool, &call_rate, now).await?),

@@ -129,14 +129,20 @@ async fn set_intent(
 pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::steps::reset_for_retry */
-        update operation_steps set state = 'pending', check_at = null, attempts_without_progress = 0, retried_at = $2,
-            waits_for = null, last_error = null, attention = null, blocked_since = null, finished_at = null
+        update operation_steps s set state = 'pending', check_at = null, attempts_without_progress = 0,
+            retried_at = $2, waits_for = null, last_error = null, attention = null, blocked_since = null,
+            finished_at = null
         where operation_id = $1 and (
             state = 'parked' or attention is not null
             -- The stack may need permissions that were configured after its baseline was installed.
             or (name = 'install-baseline' and state = 'done' and exists (
                 select from operation_steps d
                 where d.operation_id = $1 and d.name = 'deploy-stack' and d.state = 'parked'
+            ))
+            -- The template of the stack may have been corrected.
+            or (name = 'deploy-stack' and state = 'done' and exists (
+                select from operation_steps v
+                where v.operation_id = $1 and v.name = 'verify' and (v.state = 'parked' or v.attention is not null)
             ))
         )"#,
         id.as_uuid(),

@@ -62,13 +62,15 @@ pub static AWS_CODES: &[(&str, &[&str])] = &[
     ("INVALID_PAYMENT_INSTRUMENT", &[
         "steps::accounts::internal_failures_are_retried_and_refused_creations_are_parked",
     ]),
-    ("InsufficientCapabilitiesException", &["scenarios::stacks::a_rejected_template_is_reported_with_its_cause"]),
+    ("InsufficientCapabilitiesException", &[
+        "scenarios::templates::a_template_that_another_tenant_has_does_not_stop_the_fleet",
+    ]),
     ("InternalError", &["worker::aws::errors::every_row_is_needed"]),
     ("InternalFailure", &["worker::aws::errors::every_row_is_needed"]),
     ("InternalServerException", &["worker::aws::errors::every_known_failure_has_its_kind"]),
     ("InvalidAccessKeyId", &["worker::aws::errors::every_row_is_needed"]),
     ("InvalidClientTokenId", &["scenarios::fresh_account::every_error_code_of_a_new_account_is_retried"]),
-    ("LimitExceededException", &["scenarios::stacks::a_rejected_template_is_reported_with_its_cause"]),
+    ("LimitExceededException", &["scenarios::stacks::a_rejected_stack_is_reported_with_its_cause"]),
     ("MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED", &[
         "scenarios::organization::a_guardrail_that_exceeds_a_limit_is_reported_with_the_fix",
     ]),

@@ -1,7 +1,7 @@
 //! Tests of fleet holds: scenarios 5 and 9.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
@@ -13,13 +13,25 @@ use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 use super::{MAX_SIMULATED_TIME, calls, error};
 
 /// Tracing subscriber that counts the log messages that trigger an alert.
 #[derive(Clone, Default)]
-struct AlertCounter(Arc<AtomicUsize>);
+pub(super) struct AlertCounter(pub(super) Arc<AtomicUsize>);
+
+impl AlertCounter {
+    /// Counts the alerts of this thread until the guard is dropped.
+    pub(super) fn install() -> (Self, impl Drop) {
+        // With a single subscriber, tracing asks only the thread that reaches a log statement first, and that thread
+        // may run another test.
+        static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(AlertCounter::default()));
+        LazyLock::force(&SECOND);
+        let counter = Self::default();
+        (counter.clone(), tracing::subscriber::set_default(counter))
+    }
+}
 
 impl Subscriber for AlertCounter {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -41,7 +53,7 @@ fn account_requests(freehold: &Freehold) -> u64 {
     calls(freehold, "organizations:CreateAccount").0
 }
 
-async fn sign_up(freehold: &Freehold, count: usize) -> Vec<Tenant> {
+pub(super) async fn sign_up(freehold: &Freehold, count: usize) -> Vec<Tenant> {
     let mut tenants = Vec::new();
     for number in 0..count {
         tenants.push(freehold.sign_up(&format!("Example {number}"), "eu-central-1", "standard").await);
@@ -59,7 +71,7 @@ async fn assert_all_wait_for(freehold: &Freehold, tenants: &[Tenant], what: &str
     }
 }
 
-async fn assert_all_ready(freehold: &Freehold, tenants: &[Tenant]) {
+pub(super) async fn assert_all_ready(freehold: &Freehold, tenants: &[Tenant]) {
     for tenant in tenants {
         let now = freehold.reload_tenant(tenant).await;
         assert_eq!(now.state(), TenantState::Ready, "{:#?}", freehold.operation_of(tenant).await);
@@ -77,8 +89,7 @@ fn order_of_requests(freehold: &Freehold, tenants: &[Tenant]) -> Vec<usize> {
 
 #[tokio::test]
 async fn an_exhausted_account_quota_causes_one_hold_one_alert_and_one_probe() {
-    let alert_counter = AlertCounter::default();
-    let _listening = tracing::subscriber::set_default(alert_counter.clone());
+    let (alert_counter, _listening) = AlertCounter::install();
     // The quota allows the management account, Freehold's account, and one more account.
     let freehold = Freehold::with(Settings { account_quota: 3, ..Settings::default() }, CONFIG).await;
     let worker = freehold.worker("worker-1");

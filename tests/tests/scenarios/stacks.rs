@@ -199,15 +199,10 @@ async fn a_protected_stack_has_its_own_attention_code() {
 }
 
 #[tokio::test]
-async fn a_rejected_template_is_reported_with_its_cause() {
+async fn a_rejected_stack_is_reported_with_its_cause() {
     for (aws_code, aws_message, expected) in [
-        (
-            "InsufficientCapabilitiesException",
-            "Requires capabilities : [CAPABILITY_AUTO_EXPAND]",
-            "stack_needs_capabilities",
-        ),
         ("LimitExceededException", "Limit for stack has been exceeded", "aws_quota_reached"),
-        ("ValidationError", "Template format error: unsupported structure.", "stack_rejected"),
+        ("ValidationError", "Parameter 'Tier' must be one of AllowedValues", "stack_rejected"),
     ] {
         let freehold = Freehold::instant().await;
         freehold.world.inject(on_stack_creation(error(aws_code, aws_message)).nth(1));

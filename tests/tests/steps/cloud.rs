@@ -15,8 +15,8 @@ use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap;
 use freehold_worker::cloud::{
-    AssignmentState, CloudErrorKind, CreationState, Grant, NewAccount, NewStack, Person, RegionStatus, Role,
-    StackStatus, Tags, Target,
+    AssignmentState, CheckRequest, CloudErrorKind, CreationState, Grant, NewAccount, NewStack, Person, RegionStatus,
+    Role, StackStatus, Tags, Target,
 };
 
 /// Simulated organisation after `freehold bootstrap`, and an AWS client for this organisation.
@@ -260,7 +260,8 @@ async fn a_stack_is_deployed_and_its_url_responds() {
     assert_eq!((state.status, &state.id, &state.tags), (StackStatus::Complete, &id, &stack.tags), "{state:?}");
     assert_eq!(aws.stack_failure(&target, Role::Access, home(), &id).await.unwrap(), None);
 
-    let answer = aws.call_function_url(&target, home(), &state.outputs["FunctionUrl"]).await.unwrap();
+    let answer = aws.call_function_url(&target, home(), &state.outputs["FunctionUrl"], &CheckRequest::get("/")).await;
+    let answer: serde_json::Value = serde_json::from_slice(&answer.unwrap().body).unwrap();
     assert_eq!(answer["environment_id"], target.environment().to_string());
     assert_eq!(answer["region"], "eu-central-1");
 

@@ -43,7 +43,8 @@ impl Aws {
         self.send(&session, CALL, request.send()).await?.stack_id.ok_or_else(|| missing_field(CALL, "stack id"))
     }
 
-    /// Starts an update of a stack. Returns false if there is nothing to update.
+    /// Starts an update of a stack. Returns false if there is nothing to update. Fails with a conflict if an earlier
+    /// update with the same token has finished.
     pub async fn update_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<bool> {
         let session = self.tenant_session(account, role).await?;
         let request = client(&session, region)
@@ -57,7 +58,9 @@ impl Aws {
         match self.send(&session, "cloudformation:UpdateStack", request.send()).await {
             Ok(_) => Ok(true),
             // AWS reports "No updates are to be performed." if template and parameters are unchanged.
-            Err(error) if error.kind == CloudErrorKind::Conflict => Ok(false),
+            Err(error) if error.kind == CloudErrorKind::Conflict && error.code != "TokenAlreadyExistsException" => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -85,7 +88,7 @@ impl Aws {
         self.send(&session, "cloudformation:DeleteStack", request.send()).await.map(drop)
     }
 
-    /// Returns the first failure in a stack, or `None` if nothing failed.
+    /// Returns the first failure in the last creation or update of a stack, or `None` if nothing failed.
     pub async fn stack_failure(
         &self,
         account: &Target,
@@ -161,15 +164,24 @@ fn tags(stack: &NewStack) -> Vec<Tag> {
 }
 
 /// Returns the earliest failure of a resource, or of the stack if no resource failed. `events` starts with the latest
-/// event.
+/// event. Failures before the last creation or update are ignored.
 fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
-    let mut failures: Vec<StackEvent> = events.into_iter().rev().filter(is_failure).collect();
+    let count = events.iter().position(is_start).unwrap_or(events.len());
+    let mut failures: Vec<StackEvent> = events.into_iter().take(count).filter(is_failure).collect();
+    failures.reverse();
     let of_resource = failures.iter().position(|event| event.physical_resource_id != event.stack_id).unwrap_or(0);
     let event = (of_resource < failures.len()).then(|| failures.swap_remove(of_resource))?;
     Some(StackFailure {
         resource: event.logical_resource_id.unwrap_or_default(),
         reason: event.resource_status_reason.unwrap_or_default(),
     })
+}
+
+/// Returns whether an event is the start of a creation or update of the stack itself.
+fn is_start(event: &StackEvent) -> bool {
+    let is_stack = event.physical_resource_id == event.stack_id;
+    let status = event.resource_status.as_ref().map(|status| status.as_str());
+    is_stack && matches!(status, Some("CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS"))
 }
 
 /// Returns whether a resource itself failed. A resource can also be cancelled because a different resource failed.
@@ -202,8 +214,8 @@ fn state_of(stack: Stack) -> Option<StackState> {
 fn status(text: &str) -> StackStatus {
     match text {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => StackStatus::Complete,
-        // A rolled-back update or import leaves the previous version in place.
-        "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => StackStatus::Complete,
+        // A rolled-back update or import leaves the previous version in place, but it has not succeeded.
+        "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => StackStatus::UpdateRolledBack,
         // These stacks have never been complete, so no data is lost when they are deleted.
         "ROLLBACK_COMPLETE" | "CREATE_FAILED" | "ROLLBACK_FAILED" => StackStatus::RolledBack,
         "UPDATE_ROLLBACK_FAILED" => StackStatus::UpdateStuck,
@@ -233,7 +245,7 @@ mod tests {
             ("ROLLBACK_IN_PROGRESS", StackStatus::InProgress),
             ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", StackStatus::InProgress),
             ("CREATE_COMPLETE", StackStatus::Complete),
-            ("UPDATE_ROLLBACK_COMPLETE", StackStatus::Complete),
+            ("UPDATE_ROLLBACK_COMPLETE", StackStatus::UpdateRolledBack),
             ("ROLLBACK_COMPLETE", StackStatus::RolledBack),
             ("ROLLBACK_FAILED", StackStatus::RolledBack),
             ("DELETE_IN_PROGRESS", StackStatus::Deleting),
@@ -269,6 +281,20 @@ mod tests {
         let failure = first_failure(latest_first).unwrap();
         assert_eq!(failure.resource, "Function");
         assert!(failure.reason.contains("explicit deny"));
+    }
+
+    #[test]
+    fn a_failure_of_an_earlier_update_is_ignored() {
+        let latest_first = vec![
+            event("the-stack", "UPDATE_ROLLBACK_COMPLETE", ""),
+            event("Url", "UPDATE_FAILED", "Resource update cancelled"),
+            event("Function", "UPDATE_FAILED", "the runtime is unknown"),
+            event("the-stack", "UPDATE_IN_PROGRESS", "User Initiated"),
+            event("the-stack", "UPDATE_ROLLBACK_COMPLETE", ""),
+            event("Logs", "UPDATE_FAILED", "the log group is in use"),
+            event("the-stack", "UPDATE_IN_PROGRESS", "User Initiated"),
+        ];
+        assert_eq!(first_failure(latest_first).unwrap().resource, "Function");
     }
 
     #[test]

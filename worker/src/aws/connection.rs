@@ -155,6 +155,17 @@ impl Connection {
         &self.endpoint
     }
 
+    /// Returns the base URL of Lambda in a region.
+    pub(super) fn lambda_endpoint(&self, region: freehold_tenancy::Region) -> String {
+        let (fips, dual_stack) = (self.use_fips.unwrap_or(false), self.use_dual_stack.unwrap_or(false));
+        let service = if fips { "lambda-fips" } else { "lambda" };
+        match &self.endpoint {
+            Endpoint::Loopback(endpoint) => endpoint.clone(),
+            Endpoint::Aws | Endpoint::InProcess if dual_stack => format!("https://{service}.{region}.api.aws"),
+            Endpoint::Aws | Endpoint::InProcess => format!("https://{service}.{region}.amazonaws.com"),
+        }
+    }
+
     pub(super) fn http(&self) -> SharedHttpClient {
         self.http.clone()
     }

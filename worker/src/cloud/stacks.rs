@@ -52,6 +52,8 @@ pub struct StackState {
 pub enum StackStatus {
     InProgress,
     Complete,
+    /// An update failed, and the previous version is in place again. The stack can be updated.
+    UpdateRolledBack,
     /// The creation failed. The stack must be deleted before it can be created again.
     RolledBack,
     /// An update and its rollback failed.
@@ -62,13 +64,6 @@ pub enum StackStatus {
     Deleted,
     /// The stack is in a final status that a person must resolve.
     Broken,
-}
-
-impl StackState {
-    /// Returns whether the latest update of the stack was rolled back, so that the version before it is in place.
-    pub fn is_rolled_back_update(&self) -> bool {
-        self.status_text == "UPDATE_ROLLBACK_COMPLETE"
-    }
 }
 
 /// First resource of a stack that failed, with the reason.

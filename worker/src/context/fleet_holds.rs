@@ -36,12 +36,14 @@ pub(crate) enum CreationPermit {
 }
 
 /// Returns the first and the longest interval between the probes of a fleet hold.
-fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
+pub(super) fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
     match kind {
         // Fifteen minutes at first, because the quota may be raised soon; later an hourly call is sufficient.
         HoldKind::AccountQuotaReached => ProbeBackoff { first: TimeDelta::minutes(15), max: TimeDelta::hours(1) },
         // "This can take up to an hour" (Organizations API Reference, FinalizingOrganizationException).
         HoldKind::OrganizationFinalizing => ProbeBackoff { first: TimeDelta::hours(1), max: TimeDelta::hours(1) },
+        // A probe of the same template can succeed only if the cause is outside the template.
+        HoldKind::TemplateRejected => ProbeBackoff { first: TimeDelta::hours(1), max: TimeDelta::hours(6) },
     }
 }
 

@@ -6,12 +6,22 @@ use super::StepResult;
 use super::shared::stack_deployment::StackDeployment;
 use crate::cloud::Role;
 use crate::context::StepContext;
+use crate::step_outcome::StepError;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    deployment(context).run(context).await
+    let result = deployment(context).await.run(context).await;
+    let needs_attention = match &result {
+        Ok(outcome) => outcome.failed.as_ref().is_some_and(StepError::is_needs_attention),
+        Err(error) => error.is_needs_attention(),
+    };
+    if needs_attention {
+        context.leave_template_queue().await?;
+    }
+    result
 }
 
-fn deployment(context: &StepContext) -> StackDeployment {
+async fn deployment(context: &StepContext) -> StackDeployment {
+    let current = context.stack_template().await;
     let (tenant, environment) = (context.tenant(), context.environment());
     let mut parameters = BTreeMap::from([
         ("TenantId".to_owned(), tenant.id.to_string()),
@@ -24,15 +34,16 @@ fn deployment(context: &StepContext) -> StackDeployment {
         parameters.insert("VerifyRoleArn".to_owned(), role);
     }
     // AWS refuses parameters that a template does not declare.
-    let mut parameters = context.stack_template().declared_only(parameters);
+    let mut parameters = current.loaded.template.declared_only(parameters);
     parameters.extend(context.config().stack.parameters.clone());
     StackDeployment {
         role: Role::Access,
         region: environment.home_region,
         name: context.config().stack.name.clone(),
-        template: context.stack_template_body().to_owned(),
+        template: current.loaded.body.clone(),
         parameters,
         tags: context.tags(),
+        tenant_template: Some(current),
         expected_seconds: context.config().expected_durations.tenant_stack_seconds,
     }
 }

@@ -26,7 +26,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 pub(super) async fn upgrade(context: &StepContext) -> StepResult {
     let current = BaselineVersion::current(&context.config().access_role);
     let is_current = |tag: Option<&String>| !BaselineVersion::from_tag(tag.map(String::as_str)).is_older_than(&current);
-    deployment(context).update(context, |stack| is_current(stack.tags.get(BASELINE_TAG))).await
+    deployment(context).upgrade(context, |stack| is_current(stack.tags.get(BASELINE_TAG))).await
 }
 
 /// Returns the deployment of the baseline stack.
@@ -45,6 +45,7 @@ pub(super) fn deployment(context: &StepContext) -> StackDeployment {
         template: baseline::template(role),
         parameters,
         tags,
+        tenant_template: None,
         expected_seconds: context.config().expected_durations.baseline_stack_seconds,
     }
 }

@@ -2,8 +2,12 @@
 
 pub(super) mod account_request;
 pub(super) mod approval;
+pub(super) mod check_target;
 pub(super) mod failure_tables;
 pub(super) mod preconditions;
 pub(super) mod stack_deletion;
 pub(super) mod stack_deployment;
+pub(super) mod stack_response;
+pub(super) mod stack_update;
+mod template_faults;
 pub(super) mod tenant_group;

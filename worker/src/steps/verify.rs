@@ -7,9 +7,11 @@ use freehold_tenancy::Region;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::wait_reason::WaitReason;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::shared::account_request;
+use super::shared::check_target::{self, CheckTarget};
+use super::shared::stack_update::missing_output;
+use super::shared::{account_request, stack_response};
 use super::{StepResult, grant_access};
 use crate::cloud::{CloudErrorKind, Grant};
 use crate::context::StepContext;
@@ -79,7 +81,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 fn verified(context: &StepContext) -> StepOutcome {
     StepOutcome::done()
         .with("denied_in", outside_region(context).map(Region::as_str))
-        .with("answered_at", context.fact::<String>(&format!("output_{}", context.config().stack.url_output)))
+        .with("answered_at", target(context).ok().map(CheckTarget::into_name))
 }
 
 /// Checks that a read in the home region is allowed.
@@ -117,46 +119,41 @@ fn outside_region(context: &StepContext) -> Option<Region> {
     Region::all().find(|region| !region.is_opt_in() && !residency.regions.contains(region))
 }
 
-/// Checks that the Function URL of the stack reports this tenant, environment and region.
+/// Checks that the function of the stack responds as configured in `[stack.check]`.
 async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
-    let output = &context.config().stack.url_output;
-    let url: String = context.fact(&format!("output_{output}")).ok_or_else(|| {
-        StepError::needs_attention(
-            AttentionCode::StackUrlOutputMissing,
-            format!("The stack has no output `{output}` with the URL to verify. Fix the template, then retry."),
-        )
+    let (account, home) = (context.account()?, context.environment().home_region);
+    let request = stack_response::request(context);
+    let target = target(context).map_err(|output| {
+        missing_output(&format!("The stack {} has no output `{output}`.", context.config().stack.name))
     })?;
-    let home = context.environment().home_region;
-    let response = match context.aws().call_function_url(&context.account()?, home, &url).await {
-        Ok(response) => response,
+    let (response, name) = match &target {
+        CheckTarget::Url(url) => (context.aws().call_function_url(&account, home, url, &request).await, url),
+        CheckTarget::Function(function) => {
+            (context.aws().invoke_function(&account, home, function, &request).await, function)
+        }
+    };
+    match response {
+        Ok(response) => stack_response::compare(context, name, &response).map(|()| None),
         Err(error)
             if matches!(
                 error.kind,
                 CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet | CloudErrorKind::Unknown
             ) =>
         {
-            return Ok(Some(WaitReason::StackResponse { error: error.to_string() }));
+            Ok(Some(WaitReason::StackResponse { error: error.to_string() }))
         }
-        Err(error) => return Err(error.into()),
-    };
-    let expected = [
-        ("tenant_id", context.tenant().id.to_string()),
-        ("environment_id", context.environment().id.to_string()),
-        ("region", home.to_string()),
-    ];
-    for (field, expected) in expected {
-        let found = response.get(field).and_then(Value::as_str).unwrap_or("nothing");
-        if found != expected {
-            return Err(StepError::needs_attention(
-                AttentionCode::StackIdentityMismatch,
-                format!(
-                    "The stack at {url} reports {field} = {found}, expected {expected}. Correct the stack or its \
-                     template, then retry."
-                ),
-            ));
-        }
+        Err(error) if error.kind == CloudErrorKind::Failed => Err(stack_response::rejected(context, name, &error)),
+        Err(error) => Err(error.into()),
     }
-    Ok(None)
+}
+
+/// Returns the target of the stack's check. If the stack lacks it, the error is the name of the missing output.
+fn target(context: &StepContext) -> Result<CheckTarget, &str> {
+    let stack = &context.config().stack;
+    let output = |name: &String| Some((name.clone(), context.fact::<String>(&format!("output_{name}"))?));
+    let outputs: BTreeMap<String, String> =
+        [&stack.url_output, &stack.function_output].into_iter().filter_map(output).collect();
+    check_target::find(stack, context.environment().home_region, &outputs)
 }
 
 /// Checks that every declared assignment is visible in AWS.

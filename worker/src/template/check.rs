@@ -9,7 +9,7 @@ use freehold_tenancy::aws::quotas::{
     MAX_TEMPLATE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_OUTPUTS, MAX_TEMPLATE_PARAMETERS, MAX_TEMPLATE_RESOURCES,
 };
 use freehold_tenancy::aws::resource_types;
-use freehold_tenancy::config::is_forbidden_service;
+use freehold_tenancy::config::{CheckKind, is_forbidden_service};
 use freehold_tenancy::{Config, Region};
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ pub fn check(config: &Config) -> TemplateReport {
     report
 }
 
-fn check_text(config: &Config, text: &str) -> TemplateReport {
+pub(crate) fn check_text(config: &Config, text: &str) -> TemplateReport {
     let mut report = TemplateReport { bytes: text.len(), ..TemplateReport::default() };
     if text.len() > MAX_TEMPLATE_BYTES {
         report.add(FIELD, format_args!("must have at most {MAX_TEMPLATE_BYTES} bytes, not {}", text.len()));
@@ -146,14 +146,34 @@ fn has_key(value: &Value, key: &str) -> bool {
 }
 
 fn outputs(config: &Config, template: &Template, report: &mut TemplateReport) {
-    let wanted = &config.stack.url_output;
-    if !template.section("Outputs").any(|(name, _)| name == wanted) {
+    let stack = &config.stack;
+    let (url, function) = (template.output(&stack.url_output), template.output(&stack.function_output));
+    let lacking: Vec<_> = regions(config).filter(|region| !has_function_urls(*region)).map(Region::as_str).collect();
+    let missing = |name: &str| {
         let names: Vec<&str> = template.section("Outputs").map(|(name, _)| name).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        report.add(
-            "stack.url_output",
-            format_args!("must be an output of the template, which lacks `{wanted}`; its outputs are: {names}"),
-        );
+        format!("must be an output of the template, which lacks `{name}`; its outputs are: {names}")
+    };
+    match stack.check.kind {
+        CheckKind::Invoke if function.is_none() => {
+            report.add("stack.function_output", missing(&stack.function_output));
+        }
+        CheckKind::Invoke => {}
+        CheckKind::Url => {
+            let needs_url = regions(config).any(has_function_urls) || function.is_none();
+            if url.is_none() && needs_url {
+                report.add("stack.url_output", missing(&stack.url_output));
+            } else if url.is_some_and(|output| output.is_conditional) && function.is_none() && !lacking.is_empty() {
+                report.add(
+                    "stack.function_output",
+                    format_args!(
+                        "{}; without a Function URL, Freehold invokes the function in {}",
+                        missing(&stack.function_output),
+                        lacking.join(", ")
+                    ),
+                );
+            }
+        }
     }
     for (name, output) in template.section("Outputs") {
         if output.is_object() && output.get("Value").is_none() {
@@ -222,6 +242,11 @@ fn statement_to_add(action: &str) -> String {
         "add {{ Effect = \"Allow\", Action = \"{service}:*\", Resource = \"{resource}\" }} to access_role.statements, \
          with fewer actions and a narrower Resource if possible"
     )
+}
+
+/// Returns whether CloudFormation can create a Function URL in a region.
+pub(crate) fn has_function_urls(region: Region) -> bool {
+    !resource_types::has_data(region) || resource_types::is_available("AWS::Lambda::Url", region)
 }
 
 fn regions(config: &Config) -> impl Iterator<Item = Region> {

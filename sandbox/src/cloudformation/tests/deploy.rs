@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{ENVIRONMENT_ID, TENANT_TEMPLATE, install_baseline, tenant_parameters};
+use crate::faults::{Fault, Rule};
 use crate::testing::{TestClient, advance_clock, get_unsigned_status};
 use crate::world::testing::world;
 
@@ -41,6 +42,37 @@ fn the_function_url_of_deployed_stacks_returns_the_environment() {
     let url = access.output("freehold-tenant", "FunctionUrl");
     assert!(url.starts_with("http://127.0.0.1:4566/lambda-url/eu-central-1/"), "{url}");
     assert_eq!(verify.get(&url).0, 200);
+}
+
+#[test]
+fn an_invocation_returns_the_result_or_the_error_of_the_function() {
+    let world = world();
+    let member = TestClient::member(&world);
+    let (access, verify) = install_baseline(&member);
+    let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
+    access.create_stack("freehold-tenant", TENANT_TEMPLATE, &tenant_parameters(&verify_role)).unwrap();
+    advance_clock(&world, 600);
+    let arn = format!("arn%3Aaws%3Alambda%3Aeu-central-1%3A{}%3Afunction%3Afreehold-tenant", member.account());
+    for function in ["freehold-tenant", &arn] {
+        let invoked = verify.invoke(function, "{}");
+        assert_eq!((invoked.status, &invoked.error_code, &invoked.function_error), (200, &None, &None), "{invoked:?}");
+        let body: serde_json::Value = serde_json::from_str(invoked.body["body"].as_str().unwrap()).unwrap();
+        assert_eq!((&invoked.body["statusCode"], &body["environment_id"]), (&json!(200), &json!(ENVIRONMENT_ID)));
+    }
+    let code = |client: &TestClient, function: &str, payload: &str| {
+        let invoked = client.invoke(function, payload);
+        (invoked.status, invoked.error_code.unwrap_or_default())
+    };
+    let denied = (403, "AccessDeniedException".to_owned());
+    assert_eq!(code(&verify, "freehold-tenant-2", ""), (404, "ResourceNotFoundException".to_owned()));
+    assert_eq!(code(&verify, "another", ""), denied, "the role may not invoke other functions");
+    assert_eq!(code(&TestClient::administrator(&world), &arn, ""), denied, "another account");
+    assert_eq!(code(&verify, "freehold-tenant", "{"), (400, "InvalidRequestContentException".to_owned()));
+
+    world.inject(Rule::on("lambda", "Invoke", Fault::failed("boom")));
+    let failed = verify.invoke("freehold-tenant", "");
+    assert_eq!((failed.status, failed.function_error.as_deref()), (200, Some("Unhandled")));
+    assert_eq!(failed.body, json!({ "errorMessage": "boom", "errorType": "Error" }));
 }
 
 #[test]

@@ -4,11 +4,20 @@ use super::Problems;
 use crate::aws::constraints::CLIENT_REQUEST_TOKEN;
 use crate::aws::quotas::{MAX_PARAMETER_VALUE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_PARAMETERS};
 use crate::baseline::BASELINE_STACK;
-use crate::config::{OWN_STACK_PARAMETERS, Stack};
+use crate::config::{CHECK_PLACEHOLDERS, CheckMethod, OWN_STACK_PARAMETERS, Stack, StackCheck, unknown_placeholders};
 
 /// Required prefix of the stack name, because the role `freehold-access` has permissions only for stacks with this
 /// prefix.
 const NAME_PREFIX: &str = "freehold-";
+
+/// Maximum length of the path and query of the request to a Function URL.
+const MAX_CHECK_PATH_LENGTH: usize = 2_000;
+
+/// Maximum duration of the call of the stack. A worker's claim of an operation must outlast it.
+const MAX_CHECK_SECONDS: u64 = 20;
+
+/// Maximum size of the payload of a synchronous invocation ("Lambda quotas": 6 MB).
+const MAX_PAYLOAD_BYTES: usize = 6_000_000;
 
 /// Number of characters of a client request token in addition to the stack name: the operation id, two hyphens, the
 /// attempt number and `-update`.
@@ -50,12 +59,77 @@ pub(super) fn check(stack: &Stack, problems: &mut Problems) {
                 .add(&field, format_args!("must have at most {MAX_PARAMETER_VALUE_BYTES} bytes, not {}", value.len()));
         }
     }
-    if !is_template_name(&stack.url_output) {
+    for (field, output) in [("url_output", &stack.url_output), ("function_output", &stack.function_output)] {
+        if !is_template_name(output) {
+            problems.add(
+                format_args!("stack.{field}"),
+                format_args!("must be the name of an output, of 1 to {MAX_TEMPLATE_NAME_LENGTH} letters and digits"),
+            );
+        }
+    }
+    check_of_stack(&stack.check, problems);
+}
+
+fn check_of_stack(check: &StackCheck, problems: &mut Problems) {
+    let is_path = check.path.starts_with('/')
+        && check.path.len() <= MAX_CHECK_PATH_LENGTH
+        && check.path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if !is_path {
         problems.add(
-            "stack.url_output",
-            format_args!("must be the name of an output, of 1 to {MAX_TEMPLATE_NAME_LENGTH} letters and digits"),
+            "stack.check.path",
+            format_args!(
+                "must start with `/` and have at most {MAX_CHECK_PATH_LENGTH} printable ASCII characters, without \
+                 blanks and `#`"
+            ),
         );
     }
+    if let Some(status) = check.statuses.iter().find(|status| !(200..600).contains(*status)) {
+        problems.add("stack.check.statuses", format_args!("must contain HTTP statuses from 200 to 599, not {status}"));
+    }
+    if !(1..=MAX_CHECK_SECONDS).contains(&check.timeout_seconds) {
+        problems.add(
+            "stack.check.timeout_seconds",
+            format_args!("must be from 1 to {MAX_CHECK_SECONDS}, not {}", check.timeout_seconds),
+        );
+    }
+    if check.body_contains.as_ref().is_some_and(String::is_empty) {
+        problems.add("stack.check.body_contains", "must not be empty");
+    }
+    if let Some(payload) = &check.payload {
+        if serde_json::from_str::<serde_json::Value>(payload).is_err() {
+            problems.add("stack.check.payload", "must be JSON, with placeholders only in texts");
+        } else if payload.len() > MAX_PAYLOAD_BYTES {
+            problems.add("stack.check.payload", format_args!("must have at most {MAX_PAYLOAD_BYTES} bytes"));
+        }
+    }
+    if check.method == CheckMethod::Head && (check.body_contains.is_some() || !check.json.is_empty()) {
+        problems.add(
+            "stack.check.method",
+            "must be GET or POST, because the response to HEAD has no body; else remove body_contains and set \
+             `json = {}`",
+        );
+    }
+    for pointer in check.json.keys().filter(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
+        problems.add(format_args!("stack.check.json.{pointer}"), "must be a JSON pointer, such as /status");
+    }
+    let texts = [
+        ("path".to_owned(), Some(check.path.as_str())),
+        ("payload".to_owned(), check.payload.as_deref()),
+        ("body_contains".to_owned(), check.body_contains.as_deref()),
+    ];
+    let values = check.json.iter().map(|(pointer, value)| (format!("json.{pointer}"), value.as_str()));
+    for (field, text) in texts.into_iter().chain(values) {
+        for name in unknown_placeholders(text.unwrap_or_default()) {
+            problems.add(
+                format_args!("stack.check.{field}"),
+                format_args!("must not contain `{{{name}}}`; the placeholders are {}", placeholders()),
+            );
+        }
+    }
+}
+
+fn placeholders() -> String {
+    CHECK_PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(", ")
 }
 
 fn is_template_name(name: &str) -> bool {

@@ -85,7 +85,7 @@ fn check_stack(
             );
             comparison.add_environment_finding(FindingKind::StackFailed, environment, name, Person, message);
         }
-        StackStatus::Complete | StackStatus::InProgress => {
+        StackStatus::Complete | StackStatus::UpdateRolledBack | StackStatus::InProgress => {
             let differences = differences(input, environment, deployed, stack);
             if !differences.is_empty() {
                 let message = format!(

@@ -1,6 +1,6 @@
 //! Deployment of a CloudFormation stack into an account.
 
-mod update;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,13 @@ use serde_json::Value;
 
 use super::account_request;
 use super::failure_tables::{FailureAction, stack_failure};
+use super::template_faults;
 use crate::attention_codes;
 use crate::cloud::{CloudError, CloudErrorKind, NewStack, Role, StackState, StackStatus, Tags};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
+use crate::template::CurrentTemplate;
 
 /// Number of failed creations of a stack after which the operation needs attention.
 const MAX_CREATION_ATTEMPTS: u64 = 3;
@@ -35,6 +37,8 @@ pub(in crate::steps) struct StackDeployment {
     pub template: String,
     pub parameters: BTreeMap<String, String>,
     pub tags: Tags,
+    /// Operator's template, whose faults affect every tenant; `None` for a stack of Freehold itself.
+    pub tenant_template: Option<CurrentTemplate>,
     /// Expected duration of the deployment in seconds.
     pub expected_seconds: u64,
 }
@@ -42,11 +46,13 @@ pub(in crate::steps) struct StackDeployment {
 impl StackDeployment {
     /// Deploys the stack. The step is done when CloudFormation has completed the deployment.
     ///
-    /// Facts of the step: `stack_id`, `try`, `asked_at`, and each output as `output_…`.
+    /// Facts of the step: `stack_id`, `try`, `update_try`, `asked_at`, `template_fingerprint`, and each output as
+    /// `output_…`.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
         let Some(stack) = self.find_existing(context).await? else { return self.create(context).await };
         match stack.status {
-            StackStatus::Complete => Ok(self.completed_outcome(context, stack)),
+            StackStatus::Complete => self.complete(context, stack).await,
+            StackStatus::UpdateRolledBack => self.handle_rolled_back_update(context, stack).await,
             StackStatus::InProgress => self.poll_later(context, self.deployment_wait()).await,
             StackStatus::Deleting => self.poll_later(context, self.deletion_wait()).await,
             StackStatus::Deleted => self.create(context).await,
@@ -85,7 +91,7 @@ impl StackDeployment {
         }
     }
 
-    fn request(&self, context: &StepContext, attempt: u64) -> NewStack {
+    pub(super) fn request(&self, context: &StepContext, attempt: u64) -> NewStack {
         NewStack {
             name: self.name.clone(),
             template: self.template.clone(),
@@ -98,6 +104,7 @@ impl StackDeployment {
 
     async fn create(&self, context: &StepContext) -> StepResult {
         let account = context.account()?;
+        self.admit(context).await?;
         let attempt: u64 = context.step_fact("try").unwrap_or(0) + 1;
         let stack = self.request(context, attempt);
         context.record_intent(&stack).await?;
@@ -122,23 +129,19 @@ impl StackDeployment {
                 if error.had_no_effect() {
                     context.withdraw_intent().await?;
                 }
-                return Err(self.convert_call_error(context, error).await?);
+                return Err(self.convert_rejection(context, error).await?);
             }
         };
         let now = context.now();
         let outcome = self.poll_since(context, now, self.deployment_wait()).await?;
-        Ok(outcome.with("stack_id", id).with("try", attempt).with("asked_at", now.to_rfc3339()))
+        let outcome = outcome.with("stack_id", id).with("try", attempt).with("asked_at", now.to_rfc3339());
+        Ok(self.with_fingerprint(outcome))
     }
 
     /// Adopts an existing stack of this environment and updates it to the current template and parameters.
     async fn adopt(&self, context: &StepContext, found: StackState, attempt: u64) -> StepResult {
-        let account = context.account()?;
-        if found.status == StackStatus::Complete {
-            let request = self.request(context, attempt);
-            let request = NewStack { token: format!("{}-update", request.token), ..request };
-            if !context.aws().update_stack(&account, self.role, self.region, &request).await? {
-                return Ok(self.completed_outcome(context, found).with("try", attempt));
-            }
+        if matches!(found.status, StackStatus::Complete | StackStatus::UpdateRolledBack) {
+            return Ok(self.update(context, found).await?.with("try", attempt));
         }
         let now = context.now();
         let outcome = self.poll_since(context, now, self.deployment_wait()).await?;
@@ -161,7 +164,9 @@ impl StackDeployment {
                 WaitReason::StackRollback { stack: self.name.clone() }
             };
             let outcome = self.poll_since(context, now, reason).await?;
-            return Ok(outcome.with("stuck", Value::Null).with("asked_at", now.to_rfc3339()));
+            // After the rollback, the stack is updated again without another retry.
+            let outcome = outcome.with("stuck", Value::Null).with("failed_update", now.to_rfc3339());
+            return Ok(outcome.with("asked_at", now.to_rfc3339()));
         }
         let reason = stack.reason.as_deref().unwrap_or("CloudFormation gave no reason");
         let error = if deleting {
@@ -199,10 +204,18 @@ impl StackDeployment {
         let is_new =
             context.now() < context.deadline(context.entry_started_at(), context.config().timeouts.propagation_seconds);
         let mut uncounted: u64 = context.step_fact("tries_not_counted").unwrap_or(0);
+        if let Some(fault) = template_faults::of_resource(&reason)
+            && let Some(held) = self.hold(context, &fault).await?
+        {
+            return Ok(StepOutcome::failed(held).with("stack_id", stack.id.clone()).with("try", attempt));
+        }
         let error = match stack_failure(&reason) {
             FailureAction::NeedsAttention { code, message } => Some(StepError::needs_attention(
                 code,
-                format!("The stack {} in {} failed with {reason}. {message} Then retry.", self.name, self.region),
+                format!(
+                    "The stack {} in {} failed with {reason}. {message} Then retry; a retry reads the template again.",
+                    self.name, self.region
+                ),
             )),
             FailureAction::RetryWhileNew if is_new => {
                 uncounted += 1;
@@ -216,8 +229,8 @@ impl StackDeployment {
             FailureAction::RetryWhileNew | FailureAction::Retry => Some(StepError::needs_attention(
                 AttentionCode::StackFailed,
                 format!(
-                    "The stack {} in {} failed {attempt} times, most recently with {reason}. Fix the cause, then \
-                     retry.",
+                    "The stack {} in {} failed {attempt} times, most recently with {reason}. Fix the cause or \
+                     correct the template, then retry; a retry reads the template again.",
                     self.name, self.region
                 ),
             )),
@@ -233,7 +246,7 @@ impl StackDeployment {
         Ok(outcome.with("tries_not_counted", uncounted))
     }
 
-    fn completed_outcome(&self, context: &StepContext, stack: StackState) -> StepOutcome {
+    pub(super) fn completed_outcome(&self, context: &StepContext, stack: StackState) -> StepOutcome {
         let mut outcome = StepOutcome::done()
             .with("took_seconds", context.estimated_duration_seconds(requested_at(context)))
             .with("stack_id", stack.id)
@@ -248,7 +261,7 @@ impl StackDeployment {
         outcome
     }
 
-    fn deployment_wait(&self) -> WaitReason {
+    pub(super) fn deployment_wait(&self) -> WaitReason {
         WaitReason::StackDeployment { stack: self.name.clone() }
     }
 
@@ -256,17 +269,26 @@ impl StackDeployment {
         WaitReason::StackDeletion { stack: self.name.clone() }
     }
 
-    async fn poll_later(&self, context: &StepContext, reason: WaitReason) -> StepResult {
+    pub(super) async fn poll_later(&self, context: &StepContext, reason: WaitReason) -> StepResult {
         self.poll_since(context, requested_at(context), reason).await
     }
 
-    async fn poll_since(&self, context: &StepContext, since: DateTime<Utc>, reason: WaitReason) -> StepResult {
+    pub(super) async fn poll_since(
+        &self,
+        context: &StepContext,
+        since: DateTime<Utc>,
+        reason: WaitReason,
+    ) -> StepResult {
         context.poll_later(reason, since, self.expected_seconds, context.config().timeouts.stack_seconds).await
     }
 
     /// Converts an error of CloudFormation. After a denied call the step waits, because calls with a new account, role
     /// or region are denied for some time.
-    async fn convert_call_error(&self, context: &StepContext, error: CloudError) -> Result<StepError, StepError> {
+    pub(super) async fn convert_call_error(
+        &self,
+        context: &StepContext,
+        error: CloudError,
+    ) -> Result<StepError, StepError> {
         let is_denied = matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. });
         if is_denied && context.now() - context.entry_started_at() > CHECK_ACTIVE_AFTER {
             account_request::check_active(context).await?;
@@ -279,7 +301,11 @@ impl StackDeployment {
             },
             CloudErrorKind::Failed if attention_codes::for_error(&error).is_none() => StepError::needs_attention(
                 AttentionCode::StackRejected,
-                format!("CloudFormation rejects the stack {}. Fix the template, then retry. {error}", self.name),
+                format!(
+                    "CloudFormation rejects the stack {} with the values of this environment. Correct the template or \
+                     the values, then retry; a retry reads the template again. {error}",
+                    self.name
+                ),
             ),
             _ => error.into(),
         })
@@ -298,6 +324,11 @@ impl StackDeployment {
 
 /// Returns the time of the request, or that of the intent if the response was lost.
 fn requested_at(context: &StepContext) -> DateTime<Utc> {
+    last_request_at(context).unwrap_or_else(|| context.now())
+}
+
+/// Returns the time of this operation's last request for the stack, or `None` if it has made none.
+pub(super) fn last_request_at(context: &StepContext) -> Option<DateTime<Utc>> {
     let pending_intent = || context.pending_intent::<Value>().map(|(_, at)| at);
-    context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now())
+    context.step_fact("asked_at").or_else(pending_intent)
 }

@@ -20,7 +20,7 @@ impl StackDeployment {
     /// stack needs no update.
     ///
     /// Facts of the step: those of [`StackDeployment::run`].
-    pub(in crate::steps) async fn update(
+    pub(in crate::steps) async fn upgrade(
         &self,
         context: &StepContext,
         is_current: impl Fn(&StackState) -> bool,
@@ -29,7 +29,7 @@ impl StackDeployment {
         match stack.status {
             StackStatus::InProgress => self.poll_later(context, self.update_wait()).await,
             StackStatus::UpdateStuck => self.recover_stuck_stack(context, &stack).await,
-            StackStatus::Complete => {
+            StackStatus::Complete | StackStatus::UpdateRolledBack => {
                 if let Some((token, failure)) = self.own_rollback(context, &stack).await? {
                     let StackFailure { resource, reason } = failure;
                     let message = format!(
@@ -87,8 +87,8 @@ impl StackDeployment {
     ) -> Result<Option<(String, StackFailure)>, StepError> {
         let reported: Option<String> = context.step_fact(ROLLED_BACK_FACT);
         let request = context.pending_intent::<NewStack>().map(|(request, _)| request.token);
-        let Some(token) = request.filter(|token| stack.is_rolled_back_update() && reported.as_ref() != Some(token))
-        else {
+        let is_rolled_back = stack.status == StackStatus::UpdateRolledBack;
+        let Some(token) = request.filter(|token| is_rolled_back && reported.as_ref() != Some(token)) else {
             return Ok(None);
         };
         let account = context.account()?;
@@ -108,15 +108,10 @@ impl StackDeployment {
                 let outcome = self.poll_since(context, now, self.update_wait()).await?;
                 Ok(outcome.with("try", attempt).with("asked_at", now.to_rfc3339()))
             }
-            // Nothing differs, or this token was used before and the stack has changed since.
-            Ok(false) => {
-                let stack = self.find_by_name(context).await?;
-                if stack.status == StackStatus::Complete && is_current(&stack) {
-                    return Ok(self.completed_outcome(context, stack));
-                }
-                context.withdraw_intent().await?;
-                let reason = WaitReason::RepeatedRequest(RequestedWork::Stack);
-                Ok(StepOutcome::wait(reason, now + TimeDelta::seconds(5)).with("try", attempt))
+            Ok(false) => self.repeat_request(context, attempt, is_current).await,
+            // An update whose response was lost has finished. The next update needs another token.
+            Err(error) if error.code == "TokenAlreadyExistsException" => {
+                self.repeat_request(context, attempt, is_current).await
             }
             Err(error) => {
                 if error.had_no_effect() {
@@ -125,6 +120,23 @@ impl StackDeployment {
                 Err(self.convert_update_error(context, error).await?)
             }
         }
+    }
+
+    /// Requests the update again with another token, unless the stack is current.
+    async fn repeat_request(
+        &self,
+        context: &StepContext,
+        attempt: u64,
+        is_current: impl Fn(&StackState) -> bool,
+    ) -> StepResult {
+        let stack = self.find_by_name(context).await?;
+        if matches!(stack.status, StackStatus::Complete | StackStatus::UpdateRolledBack) && is_current(&stack) {
+            return Ok(self.completed_outcome(context, stack));
+        }
+        context.withdraw_intent().await?;
+        let check_at = context.now() + TimeDelta::seconds(5);
+        let reason = WaitReason::RepeatedRequest(RequestedWork::Stack);
+        Ok(StepOutcome::wait(reason, check_at).with("try", attempt))
     }
 
     /// Converts an error of UpdateStack. A rejected request ends the operation, because the stack is unchanged.
