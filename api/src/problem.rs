@@ -118,7 +118,8 @@ impl ApiError {
     }
 
     pub(crate) fn legal_hold(reason: &str) -> Self {
-        Self::new(Code::LegalHold, format!("The tenant is under a legal hold: {reason} Lift it first."))
+        let reason = reason.trim_end_matches('.');
+        Self::new(Code::LegalHold, format!("The tenant is under a legal hold: {reason}. Lift it first."))
     }
 
     /// Returns the error for an internal failure. The log contains the cause and the request id.
@@ -173,11 +174,11 @@ impl From<DbError> for ApiError {
         match error {
             DbError::ExternalIdTaken => Self::new(
                 Code::ExternalIdTaken,
-                "An active tenant already has this external_id; find it with GET /v1/tenants?external_id=….",
+                "An active tenant already has this external_id; filter the list of tenants by external_id to find it.",
             ),
             DbError::EnvironmentExists => Self::new(
                 Code::EnvironmentExists,
-                "The tenant already has an environment with this name; see GET /v1/tenants/{id}/environments/{name}.",
+                "The tenant already has an environment with this name; use another name, or the existing environment.",
             ),
             DbError::ReservationLost => Self::in_flight(),
             error if error.is_outage() => {

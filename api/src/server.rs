@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -21,7 +22,7 @@ const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// finish.
 pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
     app.shutdown = shutdown.clone();
-    let (metrics, tasks) = (app.metrics.clone(), app.tasks.clone());
+    let (metrics, tasks, token_verifier) = (app.metrics.clone(), app.tasks.clone(), Arc::clone(&app.token_verifier));
     let routes = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let upkeep = async {
@@ -29,6 +30,10 @@ pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationTo
             tokio::time::sleep(METRICS_UPKEEP_INTERVAL).await;
             metrics.run_upkeep();
         }
+    };
+    let read_keys = async {
+        token_verifier.read_keys().await;
+        std::future::pending::<()>().await;
     };
     let grace_period_expired = async {
         shutdown.cancelled().await;
@@ -44,6 +49,7 @@ pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationTo
         result = serve => return result,
         () = grace_period_expired => tracing::warn!("shutdown grace period expired; open requests were dropped"),
         () = upkeep => {}
+        () = read_keys => {}
     }
     Ok(())
 }

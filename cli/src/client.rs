@@ -204,17 +204,18 @@ impl ApiClient {
     }
 
     fn unreachable_error(&self, error: &reqwest::Error) -> anyhow::Error {
-        let mut reason = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            reason = cause.to_string();
-            source = cause.source();
-        }
+        let reason = root_cause(error);
         Exit::Unreachable.error(format!(
             "cannot reach the API at {} ({reason}); check that it is running and that --api-url is correct",
             self.url()
         ))
     }
+}
+
+/// Returns the message of the last cause of an error, such as `Connection refused (os error 111)`.
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Percent-encodes all characters that do not occur in ids, so that an invalid id cannot change the request path.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use freehold_worker::cloud::CloudError;
+
 use crate::output;
 
 /// Help text section that lists the exit codes.
@@ -86,13 +88,19 @@ pub(crate) fn report(result: anyhow::Result<Exit>) -> Exit {
     error.chain().find_map(|cause| cause.downcast_ref::<ExitError>()).map_or(Exit::Failure, |error| error.exit)
 }
 
-/// Joins the messages of an error and its causes. A cause that the message already contains is not repeated.
+/// Joins the messages of an error and its causes, and adds AWS's id of the request that failed. A cause that the
+/// message already contains is not repeated.
 fn error_message(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| match message {
+    let message = error.chain().map(ToString::to_string).fold(String::new(), |message, cause| match message {
         message if message.is_empty() => cause,
         message if message.contains(&cause) => message,
         message => format!("{message}: {cause}"),
-    })
+    });
+    let aws_request_id = error.chain().find_map(|cause| cause.downcast_ref::<CloudError>()?.request_id.as_ref());
+    match aws_request_id {
+        Some(id) => format!("{message} (AWS request {id})"),
+        None => message,
+    }
 }
 
 #[cfg(test)]

@@ -166,8 +166,15 @@ fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit
     if let Some(queue) = &operation.queue {
         output::print_field("queue position", format_queue(queue))?;
     }
+    if let Some(hold) = &operation.fleet_hold {
+        let since = hold.since.format("%Y-%m-%d %H:%M:%S");
+        output::print_field("fleet hold", format!("{} ({}, since {since} UTC)", hold.message, hold.code))?;
+    }
     if let Some(attention) = &operation.attention {
         output::print_field("attention", format!("{} ({})", attention.message, attention.code))?;
+        if let Some(id) = &attention.aws_request_id {
+            output::print_field("AWS request", id)?;
+        }
         output::print_field("remedies", attention.remedies.join(", "))?;
     }
     if let Some(failure) = &operation.failure {

@@ -67,10 +67,15 @@ impl OperationProgress {
         Self { label, created_at, output, bar, running_steps: BTreeMap::new() }
     }
 
-    /// Prints the queue position of an operation, or nothing if the operation is not queued.
+    /// Prints the queue position of an operation, or the fleet hold that stops it. Prints nothing if the operation is
+    /// not queued.
     fn print_queue_position(&self, operation: &Operation) -> Result<()> {
-        let Some(queue) = &operation.queue else { return Ok(()) };
-        let line = format!("{:5}  {}  queue position {}", "", self.label, format_queue(queue));
+        let text = match (&operation.fleet_hold, &operation.queue) {
+            (_, Some(queue)) => format!("queue position {}", format_queue(queue)),
+            (Some(hold), None) => hold.message.clone(),
+            (None, None) => return Ok(()),
+        };
+        let line = format!("{:5}  {}  {text}", "", self.label);
         match self.output {
             // The JSON output consists of events only.
             ProgressOutput::Stdout(Format::Json) => Ok(()),

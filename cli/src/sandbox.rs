@@ -144,7 +144,7 @@ impl Sandbox {
         }));
         processes.spawn(shut_down_after(shutdown, {
             let (pool, connection, stop) = (database.pool().await?, aws.worker_connection()?, stop_processes.clone());
-            async move { run_worker(pool, config, &installation, connection, None, stop).await }
+            async move { run_worker(pool, config, &installation, connection, None, None, stop).await }
         }));
         let running = RunningSandbox {
             pid: std::process::id(),

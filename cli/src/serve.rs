@@ -23,7 +23,8 @@ use crate::exit::Exit;
 use crate::logging::LogArgs;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::SimulatedAwsArgs;
-use crate::{config, shutdown, steps, telemetry, worker_metrics};
+use crate::worker_metrics::{self, MetricsServer};
+use crate::{config, shutdown, steps, telemetry};
 
 /// Maximum number of database connections of an API process.
 const MAX_API_CONNECTIONS: u32 = 20;
@@ -123,9 +124,9 @@ pub(crate) async fn serve_api(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let app = App::new(pool, Arc::clone(&config), installation.clock())?.with_installation_kind(installation.kind);
     let address = listener.local_addr()?;
     tracing::info!(%address, installation = %installation.id, "API started, listening on {address}");
-    let app = App::new(pool, Arc::clone(&config), installation.clock())?.with_installation_kind(installation.kind);
     let (audit_writer, api_stopped) = (app.audit_writer(), CancellationToken::new());
     let serve = async {
         let result = freehold_api::serve(app, listener, shutdown).await;
@@ -149,8 +150,8 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
         let connection = args.simulated_aws.connection()?;
         let (pool, installation) =
             connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_WORKER_CONNECTIONS).await?;
-        worker_metrics::serve(metrics_server, &pool, &shutdown);
-        run_worker(pool, Arc::new(config), &installation, connection, args.simulated_aws.lease(), shutdown).await?;
+        let lease = args.simulated_aws.lease();
+        run_worker(pool, Arc::new(config), &installation, connection, lease, metrics_server, shutdown).await?;
         return Ok(Exit::Success);
     }
     let (config, report) = config::load_with_report(&args.config.config)?;
@@ -163,19 +164,19 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     let connection = Connection::from_environment().await?;
     let (pool, installation) =
         connect_and_check(&args.database, &config, InstallationKind::Real, MAX_WORKER_CONNECTIONS).await?;
-    worker_metrics::serve(metrics_server, &pool, &shutdown);
-    run_worker(pool, Arc::new(config), &installation, connection, None, shutdown).await?;
+    run_worker(pool, Arc::new(config), &installation, connection, None, metrics_server, shutdown).await?;
     Ok(Exit::Success)
 }
 
-/// Runs a worker and writes its audit trail until `shutdown` is cancelled. `lease` overrides the default lease of a
-/// claim.
+/// Runs a worker, writes its audit trail, and serves its metrics and health checks if there is a server for them, until
+/// `shutdown` is cancelled. `lease` overrides the default lease of a claim.
 pub(crate) async fn run_worker(
     pool: PgPool,
     config: Arc<Config>,
     installation: &Installation,
     connection: Connection,
     lease: Option<Duration>,
+    metrics_server: Option<MetricsServer>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let clock = installation.clock();
@@ -183,12 +184,13 @@ pub(crate) async fn run_worker(
     let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
     let name = format!("{host}-{}", std::process::id());
-    tracing::info!(name, installation = %installation.id, "worker {name} started");
     let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
     let aws = aws.audited(audit_writer.clone(), &name);
     let options = WorkerOptions { lease, ..WorkerOptions::default() };
     let (worker_config, aws) = (Arc::clone(&config), Arc::new(aws));
-    let worker = Worker::with_options(name, pool, worker_config, clock, installation, aws, options)?;
+    let worker = Worker::with_options(&name, pool.clone(), worker_config, clock, installation, aws, options)?;
+    worker_metrics::serve(metrics_server, &pool, worker.aws_access(), &shutdown)?;
+    tracing::info!(name, installation = %installation.id, "worker {name} started");
     let worker_stopped = CancellationToken::new();
     let work = async {
         Box::pin(worker.run(shutdown)).await;

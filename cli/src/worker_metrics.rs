@@ -9,9 +9,9 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
 use axum::routing::get;
 use freehold_tenancy::db::{self, DbError, PgPool};
+use freehold_worker::AwsAccessStatus;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -55,13 +55,29 @@ pub(crate) async fn start_recording(listen: Option<SocketAddr>) -> anyhow::Resul
         "freehold_webhook_endpoints_disabled_total",
         "Webhook endpoints that were disabled after repeated failures."
     );
-    tracing::info!(address = %listener.local_addr()?, "serving the metrics of this worker");
+    metrics::describe_gauge!(
+        "freehold_worker_aws_access",
+        "Whether the worker can call AWS with its credentials (1) or not (0)."
+    );
     Ok(Some(MetricsServer { listener, recorder }))
 }
 
+/// State that `/readyz` reports.
+#[derive(Clone)]
+struct Health {
+    pool: PgPool,
+    aws_access: AwsAccessStatus,
+    shutdown: CancellationToken,
+}
+
 /// Serves metrics and health checks until the process exits. After `shutdown`, `/readyz` returns 503.
-pub(crate) fn serve(server: Option<MetricsServer>, pool: &PgPool, shutdown: &CancellationToken) {
-    let Some(MetricsServer { listener, recorder }) = server else { return };
+pub(crate) fn serve(
+    server: Option<MetricsServer>,
+    pool: &PgPool,
+    aws_access: AwsAccessStatus,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(MetricsServer { listener, recorder }) = server else { return Ok(()) };
     let upkeep = recorder.clone();
     tokio::spawn(async move {
         loop {
@@ -69,26 +85,32 @@ pub(crate) fn serve(server: Option<MetricsServer>, pool: &PgPool, shutdown: &Can
             upkeep.run_upkeep();
         }
     });
-    let router = Router::new()
-        .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
-        .with_state((pool.clone(), shutdown.clone()))
-        .route(
+    let health = Health { pool: pool.clone(), aws_access, shutdown: shutdown.clone() };
+    let router =
+        Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(readyz)).with_state(health).route(
             "/metrics",
             get(async move || {
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
             }),
         );
+    tracing::info!(address = %listener.local_addr()?, "serving the metrics of this worker");
     tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(())
 }
 
-/// Reports the worker as ready if the database is available and up to date, and no shutdown has started.
-async fn readyz(State((pool, shutdown)): State<(PgPool, CancellationToken)>) -> impl IntoResponse {
-    match db::is_ready(&pool).await {
-        _ if shutdown.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
-        Ok(true) => (StatusCode::OK, "ok\n"),
-        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not up to date\n"),
-        Err(DbError::ReadOnly) => (StatusCode::SERVICE_UNAVAILABLE, "the database accepts no writes\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database is unreachable\n"),
-    }
+/// Reports the worker as ready if the database is available and up to date, the worker can call AWS, and no shutdown
+/// has started. Otherwise the body contains the reason.
+async fn readyz(State(health): State<Health>) -> (StatusCode, String) {
+    let reason = match db::is_ready(&health.pool).await {
+        _ if health.shutdown.is_cancelled() => Some("shutting down".to_owned()),
+        Ok(true) => health.aws_access.problem(),
+        Ok(false) => Some("the database is not up to date; run `freehold migrate`".to_owned()),
+        Err(DbError::ReadOnly) => Some("the database accepts no writes".to_owned()),
+        Err(error) => {
+            tracing::warn!(%error, "the database is unavailable");
+            Some(format!("the database is unavailable: {error}"))
+        }
+    };
+    reason
+        .map_or((StatusCode::OK, "ok\n".to_owned()), |reason| (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")))
 }

@@ -14,12 +14,16 @@ pub struct Attention {
     pub message: String,
     /// Remedies that the operation accepts.
     pub remedies: Vec<Remedy>,
+    /// AWS's id of the request that failed, which AWS support needs; `None` if no request to AWS caused the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_request_id: Option<String>,
 }
 
 impl Attention {
     /// Creates an `Attention` with the remedies of `code`.
     pub fn new(code: AttentionCode, message: impl Into<String>) -> Self {
-        Self { code: code.to_string(), message: message.into(), remedies: code.remedies().to_vec() }
+        let (code, remedies) = (code.to_string(), code.remedies().to_vec());
+        Self { code, message: message.into(), remedies, aws_request_id: None }
     }
 
     /// Returns the code as an [`AttentionCode`], or `None` if this version of Freehold does not define the code.

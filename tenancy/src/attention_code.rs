@@ -22,6 +22,7 @@ string_enum! {
         AwsQuotaReached = "aws_quota_reached",
         AwsRefused = "aws_refused",
         BusinessValidationNeeded = "business_validation_needed",
+        CallNotPossible = "call_not_possible",
         DeadlinePassed = "deadline_passed",
         GrantsUnknown = "grants_unknown",
         GroupMissing = "group_missing",
@@ -156,6 +157,10 @@ impl AttentionCode {
             Self::BusinessValidationNeeded => (
                 "Business validation required",
                 "AWS is validating our organisation before it creates further accounts; it then continues.",
+            ),
+            Self::CallNotPossible => (
+                "AWS call not possible",
+                "A safety check of our own stopped a part of the work; our engineers are investigating.",
             ),
             Self::DeadlinePassed => {
                 ("Deadline passed", "AWS is taking longer than usual; the work continues automatically.")

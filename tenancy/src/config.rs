@@ -208,7 +208,13 @@ impl Config {
         if !path.is_file() {
             return Err(ConfigError::Missing(path.to_owned()));
         }
-        parse::parse(Figment::from(Toml::file_exact(path)).merge(parse::environment()))
+        let checked = parse::parse(Figment::from(Toml::file_exact(path)).merge(parse::environment()));
+        checked.map_err(|error| match error {
+            ConfigError::Unreadable(reason) => {
+                ConfigError::Unreadable(format!("the file {} must be TOML: {reason}", path.display()))
+            }
+            error => error,
+        })
     }
 
     /// Parses the text of a `freehold.toml` and ignores the environment variables.

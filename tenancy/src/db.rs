@@ -27,12 +27,13 @@ pub mod steps;
 pub mod tenants;
 pub mod vending;
 pub mod webhooks;
+pub mod workers;
 
 use std::collections::BTreeMap;
 
 use sqlx::{Postgres, Transaction};
 
-pub use connection::{connect, is_ready};
+pub use connection::{connect, explain, is_ready};
 pub use sqlx::PgPool;
 
 /// Database migrations that are embedded in the program, in order.
@@ -105,6 +106,8 @@ impl DbError {
             | Self::NoConnection
             | Self::ReadOnly
             | Self::Sql(sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
+            // The password or the access was changed while the process runs.
+            Self::Sql(error) if connection::is_refused(error) => true,
             // Connection exceptions, insufficient resources, operator intervention (PostgreSQL, "Error Codes").
             Self::Sql(sqlx::Error::Database(error)) => {
                 let is_of = |code: &str| ["08", "53", "57"].iter().any(|class| code.starts_with(class));

@@ -14,6 +14,8 @@ string_enum! {
         OrganizationFinalizing = "organization_finalizing",
         /// AWS or Freehold rejects the template of the tenant stack.
         TemplateRejected = "template_rejected",
+        /// No running worker can call AWS with its credentials.
+        WorkersWithoutAwsAccess = "workers_without_aws_access",
     }
 }
 
@@ -32,6 +34,9 @@ impl HoldKind {
             Self::TemplateRejected => {
                 "The template of the tenant stack is rejected, so that Freehold deploys no stack with it. Correct the \
                  template; the workers read the file again every minute and continue automatically."
+            Self::WorkersWithoutAwsAccess => {
+                "No worker can call AWS with its credentials. Correct the credentials of the workers or the control \
+                 role; the workers check them again every 15 seconds."
             }
         }
     }
@@ -42,24 +47,28 @@ impl HoldKind {
             Self::AccountQuotaReached => "AWS to raise the account quota of the organisation",
             Self::OrganizationFinalizing => "AWS to finish setting up the organisation",
             Self::TemplateRejected => "a corrected template of the tenant stack",
+            Self::WorkersWithoutAwsAccess => "a worker that can call AWS",
         }
     }
 }
 
-/// Active fleet hold on the calls of one quota.
+/// Name that stands in place of a quota for a hold on all work.
+pub const ALL_WORK: &str = "all";
+
+/// Active fleet hold on the calls of one quota, or on all work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetHold {
-    /// Name of the quota whose calls are paused, such as `account-creations`.
+    /// Name of the quota whose calls are paused, such as `account-creations`, or [`ALL_WORK`].
     pub quota: String,
     pub kind: HoldKind,
-    /// Cause in the words of the operation that found it; `None` if the kind says everything.
+    /// Cause in the words of the operation or worker that found it; `None` if the kind says everything.
     pub detail: Option<String>,
     pub started_at: DateTime<Utc>,
     /// Time at which the first operation in the queue retries the call.
     pub probe_at: DateTime<Utc>,
     /// Operation that is retrying the call; `None` between two probes.
     pub probing_operation: Option<OperationId>,
-    /// Number of operations in the queue of the quota.
+    /// Number of operations in the queue of the quota, or of all operations that workers would run.
     pub waiting: i64,
 }
 

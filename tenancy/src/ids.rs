@@ -99,6 +99,8 @@ ids! {
     OperationId = "op";
     /// Id of an account mapping.
     MappingId = "map";
+    /// Id of a worker process.
+    WorkerId = "wrk";
     /// Id of a finding.
     FindingId = "find";
     /// Id of an approval.

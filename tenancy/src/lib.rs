@@ -35,7 +35,7 @@ pub use clock::Clock;
 pub use config::Config;
 pub use ids::{
     ApprovalId, EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId, WebhookDeliveryId,
-    WebhookEndpointId,
+    WebhookEndpointId, WorkerId,
 };
 pub use region::Region;
 pub use text::{AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, ResidencyName, Tier};

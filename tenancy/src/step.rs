@@ -84,6 +84,8 @@ pub struct JournalEntry {
     pub blocked_since: Option<DateTime<Utc>>,
     /// Message of the latest error.
     pub last_error: Option<String>,
+    /// AWS's id of the request that caused the latest error; `None` if no request to AWS caused it.
+    pub last_error_aws_request_id: Option<String>,
     /// Time of the first attempt of the step.
     pub started_at: Option<DateTime<Utc>>,
     /// Time of the last manual retry. Deadlines are measured from this time.

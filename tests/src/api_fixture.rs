@@ -220,7 +220,7 @@ impl ApiFixture {
     pub async fn park_with_remedies(&self, code: &str, remedies: &[Remedy]) {
         let claim = self.claim_operation().await;
         let message = "A person must check this.".to_owned();
-        let attention = Attention { code: code.to_owned(), message, remedies: remedies.to_vec() };
+        let attention = Attention { code: code.to_owned(), message, remedies: remedies.to_vec(), aws_request_id: None };
         self.record_step(&claim, StepDisposition::Parked(attention), None).await;
         operations::release(&self.database.pool, &claim, None, self.clock.now()).await.expect("a release");
     }

@@ -169,7 +169,12 @@ impl Freehold {
 
     /// Returns an AWS client with the credentials of Freehold's account.
     pub fn aws(&self, limits: Option<Arc<AwsRateLimiter>>) -> Aws {
-        let key = AccessKey { id: &self.world.settings().freehold_access_key, secret: "secret" };
+        self.aws_with_key(&self.world.settings().freehold_access_key, limits)
+    }
+
+    /// Returns an AWS client with the access key `id`.
+    pub fn aws_with_key(&self, id: &str, limits: Option<Arc<AwsRateLimiter>>) -> Aws {
+        let key = AccessKey { id, secret: "secret" };
         let connection = Connection::in_process(key, "eu-central-1", self.step_faults.shared());
         Aws::connect(Arc::clone(&self.config), self.clock.clone(), limits, connection)
     }
@@ -181,11 +186,16 @@ impl Freehold {
 
     /// Returns a worker that connects to the database at `url`.
     pub fn worker_on(&self, name: &str, url: &str) -> Arc<Worker> {
+        self.worker_with_key(name, url, &self.world.settings().freehold_access_key)
+    }
+
+    /// Returns a worker that connects to the database at `url` and calls AWS with the access key `id`.
+    pub fn worker_with_key(&self, name: &str, url: &str, id: &str) -> Arc<Worker> {
         // Separate connections, which are closed when the worker crashes within a transaction.
         let pool = PgPoolOptions::new().max_connections(10).connect_lazy(url).expect("a pool");
         let limits = AwsRateLimiter::new(pool.clone(), self.clock.clone(), self.config.quotas.clone());
         let audit_writer = AuditWriter::new(pool.clone(), self.clock.clone());
-        let cloud = Arc::new(self.aws(Some(Arc::new(limits))).audited(audit_writer, name));
+        let cloud = Arc::new(self.aws_with_key(id, Some(Arc::new(limits))).audited(audit_writer, name));
         let config = Arc::clone(&self.config);
         Arc::new(Worker::new(name, pool, config, self.clock.clone(), &self.installation, cloud).expect("a worker"))
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::unwrap_used, reason = "test code may panic")]
 
+pub mod alerts;
 pub mod api_fixture;
 pub mod crash;
 pub mod database;

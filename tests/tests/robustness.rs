@@ -1,5 +1,6 @@
 //! Tests of crashes, lost connections, concurrency and load.
 
+mod aws_access;
 mod crash;
 mod failover;
 mod feed;

@@ -116,6 +116,7 @@ pub(crate) fn for_error(error: &CloudError) -> Option<(AttentionCode, &'static s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::ErrorOrigin;
 
     /// Returns an error that matches `row`.
     fn example(row: &Row) -> CloudError {
@@ -125,7 +126,7 @@ mod tests {
             _ => "sso:CreateAccountAssignment",
         };
         let (code, message) = (row.code.to_owned(), format!("{}: no", row.message_contains));
-        CloudError { kind: CloudErrorKind::Failed, call, code, message, request_id: None }
+        CloudError { kind: CloudErrorKind::Failed, call, origin: ErrorOrigin::Aws, code, message, request_id: None }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | Organizations | `organizations`: accounts, tags; `creations`: account requests; `ous`: OUs and guardrails |
 //! | Account Management | `account`: opt-in regions |
-//! | STS | `sts`: sessions, `check_role` |
+//! | STS | `sts`: sessions, `check_role`; `access_check`: the credentials of the process |
 //! | CloudFormation | `cloudformation`: stacks in tenant accounts, `read_in_region` |
 //! | Lambda | `stack_check`: the response of a tenant's stack, by Function URL or by invocation |
 //! | IAM Identity Center | `ssoadmin`: permission sets, assignments; `identitystore`: users, groups, memberships |
@@ -15,6 +15,7 @@
 //! takes a [`Target`](crate::cloud::Target), which cannot be created for a protected account. A failure is classified
 //! by [`CloudErrorKind`](crate::cloud::CloudErrorKind); the steps determine the reaction.
 
+mod access_check;
 mod account;
 mod audit;
 mod bootstrap;
@@ -39,6 +40,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::{Clock, Config};
 
+pub use access_check::AccessError;
 pub(crate) use bootstrap::{Contact, PermissionSetFacts};
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
 pub use ssoadmin::Instance;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub use access::{Assignment, AssignmentState, Grant, Membership, Person, User};
 pub use accounts::{Creation, CreationState, ListedAccount, NewAccount, RegionStatus, ResidencyOu};
 pub use checks::{CheckRequest, CheckResponse};
-pub use error::{CloudError, CloudErrorKind};
+pub use error::{CloudError, CloudErrorKind, ErrorOrigin};
 pub use reconcile_reads::{GuardedOu, Page, PolicyAttachment, Principal};
 pub use stacks::{NewStack, Role, StackFailure, StackState, StackStatus};
 pub use target::{ProtectedAccount, Target};

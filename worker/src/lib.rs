@@ -2,6 +2,8 @@
 
 mod attention_codes;
 pub mod aws;
+mod aws_access;
+mod aws_fields;
 pub mod bootstrap;
 pub mod cloud;
 pub mod context;
@@ -21,6 +23,7 @@ mod runner;
 pub mod saga;
 mod services;
 mod shared_poller;
+mod shorten;
 pub mod step;
 pub mod step_outcome;
 pub mod steps;
@@ -31,6 +34,7 @@ mod webhooks;
 mod worker;
 pub mod workflows;
 
+pub use crate::aws_access::AwsAccessStatus;
 pub use crate::current_step::current_step;
 pub use crate::services::SetupError;
 pub use crate::worker::{Worker, WorkerOptions};

@@ -7,6 +7,9 @@ use freehold_tenancy::db::{DbError, PgPool};
 
 use crate::cloud::{CloudError, CloudErrorKind};
 
+/// Code of the error for a call that was not made because the database is unavailable.
+pub(crate) const RATE_UNKNOWN: &str = "RateUnknown";
+
 /// Rate limiter for AWS calls, shared by all workers of an installation.
 #[derive(Debug, Clone)]
 pub struct AwsRateLimiter {
@@ -30,13 +33,11 @@ impl AwsRateLimiter {
         let Some(rate) = self.rate_of(call).filter(|rate| !rate.counts_answers()) else { return Ok(()) };
         match rates::take_or_wait(&self.pool, &rate, self.clock.now()).await {
             Ok(None) => Ok(()),
-            Ok(Some(until)) => Err(CloudError {
-                kind: CloudErrorKind::Throttled { until: Some(until) },
-                call,
-                code: "RateReached".to_owned(),
-                message: format!("the rate limit of {} calls per second is reached", rate.per_second()),
-                request_id: None,
-            }),
+            Ok(Some(until)) => {
+                let kind = CloudErrorKind::Throttled { until: Some(until) };
+                let message = format!("the rate limit of {} calls per second is reached", rate.per_second());
+                Err(CloudError::from_freehold(kind, call, "RateReached", message))
+            }
             Err(error) => Err(database_unavailable(call, &error)),
         }
     }
@@ -70,11 +71,6 @@ impl AwsRateLimiter {
 
 /// Creates the error for a call that was not made because the database is unavailable.
 fn database_unavailable(call: &'static str, error: &DbError) -> CloudError {
-    CloudError {
-        kind: CloudErrorKind::NotYet,
-        call,
-        code: "RateUnknown".to_owned(),
-        message: error.to_string(),
-        request_id: None,
-    }
+    let message = format!("the call was not made, because its rate limit cannot be read: {error}");
+    CloudError::from_freehold(CloudErrorKind::NotYet, call, RATE_UNKNOWN, message)
 }

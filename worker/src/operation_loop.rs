@@ -8,7 +8,7 @@ use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::notify;
 use freehold_tenancy::db::operations;
-use freehold_tenancy::db::{DbError, Result};
+use freehold_tenancy::db::{self, DbError, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +56,10 @@ impl OperationLoop {
     pub(crate) async fn run(self: &Arc<Self>, shutdown: &CancellationToken) {
         let mut running = JoinSet::new();
         while !shutdown.is_cancelled() {
+            tokio::select! {
+                () = self.services.aws_access.wait_until_usable() => {}
+                () = shutdown.cancelled() => break,
+            }
             if self.take_due_poll() {
                 let this = Arc::clone(self);
                 running.spawn(async move { this.poll().await });
@@ -69,7 +73,8 @@ impl OperationLoop {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot claim due operations");
+                    let error = db::explain(&self.services.pool, error).await;
+                    tracing::warn!(%error, "cannot claim due operations; will retry");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     continue;
                 }
@@ -101,6 +106,9 @@ impl OperationLoop {
 
     async fn run_all_due(&self, affinity: Affinity) -> Result<usize> {
         let mut count = 0;
+        if self.services.aws_access.is_failing() {
+            return Ok(count);
+        }
         loop {
             let polls = shared_poller::run_due_polls(&self.services).await?;
             let claims = self.claim(MAX_CONCURRENT_OPERATIONS, affinity).await?;

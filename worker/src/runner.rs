@@ -144,8 +144,7 @@ async fn run_step(context: &StepContext, step: &'static Step) -> Result<(), DbEr
     let running = RunningStep { step: step.name, operation, tenant };
     let running = running.scope(AssertUnwindSafe((step.run)(context)).catch_unwind());
     let result = running.instrument(span).await;
-    let result =
-        result.unwrap_or_else(|_| Err(StepError::Retry("the step panicked; see the log of the worker".to_owned())));
+    let result = result.unwrap_or_else(|_| Err(StepError::retry("the step panicked; see the log of the worker")));
     let record = outcome::to_record(context, step, result)?;
     let record = outcome::add_cancel_remedy(context, outcome::sanitize_texts(record));
     outcome::log(context, &record);

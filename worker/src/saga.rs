@@ -95,6 +95,7 @@ mod tests {
             blocked_since: None,
             check_at: check_in.map(|seconds| noon() + chrono::TimeDelta::seconds(seconds)),
             last_error: None,
+            last_error_aws_request_id: None,
             started_at: None,
             retried_at: None,
             finished_at: None,

@@ -13,6 +13,7 @@ use freehold_tenancy::quota::Quota;
 use freehold_tenancy::{Clock, Config, InstallationId};
 
 use crate::aws::Aws;
+use crate::aws_access::AwsAccess;
 use crate::poll_schedule::DurationHistory;
 use crate::template::{TemplateError, TemplateSource};
 use crate::wakeups::WakeSignals;
@@ -34,6 +35,7 @@ pub(crate) struct Services {
     pub(crate) aws: Arc<Aws>,
     pub(crate) work_notifier: WorkNotifier,
     pub(crate) wake_signals: WakeSignals,
+    pub(crate) aws_access: AwsAccess,
     pub(crate) installation: InstallationId,
     /// Template of the tenant stack.
     pub(crate) template: TemplateSource,
@@ -45,8 +47,9 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Creates the services of one worker. `lease` overrides the default duration of a claim.
+    /// Creates the services of the worker `name`. `lease` overrides the default duration of a claim.
     pub(crate) fn new(
+        name: &str,
         pool: PgPool,
         config: Arc<Config>,
         clock: Clock,
@@ -59,6 +62,7 @@ impl Services {
             work_notifier: WorkNotifier::new(pool.clone()),
             durations: DurationHistory::new(pool.clone()),
             wake_signals: WakeSignals::default(),
+            aws_access: AwsAccess::new(name, pool.clone(), clock.clone(), Arc::clone(&aws)),
             installation: installation.id,
             real_time_lease: lease.unwrap_or(LEASE_DURATION),
             create_account_lock: tokio::sync::Mutex::new(()),

@@ -9,8 +9,8 @@ use freehold_tenancy::step::Facts;
 use freehold_tenancy::wait_reason::WaitReason;
 use serde_json::Value;
 
-use crate::attention_codes;
-use crate::cloud::{CloudError, CloudErrorKind, ProtectedAccount};
+use crate::cloud::{CloudError, CloudErrorKind, ErrorOrigin, ProtectedAccount};
+use crate::{attention_codes, aws_fields};
 
 /// Maximum time for which AWS may refuse a step temporarily before the operation needs attention.
 const MAX_NOT_READY_TIME: TimeDelta = TimeDelta::hours(1);
@@ -80,7 +80,11 @@ impl StepOutcome {
 #[derive(Debug)]
 pub enum StepError {
     /// Temporary error. The step is retried with growing pauses.
-    Retry(String),
+    Retry {
+        error: String,
+        /// AWS's id of the request that failed; `None` if no request to AWS failed.
+        aws_request_id: Option<String>,
+    },
     /// The step cannot continue yet. This is not a failure.
     Blocked {
         reason: WaitReason,
@@ -102,6 +106,20 @@ impl StepError {
     /// Creates an error that parks the step, with the remedy `retry`.
     pub fn needs_attention(code: AttentionCode, message: impl Into<String>) -> Self {
         Self::NeedsAttention(Attention::new(code, message))
+    }
+
+    /// Creates a temporary error that no request to AWS caused.
+    pub(crate) fn retry(error: impl Into<String>) -> Self {
+        Self::Retry { error: error.into(), aws_request_id: None }
+    }
+
+    /// Adds AWS's id of the request that failed with `error`.
+    #[must_use]
+    pub(crate) fn caused_by(mut self, error: &CloudError) -> Self {
+        if let Self::NeedsAttention(Attention { aws_request_id, .. }) | Self::Retry { aws_request_id, .. } = &mut self {
+            aws_request_id.clone_from(&error.request_id);
+        }
+        self
     }
 
     pub(crate) fn is_needs_attention(&self) -> bool {
@@ -131,26 +149,37 @@ impl From<ProtectedAccount> for StepError {
 impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
         if let Some((code, message)) = attention_codes::for_error(&error) {
-            return Self::needs_attention(code, format!("{message} {error}"));
+            return Self::needs_attention(code, format!("{message} {error}")).caused_by(&error);
         }
-        match error.kind {
-            CloudErrorKind::Unknown | CloudErrorKind::Conflict => Self::Retry(error.to_string()),
-            CloudErrorKind::NotYet => Self::Blocked {
+        match (&error.kind, error.origin) {
+            (CloudErrorKind::Unknown | CloudErrorKind::Conflict, _) => Self::retry(error.to_string()).caused_by(&error),
+            (CloudErrorKind::NotYet, _) => Self::Blocked {
                 reason: WaitReason::AwsRefusal { error: error.to_string() },
                 until: None,
                 at_most: Some(MAX_NOT_READY_TIME),
             },
-            CloudErrorKind::Throttled { until } => {
-                Self::Blocked { reason: WaitReason::RateLimit { call: error.call.to_owned() }, until, at_most: None }
-            }
-            CloudErrorKind::Denied { .. } => Self::needs_attention(
+            (CloudErrorKind::Throttled { until }, _) => Self::Blocked {
+                reason: WaitReason::RateLimit { call: error.call.to_owned() },
+                until: *until,
+                at_most: None,
+            },
+            (CloudErrorKind::Denied { .. }, _) => Self::needs_attention(
                 AttentionCode::AwsAccessDenied,
                 format!("AWS denied the call. Grant the permission to Freehold's role, then retry. {error}"),
-            ),
-            CloudErrorKind::Failed => Self::needs_attention(
-                AttentionCode::AwsRefused,
-                format!("AWS rejected the request permanently. Fix the cause, then retry. {error}"),
-            ),
+            )
+            .caused_by(&error),
+            (CloudErrorKind::Failed, ErrorOrigin::Freehold) => Self::needs_attention(
+                AttentionCode::CallNotPossible,
+                format!("Freehold cannot make an AWS call or use its answer. Fix the cause, then retry. {error}"),
+            )
+            .caused_by(&error),
+            (CloudErrorKind::Failed, ErrorOrigin::Aws) => {
+                let message = match aws_fields::refused_object(&error) {
+                    Some(object) => format!("AWS rejected {object}. Correct the value, then retry. {error}"),
+                    None => format!("AWS rejected the request permanently. Fix the cause, then retry. {error}"),
+                };
+                Self::needs_attention(AttentionCode::AwsRefused, message).caused_by(&error)
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use freehold_tenancy::{Clock, Config};
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::Aws;
+use crate::aws_access::AwsAccessStatus;
 use crate::key_cleanup;
 use crate::operation_loop::OperationLoop;
 use crate::reconcile::periodic::PeriodicReconciler;
@@ -59,7 +60,7 @@ impl Worker {
         options: WorkerOptions,
     ) -> std::result::Result<Self, SetupError> {
         let name = name.into();
-        let services = Arc::new(Services::new(pool, config, clock, installation, aws, options.lease)?);
+        let services = Arc::new(Services::new(&name, pool, config, clock, installation, aws, options.lease)?);
         Ok(Self {
             operations: Arc::new(OperationLoop::new(name.clone(), Arc::clone(&services))),
             deliveries: Arc::new(DeliveryLoop::new(Arc::clone(&services), installation, options.resolver)),
@@ -68,16 +69,28 @@ impl Worker {
         })
     }
 
-    /// Runs the loops until `shutdown` is cancelled. Returns when the steps and deliveries in progress have finished.
+    /// Runs the loops until `shutdown` is cancelled. Operations are claimed, and AWS is compared with the database,
+    /// only while the worker can call AWS. Returns when the steps and deliveries in progress have finished.
     pub async fn run(&self, shutdown: CancellationToken) {
         let services = &self.services;
         tokio::join!(
             services.wake_signals.listen(&services.pool, &shutdown),
+            Box::pin(services.aws_access.run(&shutdown)),
             self.operations.run(&shutdown),
             self.deliveries.run(&shutdown),
             self.reconciliation.run(&shutdown),
             key_cleanup::run(services, &shutdown),
         );
+    }
+
+    /// Returns the AWS access of this worker, which changes while [`Worker::run`] checks the credentials.
+    pub fn aws_access(&self) -> AwsAccessStatus {
+        self.services.aws_access.status()
+    }
+
+    /// Checks the AWS credentials once. Tests that move the clock use this.
+    pub async fn check_aws_access(&self) {
+        self.services.aws_access.check().await;
     }
 
     /// Runs all operations that are due and returns the number of claims. Tests that move the clock use this.

@@ -1,6 +1,7 @@
 //! Signing keys of the token issuer, read from a file or fetched over HTTP. The keys are cached, and refreshed when
 //! they are old or when a token refers to an unknown key.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,12 @@ const INITIAL_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Age at which cached keys are refreshed, so that a revoked key is no longer accepted.
 const MAX_KEY_AGE: Duration = Duration::from_mins(10);
 
+/// Interval between attempts to read the keys while no keys are cached.
+const READ_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Maximum time that a readiness check waits for the first attempt to read the keys.
+const FIRST_READ_WAIT: Duration = Duration::from_secs(1);
+
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 const MAX_KEY_SET_BYTES: usize = 256 * 1024;
@@ -40,17 +47,25 @@ pub enum KeysError {
     /// `api.jwks` is an unencrypted `http://` URL of another machine.
     #[error("api.jwks: `{0}` must be an https:// URL, or an http:// URL on this machine")]
     InsecureUrl(String),
-    #[error("the keys at {0} cannot be read: {1}")]
+    /// The HTTP client cannot be created.
+    #[error("the HTTP client for api.jwks cannot be created: {}", root_cause(.0))]
+    NoClient(reqwest::Error),
+    #[error("api.jwks: the file {0} cannot be read: {1}")]
     ReadFailed(PathBuf, std::io::Error),
-    #[error("the keys cannot be fetched: {0}")]
-    FetchFailed(#[from] reqwest::Error),
-    #[error("the keys are larger than {MAX_KEY_SET_BYTES} bytes")]
-    TooLarge,
-    #[error("the keys are not a JSON Web Key Set: {0}")]
-    InvalidKeySet(#[from] serde_json::Error),
-    /// The last attempt to read the keys failed, and it is too early for a retry.
-    #[error("the last attempt to read the keys failed")]
-    RetryTooEarly,
+    #[error("api.jwks: {0} cannot be fetched: {1}")]
+    FetchFailed(String, String),
+    #[error("api.jwks: {0} must have at most {MAX_KEY_SET_BYTES} bytes")]
+    TooLarge(String),
+    #[error("api.jwks: {0} must be a JSON Web Key Set, a JSON object with the list `keys`")]
+    InvalidKeySet(String),
+    #[error("api.jwks: {0} has no key that can verify signatures with RS256, PS256, ES256 or EdDSA")]
+    NoUsableKey(String),
+    /// The keys cannot be read. Contains the reason.
+    #[error(transparent)]
+    Unavailable(Arc<Self>),
+    /// No attempt to read the keys has finished.
+    #[error("api.jwks: the keys have not been read yet")]
+    NotReadYet,
 }
 
 /// Public key that verifies token signatures.
@@ -69,6 +84,8 @@ pub(super) struct Keys(Arc<KeyCache>);
 struct KeyCache {
     source: KeySource,
     current: ArcSwapOption<KeySetSnapshot>,
+    /// Reason why the last attempt failed; only used while no keys are cached.
+    last_error: ArcSwapOption<KeysError>,
     /// Time of the last refresh; locked during a refresh.
     refreshed_at: Mutex<Option<Instant>>,
 }
@@ -102,12 +119,14 @@ impl Keys {
             Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_local(&url)) => {
                 let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT);
                 // A redirect could lead to a server that the operator does not trust.
-                KeySource::Url(url, client.redirect(reqwest::redirect::Policy::none()).build()?)
+                let client = client.redirect(reqwest::redirect::Policy::none()).build();
+                KeySource::Url(url, client.map_err(KeysError::NoClient)?)
             }
             Ok(url) if url.has_host() => return Err(KeysError::InsecureUrl(url.to_string())),
             _ => KeySource::File(PathBuf::from(source)),
         };
-        Ok(Self(Arc::new(KeyCache { source, current: ArcSwapOption::empty(), refreshed_at: Mutex::new(None) })))
+        let (current, last_error, refreshed_at) = (ArcSwapOption::empty(), ArcSwapOption::empty(), Mutex::new(None));
+        Ok(Self(Arc::new(KeyCache { source, current, last_error, refreshed_at })))
     }
 
     /// Returns the key with this id and algorithm. Without an id, returns the key for the algorithm if there is exactly
@@ -137,6 +156,52 @@ impl Keys {
         self.0.refresh(refreshed_at).await?;
         Ok(find())
     }
+
+    /// Reads the keys again and again until they are available, and logs each new reason why they are not.
+    pub(super) async fn read_until_available(&self) {
+        let mut logged = String::new();
+        while let Err(error) = self.read_if_missing().await {
+            let reason = error.to_string();
+            if reason != logged {
+                tracing::error!(
+                    error = reason,
+                    "cannot read the signing keys, so no token can be verified; will retry"
+                );
+                logged = reason;
+            }
+            tokio::time::sleep(READ_RETRY_INTERVAL).await;
+        }
+        if !logged.is_empty() {
+            tracing::info!("the signing keys are available");
+        }
+    }
+
+    async fn read_if_missing(&self) -> Result<(), KeysError> {
+        if self.check_available().is_err() {
+            // The result is stored, and an attempt of a request may have been made shortly before.
+            _ = self.0.refresh(self.0.refreshed_at.lock().await).await;
+        }
+        self.check_available()
+    }
+
+    /// Like [`Self::check_available`], but waits for a short time if the first attempt to read the keys has not finished.
+    pub(super) async fn check_first_read(&self) -> Result<(), KeysError> {
+        match self.check_available() {
+            Err(error @ KeysError::NotReadYet) => {
+                tokio::time::timeout(FIRST_READ_WAIT, self.read_if_missing()).await.unwrap_or(Err(error))
+            }
+            checked => checked,
+        }
+    }
+
+    /// Returns the reason why no token can be verified. Keys that were read once stay usable.
+    fn check_available(&self) -> Result<(), KeysError> {
+        match &*self.0.current.load() {
+            Some(keys) if keys.keys.is_empty() => Err(KeysError::NoUsableKey(self.0.source.to_string())),
+            Some(_) => Ok(()),
+            None => Err(self.0.unavailable()),
+        }
+    }
 }
 
 impl KeyCache {
@@ -145,10 +210,11 @@ impl KeyCache {
         let is_first = self.current.load().is_none();
         let cooldown = if is_first { INITIAL_RETRY_INTERVAL } else { REFRESH_COOLDOWN };
         if refreshed_at.is_some_and(|at| at.elapsed() < cooldown) {
-            return if is_first { Err(KeysError::RetryTooEarly) } else { Ok(()) };
+            return if is_first { Err(self.unavailable()) } else { Ok(()) };
         }
         *refreshed_at = Some(Instant::now());
-        match self.source.read().await.and_then(|text| parse(&text)) {
+        let parse = |text: Vec<u8>| parse(&text).ok_or_else(|| KeysError::InvalidKeySet(self.source.to_string()));
+        match self.source.read().await.and_then(parse) {
             Ok(keys) => {
                 self.current.store(Some(Arc::new(KeySetSnapshot { keys, keys_read_at: Instant::now() })));
                 if is_first {
@@ -157,7 +223,10 @@ impl KeyCache {
                 }
                 Ok(())
             }
-            Err(error) if is_first => Err(error),
+            Err(error) if is_first => {
+                self.last_error.store(Some(Arc::new(error)));
+                Err(self.unavailable())
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot refresh the issuer's keys; the cached ones are still used");
                 Ok(())
@@ -166,23 +235,52 @@ impl KeyCache {
     }
 }
 
+impl KeyCache {
+    /// Returns the reason why the keys have never been read.
+    fn unavailable(&self) -> KeysError {
+        self.last_error.load_full().map_or(KeysError::NotReadYet, KeysError::Unavailable)
+    }
+}
+
 impl KeySource {
     async fn read(&self) -> Result<Vec<u8>, KeysError> {
         match self {
             Self::File(path) => tokio::fs::read(path).await.map_err(|error| KeysError::ReadFailed(path.clone(), error)),
             Self::Url(url, client) => {
-                let mut response = client.get(url.clone()).send().await?.error_for_status()?;
-                let mut text = Vec::new();
-                while let Some(chunk) = response.chunk().await? {
+                let failed = |error| KeysError::FetchFailed(url.to_string(), root_cause(&error));
+                let response = client.get(url.clone()).send().await.map_err(failed)?;
+                if !response.status().is_success() {
+                    return Err(KeysError::FetchFailed(url.to_string(), format!("HTTP {}", response.status())));
+                }
+                let (mut response, mut text) = (response, Vec::new());
+                while let Some(chunk) = response.chunk().await.map_err(failed)? {
                     text.extend_from_slice(&chunk);
                     if text.len() > MAX_KEY_SET_BYTES {
-                        return Err(KeysError::TooLarge);
+                        return Err(KeysError::TooLarge(self.to_string()));
                     }
                 }
                 Ok(text)
             }
         }
     }
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Url(url, _) => fmt::Display::fmt(url, f),
+        }
+    }
+}
+
+/// Returns the message of the last cause of an error, such as `Connection refused (os error 111)`.
+fn root_cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", FETCH_TIMEOUT.as_secs());
+    }
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
 }
 
 impl KeySetSnapshot {
@@ -213,10 +311,11 @@ struct KeySet {
     keys: Vec<serde_json::Value>,
 }
 
-/// Parses a key set. Keys that are not usable with an accepted signature algorithm are ignored.
-fn parse(text: &[u8]) -> Result<Vec<PublicKey>, KeysError> {
-    let set: KeySet = serde_json::from_slice(text)?;
-    Ok(set.keys.into_iter().filter_map(|key| usable_key(serde_json::from_value(key).ok()?)).collect())
+/// Parses a key set; `None` if the text is not a key set. Keys that are not usable with an accepted signature algorithm
+/// are ignored.
+fn parse(text: &[u8]) -> Option<Vec<PublicKey>> {
+    let set: KeySet = serde_json::from_slice(text).ok()?;
+    Some(set.keys.into_iter().filter_map(|key| usable_key(serde_json::from_value(key).ok()?)).collect())
 }
 
 fn usable_key(jwk: Jwk) -> Option<PublicKey> {

@@ -75,6 +75,16 @@ impl TokenVerifier {
         })
     }
 
+    /// Reads the signing keys until they are available.
+    pub(crate) async fn read_keys(&self) {
+        self.keys.read_until_available().await;
+    }
+
+    /// Returns the reason why no token can be verified, or `None` if the signing keys are available.
+    pub(crate) async fn keys_problem(&self) -> Option<String> {
+        self.keys.check_first_read().await.err().map(|error| error.to_string())
+    }
+
     pub(super) async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         let digest = TokenCache::digest(token);
         if let Some(cached) = self.cache.find(&digest)

@@ -13,7 +13,7 @@ use crate::problem::ApiError;
 /// Fleet hold: a pause of AWS calls for the whole fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetHold {
-    /// Quota whose AWS calls are paused.
+    /// Quota whose AWS calls are paused, or `all` for a fleet hold on all work.
     #[schema(example = "account-creations")]
     pub quota: String,
     /// Reason of the fleet hold: a stable, machine-readable code.
@@ -25,7 +25,8 @@ pub struct FleetHold {
     pub message: String,
     /// Start of the fleet hold.
     pub since: DateTime<Utc>,
-    /// Time at which one operation retries the AWS call as a probe. A successful probe ends the fleet hold.
+    /// Time at which one operation retries the AWS call as a probe, or a worker checks its AWS credentials. A success
+    /// ends the fleet hold.
     pub probe_at: DateTime<Utc>,
     /// Id of the operation that is running the probe; `null` if no probe is running.
     #[schema(required = true, example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
@@ -38,9 +39,9 @@ pub struct FleetHold {
 impl From<fleet_hold::FleetHold> for FleetHold {
     fn from(hold: fleet_hold::FleetHold) -> Self {
         Self {
+            code: hold.kind.to_string(),
             message: hold.message(),
             quota: hold.quota,
-            code: hold.kind.to_string(),
             since: hold.started_at,
             probe_at: hold.probe_at,
             probing_operation_id: hold.probing_operation.map(|id| id.to_string()),

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use freehold_tenancy::db;
+use freehold_tenancy::db::{self, DbError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,23 +41,42 @@ pub(crate) async fn livez() -> Json<Health> {
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readyz", tag = "service",
     responses(
-        (status = 200, description = "The database accepts writes and its schema is up to date", body = Health),
+        (
+            status = 200,
+            description = "The database accepts writes, its schema is up to date, and the signing keys are available",
+            body = Health
+        ),
         (
             status = 503,
-            description = "The database is unavailable or read-only (`database_unavailable`), or its schema is not up to date \
-                (`database_not_migrated`)",
+            description = "The database is unavailable or read-only (`database_unavailable`), its schema is not up to \
+                date (`database_not_migrated`), or the keys that verify tokens have never been read \
+                (`signing_keys_unavailable`). The detail contains the reason.",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiError> {
-    if db::is_ready(&app.pool).await? {
-        let ceilings = app.config.quotas.account_ceilings();
-        let status = db::vending::status(&app.pool, ceilings, app.clock.now()).await?;
-        return Ok(ok_response(status.stop.map(|stop| stop.code().to_string())));
+    let is_migrated = db::is_ready(&app.pool).await.map_err(database_problem)?;
+    if !is_migrated {
+        let detail = "The database schema is not up to date; run `freehold migrate`.";
+        return Err(ApiError::new(Code::DatabaseNotMigrated, detail).retry_after(5));
     }
-    Err(ApiError::new(Code::DatabaseNotMigrated, "The database schema is not up to date; run `freehold migrate`.")
-        .retry_after(5))
+    if let Some(reason) = app.token_verifier.keys_problem().await {
+        let detail = format!("No token can be verified: {reason}.");
+        return Err(ApiError::new(Code::SigningKeysUnavailable, detail).retry_after(5));
+    }
+    let ceilings = app.config.quotas.account_ceilings();
+    let status = db::vending::status(&app.pool, ceilings, app.clock.now()).await?;
+    Ok(ok_response(status.stop.map(|stop| stop.code().to_string())))
+}
+
+/// Returns the problem of a database that is not ready, with the reason, which other routes do not show to callers.
+fn database_problem(error: DbError) -> ApiError {
+    if !error.is_outage() {
+        return error.into();
+    }
+    tracing::error!(%error, "the database is unavailable");
+    ApiError::new(Code::DatabaseUnavailable, format!("The database is unavailable: {error}.")).retry_after(5)
 }
 
 /// Get the Prometheus metrics

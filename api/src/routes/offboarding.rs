@@ -212,7 +212,7 @@ async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResu
             return Err(ApiError::new(
                 Code::TenantOffboarded,
                 "The environment is already offboarded, without close_account. Close the account in AWS; \
-                 GET /v1/account-mappings?at=… shows the account id.",
+                 the account mappings at a time before show the account id.",
             ));
         }
         LifecycleResult::NotAllowed(reason) => {

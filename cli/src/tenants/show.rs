@@ -92,7 +92,11 @@ pub(super) fn print_preview(preview: &SignupPreview, format: Format) -> anyhow::
         output::print_field(name, value)?;
     }
     for environment in &preview.environments {
-        let value = format!("{}: queue position {}", environment.name, format_queue(&environment.queue));
+        let queue = environment.queue.as_ref().map_or_else(
+            || "no estimate while a fleet hold stops all work".to_owned(),
+            |queue| format!("queue position {}", format_queue(queue)),
+        );
+        let value = format!("{}: {queue}", environment.name);
         output::print_field("environment", value)?;
     }
     for collision in &preview.collisions {

@@ -54,7 +54,7 @@ pub(super) struct ReplayArgs {
     #[arg(value_name = "DELIVERY")]
     delivery: Option<String>,
     /// Replay all events since this time (RFC 3339), at most 30 days ago
-    #[arg(long, value_name = "TIME", conflicts_with = "delivery")]
+    #[arg(long, value_name = "TIME", conflicts_with = "delivery", value_parser = parse_time)]
     since: Option<DateTime<Utc>>,
     #[command(flatten)]
     client: ClientArgs,
@@ -139,4 +139,8 @@ pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<Exit> {
 
 fn format_time(time: Option<DateTime<Utc>>) -> String {
     time.map_or("-".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+fn parse_time(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    text.parse().map_err(|_| "must be a time with its zone such as 2026-11-01T00:00:00Z")
 }

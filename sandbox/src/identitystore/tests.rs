@@ -57,6 +57,19 @@ fn user_names_are_unique_ignoring_case_and_can_be_looked_up() {
 }
 
 #[test]
+fn an_e_mail_address_belongs_to_one_user_and_is_no_user_name() {
+    let world = instant_world();
+    let mut ada = user("ada@example.com");
+    ada["UserName"] = json!("ada");
+    let id = call_api(&world, "CreateUser", ada).ok().body["UserId"].clone();
+    let by = |path| call_api(&world, "GetUserId", unique_attribute(path, "ada@example.com"));
+    assert_eq!(by("emails.value").ok().body["UserId"], id);
+    assert_eq!(code(&by("userName")), "ResourceNotFoundException");
+    let again = call_api(&world, "CreateUser", user("ADA@example.com"));
+    assert_eq!((code(&again).as_str(), again.reason()), ("ConflictException", "UNIQUENESS_CONSTRAINT_VIOLATION"));
+}
+
+#[test]
 fn groups_from_the_settings_exist_and_others_can_be_created() {
     let world = instant_world();
     call_api(&world, "GetGroupId", unique_attribute("displayName", "support")).ok();

@@ -25,6 +25,11 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
         return Err(already_exists("UserName", &user_name));
     }
     let user = User { id: user_id.clone(), user_name, attributes, created_at: ctx.now };
+    if let Some(address) = email(&user)
+        && store.users.values().any(|other| email(other).as_ref() == Some(&address))
+    {
+        return Err(already_exists("Email", &address));
+    }
     store.users.insert(user_id.clone(), user);
     Ok(wire::serialize_create_user_response(&model::CreateUserResponse {
         identity_store_id: Some(store.id.clone()),
@@ -42,12 +47,17 @@ pub(super) fn describe(state: &mut State, body: &[u8]) -> Result<MockResponse, A
 
 pub(super) fn get_id(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_get_user_id_request(body).map_err(AwsError::serialization)?;
-    let name = unique_attribute(&input.alternate_identifier, "userName")
-        .or_else(|_| unique_attribute(&input.alternate_identifier, "emails.value"))?;
+    let by_name = unique_attribute(&input.alternate_identifier, "userName").ok();
+    let address = match by_name {
+        Some(_) => None,
+        None => Some(unique_attribute(&input.alternate_identifier, "emails.value")?),
+    };
     let store = &state.identity_store;
-    let matches_name =
-        |user: &&User| user.user_name.to_lowercase() == name || email(user).is_some_and(|email| email == name);
-    let user = store.users.values().find(matches_name).ok_or_else(|| not_found("USER", ""))?;
+    let matches = |user: &&User| match (&by_name, &address) {
+        (Some(name), _) => user.user_name.to_lowercase() == *name,
+        (None, address) => email(user) == *address,
+    };
+    let user = store.users.values().find(matches).ok_or_else(|| not_found("USER", ""))?;
     Ok(wire::serialize_get_user_id_response(&model::GetUserIdResponse {
         identity_store_id: Some(store.id.clone()),
         user_id: Some(user.id.clone()),

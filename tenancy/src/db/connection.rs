@@ -26,8 +26,12 @@ const IDLE_CHECK_THRESHOLD: Duration = Duration::from_millis(100);
 /// Interval between attempts to connect when the process starts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Maximum time of a readiness check, shorter than the timeout of `freehold health`.
-const READINESS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum time of a readiness check. With [`EXPLANATION_TIMEOUT`], it is shorter than the timeout of `freehold
+/// health`.
+const READINESS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Maximum time to find the reason of a failed connection.
+const EXPLANATION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time of the last write that failed in a read-only session. Sessions that were opened before that time are checked
 /// before use.
@@ -62,7 +66,8 @@ pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
 
 /// Returns whether the database accepts writes and all migrations of this version are applied.
 ///
-/// Fails with [`DbError::ReadOnly`] if the database accepts no writes.
+/// Fails with [`DbError::ReadOnly`] if the database accepts no writes, and with [`DbError::Unreachable`], which
+/// contains the address and the reason, if no connection can be opened.
 pub async fn is_ready(pool: &PgPool) -> Result<bool> {
     let check = async {
         let mut connection = pool.acquire().await?;
@@ -73,7 +78,28 @@ pub async fn is_ready(pool: &PgPool) -> Result<bool> {
         drop(connection);
         super::is_migrated(pool).await
     };
-    tokio::time::timeout(READINESS_TIMEOUT, check).await.unwrap_or(Err(DbError::NoConnection))
+    match tokio::time::timeout(READINESS_TIMEOUT, check).await.unwrap_or(Err(DbError::NoConnection)) {
+        Err(error) => Err(explain(pool, error).await),
+        ready => ready,
+    }
+}
+
+/// Returns the reason of an error that means that there is no connection. The pool reports such errors without the
+/// reason, so a connection is opened without the pool. Other errors are returned unchanged.
+pub async fn explain(pool: &PgPool, error: DbError) -> DbError {
+    if !matches!(error, DbError::NoConnection | DbError::Sql(sqlx::Error::Io(_) | sqlx::Error::PoolClosed)) {
+        return error;
+    }
+    let options = pool.connect_options();
+    let unreachable = |reason| DbError::Unreachable { address: address(&options), reason };
+    match tokio::time::timeout(EXPLANATION_TIMEOUT, options.connect()).await {
+        Ok(Ok(connection)) => {
+            _ = connection.close().await;
+            error
+        }
+        Ok(Err(error)) => unreachable(reason(&error)),
+        Err(_) => unreachable(format!("no response within {} s", EXPLANATION_TIMEOUT.as_secs())),
+    }
 }
 
 /// Records the time of an error that indicates read-only sessions.
@@ -121,12 +147,20 @@ async fn check_connection(options: &PgConnectOptions) -> Result<()> {
             Err(_) => return Err(unreachable(format!("no response within {} s", ACQUIRE_TIMEOUT.as_secs()))),
         };
         let reason = reason(&error);
-        let can_pass = DbError::Sql(error).is_outage();
+        let can_pass = !is_refused(&error) && DbError::Sql(error).is_outage();
         if !can_pass || Instant::now() + RETRY_INTERVAL >= deadline {
             return Err(unreachable(reason));
         }
         tokio::time::sleep(RETRY_INTERVAL).await;
     }
+}
+
+/// Returns whether the server refuses the user, the password or the name of the database. Such an error does not pass
+/// by itself.
+pub(super) fn is_refused(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    // Invalid authorization specification, invalid catalog name (PostgreSQL, "Error Codes").
+    code.is_some_and(|code| code.starts_with("28") || code.starts_with("3D"))
 }
 
 fn reason(error: &sqlx::Error) -> String {

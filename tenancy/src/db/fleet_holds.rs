@@ -3,13 +3,17 @@
 
 pub mod templates;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::fence::{Claim, begin_fenced};
 use super::quotas::QuotaSlot;
-use super::{PgPool, Result, vending};
-use crate::fleet_hold::{FleetHold, HoldKind};
+use super::{PgPool, Result, vending, workers};
+use crate::OperationId;
+use crate::fleet_hold::{ALL_WORK, FleetHold, HoldKind};
+use crate::operation::{Operation, OperationState};
 use crate::quota::Quota;
 use crate::vending::{AccountCeilings, VendingStop};
 
@@ -270,7 +274,7 @@ pub async fn wake_in_order(
     Ok(woken.rows_affected())
 }
 
-/// Returns all active fleet holds.
+/// Returns all active fleet holds. The hold on all work comes first.
 pub async fn list_active(pool: &PgPool) -> Result<Vec<FleetHold>> {
     let rows = sqlx::query!(
         r#"/* db::fleet_holds::list_active */
@@ -282,16 +286,64 @@ pub async fn list_active(pool: &PgPool) -> Result<Vec<FleetHold>> {
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| FleetHold {
-            quota: row.quota,
-            kind: row.kind,
-            detail: row.detail,
-            started_at: row.started_at,
-            probe_at: row.probe_at,
-            probing_operation: row.probing_operation.map(Into::into),
-            waiting: row.waiting,
+    let on_quotas = rows.into_iter().map(|row| FleetHold {
+        quota: row.quota,
+        kind: row.kind,
+        detail: row.detail,
+        started_at: row.started_at,
+        probe_at: row.probe_at,
+        probing_operation: row.probing_operation.map(Into::into),
+        waiting: row.waiting,
+    });
+    Ok(on_all_work(pool).await?.into_iter().chain(on_quotas).collect())
+}
+
+/// Returns the hold on all work while no running worker can call AWS.
+///
+/// The hold is not stored but follows from the workers' checks, so no process has to lift it, and it cannot remain
+/// after the worker that caused it has died. It stops no worker: a worker that cannot call AWS claims nothing by itself.
+pub async fn on_all_work(pool: &PgPool) -> Result<Option<FleetHold>> {
+    let Some(outage) = workers::aws_access_outage(pool).await? else { return Ok(None) };
+    let waiting = sqlx::query_scalar!(
+        r#"/* db::fleet_holds::on_all_work */
+        select count(*) as "count!" from operations where state in ('pending', 'running')"#
+    );
+    Ok(Some(FleetHold {
+        quota: ALL_WORK.to_owned(),
+        kind: HoldKind::WorkersWithoutAwsAccess,
+        detail: Some(outage.error),
+        started_at: outage.since,
+        probe_at: outage.next_check_at,
+        probing_operation: None,
+        waiting: waiting.fetch_one(pool).await?,
+    }))
+}
+
+/// Returns the fleet hold that stops each operation; operations that no hold stops are left out.
+pub async fn of(pool: &PgPool, operations: &[&Operation]) -> Result<HashMap<OperationId, FleetHold>> {
+    let is_open = |one: &&&Operation| matches!(one.state, OperationState::Pending | OperationState::Running);
+    let open: Vec<_> = operations.iter().filter(is_open).map(|one| one.id).collect();
+    if open.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let holds = list_active(pool).await?;
+    if let Some(hold) = holds.iter().find(|hold| hold.quota == ALL_WORK) {
+        return Ok(open.into_iter().map(|id| (id, hold.clone())).collect());
+    }
+    if holds.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<_> = open.iter().map(|id| id.as_uuid()).collect();
+    let queued = sqlx::query!(
+        r#"/* db::fleet_holds::of */
+        select distinct operation_id, quota from slots where operation_id = any($1) and granted_at is null"#,
+        &ids,
+    );
+    let queued = queued.fetch_all(pool).await?.into_iter();
+    Ok(queued
+        .filter_map(|row| {
+            let hold = holds.iter().find(|hold| hold.quota == row.quota)?;
+            Some((row.operation_id.into(), hold.clone()))
         })
         .collect())
 }

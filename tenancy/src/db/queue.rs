@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::rates::{self, CallRate};
-use super::{PgPool, Result, vending};
+use super::{PgPool, Result, vending, workers};
 use crate::clock::seconds;
 use crate::config::Config;
 use crate::operation::{Operation, OperationState};
@@ -27,7 +27,7 @@ struct QueuedOperation {
 }
 
 /// Returns the queue position and estimated completion time of each operation. Operations that are not queued are left
-/// out.
+/// out. Returns nothing while a hold stops all work, because then no estimate is possible.
 pub async fn of(
     pool: &PgPool,
     config: &Config,
@@ -40,7 +40,7 @@ pub async fn of(
         return Ok(HashMap::new());
     }
     let list_queued = list_queued(pool, &ids).await?;
-    if list_queued.is_empty() {
+    if list_queued.is_empty() || workers::aws_access_outage(pool).await?.is_some() {
         return Ok(HashMap::new());
     }
     let average_durations = average_durations(pool, config).await?;
@@ -101,13 +101,16 @@ fn account_queue(status: &VendingStatus, config: &Config, position: i64, estimat
 }
 
 /// Returns the queue position and estimated completion time that new onboardings would have, one for each given home
-/// region.
+/// region. Returns nothing while a hold stops all work.
 pub async fn estimate_for_new(
     pool: &PgPool,
     config: &Config,
     regions: &[Region],
     now: DateTime<Utc>,
 ) -> Result<Vec<Queue>> {
+    if workers::aws_access_outage(pool).await?.is_some() {
+        return Ok(Vec::new());
+    }
     let before = sqlx::query_scalar!(
         r#"/* db::queue::estimate_for_new */
         select (select count(distinct operation_id) from slots where quota = $1 and granted_at is null)

@@ -1,7 +1,109 @@
 //! Tests of the health checks and metrics of the API.
 
-use freehold_tests::api_fixture::{ApiFixture, send, signup_body};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use freehold_api::App;
+use freehold_tenancy::{Clock, Config};
+use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body};
+use freehold_tests::fixture::CONFIG;
+use freehold_tests::tokens::Issuer;
 use reqwest::Method;
+use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::process::{freehold, text};
+
+/// Maximum time until a changed state is visible.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Calls `/readyz` until the status is `status`.
+async fn wait_until_status(api: &ApiFixture, status: u16) -> ApiResponse {
+    let start = Instant::now();
+    loop {
+        let response = send(api.request_without_token(Method::GET, "/readyz")).await;
+        if response.status == status {
+            return response;
+        }
+        assert!(start.elapsed() < TIMEOUT, "still {}", response.text);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_api_without_signing_keys_is_not_ready_and_says_why() {
+    let missing = "/nonexistent/jwks.json";
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let broken = file.path().to_str().expect("a path");
+    std::fs::write(broken, r#"{"keys": "none"}"#).expect("a file");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let refused = format!("http://{}/jwks.json", listener.local_addr().expect("an address"));
+    drop(listener);
+    for (jwks, words) in [
+        (missing, &["the file /nonexistent/jwks.json cannot be read", "No such file"][..]),
+        (broken, &["must be a JSON Web Key Set"]),
+        (&refused, &["jwks.json cannot be fetched", "refused"]),
+    ] {
+        let api = ApiFixture::with(Issuer::new(), jwks).await;
+        let start = Instant::now();
+        let response = loop {
+            let response = send(api.request_without_token(Method::GET, "/readyz")).await;
+            assert_eq!(response.status_and_code(), (503, "signing_keys_unavailable".into()));
+            if !response.text.contains("not been read yet") {
+                break response;
+            }
+            assert!(start.elapsed() < TIMEOUT, "{}", response.text);
+        };
+        for word in words {
+            assert!(response.text.contains(word), "{word} is not in {}", response.text);
+        }
+        let health = tokio::task::spawn_blocking({
+            let url = format!("{}/readyz", api.url);
+            move || freehold(&["health", &url])
+        });
+        let health = health.await.expect("an exit status");
+        assert_eq!(health.status.code(), Some(1));
+        assert!(text(&health.stderr).contains(words[0]), "{}", text(&health.stderr));
+    }
+}
+
+#[tokio::test]
+async fn an_api_becomes_ready_with_its_keys_and_keeps_them() {
+    let issuer = Issuer::new();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let keys = std::fs::read_to_string(issuer.jwks()).expect("keys");
+    let path = file.path().to_str().expect("a path").to_owned();
+    let api = ApiFixture::with(issuer, &path).await;
+    wait_until_status(&api, 503).await;
+    std::fs::write(&path, keys).expect("a file");
+    wait_until_status(&api, 200).await;
+    drop(file);
+    assert_eq!(send(api.request_without_token(Method::GET, "/readyz")).await.status, 200);
+    assert_eq!(api.get("/v1/fleet-holds").await.status, 200);
+}
+
+#[tokio::test]
+async fn readyz_reports_address_and_reason_of_a_missing_database() {
+    let issuer = Issuer::new();
+    let jwks = serde_json::json!(issuer.jwks().display().to_string());
+    let config = format!("{CONFIG}\n[api]\nissuer = \"https://issuer.example.com\"\njwks = {jwks}\n");
+    let config = Arc::new(Config::parse(&config).expect("a configuration"));
+    // Port 1 of the loopback interface has no server.
+    let pool = PgPoolOptions::new().connect_lazy("postgres://freehold@127.0.0.1:1/freehold").expect("a pool");
+    let app = App::new(pool, config, Clock::real()).expect("an API");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/readyz", listener.local_addr().expect("an address"));
+    let shutdown = CancellationToken::new();
+    let server = tokio::spawn(freehold_api::serve(app, listener, shutdown.clone()));
+    let health = tokio::task::spawn_blocking(move || freehold(&["health", &url])).await.expect("an exit status");
+    assert_eq!(health.status.code(), Some(1));
+    let output = text(&health.stderr);
+    assert!(output.contains("PostgreSQL at 127.0.0.1:1: Connection refused"), "{output}");
+    assert!(!output.contains("timed out"), "{output}");
+    shutdown.cancel();
+    server.await.expect("a server").expect("a clean shutdown");
+}
 
 #[tokio::test]
 async fn the_api_is_ready_while_its_database_is_reachable() {

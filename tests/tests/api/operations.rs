@@ -52,6 +52,7 @@ async fn operations_that_need_attention_are_found_by_code_and_retried() {
         found["operations"][0]["attention"],
         json!({
             "code": "account_email_taken", "message": "A person must check this.", "remedies": ["retry"],
+            "aws_request_id": null,
         })
     );
     assert_eq!(api.get("/v1/operations?code=stack_failed").await.json()["operations"], json!([]));

@@ -179,3 +179,34 @@ async fn real_and_simulated_installations_do_not_mix() {
     let (code, output) = run(&["worker"]);
     assert!(code == Some(1) && output.contains("AWS_ENDPOINT_URL"), "{output}");
 }
+
+#[tokio::test]
+async fn the_api_reports_that_it_serves_only_with_a_valid_issuer() {
+    let database = Database::new().await;
+    let files = tempfile::tempdir().unwrap();
+    let config = files.path().join("freehold.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let here = ["--config", config.to_str().unwrap(), "--database-url", &database.url];
+    assert_eq!(freehold(&[&["migrate"][..], &here].concat()).status.code(), Some(0));
+    let api = freehold(&[&["api", "--listen", "127.0.0.1:0"][..], &here].concat());
+    let output = text(&api.stderr);
+    assert!(api.status.code() == Some(1) && output.contains("api.issuer: must be"), "{output}");
+    assert!(!output.contains("API started"), "{output}");
+}
+
+#[test]
+fn each_command_names_the_database_that_it_cannot_use() {
+    let files = tempfile::tempdir().unwrap();
+    let config = files.path().join("freehold.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    // Port 1 of the loopback interface has no server.
+    for (command, url, words) in [
+        ("api", "postgres://freehold@127.0.0.1:1/freehold", "PostgreSQL at 127.0.0.1:1: Connection refused"),
+        ("api", "mysql://root@127.0.0.1/freehold", "must be a URL such as postgres://user:password@host/name"),
+        ("migrate", "mysql://root@127.0.0.1/freehold", "must be a URL such as postgres://user:password@host/name"),
+    ] {
+        let output = freehold(&[command, "--config", config.to_str().unwrap(), "--database-url", url]);
+        assert_eq!(output.status.code(), Some(1), "{command} {url}");
+        assert!(text(&output.stderr).contains(words), "{command} {url}: {}", text(&output.stderr));
+    }
+}

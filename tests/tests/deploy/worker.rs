@@ -2,10 +2,13 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use freehold_sandbox::Settings;
 use freehold_tests::crash::{ApiClient, Infrastructure, Processes};
+use freehold_tests::database::Database;
+use freehold_tests::fixture::CONFIG;
 use nix::sys::signal::Signal;
 
 use crate::cli::process::{freehold, text};
@@ -58,4 +61,43 @@ async fn a_worker_serves_health_and_metrics() {
     assert_eq!(health.status.code(), Some(1), "{}", text(&health.stderr));
     drop(processes);
     infrastructure.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_without_aws_credentials_is_not_ready_and_says_why() {
+    let mut database = Database::new().await;
+    database.do_not_reuse();
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("freehold.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let common = ["--config", config.to_str().unwrap(), "--database-url", &database.url];
+    let migrated = freehold(&[&["migrate"][..], &common].concat());
+    assert!(migrated.status.success(), "{}", text(&migrated.stderr));
+
+    let log = std::fs::File::create(directory.path().join("log")).unwrap();
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_freehold-under-test"));
+    let worker = worker.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    let worker = worker.env("HOME", directory.path()).env("AWS_REGION", "eu-central-1");
+    // The credentials source must not ask the metadata service of the machine.
+    let worker = worker.env("AWS_EC2_METADATA_DISABLED", "true").stdin(Stdio::null()).stderr(log);
+    let worker = worker.arg("worker").args(common).args(["--metrics-listen", &address]);
+    let mut worker = worker.spawn().unwrap();
+
+    let health = async || {
+        let url = format!("http://{address}/readyz");
+        tokio::task::spawn_blocking(move || freehold(&["health", &url])).await.unwrap()
+    };
+    let is_explained = async || text(&health().await.stderr).contains("the worker has no AWS credentials");
+    wait_until("the worker reports its missing credentials", is_explained).await;
+    assert_eq!(health().await.status.code(), Some(1));
+    let metrics = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("freehold_worker_aws_access 0"), "{metrics}");
+    let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+    let warning = log.lines().find(|line| line.contains("cannot call AWS and claims no operations"));
+    assert!(warning.is_some_and(|line| line.contains("WARN") && line.contains("AWS_PROFILE")), "{log}");
+    let shown: String = sqlx::query_scalar("select aws_error from workers").fetch_one(&database.pool).await.unwrap();
+    assert!(shown.contains("no AWS credentials"), "{shown}");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
 }

@@ -76,3 +76,36 @@ async fn a_session_that_became_read_only_is_closed() {
     assert!(error.is_outage() && error.is_connection_lost(), "{error}");
     write().await.unwrap();
 }
+
+#[tokio::test]
+async fn an_unusable_database_is_reported_with_address_and_cause() {
+    let database = Database::new().await;
+    let role = "create role freehold_limited login connection limit 0";
+    // Roles belong to the server, so an earlier test may have created this one.
+    _ = sqlx::query(role).execute(&database.pool).await;
+    let name: String = sqlx::query_scalar("select current_database()").fetch_one(&database.pool).await.unwrap();
+    let user = database.url.split_once("//").and_then(|(_, rest)| rest.split_once('@')).unwrap().0;
+    for (from, to, words) in [
+        (
+            format!("/{name}"),
+            "/freehold_missing".to_owned(),
+            "database \"freehold_missing\" does not exist (SQLSTATE 3D000)",
+        ),
+        (
+            format!("//{user}@"),
+            "//freehold_stranger@".to_owned(),
+            "role \"freehold_stranger\" does not exist (SQLSTATE 28",
+        ),
+        (
+            format!("//{user}@"),
+            "//freehold_limited@".to_owned(),
+            "too many connections for role \"freehold_limited\" (SQLSTATE 53300)",
+        ),
+    ] {
+        let url = database.url.replacen(&from, &to, 1);
+        assert_ne!(url, database.url);
+        let error = db::connect(&SecretString::from(url), 1).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("cannot connect to PostgreSQL at ") && text.contains(words), "{text}");
+    }
+}

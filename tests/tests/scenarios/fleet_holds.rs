@@ -1,8 +1,5 @@
 //! Tests of fleet holds: scenarios 5 and 9.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
-
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule};
@@ -10,44 +7,11 @@ use freehold_tenancy::db::fleet_holds;
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::tenant::{Tenant, TenantState};
+use freehold_tests::alerts::AlertCounter;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 use super::{MAX_SIMULATED_TIME, calls, error};
-
-/// Tracing subscriber that counts the log messages that trigger an alert.
-#[derive(Clone, Default)]
-pub(super) struct AlertCounter(pub(super) Arc<AtomicUsize>);
-
-impl AlertCounter {
-    /// Counts the alerts of this thread until the guard is dropped.
-    pub(super) fn install() -> (Self, impl Drop) {
-        // With a single subscriber, tracing asks only the thread that reaches a log statement first, and that thread
-        // may run another test.
-        static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(AlertCounter::default()));
-        LazyLock::force(&SECOND);
-        let counter = Self::default();
-        (counter.clone(), tracing::subscriber::set_default(counter))
-    }
-}
-
-impl Subscriber for AlertCounter {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "freehold::alert" && *metadata.level() == Level::ERROR
-    }
-    fn event(&self, _: &Event<'_>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
 
 fn account_requests(freehold: &Freehold) -> u64 {
     calls(freehold, "organizations:CreateAccount").0
@@ -102,7 +66,7 @@ async fn an_exhausted_account_quota_causes_one_hold_one_alert_and_one_probe() {
     let tenants = sign_up(&freehold, 5).await;
     freehold.run_until_idle(&worker, TimeDelta::minutes(13)).await;
     assert_eq!(account_requests(&freehold) - requests_before, 1, "only the first request is refused");
-    assert_eq!(alert_counter.0.load(Ordering::SeqCst), 1, "alerts");
+    assert_eq!(alert_counter.count(), 1, "alerts");
     assert_all_wait_for(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
     let holds = fleet_holds::list_active(freehold.pool()).await.expect("an answer");
     assert_eq!((holds.len(), holds[0].kind, holds[0].waiting), (1, HoldKind::AccountQuotaReached, 5));
@@ -115,7 +79,7 @@ async fn an_exhausted_account_quota_causes_one_hold_one_alert_and_one_probe() {
     assert_all_ready(&freehold, &tenants).await;
     assert_eq!(account_requests(&freehold) - requests_before, 1 + 5, "one refusal, then one request per tenant");
     assert_eq!(order_of_requests(&freehold, &tenants), [0, 1, 2, 3, 4]);
-    assert_eq!(alert_counter.0.load(Ordering::SeqCst), 1, "alerts");
+    assert_eq!(alert_counter.count(), 1, "alerts");
 }
 
 #[tokio::test]

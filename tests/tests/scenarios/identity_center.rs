@@ -1,5 +1,7 @@
 //! Tests of access through Identity Center: scenarios 26 to 29.
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{DurationDistribution, Durations};
@@ -94,5 +96,68 @@ async fn an_exhausted_quota_that_does_not_reset_needs_attention() {
     let (code, message) = attention(&operation);
     assert_eq!(code, "aws_quota_reached");
     assert!(message.contains("500 permission sets"), "{message}");
+    assert_ready(&retry(&freehold, &tenant).await);
+}
+
+/// Returns a client of Identity Center with the credentials of the management account, and the id of its store.
+async fn identity_store(freehold: &Freehold) -> (aws_sdk_identitystore::Client, String) {
+    let credentials = Credentials::new(&freehold.world.settings().management_access_key, "secret", None, None, "tests");
+    let config = aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(freehold_sandbox::http::client(&freehold.world))
+        .build();
+    let instances = aws_sdk_ssoadmin::Client::new(&config).list_instances().send().await.expect("an answer");
+    let store = instances.instances()[0].identity_store_id().expect("a store").to_owned();
+    (aws_sdk_identitystore::Client::new(&config), store)
+}
+
+#[tokio::test]
+async fn an_admin_with_another_user_name_is_found_by_the_e_mail_address() {
+    let freehold = Freehold::instant().await;
+    let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
+    let (client, store) = identity_store(&freehold).await;
+    let email = tenant.admin_email.as_ref().expect("an address").as_str();
+    let name = aws_sdk_identitystore::types::Name::builder().given_name("Ada").family_name("Example").build();
+    let address = aws_sdk_identitystore::types::Email::builder().value(email).r#type("work").primary(true).build();
+    let user = client.create_user().identity_store_id(&store).user_name("ada").display_name("Ada").name(name);
+    let user = user.emails(address).send().await.expect("a user").user_id;
+
+    freehold.run_until_idle(&freehold.worker("worker-1"), super::MAX_SIMULATED_TIME).await;
+    assert_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    let users = client.list_users().identity_store_id(&store).send().await.expect("users");
+    assert_eq!(users.users().len(), 1, "another user was created");
+    let groups = client.list_group_memberships_for_member().identity_store_id(&store);
+    let groups = groups.member_id(aws_sdk_identitystore::types::MemberId::UserId(user)).send().await.expect("groups");
+    assert_eq!(groups.group_memberships().len(), 1, "the user is not in the tenant's group");
+}
+
+#[tokio::test]
+async fn an_admin_with_several_users_needs_attention() {
+    let freehold = Freehold::instant().await;
+    let several = error("ConflictException", "More than one user matches");
+    freehold.world.inject(Rule::on("identitystore", "GetUserId", several).containing("emails.value").times(1));
+    let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), super::MAX_SIMULATED_TIME).await;
+    let operation = freehold.operation_of(&tenant).await;
+    let (code, message) = attention(&operation);
+    assert_eq!(code, "call_not_possible");
+    assert!(message.contains("several users") && message.contains("admin_email (AWS: emails.value)"), "{message}");
+    assert_ready(&retry(&freehold, &tenant).await);
+}
+
+#[tokio::test]
+async fn a_refused_admin_names_the_field_of_the_tenant() {
+    let freehold = Freehold::instant().await;
+    let refused = error("ValidationException", "1 validation error detected: Value at 'userName' failed to satisfy it");
+    freehold.world.inject(Rule::on("identitystore", "CreateUser", refused).times(1));
+    let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), super::MAX_SIMULATED_TIME).await;
+    let operation = freehold.operation_of(&tenant).await;
+    let (code, message) = attention(&operation);
+    assert_eq!(code, "aws_refused");
+    assert!(message.contains("tenant's admin: admin_email (AWS: userName). Correct the value"), "{message}");
+    assert!(operation.attention.as_ref().is_some_and(|attention| attention.aws_request_id.is_some()));
     assert_ready(&retry(&freehold, &tenant).await);
 }

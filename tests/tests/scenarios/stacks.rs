@@ -216,6 +216,36 @@ async fn a_rejected_stack_is_reported_with_its_cause() {
 }
 
 #[tokio::test]
+async fn a_long_message_of_aws_keeps_its_reason_and_its_request_id() {
+    let freehold = Freehold::instant().await;
+    let reason = "failed to satisfy constraint: Member must have length less than or equal to 51200";
+    let message = format!("1 validation error detected: Value '{}' at 'templateBody' {reason}", TEMPLATE.repeat(20));
+    freehold.world.inject(on_stack_creation(error("ValidationError", &message)).nth(1));
+    let (_, operation) = onboard(&freehold).await;
+    let (code, message) = attention(&operation);
+    assert_eq!(code, "stack_rejected");
+    assert!(message.ends_with(reason) && message.chars().count() <= 1_000, "{message}");
+    assert!(message.contains("freehold-tenant in eu-central-1"), "{message}");
+    assert!(message.contains("stack.template (AWS: templateBody)"), "{message}");
+    let request_id = operation.attention.as_ref().and_then(|attention| attention.aws_request_id.as_ref());
+    let step = operation.steps.iter().find(|step| step.name == "deploy-stack").expect("the step");
+    assert_eq!(step.last_error.as_deref(), Some(message));
+    assert!(request_id.is_some() && step.last_error_aws_request_id.as_ref() == request_id, "{operation:#?}");
+}
+
+#[tokio::test]
+async fn a_region_that_is_not_ready_is_shown_with_the_message_of_aws() {
+    let freehold = Freehold::instant().await;
+    let message = "The AWS Access Key Id needs a subscription for the service";
+    freehold.world.inject(on_stack_creation(error("OptInRequired", message)));
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), chrono::TimeDelta::minutes(2)).await;
+    let operation = freehold.operation_of(&tenant).await;
+    let waits: Vec<_> = operation.steps.iter().filter_map(|step| step.waits_for.as_deref()).collect();
+    assert!(waits.iter().any(|waits_for| waits_for.contains(message)), "{waits:?}");
+}
+
+#[tokio::test]
 async fn throttling_inside_an_account_is_retried() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold.world.inject(Rule::on("cloudformation", "*", Fault::Throttle).times(20));

@@ -11,10 +11,11 @@ use freehold_tenancy::fleet_hold::{FleetHold, HoldKind};
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::tenant::Tenant;
+use freehold_tests::alerts::AlertCounter;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use tempfile::NamedTempFile;
 
-use super::fleet_holds::{AlertCounter, assert_all_ready, sign_up};
+use super::fleet_holds::{assert_all_ready, sign_up};
 use super::{MAX_SIMULATED_TIME, assert_ready, attention, calls, error, onboard, onboard_in, retry};
 
 const TEMPLATE: &str = include_str!("../../../stacks/tenant.yaml");
@@ -85,7 +86,7 @@ async fn a_rejected_template_causes_one_hold_and_its_correction_lifts_it() {
     assert_eq!((holds.len(), holds[0].kind, holds[0].waiting), (1, HoldKind::TemplateRejected, 5));
     assert_eq!(holds[0].quota, "stack-deployments");
     assert!(holds[0].message().contains(fault), "{}", holds[0].message());
-    assert_eq!(alerts.0.load(Ordering::SeqCst), 1, "alerts");
+    assert_eq!(alerts.count(), 1, "alerts");
     assert!(calls(&freehold, "cloudformation:CreateStack").1 <= 5, "each operation was refused at most once");
 
     // A file that is not valid does not replace the template, and the hold says so.
@@ -97,7 +98,7 @@ async fn a_rejected_template_causes_one_hold_and_its_correction_lifts_it() {
     file.write(TEMPLATE);
     freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_all_ready(&freehold, &tenants).await;
-    assert_eq!(alerts.0.load(Ordering::SeqCst), 1, "alerts");
+    assert_eq!(alerts.count(), 1, "alerts");
 }
 
 #[tokio::test]

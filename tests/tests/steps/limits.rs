@@ -16,7 +16,7 @@ use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
-use freehold_worker::cloud::{CloudError, CloudErrorKind, NewAccount, Tags};
+use freehold_worker::cloud::{CloudError, CloudErrorKind, ErrorOrigin, NewAccount, Tags};
 use freehold_worker::limits::AwsRateLimiter;
 
 const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(1);
@@ -228,7 +228,8 @@ async fn onboarding_gets_slots_before_maintenance_for_a_limited_time() {
 
 fn throttled(call: &'static str) -> CloudError {
     let (code, message) = ("TooManyRequestsException".to_owned(), String::new());
-    CloudError { kind: CloudErrorKind::Throttled { until: None }, call, code, message, request_id: None }
+    let (kind, origin) = (CloudErrorKind::Throttled { until: None }, ErrorOrigin::Aws);
+    CloudError { kind, call, origin, code, message, request_id: None }
 }
 
 /// Takes tokens of a call's rate limit until none is left, and returns the number of tokens, at most 100.

@@ -20,13 +20,15 @@ const CRATES: [&str; 3] = ["api", "tenancy", "worker"];
 const NOT_STORES: [&str; 3] = ["lifecycle", "signup", "queue"];
 
 /// Stores that may import another store, each with a comment that gives the reason.
-const ACCEPTED_IMPORTS: [(&str, &str); 8] = [
+const ACCEPTED_IMPORTS: [(&str, &str); 9] = [
     // A snapshot of the mappings includes its feed position.
     ("account_mappings", "feed"),
     // A fleet hold pauses the work of a quota's slots.
     ("fleet_holds", "quotas"),
     // An account request waits while vending is stopped.
     ("fleet_holds", "vending"),
+    // The hold on all work is derived from the checks of the workers.
+    ("fleet_holds", "workers"),
     // An operation is read together with its journal.
     ("operations", "steps"),
     // A slot is granted together with a token of the rate limit.

@@ -78,12 +78,9 @@ impl CallAuditor {
         };
         let tenant = work.map(|work| work.tenant);
         // This error is temporary, because the database may be available again soon.
-        self.audit_writer.begin(&entry, tenant).await.map_err(|error| CloudError {
-            kind: CloudErrorKind::NotYet,
-            call,
-            code: "NotOnRecord".to_owned(),
-            message: error.to_string(),
-            request_id: None,
+        self.audit_writer.begin(&entry, tenant).await.map_err(|error| {
+            let message = format!("the call was not made, because its audit entry cannot be written: {error}");
+            CloudError::from_freehold(CloudErrorKind::NotYet, call, "NotOnRecord", message)
         })
     }
 }

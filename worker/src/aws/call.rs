@@ -15,7 +15,10 @@ use tracing::{Instrument, Span};
 use super::Aws;
 use super::errors::{self, AwsErrorResponse};
 use super::sts::Session;
-use crate::cloud::{CloudError, CloudErrorKind, Result};
+use crate::cloud::{CloudError, CloudErrorKind, ErrorOrigin, Result};
+
+/// Message for a call without an answer before its timeout.
+const NO_ANSWER_IN_TIME: &str = "AWS did not answer in time";
 
 impl Aws {
     /// Makes the AWS call `call`, such as `organizations:MoveAccount`, with the credentials of `session`. The SDK sends
@@ -154,7 +157,8 @@ where
         (message, "") => message.to_owned(),
         (message, reason) => format!("{reason}: {message}"),
     };
-    CloudError { kind: errors::kind(&response), call, code, message, request_id: error.request_id().map(str::to_owned) }
+    let (kind, request_id) = (errors::kind(&response), error.request_id().map(str::to_owned));
+    CloudError { kind, call, origin: ErrorOrigin::Aws, code, message, request_id }
 }
 
 /// Creates the error for a call without a readable response. The effect of the call is unknown, unless the request was
@@ -163,20 +167,18 @@ pub(super) fn no_response<E>(call: &'static str, error: &SdkError<E, HttpRespons
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    let (kind, code) = match error {
-        SdkError::ConstructionFailure(_) => (CloudErrorKind::Failed, "RequestNotBuilt"),
-        SdkError::TimeoutError(_) => (CloudErrorKind::Unknown, "Timeout"),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => (CloudErrorKind::Unknown, "Timeout"),
-        SdkError::DispatchFailure(_) => (CloudErrorKind::Unknown, "ConnectionFailed"),
-        _ => (CloudErrorKind::Unknown, "UnreadableAnswer"),
+    let (kind, code, what) = match error {
+        SdkError::ConstructionFailure(_) => (CloudErrorKind::Failed, "RequestNotBuilt", "the call was not made"),
+        SdkError::TimeoutError(_) => (CloudErrorKind::Unknown, "Timeout", NO_ANSWER_IN_TIME),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            (CloudErrorKind::Unknown, "Timeout", NO_ANSWER_IN_TIME)
+        }
+        SdkError::DispatchFailure(_) => (CloudErrorKind::Unknown, "ConnectionFailed", "the connection to AWS failed"),
+        _ => (CloudErrorKind::Unknown, "UnreadableAnswer", "the answer of AWS cannot be read"),
     };
-    CloudError {
-        kind,
-        call,
-        code: code.to_owned(),
-        message: error_chain(error),
-        request_id: error.request_id().map(str::to_owned),
-    }
+    let message = format!("{what}: {}", error_chain(error));
+    let request_id = error.request_id().map(str::to_owned);
+    CloudError { request_id, ..CloudError::from_freehold(kind, call, code, message) }
 }
 
 /// Returns the messages of an error and of its causes in one line.
@@ -189,13 +191,8 @@ pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
 
 /// Creates the error for an AWS response without a required field. The effect of the call is unknown.
 pub(super) fn missing_field(call: &'static str, missing: &str) -> CloudError {
-    CloudError {
-        kind: CloudErrorKind::Unknown,
-        call,
-        code: "UnreadableAnswer".to_owned(),
-        message: format!("the response has no {missing}"),
-        request_id: None,
-    }
+    let message = format!("the answer of AWS has no {missing}");
+    CloudError::from_freehold(CloudErrorKind::Unknown, call, "UnreadableAnswer", message)
 }
 
 /// Converts a conflict to success, because the object already exists or the change has already been made.

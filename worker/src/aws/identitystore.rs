@@ -11,7 +11,7 @@ use super::Aws;
 use super::cache::{Cache, NAME_TTL};
 use super::call::{missing_field, none_if, ok_if_conflict};
 use super::sts::Session;
-use crate::cloud::{CloudErrorKind, Membership, Person, Result, User};
+use crate::cloud::{CloudError, CloudErrorKind, Membership, Person, Result, User};
 
 const GET_GROUP: &str = "identitystore:GetGroupId";
 const GET_USER: &str = "identitystore:GetUserId";
@@ -72,7 +72,8 @@ impl Aws {
             .description(description);
         let created = self.send(&store.session, "identitystore:CreateGroup", request.send()).await;
         let created = created.map(|response| response.group_id);
-        self.id_of_created(&self.caches.groups, &name, &missing, created, self.group(display_name)).await
+        let (cache, find) = (&self.caches.groups, self.group(display_name));
+        self.id_of_created(cache, &name, &missing, created, find, "the group").await
     }
 
     /// Creates a user if it does not exist. Returns its id.
@@ -97,7 +98,16 @@ impl Aws {
             .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
         let created = self.send(&store.session, "identitystore:CreateUser", request.send()).await;
         let created = created.map(|response| response.user_id);
-        self.id_of_created(&self.caches.users, &name, &missing, created, self.find_cached_user(person.email)).await
+        let (cache, find) = (&self.caches.users, self.find_cached_user(person.email));
+        self.id_of_created(
+            cache,
+            &name,
+            &missing,
+            created,
+            find,
+            "the user of admin_email (AWS: userName, emails.value)",
+        )
+        .await
     }
 
     /// Returns whether the object that `find` searches for is missing. The result is cached: if a rate limit interrupts
@@ -112,6 +122,7 @@ impl Aws {
     }
 
     /// Returns the id of a user or group that was created or already exists. The id of a created object is cached.
+    /// `object` names the user or group in the error for an object that AWS reports to exist but does not find.
     async fn id_of_created(
         &self,
         known: &Cache<String, String>,
@@ -119,6 +130,7 @@ impl Aws {
         missing: &String,
         created: Result<String>,
         find: impl Future<Output = Result<Option<String>>> + Send,
+        object: &str,
     ) -> Result<String> {
         let found = match created {
             Ok(id) => {
@@ -126,12 +138,17 @@ impl Aws {
             }
             Err(error) if error.kind == CloudErrorKind::Conflict => {
                 self.caches.missing.invalidate(missing);
-                find.await?
+                Some(find.await?.ok_or_else(|| {
+                    let message = format!("AWS reports that {object} exists, but does not find it: {}", error.message);
+                    let kind = CloudErrorKind::Unknown;
+                    let request_id = error.request_id;
+                    CloudError { request_id, ..CloudError::from_freehold(kind, error.call, "NotFound", message) }
+                })?)
             }
             Err(error) => return Err(error),
         };
         self.caches.missing.invalidate(missing);
-        found.ok_or_else(|| missing_field(GET_GROUP, "group or user"))
+        found.ok_or_else(|| missing_field(GET_GROUP, "id"))
     }
 
     /// Returns the id of the user with this e-mail address, or `None` if there is none.
@@ -144,21 +161,40 @@ impl Aws {
         self.caches.users.invalidate_value(&user_id.to_owned());
     }
 
-    async fn find_cached_user(&self, user_name: &str) -> Result<Option<String>> {
+    async fn find_cached_user(&self, email: &str) -> Result<Option<String>> {
         let fetch = async {
             let store = self.store().await?;
-            let found = self.find_user(&store, user_name).await?;
+            let found = self.find_user(&store, email).await?;
             Ok(found.map(|id| (id, self.clock.now() + NAME_TTL)))
         };
-        self.caches.users.get_or_fetch(&user_name.to_owned(), &self.clock, fetch).await
+        self.caches.users.get_or_fetch(&email.to_owned(), &self.clock, fetch).await
     }
 
-    async fn find_user(&self, store: &Store, user_name: &str) -> Result<Option<String>> {
+    /// Returns the id of the user with this user name, or else of the user with this e-mail address, who may have
+    /// another user name.
+    async fn find_user(&self, store: &Store, email: &str) -> Result<Option<String>> {
+        if let Some(id) = self.find_user_by(store, "userName", email).await? {
+            return Ok(Some(id));
+        }
+        self.find_user_by(store, "emails.value", email).await.map_err(|error| match error.kind {
+            CloudErrorKind::Conflict => {
+                let message = "several users of Identity Center have the e-mail address of admin_email (AWS: \
+                               emails.value); leave it with one of them"
+                    .to_owned();
+                let kind = CloudErrorKind::Failed;
+                let request_id = error.request_id;
+                CloudError { request_id, ..CloudError::from_freehold(kind, GET_USER, "UserAmbiguous", message) }
+            }
+            _ => error,
+        })
+    }
+
+    async fn find_user_by(&self, store: &Store, attribute: &str, value: &str) -> Result<Option<String>> {
         let request = store
             .client
             .get_user_id()
             .identity_store_id(&store.id)
-            .set_alternate_identifier(unique_attribute("userName", user_name));
+            .set_alternate_identifier(unique_attribute(attribute, value));
         let response = none_if(self.send(&store.session, GET_USER, request.send()).await, NOT_FOUND)?;
         Ok(response.map(|response| response.user_id))
     }

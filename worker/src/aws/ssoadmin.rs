@@ -74,14 +74,9 @@ impl Aws {
 }
 
 fn no_instance(call: &'static str, region: &str) -> CloudError {
-    CloudError {
-        kind: CloudErrorKind::Failed,
-        call,
-        code: "NoIdentityCenter".to_owned(),
-        message: format!(
-            "IAM Identity Center has no instance in {region}; enable it, or set \
-             identity_center.region to the region of the instance"
-        ),
-        request_id: None,
-    }
+    let message = format!(
+        "IAM Identity Center has no instance in {region}; enable it, or set \
+         identity_center.region to the region of the instance"
+    );
+    CloudError::from_freehold(CloudErrorKind::Failed, call, "NoIdentityCenter", message)
 }

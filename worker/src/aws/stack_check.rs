@@ -11,13 +11,10 @@ use super::Aws;
 use super::connection::{Endpoint, is_loopback};
 use super::errors::{self, AwsErrorResponse};
 use super::signed_call::{HttpCall, Response};
-use crate::cloud::{CheckRequest, CheckResponse, CloudError, CloudErrorKind, Result, Role, Target};
+use crate::cloud::{CheckRequest, CheckResponse, CloudError, CloudErrorKind, ErrorOrigin, Result, Role, Target};
 
 const CALL_URL: &str = "lambda:InvokeFunctionUrl";
 const INVOKE: &str = "lambda:Invoke";
-
-/// Maximum number of characters of a response in an error message.
-const MAX_MESSAGE_LENGTH: usize = 500;
 
 impl Aws {
     /// Returns whether `url` is a Function URL in `region`, to which Freehold may send a signed request.
@@ -100,7 +97,7 @@ fn check_url(endpoint: &Endpoint, region: Region, url: &str) -> Result<()> {
     if is_allowed {
         return Ok(());
     }
-    let message = format!("`{url}` must be a Function URL in {region}; it was not called");
+    let message = format!("`{url}` must be a Function URL in {region}; Freehold did not call it");
     Err(error(CALL_URL, CloudErrorKind::Failed, "NotAFunctionUrl", message, None))
 }
 
@@ -161,11 +158,12 @@ fn rejected_status(call: &'static str, response: &Response) -> CloudError {
         }),
     };
     let code = if code.is_empty() { format!("HTTP {}", response.status) } else { code };
-    error(call, kind, &code, message, response.request_id.clone())
+    // The function of the stack answers, or AWS in its place; the body does not say which.
+    CloudError { kind, call, origin: ErrorOrigin::Aws, code, message, request_id: response.request_id.clone() }
 }
 
 fn text_of(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).chars().take(MAX_MESSAGE_LENGTH).collect()
+    String::from_utf8_lossy(body).into_owned()
 }
 
 fn error(
@@ -175,7 +173,7 @@ fn error(
     message: String,
     request_id: Option<String>,
 ) -> CloudError {
-    CloudError { kind, call, code: code.to_owned(), message, request_id }
+    CloudError { request_id, ..CloudError::from_freehold(kind, call, code, message) }
 }
 
 #[cfg(test)]

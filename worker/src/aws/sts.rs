@@ -117,13 +117,10 @@ impl Aws {
 
     async fn process_session(&self) -> Result<Arc<Session>> {
         self.session(Identity::Process, async {
-            let credentials = self.connection.credentials().await.map_err(|message| CloudError {
-                // A short outage of the credentials source must not fail an onboarding.
-                kind: CloudErrorKind::NotYet,
-                call: ASSUME_ROLE,
-                code: "NoCredentials".to_owned(),
-                message,
-                request_id: None,
+            // A short outage of the credentials source must not fail an onboarding.
+            let credentials = self.connection.credentials().await.map_err(|reason| {
+                let message = format!("the process has no AWS credentials: {reason}");
+                CloudError::from_freehold(CloudErrorKind::NotYet, ASSUME_ROLE, "NoCredentials", message)
             })?;
             // The credentials expire in real time, from which this clock may differ. Reading them again every minute is
             // cheap.
@@ -139,17 +136,19 @@ impl Aws {
     ) -> Result<Arc<Session>> {
         let opened = async {
             let (credentials, until) = open.await?;
-            let connection = self.connection.clone();
-            let (verified, clients) = (AtomicBool::new(false), Mutex::default());
-            let session = Session { identity: identity.clone(), credentials, verified, connection, clients };
-            Ok(Some((Arc::new(session), until)))
+            Ok(Some((Arc::new(self.uncached_session(identity.clone(), credentials)), until)))
         };
         let session = self.sessions.get_or_fetch(&identity, &self.clock, opened).await?;
         session.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))
     }
 
+    pub(super) fn uncached_session(&self, identity: Identity, credentials: Credentials) -> Session {
+        let (verified, clients) = (AtomicBool::new(false), Mutex::default());
+        Session { identity, credentials, verified, connection: self.connection.clone(), clients }
+    }
+
     /// Assumes a role. Returns the credentials and the time until which they are used.
-    async fn assume(
+    pub(super) async fn assume(
         &self,
         from: &Session,
         role_arn: String,
@@ -171,7 +170,7 @@ impl Aws {
     }
 
     /// Returns the identity that AWS reports for the credentials of a session.
-    async fn caller_of(&self, session: &Session) -> Result<Caller> {
+    pub(super) async fn caller_of(&self, session: &Session) -> Result<Caller> {
         let response = self.send(session, GET_CALLER_IDENTITY, session.sts().get_caller_identity().send()).await?;
         let account = response.account.ok_or_else(|| missing_field(GET_CALLER_IDENTITY, "account"))?;
         Ok(Caller { account, arn: response.arn.unwrap_or_default() })
@@ -210,12 +209,7 @@ impl Aws {
             session.verified.store(true, Ordering::Relaxed);
             return Ok(());
         }
-        Err(CloudError {
-            kind: CloudErrorKind::Failed,
-            call: GET_CALLER_IDENTITY,
-            code: "AnotherAccount".to_owned(),
-            message: format!("the session for account {account} belongs to {} instead", caller.arn),
-            request_id: None,
-        })
+        let message = format!("the session for account {account} belongs to {} instead", caller.arn);
+        Err(CloudError::from_freehold(CloudErrorKind::Failed, GET_CALLER_IDENTITY, "AnotherAccount", message))
     }
 }

@@ -48,13 +48,7 @@ mod tests {
     }
 
     fn error(kind: CloudErrorKind) -> CloudError {
-        CloudError {
-            kind,
-            call: "organizations:CreatePolicy",
-            code: String::new(),
-            message: String::new(),
-            request_id: None,
-        }
+        CloudError::from_freehold(kind, "organizations:CreatePolicy", "", String::new())
     }
 
     async fn attempts_after(kinds: &[CloudErrorKind]) -> (usize, Result<()>) {

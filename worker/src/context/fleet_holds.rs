@@ -44,6 +44,8 @@ pub(super) fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
         HoldKind::OrganizationFinalizing => ProbeBackoff { first: TimeDelta::hours(1), max: TimeDelta::hours(1) },
         // A probe of the same template can succeed only if the cause is outside the template.
         HoldKind::TemplateRejected => ProbeBackoff { first: TimeDelta::hours(1), max: TimeDelta::hours(6) },
+        // The workers probe by themselves, and this hold is derived from their checks.
+        HoldKind::WorkersWithoutAwsAccess => ProbeBackoff { first: TimeDelta::zero(), max: TimeDelta::zero() },
     }
 }
 

@@ -68,7 +68,8 @@ impl StepContext {
     /// Writes an intent with the values of the next AWS call to the journal and renews the lease, which must outlast
     /// the call. An intent is required before every call that is not safe to repeat.
     pub async fn record_intent(&self, intent: &impl Serialize) -> Result<(), StepError> {
-        let intent = serde_json::to_value(intent).map_err(|error| StepError::Retry(error.to_string()))?;
+        let intent = serde_json::to_value(intent)
+            .map_err(|error| StepError::retry(format!("the intent cannot be stored as JSON: {error}")))?;
         let now = self.now();
         operations::prolong(&self.services.pool, &self.claim, now + self.services.lease()).await?;
         steps::write_intent(&self.services.pool, &self.claim, self.step, &intent, now).await?;

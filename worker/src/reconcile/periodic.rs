@@ -40,9 +40,14 @@ impl PeriodicReconciler {
             return;
         }
         while !shutdown.is_cancelled() {
+            // These futures can be dropped safely, because they only read and sleep.
+            let due = async {
+                self.until_due(every).await?;
+                self.services.aws_access.wait_until_usable().await;
+                Ok::<(), DbError>(())
+            };
             let waited = tokio::select! {
-                // This future can be dropped safely, because it only reads and sleeps.
-                due = self.until_due(every) => due,
+                due = due => due,
                 () = shutdown.cancelled() => return,
             };
             let done = match waited {

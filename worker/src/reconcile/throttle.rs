@@ -123,13 +123,7 @@ mod tests {
     }
 
     fn error(kind: CloudErrorKind) -> CloudError {
-        CloudError {
-            kind,
-            call: "organizations:ListAccounts",
-            code: String::new(),
-            message: String::new(),
-            request_id: None,
-        }
+        CloudError::from_freehold(kind, "organizations:ListAccounts", "", String::new())
     }
 
     /// Runs `work` while the clock advances.

@@ -11,11 +11,15 @@ use freehold_tenancy::step::Facts;
 
 use crate::context::StepContext;
 use crate::jitter;
+use crate::shorten::shorten;
 use crate::step::Step;
 use crate::step_outcome::{StepError, StepOutcome, Wait};
 
 /// Number of consecutive failures without progress after which the operation needs attention. Retries continue.
 const MAX_FAILURES_WITHOUT_ATTENTION: u32 = 12;
+
+/// Maximum number of characters of a text in the journal.
+const MAX_TEXT_CHARS: usize = 1_000;
 
 /// Converts the result of a run of `step` into a journal record. Returns a [`StepError::Journal`] as an error, because
 /// it cannot be written to the journal.
@@ -51,10 +55,13 @@ pub(super) fn to_record(
             let check_at = until.unwrap_or_else(|| context.now() + context.pause_while_blocked());
             StepRecord { late, ..without_facts(StepDisposition::Blocked { why, check_at }) }
         }
-        Err(StepError::Retry(error)) => {
-            let late = (failures + 1 >= MAX_FAILURES_WITHOUT_ATTENTION).then(|| repeated_failure(failures + 1, &error));
+        Err(StepError::Retry { error, aws_request_id }) => {
+            let late = (failures + 1 >= MAX_FAILURES_WITHOUT_ATTENTION).then(|| Attention {
+                aws_request_id: aws_request_id.clone(),
+                ..repeated_failure(failures + 1, &error)
+            });
             let check_at = context.now() + retry_pause(failures);
-            StepRecord { late, ..without_facts(StepDisposition::Retrying { error, check_at }) }
+            StepRecord { late, ..without_facts(StepDisposition::Retrying { error, aws_request_id, check_at }) }
         }
         Err(StepError::Failed(failure)) if context.operation_kind().keeps_environment_state() => {
             without_facts(StepDisposition::Failed(Attention { remedies: Vec::new(), ..failure }))
@@ -66,10 +73,11 @@ pub(super) fn to_record(
     })
 }
 
-/// Shortens texts of AWS to 1,000 characters and removes control characters, because PostgreSQL cannot store some of
-/// them.
+/// Shortens texts of AWS and removes control characters, because PostgreSQL cannot store some of them.
 pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
-    let clean = |text: &mut String| *text = text.chars().filter(|c| !c.is_control()).take(1000).collect();
+    let clean = |text: &mut String| {
+        *text = shorten(&text.chars().filter(|c| !c.is_control()).collect::<String>(), MAX_TEXT_CHARS);
+    };
     match &mut record.state {
         StepDisposition::Done => {}
         StepDisposition::Waiting { why, .. } | StepDisposition::Blocked { why, .. } => clean(why),
@@ -115,15 +123,15 @@ pub(super) fn log(context: &StepContext, record: &StepRecord) {
                 "step {step} of operation {operation} waits for {why}"
             );
         }
-        StepDisposition::Retrying { error, check_at } => {
+        StepDisposition::Retrying { error, aws_request_id, check_at } => {
             tracing::warn!(
-                %tenant, %operation, step, error, %check_at,
+                %tenant, %operation, step, error, aws_request_id, %check_at,
                 "step {step} of operation {operation} failed and will be retried"
             );
         }
         StepDisposition::Parked(attention) => {
             tracing::warn!(
-                %tenant, %operation, step, code = attention.code,
+                %tenant, %operation, step, code = attention.code, aws_request_id = attention.aws_request_id,
                 "step {step} of operation {operation} is parked: {}", attention.message
             );
         }
@@ -136,7 +144,7 @@ pub(super) fn log(context: &StepContext, record: &StepRecord) {
     }
     if let Some(late) = &record.late {
         tracing::warn!(
-            %tenant, %operation, step, code = late.code,
+            %tenant, %operation, step, code = late.code, aws_request_id = late.aws_request_id,
             "step {step} of operation {operation} is late: {}", late.message
         );
     }

@@ -103,7 +103,7 @@ impl Deliverer {
         let body = serde_json::to_string(&FeedEvent::of(entry, &self.services.config)).unwrap_or_default();
         if body.is_empty() || body.len() >= MAX_PAYLOAD_BYTES {
             return Err(PrepareError::Permanent(
-                "Nothing was sent: the event is too large for a webhook. Read it with GET /v1/events.",
+                "Nothing was sent: the event is too large for a webhook. Read it from the event feed.",
             ));
         }
         let secrets = secret_rotation::decrypt_secrets(&self.keyring, &claim.sealed);

@@ -7,18 +7,20 @@ use freehold_tenancy::{OperationId, db, operation};
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::routes::schema::operation::{Approval, Operation, Queue};
+use crate::routes::schema::operation::{Approval, Operation, OperationHold, Queue};
 
-/// Converts operations into response bodies and adds their queue positions.
+/// Converts operations into response bodies and adds their queue positions and fleet holds.
 pub(super) async fn with_queue_positions(
     app: &App,
     operations: Vec<operation::Operation>,
 ) -> Result<Vec<Operation>, ApiError> {
     let all: Vec<_> = operations.iter().collect();
     let queues = db::queue::of(&app.pool, &app.config, &all, app.clock.now()).await?;
+    let holds = db::fleet_holds::of(&app.pool, &all).await?;
     let with_queue = |operation: operation::Operation| {
         let queue = queues.get(&operation.id).copied().map(Queue::from);
-        Operation { queue, ..operation.into() }
+        let fleet_hold = holds.get(&operation.id).map(OperationHold::from);
+        Operation { queue, fleet_hold, ..operation.into() }
     };
     Ok(operations.into_iter().map(with_queue).collect())
 }

@@ -1,7 +1,7 @@
 //! Response schemas of operations, steps and approvals.
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::{approval, attention, operation, step, wait_estimate};
+use freehold_tenancy::{approval, attention, fleet_hold, operation, step, wait_estimate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -44,6 +44,9 @@ pub struct Operation {
     /// Position in the queue for an AWS quota; `null` while the operation is not queued.
     #[schema(required = true)]
     pub queue: Option<Queue>,
+    /// Fleet hold that stops the operation; `null` if none does. While a fleet hold stops all work, `queue` is `null`.
+    #[schema(required = true)]
+    pub fleet_hold: Option<OperationHold>,
     /// Time at which a worker runs the operation next; `null` while it waits for a person, and once it has finished.
     #[schema(required = true)]
     pub wake_at: Option<DateTime<Utc>>,
@@ -95,6 +98,25 @@ impl From<wait_estimate::Queue> for Queue {
     }
 }
 
+/// Fleet hold that stops an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OperationHold {
+    /// Stable, machine-readable code of the cause.
+    #[schema(example = "workers_without_aws_access")]
+    pub code: String,
+    /// Human-readable description of the cause and of the necessary action.
+    #[schema(example = "No worker can call AWS with its credentials. Correct the credentials of the workers.")]
+    pub message: String,
+    /// Start of the fleet hold.
+    pub since: DateTime<Utc>,
+}
+
+impl From<&fleet_hold::FleetHold> for OperationHold {
+    fn from(hold: &fleet_hold::FleetHold) -> Self {
+        Self { code: hold.kind.to_string(), message: hold.message(), since: hold.started_at }
+    }
+}
+
 /// Reason why an operation needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attention {
@@ -107,6 +129,9 @@ pub struct Attention {
     /// Actions that resolve the problem: `retry`, `correct`, `adopt`, `approve`, `reject` or `cancel`.
     #[schema(example = json!(["retry"]))]
     pub remedies: Vec<String>,
+    /// Id of the AWS request that failed, which AWS support needs; `null` if no request to AWS caused the problem.
+    #[schema(required = true, example = "b25f48e8-84fd-11e6-80d9-574e0c4664cb")]
+    pub aws_request_id: Option<String>,
 }
 
 /// Cause of a failed operation.
@@ -155,6 +180,9 @@ pub struct Step {
     /// Human-readable description of the latest error; `null` once the step has succeeded.
     #[schema(required = true)]
     pub last_error: Option<String>,
+    /// Id of the AWS request that caused the latest error; `null` if no request to AWS caused it.
+    #[schema(required = true, example = "b25f48e8-84fd-11e6-80d9-574e0c4664cb")]
+    pub aws_request_id: Option<String>,
     /// Values that the step has recorded, such as the id of the stack.
     #[schema(example = json!({ "region": "eu-central-1" }))]
     pub facts: Map<String, Value>,
@@ -164,6 +192,7 @@ impl From<operation::Operation> for Operation {
     fn from(operation: operation::Operation) -> Self {
         Self {
             queue: None,
+            fleet_hold: None,
             id: operation.id.to_string(),
             tenant_id: operation.tenant_id.to_string(),
             environment_id: operation.environment_id.to_string(),
@@ -187,7 +216,8 @@ impl From<operation::Operation> for Operation {
 impl From<attention::Attention> for Attention {
     fn from(attention: attention::Attention) -> Self {
         let remedies = attention.remedies.iter().map(ToString::to_string).collect();
-        Self { code: attention.code, message: attention.message, remedies }
+        let aws_request_id = attention.aws_request_id;
+        Self { code: attention.code, message: attention.message, remedies, aws_request_id }
     }
 }
 
@@ -204,6 +234,7 @@ impl From<step::JournalEntry> for Step {
             check_at: entry.check_at,
             attention: entry.attention.map(Attention::from),
             last_error: entry.last_error,
+            aws_request_id: entry.last_error_aws_request_id,
             facts: entry.facts,
         }
     }

@@ -59,8 +59,10 @@ pub struct EnvironmentPreview {
     /// Name of the environment.
     #[schema(example = "production")]
     pub name: String,
-    /// Position in the queue for an AWS account, with the estimated time of completion.
-    pub queue: Queue,
+    /// Position in the queue for an AWS account, with the estimated time of completion; `null` while a fleet hold stops
+    /// all work.
+    #[schema(required = true)]
+    pub queue: Option<Queue>,
 }
 
 /// Field of a signup that an active tenant already uses.
@@ -87,12 +89,11 @@ pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant)
         None => None,
     };
     let regions: Vec<Region> = tenant.environments.iter().map(|environment| environment.home_region).collect();
-    let queues = db::queue::estimate_for_new(&app.pool, config, &regions, now).await?;
-    let environments = tenant
-        .environments
-        .iter()
-        .zip(queues)
-        .map(|(environment, queue)| EnvironmentPreview { name: environment.name.to_string(), queue: queue.into() });
+    let mut queues = db::queue::estimate_for_new(&app.pool, config, &regions, now).await?.into_iter();
+    let environments = tenant.environments.iter().map(|environment| EnvironmentPreview {
+        name: environment.name.to_string(),
+        queue: queues.next().map(Queue::from),
+    });
     let environments: Vec<_> = environments.collect();
     let first = tenant.environments.first().ok_or_else(ApiError::internal)?;
     let residency = config.residency(&first.residency).ok_or_else(ApiError::internal)?;

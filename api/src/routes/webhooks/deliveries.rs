@@ -265,7 +265,7 @@ pub(crate) async fn replay_webhook_events(
     let now = app.clock.now();
     let since: Option<DateTime<Utc>> = fields.required("since");
     if since.is_some_and(|since| since < now - DELIVERY_RETENTION) {
-        fields.error("since", "too_long_ago", "must be at most 30 days ago; read older events from GET /v1/events");
+        fields.error("since", "too_long_ago", "must be at most 30 days ago; read older events from the event feed");
     }
     let since = fields.finish(since)?;
     super::super::events::advance(&app).await?;

@@ -49,16 +49,17 @@ async fn set_attention(
         r#"/* db::lifecycle::set_attention */
         with operation as (
             update operations set state = 'needs_attention', updated_at = $5,
-                attention_code = $2, attention_message = $3, attention_remedies = $4
+                attention_code = $2, attention_message = $3, attention_remedies = $4, attention_aws_request_id = $6
             where id = $1 returning environment_id
         )
         update environments e set state = 'needs_attention', updated_at = $5
-        from operation where e.id = operation.environment_id and not $6"#,
+        from operation where e.id = operation.environment_id and not $7"#,
         id.as_uuid(),
         attention.code,
         attention.message,
         &remedies,
         now,
+        attention.aws_request_id,
         kind.keeps_environment_state(),
     )
     .execute(tx)
@@ -76,7 +77,8 @@ pub(super) async fn clear_attention(
         r#"/* db::lifecycle::clear_attention */
         with operation as (
             update operations set state = 'running', wake_at = coalesce(wake_at, $3), updated_at = $3,
-                attention_code = null, attention_message = null, attention_remedies = null
+                attention_code = null, attention_message = null, attention_remedies = null,
+                attention_aws_request_id = null
             where id = $1 returning environment_id
         )
         update environments e set state = $2, updated_at = $3

@@ -118,7 +118,8 @@ pub(super) async fn mark_canceled(
         r#"/* db::lifecycle::mark_canceled */
         update operations set state = 'canceled', finished_at = $2, updated_at = $2, wake_at = null,
             lease_until = null, leased_by = null, fence = fence + 1,
-            attention_code = null, attention_message = null, attention_remedies = null
+            attention_code = null, attention_message = null, attention_remedies = null,
+            attention_aws_request_id = null
         where id = $1"#,
         open.id.as_uuid(),
         now,

@@ -47,7 +47,8 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
         with operation as (
             update operations set state = 'succeeded', finished_at = $2, updated_at = $2, wake_at = null,
                 lease_until = null, leased_by = null,
-                attention_code = null, attention_message = null, attention_remedies = null
+                attention_code = null, attention_message = null, attention_remedies = null,
+                attention_aws_request_id = null
             where id = $1 returning environment_id
         )
         update environments e set state = $3, updated_at = $2,

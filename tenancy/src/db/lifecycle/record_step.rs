@@ -51,6 +51,8 @@ pub enum StepDisposition {
     /// The step failed and will be retried at `check_at`.
     Retrying {
         error: String,
+        /// AWS's id of the request that failed; `None` if no request to AWS failed.
+        aws_request_id: Option<String>,
         check_at: DateTime<Utc>,
     },
     /// The step is stopped until a person acts.
@@ -108,7 +110,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             }
             (StepState::Waiting, Some(why.clone()), Some(*check_at), None)
         }
-        StepDisposition::Retrying { error, check_at } => {
+        StepDisposition::Retrying { error, check_at, .. } => {
             if before.last_error.as_ref() != Some(error) {
                 journal.push(step_event(EventType::StepRetrying, outcome.step, json!({ "error": error })));
             }
@@ -130,13 +132,19 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             json!({ "code": attention.code, "message": attention.message, "goes_on": state != StepState::Parked });
         journal.push(step_event(EventType::OperationNeedsAttention, outcome.step, data));
     }
+    let last_error_aws_request_id = match &outcome.state {
+        StepDisposition::Retrying { aws_request_id, .. } => aws_request_id.as_ref(),
+        StepDisposition::Parked(attention) => attention.aws_request_id.as_ref(),
+        _ => None,
+    };
     let failed = matches!(outcome.state, StepDisposition::Retrying { .. }) && !has_new_facts;
     sqlx::query!(
         r#"/* db::lifecycle::record_step */
         update operation_steps set state = $3, facts = $4, waits_for = $5, check_at = $6, last_error = $7,
             attempts_without_progress = case when $8 then attempts_without_progress + 1 else 0 end,
             finished_at = case when $3 = 'done' then $9::timestamptz end,
-            attention = $10, blocked_since = case when $11 then coalesce(blocked_since, $9) end
+            attention = $10, blocked_since = case when $11 then coalesce(blocked_since, $9) end,
+            last_error_aws_request_id = $12
         where operation_id = $1 and name = $2"#,
         id.as_uuid(),
         outcome.step.as_str(),
@@ -149,6 +157,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         now,
         outcome.failure().or(attention).map(|attention| json!(attention)),
         matches!(outcome.state, StepDisposition::Blocked { .. }),
+        last_error_aws_request_id,
     )
     .execute(&mut *tx)
     .await?;

@@ -37,8 +37,9 @@ pub async fn list(
         Row,
         r#"/* db::operations::list */
         select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
-            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_message, o.attention_remedies, o.wake_at,
-            o.created_at, o.started_at, o.finished_at, o.updated_at, case when o.state = 'failed' then (
+            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_message,
+            o.attention_remedies, o.attention_aws_request_id, o.wake_at, o.created_at, o.started_at, o.finished_at,
+            o.updated_at, case when o.state = 'failed' then (
                 select s.attention from operation_steps s where s.operation_id = o.id and s.state = 'failed'
                 order by s.position limit 1
             ) end as failure
@@ -65,8 +66,9 @@ pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
         Row,
         r#"/* db::operations::get */
         select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
-            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_message, o.attention_remedies, o.wake_at,
-            o.created_at, o.started_at, o.finished_at, o.updated_at, case when o.state = 'failed' then (
+            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_message,
+            o.attention_remedies, o.attention_aws_request_id, o.wake_at, o.created_at, o.started_at, o.finished_at,
+            o.updated_at, case when o.state = 'failed' then (
                 select s.attention from operation_steps s where s.operation_id = o.id and s.state = 'failed'
                 order by s.position limit 1
             ) end as failure
@@ -138,6 +140,7 @@ struct Row {
     attention_code: Option<String>,
     attention_message: Option<String>,
     attention_remedies: Option<Vec<String>>,
+    attention_aws_request_id: Option<String>,
     wake_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,
@@ -152,7 +155,7 @@ impl Row {
             (Some(code), Some(message)) => {
                 let remedies = self.attention_remedies.unwrap_or_default();
                 let remedies = remedies.into_iter().map(parse_text::<Remedy>).collect::<Result<_>>()?;
-                Some(Attention { code, message, remedies })
+                Some(Attention { code, message, remedies, aws_request_id: self.attention_aws_request_id })
             }
             _ => None,
         };

@@ -13,7 +13,8 @@ pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>
         Row,
         r#"/* db::steps::journal */
         select name, after, state as "state: StepState", intent, intent_at, facts, attempts, attempts_without_progress,
-            waits_for, check_at, attention, blocked_since, last_error, started_at, retried_at, finished_at
+            waits_for, check_at, attention, blocked_since, last_error, last_error_aws_request_id, started_at,
+            retried_at, finished_at
         from operation_steps where operation_id = $1 order by position"#,
         id.as_uuid(),
     )
@@ -28,8 +29,8 @@ pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId)
         Row,
         r#"/* db::steps::history */
         select s.name, s.after, s.state as "state: StepState", s.intent, s.intent_at, s.facts, s.attempts,
-            s.attempts_without_progress, s.waits_for, s.check_at, s.attention, s.blocked_since, s.last_error, s.started_at,
-            s.retried_at, s.finished_at
+            s.attempts_without_progress, s.waits_for, s.check_at, s.attention, s.blocked_since, s.last_error,
+            s.last_error_aws_request_id, s.started_at, s.retried_at, s.finished_at
         from operation_steps s join operations o on o.id = s.operation_id
         where o.environment_id = $1 and o.id <> $2 order by o.created_at desc, o.id desc, s.position"#,
         environment.as_uuid(),
@@ -68,6 +69,7 @@ struct Row {
     attention: Option<Value>,
     blocked_since: Option<DateTime<Utc>>,
     last_error: Option<String>,
+    last_error_aws_request_id: Option<String>,
     started_at: Option<DateTime<Utc>>,
     retried_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
@@ -89,6 +91,7 @@ impl Row {
             attention: self.attention.map(|value| parse_json(value, "an attention")).transpose()?,
             blocked_since: self.blocked_since,
             last_error: self.last_error,
+            last_error_aws_request_id: self.last_error_aws_request_id,
             started_at: self.started_at,
             retried_at: self.retried_at,
             finished_at: self.finished_at,

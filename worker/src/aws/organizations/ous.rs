@@ -21,13 +21,8 @@ impl Aws {
         let guarded = self.caches.guarded.get_or_fetch(&ou_id, &self.clock, async {
             let attached = self.policy_on(&ou_id, &residency.guardrail_name()).await?;
             let wanted = guardrail::residency_guardrail(residency, &self.config.organization).map_err(|too_long| {
-                CloudError {
-                    kind: CloudErrorKind::Failed,
-                    call: "organizations:DescribePolicy",
-                    code: "GuardrailTooLong".to_owned(),
-                    message: too_long.to_string(),
-                    request_id: None,
-                }
+                let (call, message) = ("organizations:DescribePolicy", too_long.to_string());
+                CloudError::from_freehold(CloudErrorKind::Failed, call, "GuardrailTooLong", message)
             })?;
             let same = attached.is_some_and(|attached| guardrail::is_same_json(&attached, &wanted));
             Ok(same.then(|| ((), self.clock.now() + STATE_TTL)))

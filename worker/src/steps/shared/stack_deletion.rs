@@ -65,14 +65,14 @@ impl StackDeletion {
                 let outcome = self.poll_later(context, now).await?;
                 Ok(outcome.with("stack_id", stack.id.clone()).with("asked_at", now.to_rfc3339()).with("forced", force))
             }
-            Err(error) if error.kind == CloudErrorKind::Failed => Err(StepError::needs_attention(
-                AttentionCode::StackNotDeletable,
-                format!(
+            Err(error) if error.kind == CloudErrorKind::Failed => {
+                let message = format!(
                     "CloudFormation rejects the deletion of the stack {} in {}. Remove its termination protection if \
                      it has any, then retry. {error}",
                     self.name, self.region
-                ),
-            )),
+                );
+                Err(StepError::needs_attention(AttentionCode::StackNotDeletable, message).caused_by(&error))
+            }
             Err(error) => Err(error.into()),
         }
     }

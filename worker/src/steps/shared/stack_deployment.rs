@@ -15,12 +15,12 @@ use serde_json::Value;
 use super::account_request;
 use super::failure_tables::{FailureAction, stack_failure};
 use super::template_faults;
-use crate::attention_codes;
-use crate::cloud::{CloudError, CloudErrorKind, NewStack, Role, StackState, StackStatus, Tags};
+use crate::cloud::{CloudError, CloudErrorKind, ErrorOrigin, NewStack, Role, StackState, StackStatus, Tags};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 use crate::template::CurrentTemplate;
+use crate::{attention_codes, aws_fields};
 
 /// Number of failed creations of a stack after which the operation needs attention.
 const MAX_CREATION_ATTEMPTS: u64 = 3;
@@ -295,18 +295,23 @@ impl StackDeployment {
         }
         Ok(match error.kind {
             CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit_deny: false } => StepError::Blocked {
-                reason: WaitReason::CloudFormationUsable { region: self.region, error: error.code },
+                reason: WaitReason::CloudFormationUsable { region: self.region, error: error.to_string() },
                 until: None,
                 at_most: Some(context.propagation_time()),
             },
-            CloudErrorKind::Failed if attention_codes::for_error(&error).is_none() => StepError::needs_attention(
-                AttentionCode::StackRejected,
-                format!(
-                    "CloudFormation rejects the stack {} with the values of this environment. Correct the template or \
-                     the values, then retry; a retry reads the template again. {error}",
-                    self.name
-                ),
-            ),
+            CloudErrorKind::Failed
+                if error.origin == ErrorOrigin::Aws && attention_codes::for_error(&error).is_none() =>
+            {
+                let object = aws_fields::refused_object(&error).map(|object| format!(" AWS refuses {object}."));
+                let message = format!(
+                    "CloudFormation rejects the stack {} in {} with the values of this environment.{} Correct the \
+                     template or the values, then retry; a retry reads the template again. {error}",
+                    self.name,
+                    self.region,
+                    object.unwrap_or_default()
+                );
+                StepError::needs_attention(AttentionCode::StackRejected, message).caused_by(&error)
+            }
             _ => error.into(),
         })
     }
