@@ -51,7 +51,7 @@ pub mod schema {
     pub use crate::routes::operations::OperationPage;
     pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};
     pub use crate::routes::schema::operation::{Approval, Attention, Operation, OperationHold, Queue, Step};
-    pub use crate::routes::schema::tenant::{Environment, Tenant};
+    pub use crate::routes::schema::tenant::{Environment, OpenFinding, Tenant};
     pub use crate::routes::tenants::{Collision, EnvironmentPreview, Signup, SignupPreview, TenantPage, TenantPatch};
     pub use crate::routes::vending::{PauseRequest, Vending, VendingPause};
     pub use crate::routes::webhooks::deliveries::{

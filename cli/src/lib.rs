@@ -9,6 +9,7 @@ mod config;
 mod database;
 mod event_stream;
 mod exit;
+mod findings;
 mod fleet;
 mod format_queue;
 mod health;
@@ -79,6 +80,7 @@ enum Command {
     Tenants(tenants::TenantsArgs),
     Operations(operations::OperationsArgs),
     Fleet(fleet::FleetArgs),
+    Findings(findings::FindingsArgs),
     Webhooks(webhooks::WebhooksArgs),
 }
 
@@ -120,7 +122,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Bootstrap(args) => bootstrap::run(args).await,
         Command::Config(args) => config::run(args),
         Command::Audit(args) => audit::run(args).await,
-        Command::Reconcile(args) => reconcile::run(args).await,
+        Command::Reconcile(args) => Box::pin(reconcile::run(args)).await,
         Command::Openapi(_) => openapi::run(),
         Command::Health(args) => health::run(args).await,
         #[cfg(feature = "sandbox")]
@@ -128,6 +130,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Tenants(args) => tenants::run(args).await,
         Command::Operations(args) => operations::run(args).await,
         Command::Fleet(args) => fleet::run(args).await,
+        Command::Findings(args) => findings::run(args).await,
         Command::Webhooks(args) => webhooks::run(args).await,
     }
 }

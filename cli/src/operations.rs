@@ -197,11 +197,14 @@ fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit
     Ok(exit)
 }
 
-/// Returns the last error, the wait reason or the facts of a step. The date of the next check is included only if it
-/// differs from the date of `updated_at`.
+/// Returns the last error, the reason of a skip or wait, or the facts of a step. The date of the next check is included
+/// only if it differs from the date of `updated_at`.
 fn step_details(step: &Step, updated_at: DateTime<Utc>) -> String {
     if let Some(error) = &step.last_error {
         return error.clone();
+    }
+    if let Some(reason) = &step.reason {
+        return format!("nothing to do: {reason}");
     }
     match (&step.waits_for, step.check_at) {
         (Some(waits_for), Some(check_at)) => {

@@ -91,7 +91,7 @@ impl OperationProgress {
         let text = event_message(event);
         if let Some(step) = &event.step {
             match event.r#type.as_str() {
-                "step.succeeded" => {
+                "step.succeeded" | "step.skipped" => {
                     self.running_steps.remove(step);
                     self.bar.inc(1);
                 }
@@ -144,6 +144,7 @@ fn event_message(event: &OperationEvent) -> String {
         "operation.succeeded" => "operation succeeded".to_owned(),
         "step.started" => "started".to_owned(),
         "step.waiting" => format!("waiting for {}", field("waits_for")),
+        "step.skipped" => format!("skipped: {}", field("reason")),
         "step.retrying" => format!("will retry: {}", field("error")),
         "step.succeeded" => "succeeded".to_owned(),
         "environment.account.assigned" => format!("AWS account {} assigned", field("aws_account_id")),

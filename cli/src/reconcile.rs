@@ -72,7 +72,7 @@ struct ReportJson {
     environments: usize,
     seconds: f64,
     findings: Vec<FindingJson>,
-    resolved: u64,
+    resolved: usize,
     unseen: Vec<UnreadAccount>,
 }
 

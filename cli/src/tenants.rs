@@ -48,12 +48,16 @@ enum TenantsCommand {
 /// List tenants, newest first
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    freehold tenants list --state needs_attention\n  \
+    freehold tenants list --attention\n  \
     freehold tenants list --output json | jq -r '.[].environments[].aws_account_id'")]
 struct ListArgs {
-    /// Only tenants in this state: onboarding, ready, needs_attention, restoring, offboarding, offboarded
+    /// Only tenants in this state: onboarding, ready, degraded, needs_attention, restoring, offboarding,
+    /// offboarded
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
+    /// Only tenants with an environment that is degraded or needs attention
+    #[arg(long)]
+    attention: bool,
     /// Only tenants with an environment in this home region
     #[arg(long, value_name = "REGION")]
     home_region: Option<String>,
@@ -70,7 +74,7 @@ struct ListArgs {
     client: ClientArgs,
 }
 
-/// Show a tenant with its environments
+/// Show a tenant with its environments and their open findings
 #[derive(Debug, Args)]
 #[command(after_help = concat!("Example:\n  freehold tenants show ten_01k2m8v3x9e7rt4s5q6w7y8z9b\n\n", exit_codes!()))]
 struct ShowArgs {
@@ -138,6 +142,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     let query = [
         ("page_size", Some("200".to_owned())),
         ("state", args.state),
+        ("attention", args.attention.then(|| "true".to_owned())),
         ("home_region", args.home_region),
         ("tier", args.tier),
         ("external_id", args.external_id),

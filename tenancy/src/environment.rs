@@ -3,17 +3,21 @@
 use chrono::{DateTime, Utc};
 
 use crate::baseline::BaselineVersion;
+use crate::finding::Finding;
 use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
 
 string_enum! {
     /// State of an environment. It is always changed in the same transaction as the state of the environment's
-    /// operation.
+    /// operation, except for `degraded`, which is derived when the environment is read.
     EnvironmentState {
         /// The onboarding of the environment is in progress.
         Onboarding = "onboarding",
         /// The environment is verified and usable.
         Ready = "ready",
+        /// The environment is verified, but an open critical finding puts its data, isolation or service at risk. Never
+        /// stored; takes precedence over the other states, unless the environment is being offboarded.
+        Degraded = "degraded",
         /// The operation of the environment is stopped or late, and a person must act.
         NeedsAttention = "needs_attention",
         /// The environment is suspended and has no access. It can be restored until the cooling-off period ends.
@@ -49,4 +53,6 @@ pub struct Environment {
     pub ready_at: Option<DateTime<Utc>>,
     /// Time at which the offboarding was completed.
     pub offboarded_at: Option<DateTime<Utc>>,
+    /// Open findings about the environment, the most severe first.
+    pub findings: Vec<Finding>,
 }

@@ -39,6 +39,8 @@ string_enum! {
         StepRetrying = "step.retrying",
         /// A step has succeeded.
         StepSucceeded = "step.succeeded",
+        /// A step had nothing to do. Stored as `step.succeeded` with a reason.
+        StepSkipped = "step.skipped",
         /// An AWS account was mapped to the environment.
         AccountAssigned = "environment.account.assigned",
         /// The environment is verified and ready.

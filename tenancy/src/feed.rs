@@ -83,6 +83,14 @@ string_enum! {
         BaselineUpgradeFailed = "tenant.baseline_upgrade.failed",
         /// An upgrade of the baseline was cancelled.
         BaselineUpgradeCanceled = "tenant.baseline_upgrade.canceled",
+        /// A critical finding about a verified environment is open.
+        EnvironmentDegraded = "environment.degraded",
+        /// No critical finding about the environment is open any more.
+        EnvironmentRecovered = "environment.recovered",
+        /// A finding about an environment was opened.
+        FindingOpened = "environment.finding.opened",
+        /// A finding about an environment was resolved.
+        FindingResolved = "environment.finding.resolved",
     }
 }
 
@@ -91,7 +99,9 @@ string_enum! {
 pub struct Entry {
     pub position: i64,
     pub tenant_id: TenantId,
-    /// Operation event that is published; `None` for an event about the tenant itself.
+    /// Environment of the event; `None` for an event about the tenant itself.
+    pub environment_id: Option<EnvironmentId>,
+    /// Operation event that is published; `None` for an event about the tenant or an environment itself.
     pub operation: Option<OperationEventRef>,
     pub feed_type: FeedType,
     /// Fields that depend on the event type, without personal data.
@@ -105,7 +115,6 @@ pub struct OperationEventRef {
     pub operation_id: OperationId,
     /// Sequence number of the event within the operation.
     pub seq: i64,
-    pub environment_id: EnvironmentId,
 }
 
 impl FeedType {
@@ -141,9 +150,7 @@ impl FeedType {
                 Self::RepairResumed,
                 Self::BaselineUpgradeResumed,
             ),
-            // Operations of other kinds need attention instead of failing.
             E::OperationFailed if kind == OperationKind::UpgradeBaseline => Self::BaselineUpgradeFailed,
-            E::OperationFailed => return None,
             E::OperationSucceeded => by_kind(
                 Self::OnboardingSucceeded,
                 Self::OffboardingSucceeded,
@@ -165,7 +172,14 @@ impl FeedType {
             E::AccountReleased => Self::AccountReleased,
             E::EnvironmentReady => Self::EnvironmentReady,
             E::EnvironmentOffboarded => Self::EnvironmentOffboarded,
-            E::OperationStarted | E::StepStarted | E::StepWaiting | E::StepRetrying | E::StepSucceeded => return None,
+            // Operations of other kinds need attention instead of failing.
+            E::OperationFailed
+            | E::OperationStarted
+            | E::StepStarted
+            | E::StepWaiting
+            | E::StepRetrying
+            | E::StepSucceeded
+            | E::StepSkipped => return None,
         })
     }
 
@@ -181,13 +195,20 @@ impl FeedType {
             Self::ApprovalRequested | Self::ApprovalGranted | Self::ApprovalRejected => &["action"],
             Self::AccountAssigned | Self::AccountReleased => &["aws_account_id"],
             Self::TenantUpdated => &["changed"],
+            Self::FindingOpened | Self::FindingResolved => &["finding_id", "kind", "severity"],
             _ => &[],
         }
     }
 
-    /// Returns true for events of an operation and false for events about the tenant itself.
-    pub fn is_operation_event(self) -> bool {
-        self != Self::TenantUpdated
+    /// Returns the names of the ids that `data` has in addition to `tenant_id`.
+    pub fn id_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::TenantUpdated => &[],
+            Self::EnvironmentDegraded | Self::EnvironmentRecovered | Self::FindingOpened | Self::FindingResolved => {
+                &["environment_id"]
+            }
+            _ => &["environment_id", "operation_id"],
+        }
     }
 
     /// Returns the public fields of the data of an event. Requesters and messages are removed, because they may contain

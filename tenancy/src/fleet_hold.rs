@@ -34,6 +34,7 @@ impl HoldKind {
             Self::TemplateRejected => {
                 "The template of the tenant stack is rejected, so that Freehold deploys no stack with it. Correct the \
                  template; the workers read the file again every minute and continue automatically."
+            }
             Self::WorkersWithoutAwsAccess => {
                 "No worker can call AWS with its credentials. Correct the credentials of the workers or the control \
                  role; the workers check them again every 15 seconds."

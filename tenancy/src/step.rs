@@ -53,6 +53,15 @@ string_enum! {
         Failed = "failed",
         /// The step is completed; later steps may start.
         Done = "done",
+        /// The step had nothing to do; later steps may start. Stored as `done` with a reason.
+        Skipped = "skipped",
+    }
+}
+
+impl StepState {
+    /// Returns true if later steps may start.
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Done | Self::Skipped)
     }
 }
 
@@ -78,6 +87,8 @@ pub struct JournalEntry {
     pub waits_for: Option<String>,
     /// Time of the next poll of a waiting step.
     pub check_at: Option<DateTime<Utc>>,
+    /// Reason why the step had nothing to do; `None` unless it was skipped.
+    pub skip_reason: Option<String>,
     /// Reason why the step needs attention, or has failed. A waiting step that needs attention is late.
     pub attention: Option<Attention>,
     /// Time since which AWS has refused to start or continue the work.

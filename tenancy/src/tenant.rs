@@ -21,6 +21,8 @@ string_enum! {
         Onboarding = "onboarding",
         /// Every environment that is not being offboarded is ready.
         Ready = "ready",
+        /// At least one verified environment has an open critical finding.
+        Degraded = "degraded",
         /// At least one environment needs attention.
         NeedsAttention = "needs_attention",
         /// At least one environment is being restored or repaired.
@@ -98,7 +100,9 @@ impl Tenant {
     pub fn state(&self) -> TenantState {
         use crate::environment::EnvironmentState as E;
         let any = |state| self.environments.iter().any(|environment| environment.state == state);
-        if any(E::NeedsAttention) {
+        if any(E::Degraded) {
+            TenantState::Degraded
+        } else if any(E::NeedsAttention) {
             TenantState::NeedsAttention
         } else if any(E::Onboarding) {
             TenantState::Onboarding

@@ -119,16 +119,18 @@ pub async fn snapshot(pool: &PgPool) -> (i64, AccountMap) {
 /// Applies events to a map of accounts; panics if an event contradicts the map.
 pub fn apply_events(accounts: &mut AccountMap, entries: &[Entry]) {
     for entry in entries {
-        let Some(operation) = entry.operation.filter(|_| entry.data.get("aws_account_id").is_some()) else { continue };
+        let Some(environment) = entry.environment_id.filter(|_| entry.data.get("aws_account_id").is_some()) else {
+            continue;
+        };
         let account: AwsAccountId =
             entry.data["aws_account_id"].as_str().and_then(|id| id.parse().ok()).expect("an account");
         match entry.feed_type {
             FeedType::AccountAssigned => {
-                let previous = accounts.insert(operation.environment_id, account.into());
+                let previous = accounts.insert(environment, account.into());
                 assert_eq!(previous, None, "assigned although the environment has an account: {entry:?}");
             }
             FeedType::AccountReleased => {
-                let previous = accounts.remove(&operation.environment_id);
+                let previous = accounts.remove(&environment);
                 assert_eq!(
                     previous,
                     Some(String::from(account)),

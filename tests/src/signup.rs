@@ -39,6 +39,7 @@ pub fn new_tenant(
         created_at: now,
         ready_at: None,
         offboarded_at: None,
+        findings: Vec::new(),
     };
     Tenant {
         id,

@@ -23,14 +23,6 @@ use tokio::sync::Semaphore;
 use cases::{case_of, name_of_case};
 use scene::Probe;
 
-/// Codes whose remedy is a corrected template that reaches a stack on `retry`, without a restart of the worker. Their
-/// remedy `retry` is not applied yet.
-const NEEDS_TEMPLATE_RELOAD: &[AttentionCode] = &[
-    AttentionCode::StackIdentityMismatch,
-    AttentionCode::StackReservesConcurrency,
-    AttentionCode::StackUrlOutputMissing,
-];
-
 /// Number of cases that run at the same time.
 const CONCURRENT_CASES: usize = 4;
 
@@ -62,7 +54,7 @@ async fn every_attention_code_has_remedies_that_work() {
         match case.await {
             // The codes of `freehold bootstrap` have no operation that could be cancelled.
             Ok(offered) => {
-                assert!(code.remedies().iter().all(|remedy| offered.contains(remedy)), "{code}: {offered:?}")
+                assert!(code.remedies().iter().all(|remedy| offered.contains(remedy)), "{code}: {offered:?}");
             }
             Err(_) => _ = failed.insert(code.as_str()),
         }

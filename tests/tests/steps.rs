@@ -9,6 +9,7 @@ mod offboarding;
 mod onboarding;
 mod pacing;
 pub(crate) mod reconcile;
+mod skipped_steps;
 mod step_faults;
 mod step_replay;
 mod vending;

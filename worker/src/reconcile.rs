@@ -16,11 +16,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::db::DbError;
-use freehold_tenancy::db::findings::{self, FindingFilter};
-use freehold_tenancy::db::reconcile;
+use freehold_tenancy::db::findings::{self, FindingFilter, StateChanges};
+use freehold_tenancy::db::{notify, reconcile};
 use freehold_tenancy::finding::{Finding, FindingState, Severity};
 use futures::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 
 use crate::services::Services;
 use compare::CompareInput;
@@ -68,7 +69,7 @@ pub struct Report {
     /// Findings of this comparison, with the most severe first.
     pub findings: Vec<ReportedFinding>,
     /// Number of earlier findings that this comparison has resolved.
-    pub resolved: u64,
+    pub resolved: usize,
     /// Accounts that could not be read, each with the reason.
     pub unseen: Vec<(AwsAccountId, String)>,
 }
@@ -139,14 +140,15 @@ impl Reconciler {
         &self,
         comparison: &compare::Comparison,
         started_at: DateTime<Utc>,
-    ) -> Result<(Vec<ReportedFinding>, u64), ReconcileError> {
+    ) -> Result<(Vec<ReportedFinding>, usize), ReconcileError> {
         let now = self.services.clock.now();
-        let recorded = findings::record(&self.services.pool, &comparison.found, now).await?;
+        let (recorded, opened) = findings::record(&self.services.pool, &comparison.found, now).await?;
         let reported: Vec<_> =
             recorded.into_iter().map(|(finding, is_new)| ReportedFinding { finding, is_new }).collect();
         for ReportedFinding { finding, .. } in reported.iter().filter(|one| one.is_new) {
             log(finding);
         }
+        log_state_changes(&opened);
         let open = FindingFilter { state: Some(FindingState::Open), ..FindingFilter::default() };
         let found_again: BTreeSet<_> = reported.iter().map(|one| one.finding.id).collect();
         let resolvable: Vec<_> = findings::list(&self.services.pool, &open, None, NO_LIMIT)
@@ -155,18 +157,46 @@ impl Reconciler {
             .filter(|finding| !found_again.contains(&finding.id) && comparison.would_have_found(finding))
             .map(|finding| finding.id)
             .collect();
-        let resolved = findings::resolve(&self.services.pool, &resolvable, started_at, now).await?;
-        Ok((reported, resolved))
+        let (resolved, closed) = findings::resolve(&self.services.pool, &resolvable, started_at, now).await?;
+        for Finding { id, kind, aws_account_id: account, .. } in &resolved {
+            tracing::info!(%id, %kind, ?account, "finding {id} ({kind}) resolved");
+        }
+        log_state_changes(&closed);
+        if !resolved.is_empty() || reported.iter().any(|one| one.is_new) {
+            // Findings about environments are events, which may have to be delivered to webhook endpoints. The process
+            // may exit next, so the notification is sent now.
+            notify::notify_now(&self.services.pool).await?;
+        }
+        Ok((reported, resolved.len()))
     }
 }
 
 fn log(finding: &Finding) {
     let (id, kind, account) = (finding.id, finding.kind, finding.aws_account_id.as_ref());
+    let tenant = finding.environment.map(|(tenant, _)| display(tenant));
+    let environment = finding.environment.map(|(_, environment)| display(environment));
     match finding.severity {
         Severity::Critical | Severity::Error => {
-            tracing::error!(%id, %kind, ?account, "new finding {id} ({kind}): {}", finding.message);
+            tracing::error!(
+                %id, %kind, ?account, tenant, environment,
+                "new finding {id} ({kind}): {}", finding.message
+            );
         }
-        Severity::Warning => tracing::warn!(%id, %kind, ?account, "new finding {id} ({kind}): {}", finding.message),
+        Severity::Warning => {
+            tracing::warn!(%id, %kind, ?account, tenant, environment, "new finding {id} ({kind}): {}", finding.message);
+        }
     }
     metrics::counter!("freehold_findings_total", "severity" => finding.severity.as_str()).increment(1);
+}
+
+fn log_state_changes(changes: &StateChanges) {
+    for (tenant, environment) in &changes.degraded {
+        tracing::warn!(
+            %tenant, %environment,
+            "environment {environment} of tenant {tenant} is degraded by a critical finding"
+        );
+    }
+    for (tenant, environment) in &changes.recovered {
+        tracing::info!(%tenant, %environment, "environment {environment} of tenant {tenant} is no longer degraded");
+    }
 }

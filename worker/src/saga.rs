@@ -17,7 +17,7 @@ pub enum Decision {
     Park,
     /// End the operation as failed, because a step has failed for good.
     Fail,
-    /// Finish, because all steps are done.
+    /// Finish, because all steps are done or skipped.
     Finish,
 }
 
@@ -25,7 +25,7 @@ pub enum Decision {
 pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc>) -> Decision {
     let state =
         |name: StepName| journal.iter().find(|entry| entry.name == name).map_or(StepState::Pending, |e| e.state);
-    if list.iter().all(|step| state(step.name) == StepState::Done) {
+    if list.iter().all(|step| state(step.name).is_complete()) {
         return Decision::Finish;
     }
     if list.iter().any(|step| state(step.name) == StepState::Failed) {
@@ -34,11 +34,11 @@ pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc
     let next_check = |name: StepName| journal.iter().find(|entry| entry.name == name).and_then(|entry| entry.check_at);
     let ready: Vec<_> = list
         .iter()
-        .filter(|step| step.after.iter().all(|before| state(*before) == StepState::Done))
+        .filter(|step| step.after.iter().all(|before| state(*before).is_complete()))
         .filter(|step| match state(step.name) {
             StepState::Pending | StepState::Running => true,
             StepState::Waiting => next_check(step.name).is_none_or(|at| at <= now),
-            StepState::Parked | StepState::Failed | StepState::Done => false,
+            StepState::Parked | StepState::Failed | StepState::Done | StepState::Skipped => false,
         })
         .collect();
     if !ready.is_empty() {
@@ -93,6 +93,7 @@ mod tests {
             waits_for: None,
             attention: None,
             blocked_since: None,
+            skip_reason: None,
             check_at: check_in.map(|seconds| noon() + chrono::TimeDelta::seconds(seconds)),
             last_error: None,
             last_error_aws_request_id: None,
@@ -155,6 +156,15 @@ mod tests {
             ];
             assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Fail);
         }
+    }
+
+    #[test]
+    fn a_skipped_step_counts_as_done() {
+        let journal = [entry(TOP_STEP, StepState::Done, None), entry(LEFT_STEP, StepState::Skipped, None)];
+        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [RIGHT_STEP]);
+        let journal: Vec<_> = DIAMOND_WORKFLOW.iter().map(|step| entry(step.name, StepState::Skipped, None)).collect();
+        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal[..3], noon())), [BOTTOM_STEP]);
+        assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Finish);
     }
 
     #[test]

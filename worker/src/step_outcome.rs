@@ -18,8 +18,10 @@ const MAX_NOT_READY_TIME: TimeDelta = TimeDelta::hours(1);
 /// Outcome of a run of a step.
 #[derive(Debug, Default)]
 pub struct StepOutcome {
-    /// Time of the next check and the wait reason; `None` if the step is done.
+    /// Time of the next check and the wait reason; `None` if the step is done or skipped.
     pub wait: Option<Wait>,
+    /// Reason why the step had nothing to do; `None` if it did its work.
+    pub skip_reason: Option<String>,
     /// Reason why a late step needs attention. The step continues to poll.
     pub late: Option<Attention>,
     /// Error of a failed run. The facts of the run are stored nevertheless.
@@ -41,6 +43,13 @@ pub struct Wait {
 impl StepOutcome {
     pub fn done() -> Self {
         Self::default()
+    }
+
+    /// Creates the outcome of a step that does not apply to the operation. `reason` is a clause without a full stop.
+    ///
+    /// A step that finds its result in place is done, not skipped: a crashed run may have caused the result.
+    pub fn skipped(reason: impl Into<String>) -> Self {
+        Self { skip_reason: Some(reason.into()), ..Self::default() }
     }
 
     pub fn wait(reason: WaitReason, check_at: DateTime<Utc>) -> Self {
@@ -116,7 +125,10 @@ impl StepError {
     /// Adds AWS's id of the request that failed with `error`.
     #[must_use]
     pub(crate) fn caused_by(mut self, error: &CloudError) -> Self {
-        if let Self::NeedsAttention(Attention { aws_request_id, .. }) | Self::Retry { aws_request_id, .. } = &mut self {
+        if let Self::NeedsAttention(Attention { aws_request_id, .. })
+        | Self::Failed(Attention { aws_request_id, .. })
+        | Self::Retry { aws_request_id, .. } = &mut self
+        {
             aws_request_id.clone_from(&error.request_id);
         }
         self

@@ -99,6 +99,7 @@ pub(crate) async fn create_environment(
         created_at: now,
         ready_at: None,
         offboarded_at: None,
+        findings: Vec::new(),
     };
     let location = format!("/v1/tenants/{id}/environments/{}", environment.name);
     let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| ApiError::internal())?;

@@ -44,7 +44,7 @@ pub struct OperationEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "place-account", nullable = false)]
     pub step: Option<String>,
-    /// Additional fields, which depend on the type: `waits_for`, `error`, `code`, `message`, `aws_account_id`, …
+    /// Additional fields, which depend on the type: `waits_for`, `error`, `reason`, `code`, `message`, …
     #[serde(flatten)]
     pub more: Map<String, Value>,
     /// Time of the event.

@@ -151,6 +151,12 @@ fn daily_limit_reached(wait: TimeDelta, limit: u32) -> ApiError {
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
         ("state" = Option<TenantState>, Query, description = "Only tenants in this state"),
         (
+            "attention" = Option<bool>, Query,
+            description = "`true`: only tenants with an environment that is degraded or needs attention; `false`: only \
+                the other tenants",
+            example = true
+        ),
+        (
             "home_region" = Option<String>, Query,
             description = "Only tenants with an environment in this home region",
             example = "eu-central-1"
@@ -179,6 +185,7 @@ pub(crate) async fn list_tenants(
     let filter = TenantFilter {
         id: caller.tenant_scope.filter(None)?,
         state: query.optional("state"),
+        attention: query.optional("attention"),
         home_region: query.optional("home_region"),
         tier: query.optional("tier"),
         external_id: query.optional::<freehold_tenancy::ExternalId>("external_id").map(String::from),

@@ -1,6 +1,6 @@
 //! Output of tenants and of signup previews.
 
-use freehold_api::schema::{Operation, Queue, SignupPreview, Tenant};
+use freehold_api::schema::{Environment, Operation, Queue, SignupPreview, Tenant};
 
 use crate::client::{ApiClient, encode_path_segment};
 use crate::format_queue::format_queue;
@@ -37,8 +37,31 @@ pub(super) fn print_tenant(tenant: &Tenant, queues: &[(String, Queue)], format: 
         ]);
     }
     output::print_table(&table)?;
+    print_findings(tenant)?;
     for (environment, queue) in queues {
         output::print_field("queue position", format!("{environment}: {}", format_queue(queue)))?;
+    }
+    Ok(())
+}
+
+/// Prints a table of the open findings of a tenant, or nothing if it has none.
+fn print_findings(tenant: &Tenant) -> anyhow::Result<()> {
+    let mut table = output::new_table(["environment", "severity", "finding", "since", "remedy", "message"]);
+    for environment in &tenant.environments {
+        for finding in &environment.findings {
+            table.add_row([
+                environment.name.as_str(),
+                &finding.severity,
+                &finding.kind,
+                &finding.first_seen_at.format("%Y-%m-%d %H:%M").to_string(),
+                finding.operation_id.as_deref().unwrap_or(&finding.remedy),
+                &finding.message,
+            ]);
+        }
+    }
+    if !table.is_empty() {
+        output::print_line("")?;
+        output::print_table(&table)?;
     }
     Ok(())
 }
@@ -56,8 +79,16 @@ pub(super) async fn queue_positions(api: &ApiClient, tenant: &Tenant) -> anyhow:
 
 /// Prints a table with one row per environment.
 pub(super) fn print_tenants(tenants: &[Tenant]) -> anyhow::Result<()> {
-    let mut table =
-        output::new_table(["tenant", "company", "tier", "environment", "state", "home region", "AWS account"]);
+    let mut table = output::new_table([
+        "tenant",
+        "company",
+        "tier",
+        "environment",
+        "state",
+        "findings",
+        "home region",
+        "AWS account",
+    ]);
     for tenant in tenants {
         for environment in &tenant.environments {
             table.add_row([
@@ -66,12 +97,22 @@ pub(super) fn print_tenants(tenants: &[Tenant]) -> anyhow::Result<()> {
                 &tenant.tier,
                 &environment.name,
                 &environment.state,
+                &count_findings(environment),
                 &environment.home_region,
                 environment.aws_account_id.as_deref().unwrap_or("-"),
             ]);
         }
     }
     Ok(output::print_table(&table)?)
+}
+
+/// Returns the number of open findings, with the kind of the most severe one.
+fn count_findings(environment: &Environment) -> String {
+    match &environment.findings[..] {
+        [] => "-".to_owned(),
+        [only] => only.kind.clone(),
+        [first, more @ ..] => format!("{} and {} more", first.kind, more.len()),
+    }
 }
 
 pub(super) fn print_preview(preview: &SignupPreview, format: Format) -> anyhow::Result<()> {

@@ -8,6 +8,10 @@ use super::{PgPool, Result};
 use crate::OperationId;
 use crate::event::{Event, EventType, NewEvent};
 
+/// Field of a `step.succeeded` event whose step was skipped. Such an event is read as [`EventType::StepSkipped`]: the
+/// previous version, which does not know that type, reads it too.
+pub(super) const SKIP_REASON_FIELD: &str = "reason";
+
 /// Appends events. The caller must have locked the operation.
 pub(super) async fn append(
     tx: &mut PgConnection,
@@ -71,7 +75,10 @@ pub async fn after(pool: &PgPool, id: OperationId, after: i64, limit: i64) -> Re
             seq: row.seq,
             tenant_id: row.tenant_id.into(),
             environment_id: row.environment_id.into(),
-            event_type: row.event_type,
+            event_type: match row.event_type {
+                EventType::StepSucceeded if row.data.get(SKIP_REASON_FIELD).is_some() => EventType::StepSkipped,
+                stored => stored,
+            },
             data: row.data,
             occurred_at: row.occurred_at,
         })

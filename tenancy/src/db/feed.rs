@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{PgPool, Result, finish_transaction};
-use crate::TenantId;
 use crate::feed::{Entry, FeedType, OperationEventRef};
+use crate::{EnvironmentId, TenantId};
 
 /// Maximum number of positions assigned in one transaction.
 const MAX_BATCH_SIZE: i64 = 1000;
@@ -86,7 +86,7 @@ struct PendingEvent {
     seq: Option<i64>,
     tenant_id: Uuid,
     environment_id: Option<Uuid>,
-    /// Kind of the operation that the event belongs to; `None` if the event is about the tenant itself.
+    /// Kind of the operation that the event belongs to; `None` if the event belongs to no operation.
     kind: Option<String>,
     event_type: String,
     data: Value,
@@ -113,8 +113,9 @@ async fn assign_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<A
         PendingEvent,
         r#"/* db::feed::assign_positions */
         select p.id, p.operation_id, p.seq, coalesce(e.tenant_id, p.tenant_id) as "tenant_id!",
-            e.environment_id as "environment_id?", o.kind as "kind?", coalesce(e.type, p.type) as "event_type!",
-            coalesce(e.data, p.data) as "data!", coalesce(e.occurred_at, p.occurred_at) as "occurred_at!"
+            coalesce(e.environment_id, p.environment_id) as environment_id, o.kind as "kind?",
+            coalesce(e.type, p.type) as "event_type!", coalesce(e.data, p.data) as "data!",
+            coalesce(e.occurred_at, p.occurred_at) as "occurred_at!"
         from (select * from feed_pending order by id limit $1) p
             left join events e on e.operation_id = p.operation_id and e.seq = p.seq
             left join operations o on o.id = e.operation_id
@@ -223,6 +224,11 @@ async fn delete_expired(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()>
     Ok(())
 }
 
+/// Returns the reference to an operation event, or `None` if the event belongs to no operation.
+pub(super) fn operation_event(operation_id: Option<Uuid>, seq: Option<i64>) -> Option<OperationEventRef> {
+    Some(OperationEventRef { operation_id: operation_id?.into(), seq: seq? })
+}
+
 /// Returns at most `limit` entries after the position `after`. Starts with the oldest entry if `after` is `None`.
 pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit: i64) -> Result<ReadResult> {
     let known = sqlx::query!(
@@ -271,15 +277,11 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
         let Ok(feed_type) = row.feed_type.parse() else {
             return Ok(ReadResult::Page(FeedPage { entries, next_after: row.position - 1, has_more: false }));
         };
-        let of = row.operation_id.zip(row.seq).zip(row.environment_id);
         entries.push(Entry {
             position: row.position,
             tenant_id: row.tenant_id.into(),
-            operation: of.map(|((operation_id, seq), environment_id)| OperationEventRef {
-                operation_id: operation_id.into(),
-                seq,
-                environment_id: environment_id.into(),
-            }),
+            environment_id: row.environment_id.map(EnvironmentId::from),
+            operation: operation_event(row.operation_id, row.seq),
             feed_type,
             data: row.data,
             occurred_at: row.occurred_at,

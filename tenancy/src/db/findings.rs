@@ -1,16 +1,33 @@
 //! Stores findings, which are differences between AWS and the database.
 
+mod events;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use self::events::LockedEnvironments;
 use super::{PgPool, Result, parse_text};
+use crate::feed::FeedType;
 use crate::finding::{Finding, FindingKind, FindingRemedy, FindingState, NewFinding, Severity};
 use crate::{AwsAccountId, EnvironmentId, FindingId, OperationId, TenantId};
+pub use events::StateChanges;
+pub(super) use events::write_degraded;
 
-/// Stores findings: updates open findings and inserts the others. Returns each finding and whether it is new.
+/// Recorded finding, and whether it is new.
+pub type RecordedFinding = (Finding, bool);
+
+/// Stores findings: updates open findings and inserts the others. Returns each finding and whether it is new, and the
+/// environments whose state changed. Writes the events of both.
 ///
 /// Safe to run concurrently, because at most one finding per kind and subject is open.
-pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> Result<Vec<(Finding, bool)>> {
+pub async fn record(
+    pool: &PgPool,
+    found: &[NewFinding],
+    now: DateTime<Utc>,
+) -> Result<(Vec<RecordedFinding>, StateChanges)> {
+    let mut tx = pool.begin().await?;
+    let environments = found.iter().filter_map(|finding| finding.environment).map(|(_, id)| id.as_uuid());
+    let environments = LockedEnvironments::lock(&mut tx, environments.collect()).await?;
     let ids: Vec<Uuid> = found.iter().map(|_| FindingId::new(now).as_uuid()).collect();
     let kinds: Vec<String> = found.iter().map(|finding| finding.kind.to_string()).collect();
     let severities: Vec<String> = found.iter().map(|finding| finding.kind.severity().to_string()).collect();
@@ -19,11 +36,12 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
         found.iter().map(|finding| finding.aws_account_id.as_ref().map(ToString::to_string)).collect();
     let tenants: Vec<Option<Uuid>> =
         found.iter().map(|finding| finding.environment.map(|(tenant, _)| tenant.as_uuid())).collect();
-    let environments: Vec<Option<Uuid>> =
+    let environment_ids: Vec<Option<Uuid>> =
         found.iter().map(|finding| finding.environment.map(|(_, environment)| environment.as_uuid())).collect();
     let sentences: Vec<String> = found.iter().map(|finding| finding.message.clone()).collect();
     let remedies: Vec<String> = found.iter().map(|finding| finding.remedy.to_string()).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"/* db::findings::record */
         insert into findings (id, kind, severity, subject, aws_account_id, tenant_id, environment_id, message, remedy,
             first_seen_at, last_seen_at)
@@ -38,54 +56,65 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
                 ) then 'person' else excluded.remedy end
         returning id, kind as "kind: FindingKind", severity as "severity: Severity", subject, aws_account_id, tenant_id,
             environment_id, message, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at,
-            resolved_at, id = any($1) as "new!""#,
+            resolved_at"#,
         &ids,
         &kinds,
         &severities,
         &subjects,
         &accounts as &[Option<String>],
         &tenants as &[Option<Uuid>],
-        &environments as &[Option<Uuid>],
+        &environment_ids as &[Option<Uuid>],
         &sentences,
         &remedies,
         now,
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *tx)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let kept = Row {
-                id: row.id,
-                kind: row.kind,
-                severity: row.severity,
-                subject: row.subject,
-                aws_account_id: row.aws_account_id,
-                tenant_id: row.tenant_id,
-                environment_id: row.environment_id,
-                message: row.message,
-                remedy: row.remedy,
-                operation_id: row.operation_id,
-                first_seen_at: row.first_seen_at,
-                last_seen_at: row.last_seen_at,
-                resolved_at: row.resolved_at,
-            };
-            Ok((kept.finding()?, row.new))
-        })
-        .collect()
+    let recorded = rows.into_iter().map(|row| {
+        let is_new = ids.contains(&row.id);
+        Ok((row.finding()?, is_new))
+    });
+    let recorded: Vec<RecordedFinding> = recorded.collect::<Result<_>>()?;
+    let opened = recorded.iter().filter(|(_, is_new)| *is_new).map(|(finding, _)| finding);
+    events::write_findings(&mut tx, FeedType::FindingOpened, opened, now).await?;
+    let changes = environments.write_changes(&mut tx, now).await?;
+    tx.commit().await?;
+    Ok((recorded, changes))
 }
 
-/// Resolves the findings in `ids` that are open and were last found before `since`. Returns the number of resolved
-/// findings.
-pub async fn resolve(pool: &PgPool, ids: &[FindingId], since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+/// Resolves the findings in `ids` that are open and were last found before `since`. Returns the resolved findings and
+/// the environments whose state changed, and writes the events of both.
+pub async fn resolve(
+    pool: &PgPool,
+    ids: &[FindingId],
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Finding>, StateChanges)> {
+    let mut tx = pool.begin().await?;
     let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
-    let resolved = sqlx::query!(
+    let environments = sqlx::query_scalar!(
         r#"/* db::findings::resolve */
-        update findings set resolved_at = $3 where id = any($1) and resolved_at is null and last_seen_at < $2"#,
+        select distinct environment_id as "id!" from findings where id = any($1) and environment_id is not null"#,
+        &ids,
+    );
+    let environments = environments.fetch_all(&mut *tx).await?;
+    let environments = LockedEnvironments::lock(&mut tx, environments).await?;
+    let resolved = sqlx::query_as!(
+        Row,
+        r#"/* db::findings::resolve */
+        update findings set resolved_at = $3 where id = any($1) and resolved_at is null and last_seen_at < $2
+        returning id, kind as "kind: FindingKind", severity as "severity: Severity", subject, aws_account_id, tenant_id,
+            environment_id, message, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at,
+            resolved_at"#,
         &ids,
         since,
         now,
     );
-    Ok(resolved.execute(pool).await?.rows_affected())
+    let resolved = resolved.fetch_all(&mut *tx).await?.into_iter().map(Row::finding).collect::<Result<Vec<_>>>()?;
+    events::write_findings(&mut tx, FeedType::FindingResolved, resolved.iter(), now).await?;
+    let changes = environments.write_changes(&mut tx, now).await?;
+    tx.commit().await?;
+    Ok((resolved, changes))
 }
 
 /// Records the operation that repairs the findings.
@@ -137,6 +166,20 @@ pub async fn list(
     .fetch_all(pool)
     .await?;
     rows.into_iter().map(Row::finding).collect()
+}
+
+/// Returns the open findings about environments of the given tenants, the most severe and oldest first.
+pub(super) async fn open_of_tenants(pool: &PgPool, tenants: &[Uuid]) -> Result<Vec<Finding>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::findings::open_of_tenants */
+        select id, kind as "kind: FindingKind", severity as "severity: Severity", subject, aws_account_id, tenant_id,
+            environment_id, message, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at, resolved_at
+        from findings where resolved_at is null and tenant_id = any($1)
+        order by array_position(array['critical', 'error', 'warning'], severity), id"#,
+        tenants,
+    );
+    rows.fetch_all(pool).await?.into_iter().map(Row::finding).collect()
 }
 
 /// Returns the number of open findings per severity.

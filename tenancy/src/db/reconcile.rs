@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use sqlx::PgConnection;
 
 use super::{DbError, PgPool, Result, parse_text};
 use crate::step::StepName;
@@ -74,6 +75,14 @@ pub async fn release(pool: &PgPool, claim: ReconcileClaim, due_at: DateTime<Utc>
         now,
     );
     if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
+}
+
+/// Brings the next reconcile run forward to `due_at`, if it is due later.
+pub(super) async fn bring_forward(tx: &mut PgConnection, due_at: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("/* db::reconcile::bring_forward */ update reconciler set due_at = $1 where due_at > $1", due_at)
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Expected state of AWS according to the database.

@@ -131,7 +131,7 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
         r#"/* db::steps::reset_for_retry */
         update operation_steps s set state = 'pending', check_at = null, attempts_without_progress = 0,
             retried_at = $2, waits_for = null, last_error = null, attention = null, blocked_since = null,
-            finished_at = null
+            finished_at = null, skip_reason = null
         where operation_id = $1 and (
             state = 'parked' or attention is not null
             -- The stack may need permissions that were configured after its baseline was installed.
@@ -153,12 +153,12 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
     Ok(())
 }
 
-/// Ends the waits of a cancelled operation, so that no step claims a next poll. The caller must have locked the
-/// operation.
-pub(super) async fn stop_waiting(tx: &mut PgConnection, id: OperationId) -> Result<()> {
+/// Ends the waits of a cancelled operation: its unfinished steps are pending and have no next check. The caller must
+/// have locked the operation.
+pub(super) async fn end_waits(tx: &mut PgConnection, id: OperationId) -> Result<()> {
     sqlx::query!(
-        r#"/* db::steps::stop_waiting */
-        update operation_steps set state = 'pending', waits_for = null, check_at = null
+        r#"/* db::steps::end_waits */
+        update operation_steps set state = 'pending', check_at = null, waits_for = null
         where operation_id = $1 and state in ('running', 'waiting')"#,
         id.as_uuid(),
     )
@@ -172,7 +172,8 @@ pub(super) async fn stop_waiting(tx: &mut PgConnection, id: OperationId) -> Resu
 pub(super) async fn repeat(tx: &mut PgConnection, id: OperationId, step: StepName) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::steps::repeat */
-        update operation_steps set state = 'pending', finished_at = null where operation_id = $1 and name = $2"#,
+        update operation_steps set state = 'pending', finished_at = null, skip_reason = null
+        where operation_id = $1 and name = $2"#,
         id.as_uuid(),
         step.as_str(),
     );

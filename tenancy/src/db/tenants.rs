@@ -6,12 +6,13 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgExecutor;
 
-use super::{PgPool, Result, map_constraint_violation, parse_text};
+use super::{PgPool, Result, findings, map_constraint_violation, parse_text};
 use crate::baseline::BaselineVersion;
 use crate::environment::{Environment, EnvironmentState};
 use crate::feed::FeedType;
+use crate::finding::Finding;
 use crate::tenant::{LegalHold, Tenant, TenantState};
-use crate::{EmailAddress, ExternalId, OperationId, Region, TenantId, Tier};
+use crate::{EmailAddress, EnvironmentId, ExternalId, OperationId, Region, TenantId, Tier};
 
 /// Filter for tenants; a field that is `None` matches all tenants.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,8 @@ pub struct TenantFilter {
     pub external_id: Option<String>,
     /// Part of the company name or external id, case-insensitive.
     pub q: Option<String>,
+    /// Whether at least one environment of the tenant is degraded or needs attention.
+    pub attention: Option<bool>,
 }
 
 /// Returns at most `limit` tenants that are older than the tenant `before`, newest first.
@@ -39,7 +42,8 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
           and ($4::text is null or t.company_name ilike $4 or t.external_id ilike $4)
           and ($5::text is null or exists (
               select from environments e where e.tenant_id = t.id and e.home_region = $5))
-          and ($6::text is null or $6 = (
+          and ($6::text is null or $6 = case
+              when t.id in (select tenant_id from degraded_environments) then 'degraded' else (
               select case
                   when bool_or(e.state = 'needs_attention') then 'needs_attention'
                   when bool_or(e.state = 'onboarding') then 'onboarding'
@@ -47,7 +51,10 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
                   when bool_or(e.state = 'ready') then 'ready'
                   when bool_or(e.state = 'offboarding') then 'offboarding'
                   else 'offboarded' end
-              from environments e where e.tenant_id = t.id))
+              from environments e where e.tenant_id = t.id) end)
+          and ($9::boolean is null or $9 = (
+              t.id in (select tenant_id from degraded_environments) or exists (
+                  select from environments e where e.tenant_id = t.id and e.state = 'needs_attention')))
           and ($8::uuid is null or t.id = $8)
         order by t.id desc limit $7"#,
         before.map(TenantId::as_uuid),
@@ -58,6 +65,7 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
         filter.state.map(TenantState::as_str),
         limit,
         filter.id.map(TenantId::as_uuid),
+        filter.attention,
     )
     .fetch_all(pool)
     .await?;
@@ -150,9 +158,11 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
 async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMap<TenantId, Vec<Environment>>> {
     let rows = sqlx::query!(
         r#"/* db::tenants::environments_of */
-        select e.id, e.tenant_id, e.name, e.residency, e.home_region, e.state as "state: EnvironmentState",
-            e.created_at,
-            e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", e.baseline_version,
+        select e.id, e.tenant_id, e.name, e.residency, e.home_region,
+            case when e.id in (select environment_id from degraded_environments)
+                then 'degraded' else e.state end as "state!: EnvironmentState",
+            e.id in (select environment_id from findings where resolved_at is null) as has_findings,
+            e.created_at, e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", e.baseline_version,
             o.id as operation_id
         from environments e
         left join account_mappings m on m.environment_id = e.id and m.valid_to is null
@@ -165,6 +175,14 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
     )
     .fetch_all(pool)
     .await?;
+    let mut findings: HashMap<EnvironmentId, Vec<Finding>> = HashMap::new();
+    if rows.iter().any(|row| row.has_findings == Some(true)) {
+        for finding in findings::open_of_tenants(pool, tenants).await? {
+            if let Some((_, environment)) = finding.environment {
+                findings.entry(environment).or_default().push(finding);
+            }
+        }
+    }
     let mut environments: HashMap<TenantId, Vec<Environment>> = HashMap::new();
     for row in rows {
         let tenant_id = TenantId::from(row.tenant_id);
@@ -184,6 +202,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             created_at: row.created_at,
             ready_at: row.ready_at,
             offboarded_at: row.offboarded_at,
+            findings: findings.remove(&row.id.into()).unwrap_or_default(),
         });
     }
     Ok(environments)

@@ -14,8 +14,8 @@ pub struct FeedEvent {
     /// Version of CloudEvents.
     #[cfg_attr(feature = "openapi", schema(example = "1.0"))]
     pub specversion: String,
-    /// Permanent id of the event: the id of the operation and the number of the event within the operation, or the id
-    /// of the tenant and the feed position.
+    /// Permanent id of the event: the id of the operation and the number of the event within the operation, or
+    /// `subject` and the feed position if the event belongs to no operation.
     #[cfg_attr(feature = "openapi", schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c/7"))]
     pub id: String,
     /// Source of the event: the organisation, identified by its management account.
@@ -51,7 +51,7 @@ pub struct FeedEventData {
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false))]
     pub environment_id: Option<String>,
     /// Operation of the event, whose details are at `GET /v1/operations/{id}`; in all event types except
-    /// `tenant.updated`.
+    /// `tenant.updated`, `environment.degraded`, `environment.recovered` and `environment.finding.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c", nullable = false))]
     pub operation_id: Option<String>,
@@ -67,6 +67,18 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "close", nullable = false))]
     pub action: Option<String>,
+    /// Finding; only in `environment.finding.*` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "find_01k2m8v3x9e7rt4s5q6w7y8z9e", nullable = false))]
+    pub finding_id: Option<String>,
+    /// Kind of the finding; only in `environment.finding.*` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "wrong_ou", nullable = false))]
+    pub kind: Option<String>,
+    /// Severity of the finding; only in `environment.finding.*` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "critical", nullable = false))]
+    pub severity: Option<String>,
     /// Changed fields of the tenant; only in `tenant.updated` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = json!(["tier"]), nullable = false))]
@@ -76,26 +88,30 @@ pub struct FeedEventData {
 impl FeedEvent {
     /// Converts a feed entry to its public form.
     pub fn of(entry: Entry, config: &Config) -> Self {
+        let subject = entry.environment_id.map_or_else(|| entry.tenant_id.to_string(), |id| id.to_string());
         let text = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
         Self {
             specversion: "1.0".to_owned(),
             id: match entry.operation {
                 Some(event) => format!("{}/{}", event.operation_id, event.seq),
-                None => format!("{}/{}", entry.tenant_id, entry.position),
+                None => format!("{subject}/{}", entry.position),
             },
             source: format!("urn:freehold:{}", config.organization.management_account_id),
             r#type: entry.feed_type.to_string(),
-            subject: entry.operation.map_or(entry.tenant_id.to_string(), |event| event.environment_id.to_string()),
+            subject,
             time: entry.occurred_at,
             datacontenttype: "application/json".to_owned(),
             sequence: format!("{:019}", entry.position),
             data: FeedEventData {
                 tenant_id: entry.tenant_id.to_string(),
-                environment_id: entry.operation.map(|event| event.environment_id.to_string()),
+                environment_id: entry.environment_id.map(|id| id.to_string()),
                 operation_id: entry.operation.map(|event| event.operation_id.to_string()),
                 aws_account_id: text("aws_account_id"),
                 code: text("code"),
                 action: text("action"),
+                finding_id: text("finding_id"),
+                kind: text("kind"),
+                severity: text("severity"),
                 changed: entry.data.get("changed").and_then(|changed| serde_json::from_value(changed.clone()).ok()),
             },
         }

@@ -159,8 +159,8 @@ fn each_event_type_is_described_with_its_data_fields() {
         let narrowed = &schemas[feed_type.as_str()]["allOf"][1];
         assert_eq!(narrowed["properties"]["type"]["enum"], json!([feed_type.as_str()]));
         let required: Vec<_> = narrowed["properties"]["data"]["required"].as_array().into_iter().flatten().collect();
-        let of: &[_] = if feed_type.is_operation_event() { &["environment_id", "operation_id"] } else { &[] };
-        assert_eq!(required, of.iter().chain(feed_type.data_fields()).collect::<Vec<_>>(), "{feed_type}");
+        let expected: Vec<_> = feed_type.id_fields().iter().chain(feed_type.data_fields()).collect();
+        assert_eq!(required, expected, "{feed_type}");
     }
 }
 

@@ -80,6 +80,35 @@ const SUCCESS_EVENTS: [&str; 9] = [
     "end",
 ];
 
+#[tokio::test]
+async fn a_skipped_step_is_reported_with_its_reason() {
+    let api = ApiFixture::new().await;
+    let id = operation(&api).await;
+    let claim = api.claim_operation().await;
+    api.record_step(&claim, StepDisposition::Skipped("region eu-central-1 needs no opt-in".to_owned()), None).await;
+    let reason = json!("region eu-central-1 needs no opt-in");
+    let step = &api.get(&format!("/v1/operations/{id}")).await.json()["steps"][0];
+    assert_eq!((&step["state"], &step["reason"], &step["waits_for"]), (&json!("skipped"), &reason, &Value::Null));
+    assert!(step["finished_at"].is_string(), "{step}");
+    // The previous version reads the same row as a step that is done.
+    let stored: (String, String) =
+        sqlx::query_as("select s.state, e.type from operation_steps s, events e where e.seq = 4")
+            .fetch_one(&api.database.pool)
+            .await
+            .unwrap();
+    assert_eq!(stored, ("done".to_owned(), "step.succeeded".to_owned()));
+
+    let mut stream = Stream::open(event_stream_request(&api, &id)).await;
+    let skipped = loop {
+        let event = stream.next().await.unwrap();
+        if event.name != "operation.accepted" && event.name != "operation.started" && event.name != "step.started" {
+            break event;
+        }
+    };
+    assert_eq!((skipped.name.as_str(), &skipped.data["type"]), ("step.skipped", &json!("step.skipped")));
+    assert_eq!((&skipped.data["step"], &skipped.data["reason"]), (&json!("request-account"), &reason));
+}
+
 /// Runs the only operation until it succeeds.
 async fn run_to_success(api: &ApiFixture) {
     let claim = api.claim_operation().await;

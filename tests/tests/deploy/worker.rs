@@ -65,7 +65,7 @@ async fn a_worker_serves_health_and_metrics() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_without_aws_credentials_is_not_ready_and_says_why() {
-    let mut database = Database::new().await;
+    let database = Database::new().await;
     database.do_not_reuse();
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("freehold.toml");

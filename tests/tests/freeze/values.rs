@@ -109,13 +109,15 @@ fn cloud_events(lines: &mut Lines) {
     for feed_type in FeedType::ALL {
         let data = json!({
             "aws_account_id": "111122223333", "code": "account_email_taken", "action": "close", "changed": ["tier"],
+            "finding_id": "find_01k2m8v3x9e7rt4s5q6w7y8z9e", "kind": "wrong_ou", "severity": "critical",
             "by": "ann", "sentence": "A text.", "request_hash": "00",
         });
-        let of = OperationEventRef { operation_id, seq: 4, environment_id: EnvironmentId::from(Uuid::from_u128(2)) };
+        let has = |id: &str| feed_type.id_fields().contains(&id);
         let entry = Entry {
             position: 5,
             tenant_id: TenantId::from(Uuid::from_u128(1)),
-            operation: feed_type.is_operation_event().then_some(of),
+            environment_id: has("environment_id").then_some(EnvironmentId::from(Uuid::from_u128(2))),
+            operation: has("operation_id").then_some(OperationEventRef { operation_id, seq: 4 }),
             feed_type: *feed_type,
             data: feed_type.data(&data),
             occurred_at: fixed_time(),

@@ -50,6 +50,19 @@ pub(super) async fn rejected_admin_email(probe: Probe) -> Proof {
     scene.apply().await
 }
 
+/// Identity Center finds several users with the administrator's address, so Freehold takes none of them.
+pub(super) async fn ambiguous_admin(probe: Probe) -> Proof {
+    let mut scene = Scene::new(probe).await;
+    let refusal = Fault::error("ConflictException", "More than one user has the attribute");
+    scene.inject(Rule::on("identitystore", "GetUserId", refusal).containing("emails.value"));
+    scene.sign_up_with(json!({ "tier": "enterprise" })).await;
+    scene.run().await;
+    let message = scene.attention().await;
+    assert!(message.contains("several users of Identity Center have the e-mail address of admin_email"), "{message}");
+    scene.clear_faults_before_retry();
+    scene.apply().await
+}
+
 /// Only a defect or a manual change causes this.
 pub(super) async fn journal_without_the_grants(probe: Probe) -> Proof {
     const FACTS: &str = "select facts -> 'grants' from operation_steps where name = 'grant-access'";

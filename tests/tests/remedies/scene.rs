@@ -15,7 +15,6 @@ use freehold_worker::Worker;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::NEEDS_TEMPLATE_RELOAD;
 use crate::scenarios::create_external_account;
 use crate::steps::reconcile::administrator::Administrator;
 
@@ -226,9 +225,6 @@ impl Scene {
         let remedy = self.remedy();
         assert!(self.offered.contains(&remedy), "{remedy} is not among {:?}", self.offered);
         let proof = Proof { offered: self.offered.clone(), applied: remedy };
-        if remedy == Remedy::Retry && NEEDS_TEMPLATE_RELOAD.contains(&self.probe.code) {
-            return proof;
-        }
         let is_offboarding = self.operation().await["kind"] == "offboard";
         match remedy {
             Remedy::Retry => self.retry().await,

@@ -1,6 +1,7 @@
 //! Cases of stacks that cannot be deployed, verified or deleted.
 
 use std::fs;
+use std::time::Duration;
 
 use freehold_sandbox::Settings;
 use freehold_sandbox::cloudformation::Status;
@@ -40,36 +41,58 @@ pub(super) async fn failing_resource(probe: Probe) -> Proof {
     fault(probe, on_function("Internal Failure")).await
 }
 
-pub(super) async fn template_with_a_macro(probe: Probe) -> Proof {
+/// Another tenant has deployed the same template, so the refusal concerns one tenant.
+pub(super) async fn missing_capability_of_one_tenant(probe: Probe) -> Proof {
+    let mut scene = Scene::new(probe).await;
+    scene.onboard(json!({ "company_name": "First", "external_id": "first" })).await;
     let message = "Requires capabilities : [CAPABILITY_AUTO_EXPAND]";
-    fault(probe, on_stack_creation(Fault::error("InsufficientCapabilitiesException", message))).await
+    scene.inject(on_stack_creation(Fault::error("InsufficientCapabilitiesException", message)));
+    scene.sign_up().await;
+    scene.run().await;
+    scene.attention().await;
+    scene.clear_faults_before_retry();
+    scene.apply().await
 }
 
-pub(super) async fn rejected_template(probe: Probe) -> Proof {
-    let message = "Template format error: unsupported structure.";
+pub(super) async fn rejected_value(probe: Probe) -> Proof {
+    let message = "Parameter 'Tier' must be one of AllowedValues";
     fault(probe, on_stack_creation(Fault::error("ValidationError", message))).await
 }
 
 /// Onboards a tenant with `TEMPLATE` in which `from` is replaced by `to`. The template is corrected before a retry, and
 /// the worker is not restarted.
 async fn template(probe: Probe, from: &str, to: &str) -> Proof {
+    template_with_check(probe, from, to, "").await
+}
+
+/// Does the same with further lines of `[stack]`.
+async fn template_with_check(probe: Probe, from: &str, to: &str, stack: &str) -> Proof {
     let broken = TEMPLATE.replace(from, to);
     assert_ne!(broken, TEMPLATE);
     let file = NamedTempFile::new().expect("a file");
     fs::write(file.path(), broken).expect("the template");
-    let config = format!("{CONFIG}\n[stack]\ntemplate = {:?}\n", file.path().display().to_string());
+    // The sample uses Function URLs, which one region of the configuration lacks.
+    let accepted = "accepted_resource_types = [\"AWS::Lambda::Url\"]";
+    let config =
+        format!("{CONFIG}\n[stack]\ntemplate = {:?}\n{accepted}\n{stack}\n", file.path().display().to_string());
     let mut scene = Scene::with(probe, Settings::instant(), &config).await;
     scene.sign_up().await;
     scene.run().await;
     scene.attention().await;
     if scene.is_retry() {
         fs::write(file.path(), TEMPLATE).expect("the corrected template");
+        scene.freehold.clock.advance(Duration::from_secs(1));
     }
     scene.apply().await
 }
 
 pub(super) async fn template_with_another_environment(probe: Probe) -> Proof {
     template(probe, "ENVIRONMENT_ID: !Ref EnvironmentId", "ENVIRONMENT_ID: another").await
+}
+
+pub(super) async fn template_with_another_answer(probe: Probe) -> Proof {
+    let check = "[stack.check.json]\n\"/environment\" = \"production\"";
+    template_with_check(probe, "ENVIRONMENT: !Ref EnvironmentName", "ENVIRONMENT: staging", check).await
 }
 
 pub(super) async fn template_with_reserved_concurrency(probe: Probe) -> Proof {
@@ -105,9 +128,9 @@ pub(super) async fn external_stack_of_the_same_name(probe: Probe) -> Proof {
     let mut scene = Scene::new(probe).await;
     scene.sign_up().await;
     let call = ("cloudformation", "CreateStack", "TIER: !Ref Tier");
-    run_during_call(&scene.freehold, &scene.worker, call, async {
+    Box::pin(run_during_call(&scene.freehold, &scene.worker, call, async {
         scene.admin().create_stack(&scene.account().await, STACK).await;
-    })
+    }))
     .await;
     scene.attention().await;
     if scene.is_retry() {
@@ -141,9 +164,9 @@ pub(super) async fn protected_stack_of_an_onboarding(probe: Probe) -> Proof {
     let mut scene = Scene::new(probe).await;
     scene.inject(on_function("Internal Failure").nth(1));
     scene.sign_up().await;
-    run_during_call(&scene.freehold, &scene.worker, ("cloudformation", "DeleteStack", ""), async {
+    Box::pin(run_during_call(&scene.freehold, &scene.worker, ("cloudformation", "DeleteStack", ""), async {
         scene.admin().protect_stack(&scene.account().await, STACK, true).await;
-    })
+    }))
     .await;
     scene.attention().await;
     // Neither a retry nor a cancellation deletes a protected stack.

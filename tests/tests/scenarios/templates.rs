@@ -1,8 +1,6 @@
 //! Tests of the operator's template: a faulty template stops the fleet once, and a corrected file reaches every tenant
 //! without a restart of the worker.
 
-use std::sync::atomic::Ordering;
-
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule};

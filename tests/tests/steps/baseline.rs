@@ -17,7 +17,7 @@ use freehold_tenancy::feed::FeedType;
 use freehold_tenancy::operation::{Operation, OperationKind, OperationState, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::{NewStack, Role, StackState, Tags, Target};
+use freehold_worker::cloud::{CheckRequest, NewStack, Role, StackState, Tags, Target};
 use freehold_worker::reconcile::RepairMode;
 use freehold_worker::template::check;
 
@@ -177,7 +177,9 @@ async fn a_failed_upgrade_reports_its_cause_and_the_environment_serves() {
     let home = tenant.environments[0].home_region;
     let outputs = stack(&freehold, &tenant, Role::Access, "freehold-tenant").await.outputs;
     let aws = freehold.aws(None);
-    aws.call_function_url(&target(&freehold, &tenant), home, &outputs["FunctionUrl"]).await.expect("a response");
+    let target = target(&freehold, &tenant);
+    let request = CheckRequest::get("/");
+    aws.call_function_url(&target, home, &outputs["FunctionUrl"], &request).await.expect("a response");
     freehold.clock.advance(Duration::from_hours(1));
     let found = compare(&freehold, RepairMode::Off).await.findings;
     let found: Vec<_> = found.iter().map(|one| one.finding.kind.as_str()).collect();

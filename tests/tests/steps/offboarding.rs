@@ -14,6 +14,7 @@ use freehold_tenancy::db::lifecycle::{self, DecisionResult, LifecycleResult};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::operation::{Operation, OperationKind, OperationState, Requester};
+use freehold_tenancy::step::{StepName, StepState};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
@@ -21,7 +22,7 @@ use freehold_tests::world_snapshot;
 use freehold_worker::Worker;
 use freehold_worker::offboarding::OFFBOARD_STEPS;
 
-const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(10);
+pub(super) const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(10);
 const HALF_AN_HOUR: TimeDelta = TimeDelta::minutes(30);
 
 fn requester(name: &str) -> Requester {
@@ -29,7 +30,7 @@ fn requester(name: &str) -> Requester {
 }
 
 /// Creates a ready tenant. Returns the tenant and the worker that onboarded it.
-async fn create_ready_tenant(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
+pub(super) async fn create_ready_tenant(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     let worker = freehold.worker("worker-1");
     freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
@@ -38,7 +39,7 @@ async fn create_ready_tenant(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
     (tenant, worker)
 }
 
-async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> LifecycleResult {
+pub(super) async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), now).await.expect("an answer")
 }
@@ -48,12 +49,12 @@ async fn restore(freehold: &Freehold, tenant: &Tenant) -> LifecycleResult {
     lifecycle::restore(pool, tenant.id, None, &requester("ann"), now).await.expect("an answer")
 }
 
-async fn latest_operation(freehold: &Freehold, tenant: &Tenant) -> Operation {
+pub(super) async fn latest_operation(freehold: &Freehold, tenant: &Tenant) -> Operation {
     freehold.operation_of(&freehold.reload_tenant(tenant).await).await
 }
 
 /// Returns the AWS account of the tenant's only environment from the simulated organisation.
-fn account(freehold: &Freehold, tenant: &Tenant) -> freehold_sandbox::world::AccountView {
+pub(super) fn account(freehold: &Freehold, tenant: &Tenant) -> freehold_sandbox::world::AccountView {
     let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
     freehold.world.account_by_email(&email).expect("an account")
 }
@@ -109,7 +110,11 @@ async fn a_restored_tenant_is_unchanged() {
     offboard(&freehold, &tenant, false).await;
     freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     assert_ne!(world_snapshot::describe(&freehold.world), before);
+    let offboarding = latest_operation(&freehold, &tenant).await.id;
     assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Started(_)));
+    let canceled = operations::get(freehold.pool(), offboarding).await.expect("an answer").expect("the operation");
+    let cool_off = canceled.steps.iter().find(|step| step.name == StepName::CoolOff).expect("the step");
+    assert_eq!((cool_off.state, &cool_off.waits_for, cool_off.check_at), (StepState::Pending, &None, None));
     freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     assert_eq!(latest_operation(&freehold, &tenant).await.kind, OperationKind::Restore);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
@@ -128,7 +133,7 @@ async fn no_tenant_is_restored_after_the_cooling_off_period() {
 
 /// Offboards a tenant until the closure of its account waits for approval. Returns the tenant, the worker that runs its
 /// operations, and the hash of the approval.
-async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, String) {
+pub(super) async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, String) {
     let (tenant, worker) = create_ready_tenant(freehold).await;
     offboard(freehold, &tenant, true).await;
     freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
@@ -139,7 +144,13 @@ async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, S
     (tenant, worker, approvals[0].request_hash.clone())
 }
 
-async fn decide(freehold: &Freehold, tenant: &Tenant, hash: &str, approve: bool, by: &str) -> DecisionResult {
+pub(super) async fn decide(
+    freehold: &Freehold,
+    tenant: &Tenant,
+    hash: &str,
+    approve: bool,
+    by: &str,
+) -> DecisionResult {
     let (pool, id, now) = (freehold.pool(), latest_operation(freehold, tenant).await.id, freehold.clock.now());
     lifecycle::decide(pool, id, hash, approve, &requester(by), now).await.expect("an answer")
 }
@@ -338,6 +349,9 @@ async fn a_retry_of_a_failed_deletion_keeps_the_failing_resources() {
     let operation = latest_operation(&freehold, &tenant).await;
     assert_eq!(operation.attention.expect("attention").code, "stack_not_deleted");
     lifecycle::retry(freehold.pool(), operation.id, "ann", freehold.clock.now()).await.expect("an answer");
+    let errors: Vec<_> =
+        latest_operation(&freehold, &tenant).await.steps.into_iter().filter_map(|step| step.last_error).collect();
+    assert_eq!(errors, [""; 0], "the message remained after the retry");
     freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
 }

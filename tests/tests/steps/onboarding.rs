@@ -28,7 +28,7 @@ fn format_events(events: &[Event]) -> String {
         let field = |field: &str| event.data.get(field).and_then(Value::as_str);
         // Other events are sorted with the step event before them.
         index = ONBOARD_STEPS.iter().position(|step| Some(step.name.as_str()) == field("step")).unwrap_or(index);
-        let more = ["step", "waits_for", "error"].into_iter().filter_map(field);
+        let more = ["step", "waits_for", "error", "reason"].into_iter().filter_map(field);
         let line = std::iter::once(event.event_type.as_str()).chain(more).collect::<Vec<_>>().join(" | ");
         (event.occurred_at, index, line)
     });

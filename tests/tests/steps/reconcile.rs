@@ -9,7 +9,7 @@ use administrator::Administrator;
 use chrono::TimeDelta;
 use freehold_tenancy::db::findings::{self, FindingFilter};
 use freehold_tenancy::finding::{FindingKind, FindingState};
-use freehold_tenancy::tenant::Tenant;
+use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::Freehold;
 use freehold_worker::reconcile::{RepairMode, Report};
 use tokio_util::sync::CancellationToken;
@@ -142,6 +142,27 @@ async fn a_finding_that_is_fixed_manually_is_resolved_and_kept() {
     freehold.clock.advance(std::time::Duration::from_mins(2));
     let report = compare(&freehold, RepairMode::Off).await;
     assert_eq!(report.findings.iter().filter(|one| one.is_new).count(), 1);
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_down_is_degraded_until_it_is_repaired() {
+    let (freehold, tenants) = create_ready_tenants(2).await;
+    let state = async |index: usize| freehold.reload_tenant(&tenants[index]).await.state();
+    Administrator::of(&freehold).move_to_root(&account(&tenants[0])).await;
+    assert_eq!(state(0).await, TenantState::Ready, "the change was not found yet");
+    compare(&freehold, RepairMode::All).await;
+    assert_eq!((state(0).await, state(1).await), (TenantState::Degraded, TenantState::Ready));
+    let degraded = freehold.reload_tenant(&tenants[0]).await;
+    let [finding] = &degraded.environments[0].findings[..] else { panic!("{degraded:#?}") };
+    assert_eq!(
+        (finding.kind, finding.operation_id),
+        (FindingKind::WrongOu, Some(degraded.environments[0].operation_id))
+    );
+
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
+    freehold.clock.advance(std::time::Duration::from_mins(5));
+    assert_eq!(compare(&freehold, RepairMode::All).await.resolved, 1);
+    assert_eq!(state(0).await, TenantState::Ready);
 }
 
 #[tokio::test]

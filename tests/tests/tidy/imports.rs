@@ -20,7 +20,7 @@ const CRATES: [&str; 3] = ["api", "tenancy", "worker"];
 const NOT_STORES: [&str; 3] = ["lifecycle", "signup", "queue"];
 
 /// Stores that may import another store, each with a comment that gives the reason.
-const ACCEPTED_IMPORTS: [(&str, &str); 9] = [
+const ACCEPTED_IMPORTS: [(&str, &str); 10] = [
     // A snapshot of the mappings includes its feed position.
     ("account_mappings", "feed"),
     // A fleet hold pauses the work of a quota's slots.
@@ -35,6 +35,8 @@ const ACCEPTED_IMPORTS: [(&str, &str); 9] = [
     ("quotas", "rates"),
     // A maximum number of accounts is checked under the lock of the quota.
     ("quotas", "vending"),
+    // An environment is read together with its open findings.
+    ("tenants", "findings"),
     // Deliveries are created from the feed.
     ("webhooks", "feed"),
     // An endpoint or a secret is created together with the stored response.

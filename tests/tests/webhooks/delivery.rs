@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use freehold_tests::receiver::{Receiver, Reply};
+use freehold_tenancy::db::findings::{self, FindingFilter};
+use freehold_tenancy::finding::{FindingKind, FindingRemedy, NewFinding};
+use freehold_tests::receiver::{ReceivedRequest, Receiver, Reply};
 use freehold_tests::webhook_fixture::{WebhookFixture, id};
 use reqwest::Method;
 use serde_json::json;
@@ -70,6 +72,48 @@ async fn concurrent_workers_send_each_selected_event_once() {
 }
 
 /// Sends all due deliveries of a worker and returns their number.
+#[tokio::test]
+async fn an_endpoint_receives_each_change_of_a_degraded_environment_once() {
+    let hooks = WebhookFixture::new().await;
+    let tenant = hooks.sign_up_tenant().await;
+    hooks.api.succeed_operation("111122223333").await;
+    let (all, some) = (Receiver::start().await, Receiver::start().await);
+    hooks.create_endpoint(&all.url(), &[]).await;
+    hooks.create_endpoint(&some.url(), &["environment.degraded", "environment.recovered"]).await;
+    let finding = NewFinding {
+        kind: FindingKind::AccountMissing,
+        subject: "111122223333".to_owned(),
+        aws_account_id: None,
+        environment: Some((id(&tenant).parse().unwrap(), id(&tenant["environments"][0]).parse().unwrap())),
+        message: "Account 111122223333 is no longer in the organisation.".to_owned(),
+        remedy: FindingRemedy::Person,
+    };
+    let (pool, now) = (&hooks.database().pool, hooks.clock().now());
+    for _ in 0..2 {
+        let (recorded, _) = findings::record(pool, std::slice::from_ref(&finding), now).await.unwrap();
+        send_due_deliveries(&Arc::new(hooks.worker())).await;
+        assert_eq!(recorded.len(), 1);
+    }
+    hooks.advance(Duration::from_mins(1));
+    let open = findings::list(pool, &FindingFilter::default(), None, 10).await.unwrap();
+    findings::resolve(pool, &[open[0].id], hooks.clock().now(), hooks.clock().now()).await.unwrap();
+    send_due_deliveries(&Arc::new(hooks.worker())).await;
+
+    let types = |receiver: &Receiver| {
+        let received = receiver.received();
+        let mut types: Vec<_> = received.iter().map(|one| one.json()["type"].as_str().unwrap().to_owned()).collect();
+        types.sort();
+        types
+    };
+    let states = ["environment.degraded", "environment.recovered"];
+    assert_eq!(types(&some), states);
+    assert_eq!(types(&all), [states[0], "environment.finding.opened", "environment.finding.resolved", states[1]]);
+    let feed = hooks.api.get("/v1/events?types=environment.degraded").await.json();
+    let degraded = some.received().iter().map(ReceivedRequest::json).find(|event| event["type"] == states[0]);
+    assert_eq!(degraded.as_ref(), Some(&feed["events"][0]), "the delivery differs from the feed");
+    assert_eq!(feed["events"][0]["subject"], tenant["environments"][0]["id"]);
+}
+
 async fn send_due_deliveries(worker: &Arc<freehold_worker::Worker>) -> usize {
     worker.drain_webhooks().await.unwrap()
 }

@@ -1,7 +1,9 @@
 //! CloudFormation calls inside a tenant's account.
 
 use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::types::{Capability, DeletionMode, OnFailure, Parameter, Stack, StackEvent, Tag};
+use aws_sdk_cloudformation::types::{
+    Capability, DeletionMode, OnFailure, Parameter, ResourceStatus, Stack, StackEvent, Tag,
+};
 use freehold_tenancy::Region;
 
 use super::call::missing_field;
@@ -180,7 +182,7 @@ fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
 /// Returns whether an event is the start of a creation or update of the stack itself.
 fn is_start(event: &StackEvent) -> bool {
     let is_stack = event.physical_resource_id == event.stack_id;
-    let status = event.resource_status.as_ref().map(|status| status.as_str());
+    let status = event.resource_status.as_ref().map(ResourceStatus::as_str);
     is_stack && matches!(status, Some("CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS"))
 }
 
@@ -210,7 +212,6 @@ fn state_of(stack: Stack) -> Option<StackState> {
     })
 }
 
-#[expect(clippy::match_same_arms, reason = "each arm groups states for one reason")]
 fn status(text: &str) -> StackStatus {
     match text {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => StackStatus::Complete,
@@ -231,7 +232,7 @@ fn status(text: &str) -> StackStatus {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_cloudformation::types::{ResourceStatus, StackStatus as AwsStatus};
+    use aws_sdk_cloudformation::types::StackStatus as AwsStatus;
 
     use super::*;
 

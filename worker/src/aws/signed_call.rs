@@ -55,13 +55,9 @@ impl Aws {
     /// Signs a request for Lambda and sends it, without retries.
     pub(super) async fn send_signed(&self, session: &Session, region: Region, request: &HttpCall) -> Result<Response> {
         let (call, method, path) = (request.call, request.method, request.path.clone());
-        let headers = signed_headers(session, region, request).map_err(|message| CloudError {
-            kind: CloudErrorKind::Failed,
-            call,
-            code: "RequestNotBuilt".to_owned(),
-            message,
-            request_id: None,
-        })?;
+        let headers = signed_headers(session, region, request)
+            .map_err(|problem| format!("the request cannot be signed: {problem}"))
+            .map_err(|message| CloudError::from_freehold(CloudErrorKind::Failed, call, "RequestNotBuilt", message))?;
         let operation = Operation::builder()
             .service_name("lambda")
             .operation_name(call.split_once(':').map_or(call, |(_, name)| name).to_owned())

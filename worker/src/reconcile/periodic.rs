@@ -18,8 +18,9 @@ use crate::services::Services;
 /// Real time until the next attempt, if another worker is comparing or the database is unavailable.
 const RETRY_DELAY: Duration = Duration::from_mins(1);
 
-/// Maximum time that the loop sleeps. A changed schedule takes effect after this time at the latest.
-const MAX_SLEEP: TimeDelta = TimeDelta::days(1);
+/// Maximum time that the loop sleeps. A changed schedule takes effect after this time at the latest: a repair brings the
+/// next comparison forward.
+const MAX_SLEEP: TimeDelta = TimeDelta::minutes(1);
 
 pub(crate) struct PeriodicReconciler {
     /// Name of the worker, which is stored in its claims.
@@ -68,15 +69,20 @@ impl PeriodicReconciler {
 
     /// Waits until the next comparison is due.
     async fn until_due(&self, every: Duration) -> Result<(), DbError> {
-        let due = if let Some(due) = reconcile::next_due(&self.services.pool).await? {
-            due
-        } else {
-            let due = self.services.clock.now() + with_jitter(every);
-            reconcile::schedule(&self.services.pool, due).await?;
-            due
-        };
-        self.services.clock.sleep_until(due.min(self.services.clock.now() + MAX_SLEEP)).await;
-        Ok(())
+        loop {
+            let now = self.services.clock.now();
+            let due = if let Some(due) = reconcile::next_due(&self.services.pool).await? {
+                due
+            } else {
+                let due = now + with_jitter(every);
+                reconcile::schedule(&self.services.pool, due).await?;
+                due
+            };
+            if due <= now {
+                return Ok(());
+            }
+            self.services.clock.sleep_until(due.min(now + MAX_SLEEP)).await;
+        }
     }
 
     /// Runs the comparison if it is due and no other worker is running it. Returns whether it was run.

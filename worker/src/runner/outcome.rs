@@ -42,9 +42,9 @@ pub(super) fn to_record(
         Ok(StepOutcome { failed: Some(error), facts, released, .. }) => {
             StepRecord { facts, released, ..to_record(context, step, Err(error))? }
         }
-        Ok(StepOutcome { wait, late, facts, released, mapped, failed: None }) => {
+        Ok(StepOutcome { wait, skip_reason, late, facts, released, mapped, failed: None }) => {
             let state = match wait {
-                None => StepDisposition::Done,
+                None => skip_reason.map_or(StepDisposition::Done, StepDisposition::Skipped),
                 Some(Wait { reason, check_at }) => StepDisposition::Waiting { why: reason.to_string(), check_at },
             };
             StepRecord { step: step.name, state, late, facts, released, quota: step.quota, mapped }
@@ -80,6 +80,7 @@ pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
     };
     match &mut record.state {
         StepDisposition::Done => {}
+        StepDisposition::Skipped(reason) => clean(reason),
         StepDisposition::Waiting { why, .. } | StepDisposition::Blocked { why, .. } => clean(why),
         StepDisposition::Retrying { error, .. } => clean(error),
         StepDisposition::Parked(attention) | StepDisposition::Failed(attention) => clean(&mut attention.message),
@@ -116,6 +117,12 @@ pub(super) fn log(context: &StepContext, record: &StepRecord) {
         StepDisposition::Failed(_) => {}
         StepDisposition::Done => {
             tracing::info!(%tenant, %operation, step, "step {step} of operation {operation} of tenant {tenant} done");
+        }
+        StepDisposition::Skipped(reason) => {
+            tracing::info!(
+                %tenant, %operation, step, reason,
+                "step {step} of operation {operation} of tenant {tenant} skipped: {reason}"
+            );
         }
         StepDisposition::Waiting { why, check_at } | StepDisposition::Blocked { why, check_at } => {
             tracing::debug!(

@@ -23,7 +23,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     }
     if let Some(id) = context.fact("account_id") {
         // The request step has found or adopted an existing account.
-        return account_request::map_account(context, id).await;
+        return account_request::use_known_account(context, id).await;
     }
     let Some(request) = context.fact::<Option<String>>("creation_request_id").flatten() else {
         // After a failed creation, the account may exist nevertheless. It is adopted before another account is

@@ -14,7 +14,7 @@ const EXPECTED_SECONDS: u64 = 60;
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let requested_at: Option<DateTime<Utc>> = context.operation_fact(close_account::REQUESTED_AT_FACT);
     let (Some(account), Some(requested_at)) = (context.account_if_any()?, requested_at) else {
-        return Ok(StepOutcome::done());
+        return Ok(StepOutcome::skipped("no account is being closed"));
     };
     let found = context.aws().account(account.id()).await?;
     match found.as_ref().map(|account| account.state.as_str()) {

@@ -8,7 +8,7 @@ use freehold_tenancy::quota::Quota;
 use freehold_tenancy::wait_reason::WaitReason;
 
 use super::StepResult;
-use super::shared::{approval, preconditions};
+use super::shared::{NO_ACCOUNT, approval, preconditions};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
@@ -19,15 +19,27 @@ const CLOSURE_WINDOW: TimeDelta = TimeDelta::days(30);
 pub(super) const REQUESTED_AT_FACT: &str = "closure_asked_at";
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
-    if !is_requested(context) || !is_approved(context).await? {
-        return Ok(StepOutcome::done());
+    let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::skipped(NO_ACCOUNT)) };
+    if !context.input_flag("close_account") {
+        return Ok(StepOutcome::skipped("closing the account was not requested"));
+    }
+    if !is_requested(context) {
+        return Ok(StepOutcome::skipped("close_accounts of [offboarding] no longer allows closing accounts"));
+    }
+    if !is_approved(context).await? {
+        return Ok(StepOutcome::skipped("the closure was not approved"));
     }
     let state = context.aws().account(account.id()).await?.map(|account| account.state);
     if state.as_deref() != Some("ACTIVE") {
-        // The account is already being closed, or it is no longer in the organisation.
-        let requested_at = context.pending_intent::<String>().map_or_else(|| context.now(), |(_, at)| at);
-        return Ok(StepOutcome::done().with(REQUESTED_AT_FACT, requested_at.to_rfc3339()));
+        let outcome = match (context.pending_intent::<String>(), state) {
+            // The response to an earlier request was lost.
+            (Some((_, at)), _) => StepOutcome::done().with(REQUESTED_AT_FACT, at.to_rfc3339()),
+            (None, Some(state)) => StepOutcome::skipped(format!("account {account} has the state {state} already"))
+                .with(REQUESTED_AT_FACT, context.now().to_rfc3339()),
+            (None, None) => StepOutcome::skipped(format!("account {account} is no longer in the organisation"))
+                .with_released_slot(context.slot(Quota::AccountClosures, "")),
+        };
+        return Ok(outcome);
     }
     if let Some(free_at) = next_closure_at(context, 0).await? {
         return Err(StepError::Blocked {

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::WaitReason;
 
+use super::shared::NO_ACCOUNT;
 use super::{StepResult, close_account};
 use crate::context::StepContext;
 use crate::step_outcome::StepOutcome;
@@ -14,7 +15,10 @@ const STACK_DELETION_TIME: TimeDelta = TimeDelta::minutes(15);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if context.account_id().is_none() {
-        return Ok(StepOutcome::done());
+        return Ok(StepOutcome::skipped(NO_ACCOUNT));
+    }
+    if context.cooling_off_period().is_zero() {
+        return Ok(StepOutcome::skipped("no cooling-off period is configured"));
     }
     let suspended_at = context.step_finished_at(StepName::Suspend).unwrap_or(context.operation_created_at());
     let ends_at = suspended_at + context.cooling_off_period();

@@ -13,7 +13,7 @@ use crate::step_outcome::StepOutcome;
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let region = context.environment().home_region;
     if !region.is_opt_in() {
-        return Ok(StepOutcome::done());
+        return Ok(StepOutcome::skipped(format!("region {region} needs no opt-in")));
     }
     let account = context.account()?;
     let slot = context.slot(Quota::RegionOptIns, "");

@@ -64,7 +64,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         return Ok(with_grants(StepOutcome::failed(error), released, &grants));
     }
     let since = grants.values().filter_map(|progress| progress.asked_at).min();
-    let outcome = if grants.values().all(|progress| progress.done) {
+    let outcome = if grants.is_empty() {
+        StepOutcome::skipped(format!("neither the configuration nor tier `{}` grants access", context.tenant().tier))
+    } else if grants.values().all(|progress| progress.done) {
         let outcome = StepOutcome::done();
         since.map_or_else(StepOutcome::done, |since| {
             outcome.with("took_seconds", context.estimated_duration_seconds(since))

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::StepResult;
 use super::grant_access::{self, is_granted};
 use super::shared::account_request::RETRY_REQUEST_AFTER;
-use super::shared::{preconditions, tenant_group};
+use super::shared::{NO_ACCOUNT, preconditions, tenant_group};
 use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
@@ -35,7 +35,7 @@ struct Revocation {
 }
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
+    let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::skipped(NO_ACCOUNT)) };
     let mut revocations = match context.step_fact::<BTreeMap<String, Revocation>>("revocations") {
         Some(revocations) => revocations,
         None => match unfinished_grants(context).await? {

@@ -22,10 +22,12 @@ enum EarlierAccountRequest {
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if let Some(id) = context.account_id() {
-        return account_request::map_account(context, id).await;
+        return account_request::use_known_account(context, id).await;
     }
     match earlier_account_request(context) {
-        EarlierAccountRequest::NotRequested => Ok(no_account(context)),
+        EarlierAccountRequest::NotRequested => {
+            Ok(StepOutcome { skip_reason: Some("no account was requested".to_owned()), ..no_account(context) })
+        }
         EarlierAccountRequest::Request(id) => {
             let creation = context.aws().creation_status(&id).await?;
             requested_account(context, creation).await

@@ -11,3 +11,9 @@ pub(super) mod stack_response;
 pub(super) mod stack_update;
 mod template_faults;
 pub(super) mod tenant_group;
+
+/// Reason of a skipped step that works on the account of the environment.
+pub(super) const NO_ACCOUNT: &str = "the environment has no account";
+
+/// Reason of a skipped step that works on an account outside the organisation.
+pub(super) const HAS_LEFT: &str = "the account has left the organisation";

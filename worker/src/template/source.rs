@@ -57,12 +57,11 @@ impl TemplateSource {
     /// with the problem of the file, which is logged once.
     pub(crate) async fn current(&self) -> CurrentTemplate {
         let config = Arc::clone(&self.config);
-        let file = match tokio::task::spawn_blocking(move || read(&config.stack)).await {
-            Ok(file) => file,
-            Err(_) => return self.state.lock().unwrap_or_else(PoisonError::into_inner).to_current(),
-        };
+        let file = tokio::task::spawn_blocking(move || read(&config.stack)).await;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.update(&self.config, file);
+        if let Ok(file) = file {
+            state.update(&self.config, file);
+        }
         state.to_current()
     }
 }

@@ -8,8 +8,8 @@ use utoipa::openapi::{Ref, RefOr, Type};
 pub(crate) fn schemas_by_event_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     FeedType::ALL.iter().map(|feed_type| {
         let data = ObjectBuilder::new();
-        let of: &[_] = if feed_type.is_operation_event() { &["environment_id", "operation_id"] } else { &[] };
-        let data = of.iter().chain(feed_type.data_fields()).fold(data, |data, name| data.required(*name));
+        let data =
+            feed_type.id_fields().iter().chain(feed_type.data_fields()).fold(data, |data, name| data.required(*name));
         let only = ObjectBuilder::new()
             .schema_type(Type::String)
             .enum_values(Some([feed_type.as_str()]))

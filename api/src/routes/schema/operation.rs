@@ -152,19 +152,22 @@ pub struct Step {
     /// Name of the step.
     #[schema(example = "deploy-stack")]
     pub name: String,
-    /// Steps that must be done before this step can start.
+    /// Steps that must be done or skipped before this step can start.
     #[schema(example = json!(["install-baseline", "enable-regions"]))]
     pub after: Vec<String>,
-    /// State of the step.
+    /// State of the step. A step that had nothing to do is `skipped`.
     #[schema(value_type = StepState, example = "waiting")]
     pub state: String,
+    /// Human-readable reason why the step was skipped; `null` in the other states.
+    #[schema(required = true, example = "region eu-central-1 needs no opt-in")]
+    pub reason: Option<String>,
     /// Number of times that the step was run.
     #[schema(example = 3)]
     pub attempts: u32,
     /// Time of the first run; `null` until then.
     #[schema(required = true)]
     pub started_at: Option<DateTime<Utc>>,
-    /// Time at which the step was done; `null` until then.
+    /// Time at which the step was done or skipped; `null` until then.
     #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
     /// Human-readable reason for the wait; `null` while the step does not wait.
@@ -227,6 +230,7 @@ impl From<step::JournalEntry> for Step {
             name: entry.name,
             after: entry.after,
             state: entry.state.to_string(),
+            reason: entry.skip_reason,
             attempts: entry.attempts,
             started_at: entry.started_at,
             finished_at: entry.finished_at,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::{environment, tenant};
+use freehold_tenancy::{environment, finding, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::enums::TenantState;
+use super::enums::{FindingRemedy, Severity, TenantState};
 
 /// Tenant: one customer with its environments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -21,8 +21,8 @@ pub struct Tenant {
     /// E-mail address of the tenant's administrator; `null` once the tenant is offboarded.
     #[schema(required = true, example = "admin@example.com")]
     pub admin_email: Option<String>,
-    /// State of the tenant: the first of `needs_attention`, `onboarding`, `restoring`, `ready`, `offboarding` and
-    /// `offboarded` that one of its environments has.
+    /// State of the tenant: the first of `degraded`, `needs_attention`, `onboarding`, `restoring`, `ready`,
+    /// `offboarding` and `offboarded` that one of its environments has.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
     /// Commercial plan.
@@ -75,7 +75,8 @@ pub struct Environment {
     /// Name, unique within the tenant.
     #[schema(example = "production")]
     pub name: String,
-    /// State of the environment.
+    /// State of the environment: `degraded` while a critical finding about a verified environment is open, unless the
+    /// environment is being offboarded; otherwise the state of its operation.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
     /// Residency: the named set of regions that the environment may use.
@@ -101,6 +102,47 @@ pub struct Environment {
     /// Time at which the environment was offboarded; `null` until then.
     #[schema(required = true)]
     pub offboarded_at: Option<DateTime<Utc>>,
+    /// Open findings about the environment, the most severe first.
+    pub findings: Vec<OpenFinding>,
+}
+
+/// Open finding about an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OpenFinding {
+    /// Id of the finding.
+    #[schema(example = "find_01k2m8v3x9e7rt4s5q6w7y8z9e")]
+    pub id: String,
+    /// Kind of the difference: a stable, machine-readable code.
+    #[schema(example = "wrong_ou")]
+    pub kind: String,
+    /// Severity of the finding. A critical finding makes the environment `degraded`.
+    #[schema(value_type = Severity, example = "critical")]
+    pub severity: String,
+    /// Human-readable description of the difference and of the necessary action.
+    #[schema(example = "Account 111122223333, production of Example GmbH, is in r-ab12 and not in OU freehold-eu.")]
+    pub message: String,
+    /// Remedy of the finding. It changes to `person` if the repair fails.
+    #[schema(value_type = FindingRemedy, example = "repair")]
+    pub remedy: String,
+    /// Id of the repair operation; `null` if no repair was started.
+    #[schema(required = true, example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
+    pub operation_id: Option<String>,
+    /// Time at which the difference was first found.
+    pub first_seen_at: DateTime<Utc>,
+}
+
+impl From<finding::Finding> for OpenFinding {
+    fn from(finding: finding::Finding) -> Self {
+        Self {
+            id: finding.id.to_string(),
+            kind: finding.kind.to_string(),
+            severity: finding.severity.to_string(),
+            message: finding.message,
+            remedy: finding.remedy.to_string(),
+            operation_id: finding.operation_id.map(|id| id.to_string()),
+            first_seen_at: finding.first_seen_at,
+        }
+    }
 }
 
 impl From<environment::Environment> for Environment {
@@ -118,6 +160,7 @@ impl From<environment::Environment> for Environment {
             created_at: environment.created_at,
             ready_at: environment.ready_at,
             offboarded_at: environment.offboarded_at,
+            findings: environment.findings.into_iter().map(OpenFinding::from).collect(),
         }
     }
 }

@@ -108,6 +108,7 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
         created_at: now,
         ready_at: None,
         offboarded_at: None,
+        findings: Vec::new(),
     };
     let environments = ids.into_iter().zip(operations).zip(names).map(environment).collect();
     Ok(Tenant {

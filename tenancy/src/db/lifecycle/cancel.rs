@@ -126,7 +126,7 @@ pub(super) async fn mark_canceled(
     )
     .execute(&mut *tx)
     .await?;
-    steps::stop_waiting(&mut *tx, open.id).await?;
+    steps::end_waits(&mut *tx, open.id).await?;
     approvals::withdraw(&mut *tx, open.id, by, now).await?;
     let news = [NewEvent { event_type: EventType::OperationCanceled, data: json!({ "by": by.subject }) }];
     events::append(tx, open.id, &news, now).await?;

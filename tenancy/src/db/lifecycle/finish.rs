@@ -1,17 +1,20 @@
 //! Ends an operation as succeeded or failed and updates its environment. Marks the tenant as offboarded when its last
 //! environment is offboarded.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::change_admin::repeat_grant_access;
 use crate::db::fence::{Claim, begin_fenced};
-use crate::db::{PgPool, Result, account_mappings, events};
+use crate::db::{PgPool, Result, account_mappings, events, findings, reconcile};
 use crate::environment::EnvironmentState;
 use crate::event::{EventType, NewEvent};
 use crate::operation::OperationKind;
 use crate::{OperationId, TenantId};
+
+/// Time between a repair or upgrade and the comparison that resolves its findings. Those that finish meanwhile share it.
+const RECONCILE_AFTER_REPAIR: TimeDelta = TimeDelta::minutes(5);
 
 /// Marks an operation as succeeded and updates its environment, account mapping and tenant.
 ///
@@ -19,13 +22,14 @@ use crate::{OperationId, TenantId};
 /// `grant-access` is due again.
 pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<bool> {
     let mut tx = begin_fenced(pool, claim).await?;
-    let kind = sqlx::query_scalar!(
-        r#"/* db::lifecycle::succeed */ select kind as "kind: OperationKind" from operations where id = $1"#,
+    let operation = sqlx::query!(
+        r#"/* db::lifecycle::succeed */
+        select kind as "kind: OperationKind", environment_id from operations where id = $1"#,
         claim.operation_id.as_uuid(),
     )
     .fetch_one(&mut *tx)
     .await?;
-    let achieved = kind.state_when_done();
+    let achieved = operation.kind.state_when_done();
     if achieved == EnvironmentState::Ready && repeat_grant_access(&mut tx, claim.operation_id).await? {
         tx.commit().await?;
         return Ok(false);
@@ -37,7 +41,7 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
             news.push(NewEvent { event_type: EventType::AccountReleased, data });
         }
         news.push(NewEvent { event_type: EventType::EnvironmentOffboarded, data: json!({}) });
-    } else if !kind.keeps_environment_state() {
+    } else if !operation.kind.keeps_environment_state() {
         news.push(NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) });
     }
     news.push(NewEvent { event_type: EventType::OperationSucceeded, data: json!({}) });
@@ -61,6 +65,13 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
     )
     .execute(&mut *tx)
     .await?;
+    match operation.kind {
+        OperationKind::Onboard => findings::write_degraded(&mut tx, operation.environment_id.into(), now).await?,
+        OperationKind::Repair | OperationKind::UpgradeBaseline => {
+            reconcile::bring_forward(&mut tx, now + RECONCILE_AFTER_REPAIR).await?;
+        }
+        OperationKind::Offboard | OperationKind::Restore => {}
+    }
     if achieved == EnvironmentState::Offboarded {
         close_tenant(&mut tx, claim.operation_id, now).await?;
     }
@@ -86,7 +97,8 @@ pub async fn fail(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<()
         r#"/* db::lifecycle::fail */
         update operations set state = 'failed', finished_at = $2, updated_at = $2, wake_at = null,
             lease_until = null, leased_by = null,
-            attention_code = null, attention_message = null, attention_remedies = null
+            attention_code = null, attention_message = null, attention_remedies = null,
+            attention_aws_request_id = null
         where id = $1"#,
         id.as_uuid(),
         now,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use crate::db::Result;
+use crate::db::{Result, findings};
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
 use crate::{EnvironmentId, OperationId};
@@ -48,7 +48,11 @@ pub(super) async fn open_operation(
         EventType::OperationAccepted.as_str(),
         crate::trace::traceparent(),
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    if kind == OperationKind::Restore {
+        // The offboarding had ended the state.
+        findings::write_degraded(tx, environment, now).await?;
+    }
     Ok(id)
 }

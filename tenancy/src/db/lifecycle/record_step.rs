@@ -38,6 +38,8 @@ pub struct StepRecord {
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepDisposition {
     Done,
+    /// The step had nothing to do, for the given reason.
+    Skipped(String),
     /// The step polls again at `check_at`.
     Waiting {
         why: String,
@@ -65,7 +67,7 @@ impl StepRecord {
     fn attention(&self) -> Option<&Attention> {
         match &self.state {
             StepDisposition::Parked(attention) => Some(attention),
-            StepDisposition::Done | StepDisposition::Failed(_) => None,
+            StepDisposition::Done | StepDisposition::Skipped(_) | StepDisposition::Failed(_) => None,
             StepDisposition::Waiting { .. } | StepDisposition::Blocked { .. } | StepDisposition::Retrying { .. } => {
                 self.late.as_ref()
             }
@@ -104,6 +106,11 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             journal.push(step_event(EventType::StepSucceeded, outcome.step, json!({})));
             (StepState::Done, None, None, None)
         }
+        StepDisposition::Skipped(reason) => {
+            let data = json!({ events::SKIP_REASON_FIELD: reason });
+            journal.push(step_event(EventType::StepSucceeded, outcome.step, data));
+            (StepState::Done, None, None, None)
+        }
         StepDisposition::Waiting { why, check_at } | StepDisposition::Blocked { why, check_at } => {
             if before.waits_for.as_ref() != Some(why) {
                 journal.push(step_event(EventType::StepWaiting, outcome.step, json!({ "waits_for": why })));
@@ -132,6 +139,10 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             json!({ "code": attention.code, "message": attention.message, "goes_on": state != StepState::Parked });
         journal.push(step_event(EventType::OperationNeedsAttention, outcome.step, data));
     }
+    let skip_reason = match &outcome.state {
+        StepDisposition::Skipped(reason) => Some(reason),
+        _ => None,
+    };
     let last_error_aws_request_id = match &outcome.state {
         StepDisposition::Retrying { aws_request_id, .. } => aws_request_id.as_ref(),
         StepDisposition::Parked(attention) => attention.aws_request_id.as_ref(),
@@ -144,7 +155,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             attempts_without_progress = case when $8 then attempts_without_progress + 1 else 0 end,
             finished_at = case when $3 = 'done' then $9::timestamptz end,
             attention = $10, blocked_since = case when $11 then coalesce(blocked_since, $9) end,
-            last_error_aws_request_id = $12
+            last_error_aws_request_id = $12, skip_reason = $13
         where operation_id = $1 and name = $2"#,
         id.as_uuid(),
         outcome.step.as_str(),
@@ -158,6 +169,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         outcome.failure().or(attention).map(|attention| json!(attention)),
         matches!(outcome.state, StepDisposition::Blocked { .. }),
         last_error_aws_request_id,
+        skip_reason,
     )
     .execute(&mut *tx)
     .await?;

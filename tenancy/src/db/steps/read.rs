@@ -13,8 +13,8 @@ pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>
         Row,
         r#"/* db::steps::journal */
         select name, after, state as "state: StepState", intent, intent_at, facts, attempts, attempts_without_progress,
-            waits_for, check_at, attention, blocked_since, last_error, last_error_aws_request_id, started_at,
-            retried_at, finished_at
+            waits_for, check_at, skip_reason, attention, blocked_since, last_error, last_error_aws_request_id,
+            started_at, retried_at, finished_at
         from operation_steps where operation_id = $1 order by position"#,
         id.as_uuid(),
     )
@@ -29,8 +29,8 @@ pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId)
         Row,
         r#"/* db::steps::history */
         select s.name, s.after, s.state as "state: StepState", s.intent, s.intent_at, s.facts, s.attempts,
-            s.attempts_without_progress, s.waits_for, s.check_at, s.attention, s.blocked_since, s.last_error,
-            s.last_error_aws_request_id, s.started_at, s.retried_at, s.finished_at
+            s.attempts_without_progress, s.waits_for, s.check_at, s.skip_reason, s.attention, s.blocked_since,
+            s.last_error, s.last_error_aws_request_id, s.started_at, s.retried_at, s.finished_at
         from operation_steps s join operations o on o.id = s.operation_id
         where o.environment_id = $1 and o.id <> $2 order by o.created_at desc, o.id desc, s.position"#,
         environment.as_uuid(),
@@ -66,6 +66,7 @@ struct Row {
     attempts_without_progress: i32,
     waits_for: Option<String>,
     check_at: Option<DateTime<Utc>>,
+    skip_reason: Option<String>,
     attention: Option<Value>,
     blocked_since: Option<DateTime<Utc>>,
     last_error: Option<String>,
@@ -80,7 +81,7 @@ impl Row {
         Ok(JournalEntry {
             name: self.name,
             after: self.after,
-            state: self.state,
+            state: if self.skip_reason.is_some() { StepState::Skipped } else { self.state },
             intent: self.intent,
             intent_at: self.intent_at,
             facts: object(self.facts),
@@ -88,6 +89,7 @@ impl Row {
             attempts_without_progress: self.attempts_without_progress.unsigned_abs(),
             waits_for: self.waits_for,
             check_at: self.check_at,
+            skip_reason: self.skip_reason,
             attention: self.attention.map(|value| parse_json(value, "an attention")).transpose()?,
             blocked_since: self.blocked_since,
             last_error: self.last_error,

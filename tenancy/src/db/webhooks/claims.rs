@@ -5,9 +5,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::secrets::EncryptedSecrets;
-use crate::db::{PgPool, Result};
-use crate::feed::{Entry, OperationEventRef};
-use crate::{WebhookDeliveryId, WebhookEndpointId};
+use crate::db::{PgPool, Result, feed};
+use crate::feed::Entry;
+use crate::{EnvironmentId, WebhookDeliveryId, WebhookEndpointId};
 
 /// Claim of a worker on a due delivery.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,17 +90,12 @@ pub async fn claim(
         limits.max_deliveries,
     );
     let claims = rows.fetch_all(pool).await?.into_iter().map(|row| {
-        let operation = row.operation_id.zip(row.seq).zip(row.environment_id);
-        let operation = operation.map(|((operation_id, seq), environment_id)| OperationEventRef {
-            operation_id: operation_id.into(),
-            seq,
-            environment_id: environment_id.into(),
-        });
         let entry = || {
             Some(Entry {
                 position: row.position,
                 tenant_id: row.tenant_id?.into(),
-                operation,
+                environment_id: row.environment_id.map(EnvironmentId::from),
+                operation: feed::operation_event(row.operation_id, row.seq),
                 feed_type: row.feed_type.as_ref()?.parse().ok()?,
                 data: row.data.clone()?,
                 occurred_at: row.occurred_at?,

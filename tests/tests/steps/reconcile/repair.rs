@@ -1,7 +1,7 @@
 //! Tests of repair operations, which fix findings if that is safe.
 
 use chrono::TimeDelta;
-use freehold_tenancy::db::operations;
+use freehold_tenancy::db::{operations, reconcile};
 use freehold_tenancy::operation::{OperationKind, OperationState};
 use freehold_worker::reconcile::RepairMode;
 
@@ -51,6 +51,19 @@ async fn the_roles_of_an_account_are_repaired() {
     freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
     freehold.clock.advance(std::time::Duration::from_mins(5));
     assert!(compare(&freehold, RepairMode::Limited).await.is_clean());
+}
+
+#[tokio::test]
+async fn a_successful_repair_brings_the_next_comparison_forward() {
+    let (freehold, tenants) = create_ready_tenants(1).await;
+    Administrator::of(&freehold).move_to_root(&account(&tenants[0])).await;
+    compare(&freehold, RepairMode::Limited).await;
+    let hour = freehold.clock.now() + TimeDelta::hours(1);
+    reconcile::schedule(freehold.pool(), hour).await.expect("a schedule");
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
+    let due = reconcile::next_due(freehold.pool()).await.expect("an answer").expect("a schedule");
+    let repaired_at = freehold.operation_of(&freehold.reload_tenant(&tenants[0]).await).await.finished_at;
+    assert_eq!(Some(due), repaired_at.map(|at| at + TimeDelta::minutes(5)));
 }
 
 #[tokio::test]

@@ -300,7 +300,7 @@ fn findings_about_data_isolation_are_critical() {
 fn an_older_baseline_is_a_finding_with_its_remedy() {
     let mut scene = Scene::consistent();
     let statement = "[[access_role.statements]]\nEffect = \"Allow\"\nAction = \"sqs:*\"\nResource = \"*\"";
-    scene.config = scene.config_with(statement);
+    scene.config = Scene::config_with(statement);
     assert_eq!(scene.found(), single_finding("baseline_outdated", ACCOUNT, "person"));
     let message = scene.compared().found.remove(0).message;
     let current = BaselineVersion::current(&scene.config.access_role);

@@ -124,6 +124,12 @@ pub(in crate::steps) async fn map_account(context: &StepContext, account: AwsAcc
         .with_released_slot(slot(context)))
 }
 
+/// Skips a step that determines the account of the environment, because an earlier step has mapped it.
+pub(in crate::steps) async fn use_known_account(context: &StepContext, account: AwsAccountId) -> StepResult {
+    let reason = format!("account {account} is the environment's already");
+    Ok(StepOutcome { skip_reason: Some(reason), ..map_account(context, account).await? })
+}
+
 /// Adopts an account with this environment's e-mail address, if its tags prove that it belongs to this environment.
 pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
     let tags = context.aws().account_tags(&found.id).await?;

@@ -6,7 +6,7 @@ use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::WaitReason;
 
-use super::preconditions;
+use super::{HAS_LEFT, NO_ACCOUNT, preconditions};
 use crate::cloud::{CloudError, CloudErrorKind, Role, StackState, StackStatus, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
@@ -25,21 +25,29 @@ pub(in crate::steps) struct StackDeletion {
 }
 
 impl StackDeletion {
-    /// Deletes the stack. The step is done when the environment has no such stack.
+    /// Deletes the stack. The step is done when the environment has no such stack, and skipped if it never had one.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
-        let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
+        let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::skipped(NO_ACCOUNT)) };
         if preconditions::has_left(context) {
-            return Ok(StepOutcome::done());
+            return Ok(StepOutcome::skipped(HAS_LEFT));
         }
         let mut created =
             context.earlier_entries(self.created_by).filter(|entry| entry.intent.is_some() || !entry.facts.is_empty());
-        let Some(entry) = created.next() else { return Ok(StepOutcome::done()) };
+        let Some(entry) = created.next() else {
+            return Ok(StepOutcome::skipped(format!("the stack {} was never requested", self.name)));
+        };
         // CloudFormation finds a deleted stack only by its id.
         let id = entry.facts.get("stack_id").and_then(serde_json::Value::as_str).unwrap_or(&self.name);
         let stack = match context.aws().stack(&account, self.role, self.region, id).await {
             Ok(Some(stack)) if context.belongs_to_environment(&stack.tags) => stack,
-            // There is no such stack, or Freehold has not created it.
-            Ok(_) => return Ok(StepOutcome::done()),
+            Ok(Some(_)) => {
+                return Ok(StepOutcome::skipped(format!(
+                    "the stack {} in {} does not have the tags of this environment",
+                    self.name, self.region
+                )));
+            }
+            // A crashed run may have deleted the stack.
+            Ok(None) => return Ok(StepOutcome::done()),
             Err(error) => return self.access_denied(context, &account, error).await,
         };
         match stack.status {
@@ -98,7 +106,7 @@ impl StackDeletion {
         ))
     }
 
-    /// Handles a denied call. In a closed account nothing is left to delete, so the step is done. For an active
+    /// Handles a denied call. In a closed account nothing is left to delete, so the step is skipped. For an active
     /// account, waits until calls are allowed.
     async fn access_denied(&self, context: &StepContext, account: &Target, error: CloudError) -> StepResult {
         if !matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. }) {
@@ -110,7 +118,10 @@ impl StackDeletion {
                 until: None,
                 at_most: Some(TimeDelta::minutes(15)),
             }),
-            _ => Ok(StepOutcome::done().with("went_with_the_account", true)),
+            _ => {
+                let reason = format!("account {account} is closed or no longer in the organisation");
+                Ok(StepOutcome::skipped(reason).with("went_with_the_account", true))
+            }
         }
     }
 

@@ -64,7 +64,7 @@ pub(in crate::steps) fn rejected(context: &StepContext, target: &str, error: &Cl
         Some(status) => format!("responds with status {status}, expected {expected}: {}", excerpt(&error.message)),
         None => format!("cannot be called: {error}"),
     };
-    StepError::needs_attention(AttentionCode::StackCheckFailed, describe(target, &problem))
+    StepError::needs_attention(AttentionCode::StackCheckFailed, describe(target, &problem)).caused_by(error)
 }
 
 fn describe(target: &str, problem: &str) -> String {

@@ -68,7 +68,7 @@ impl StackDeployment {
     /// Finishes the step if the stack is up to date and has the outputs that its check needs.
     pub(super) async fn complete(&self, context: &StepContext, stack: StackState) -> StepResult {
         let Some(template) = &self.tenant_template else { return Ok(self.completed_outcome(context, stack)) };
-        if self.is_update_due(context) {
+        if Self::is_update_due(context) {
             return self.update(context, stack).await;
         }
         let Some(problem) = self.output_problem(context, &stack) else {
@@ -85,7 +85,7 @@ impl StackDeployment {
 
     /// Returns whether a person has retried the step after its last request. A retry updates the stack, because the
     /// template may have been corrected.
-    fn is_update_due(&self, context: &StepContext) -> bool {
+    fn is_update_due(context: &StepContext) -> bool {
         let retried_at = context.entry().and_then(|entry| entry.retried_at);
         retried_at.is_some_and(|retried| last_request_at(context).is_none_or(|request| retried > request))
     }
@@ -108,14 +108,13 @@ impl StackDeployment {
                 Ok(requested(outcome).with("stack_id", stack.id))
             }
             Ok(false) => {
-                let outcome = match self.output_problem(context, &stack) {
-                    Some(problem) => self.report_outputs(context, &stack, problem).await.unwrap_or_else(failed),
-                    None => {
-                        if self.tenant_template.is_some() {
-                            context.lift_template_hold().await?;
-                        }
-                        self.completed_outcome(context, stack)
+                let outcome = if let Some(problem) = self.output_problem(context, &stack) {
+                    self.report_outputs(context, &stack, problem).await.unwrap_or_else(failed)
+                } else {
+                    if self.tenant_template.is_some() {
+                        context.lift_template_hold().await?;
                     }
+                    self.completed_outcome(context, stack)
                 };
                 Ok(requested(outcome))
             }

@@ -86,10 +86,12 @@ pub(in crate::steps) fn of_wrong_url(output: &str, region: Region) -> TemplateFa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::ErrorOrigin;
 
     fn rejection(code: &str, message: &str) -> Option<bool> {
         let error = CloudError {
             kind: CloudErrorKind::Failed,
+            origin: ErrorOrigin::Aws,
             call: "cloudformation:CreateStack",
             code: code.to_owned(),
             message: message.to_owned(),

@@ -5,7 +5,7 @@ use freehold_tenancy::{EmailAddress, TenantId};
 
 use crate::attention_codes;
 use crate::aws::Aws;
-use crate::cloud::{CloudError, CloudErrorKind, Membership, Person};
+use crate::cloud::{CloudError, CloudErrorKind, ErrorOrigin, Membership, Person};
 use crate::context::StepContext;
 use crate::step_outcome::StepError;
 
@@ -32,7 +32,7 @@ pub(in crate::steps) async fn ensure_with_admin(context: &StepContext) -> Result
         Err(error) if error.code == "ResourceNotFoundException" => {
             // The user was deleted after its id was cached. The next run creates it.
             aws.forget_user(&user);
-            return Err(StepError::Retry(error.to_string()));
+            return Err(StepError::retry(error.to_string()).caused_by(&error));
         }
         Err(error) => return Err(error.into()),
     }
@@ -42,16 +42,15 @@ pub(in crate::steps) async fn ensure_with_admin(context: &StepContext) -> Result
 
 /// Names the tenant's field that makes AWS reject the user of the administrator.
 fn admin_rejected(tenant: TenantId, email: &EmailAddress, error: CloudError) -> StepError {
-    if error.kind != CloudErrorKind::Failed || attention_codes::for_error(&error).is_some() {
+    let is_rejection = error.kind == CloudErrorKind::Failed && error.origin == ErrorOrigin::Aws;
+    if !is_rejection || attention_codes::for_error(&error).is_some() {
         return error.into();
     }
-    StepError::needs_attention(
-        AttentionCode::AwsRefused,
-        format!(
-            "Identity Center rejects the user for the tenant's admin_email {email}. Change admin_email with PATCH \
-             /v1/tenants/{tenant}, then retry. {error}"
-        ),
-    )
+    let message = format!(
+        "Identity Center rejects the user for the tenant's admin_email {email}. Change admin_email with PATCH \
+         /v1/tenants/{tenant}, then retry. {error}"
+    );
+    StepError::needs_attention(AttentionCode::AwsRefused, message).caused_by(&error)
 }
 
 /// Removes the former administrators from the tenant's own group, after the current one was added.

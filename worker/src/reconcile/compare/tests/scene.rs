@@ -164,7 +164,7 @@ impl Scene {
     }
 
     /// Returns the configuration with further sections.
-    pub(super) fn config_with(&self, sections: &str) -> Config {
+    pub(super) fn config_with(sections: &str) -> Config {
         Config::parse(&format!("{CONFIG}\n{sections}")).unwrap()
     }
 

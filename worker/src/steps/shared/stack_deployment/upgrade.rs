@@ -148,7 +148,7 @@ impl StackDeployment {
                 self.name,
                 next_action(context)
             );
-            return Ok(failed(AttentionCode::StackRejected, message));
+            return Ok(failed(AttentionCode::StackRejected, message).caused_by(&error));
         }
         self.convert_call_error(context, error).await
     }
