@@ -3,7 +3,7 @@
 alter table fleet_holds add column rejected_templates text[] not null default '{}';
 alter table fleet_holds add column detail text;
 
-comment on column fleet_holds.rejected_templates is 'Fingerprints of the rejected templates, each with /region if it is rejected in that region only; empty for other kinds.';
+comment on column fleet_holds.rejected_templates is 'Fingerprints of the rejected templates, each with / and a region in which it is rejected; empty for other kinds.';
 comment on column fleet_holds.detail is 'Fault of the template, with the reason that AWS gave; null for other kinds.';
 
 alter table fleet_holds drop constraint fleet_holds_quota_check;

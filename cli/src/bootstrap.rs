@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use freehold_tenancy::audit::AuditWriter;
+use freehold_tenancy::config::ConfigError;
 use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::bootstrap::{apply, plan};
+use freehold_worker::template::validate_in_aws;
 
 use crate::config;
 use crate::database::{DatabaseArgs, connect_and_check};
@@ -26,7 +28,8 @@ const MAX_CONNECTIONS: u32 = 2;
 #[command(after_help = "Examples:\n  \
     AWS_PROFILE=management freehold bootstrap --plan\n  \
     AWS_PROFILE=management freehold bootstrap\n\n\
-    --plan prints one line per change, without changing anything. Warnings do not stop the command.")]
+    --plan prints one line per change, without changing anything. Warnings do not stop the command. A template that \
+    CloudFormation refuses in a region does.")]
 pub(crate) struct BootstrapArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -48,6 +51,13 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
     };
     let plan = plan(&aws, &config).await?;
     output::print_note(format!("acting as {}", plan.caller_arn));
+    let templates = validate_in_aws::validate(&aws, &config).await?;
+    for skipped in &templates.skipped {
+        output::print_note(format!("warning: {skipped}"));
+    }
+    if !templates.problems.is_empty() {
+        return Err(ConfigError::Inconsistent(templates.problems).into());
+    }
     for warning in &plan.warnings {
         output::print_note(format!("warning: {warning}"));
     }

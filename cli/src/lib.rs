@@ -120,7 +120,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Worker(args) => Box::pin(serve::worker(args)).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bootstrap(args) => bootstrap::run(args).await,
-        Command::Config(args) => config::run(args),
+        Command::Config(args) => config::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Reconcile(args) => Box::pin(reconcile::run(args)).await,
         Command::Openapi(_) => openapi::run(),

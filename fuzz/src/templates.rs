@@ -38,6 +38,7 @@ pub fn template(data: &[u8]) {
         region: "eu-central-1".to_owned(),
         stack_id: "arn:aws:cloudformation:eu-central-1:111122223333:stack/x/1".to_owned(),
         stack_name: "x".to_owned(),
+        exports: BTreeMap::new(),
     };
     let count = template.resources.len();
     let Ok(scope) = template.bind(&BTreeMap::new(), pseudo) else { return };

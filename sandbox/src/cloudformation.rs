@@ -7,12 +7,14 @@
 //! | progress of stack operations over time | `progress.rs` |
 //! | create, update and delete of each resource type | `resources.rs` |
 //! | validation of requests | `rules.rs` |
+//! | text of the template, in the request or in S3 | `template_source.rs` |
 
 mod progress;
 mod read;
 mod resources;
 mod rules;
 mod stack;
+mod template_source;
 mod write;
 
 use std::collections::BTreeMap;
@@ -59,6 +61,13 @@ impl Stacks {
         self.by_id.values_mut()
     }
 
+    /// Returns the values that stacks export, by name.
+    fn exports(&self) -> BTreeMap<String, String> {
+        let outputs = self.by_id.values().filter(|stack| stack.status != Status::DeleteComplete);
+        let outputs = outputs.flat_map(|stack| stack.outputs.values());
+        outputs.filter_map(|output| Some((output.export.clone()?, output.value.clone()))).collect()
+    }
+
     /// Returns the stack with this stack id. If there is none, returns the stack with this name, ignoring deleted
     /// stacks.
     fn find(&self, name_or_id: &str) -> Option<&Stack> {
@@ -84,7 +93,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "DescribeStackResources" => read::describe_stack_resources(state, ctx, request),
         "ListStacks" => read::list_stacks(state, ctx, request),
         "GetTemplate" => read::get_template(state, ctx, request),
-        "ValidateTemplate" => read::validate_template(request),
+        "ValidateTemplate" => read::validate_template(state, ctx, request),
         "DescribeAccountLimits" => Ok(read::describe_account_limits()),
         _ => Err(AwsError::unknown_operation(operation)),
     };

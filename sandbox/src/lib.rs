@@ -17,6 +17,7 @@ pub mod organizations;
 pub mod policy;
 pub mod postgres;
 pub mod quotas;
+pub mod s3;
 pub mod settings;
 pub mod ssoadmin;
 pub mod sts;

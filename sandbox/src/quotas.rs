@@ -140,6 +140,7 @@ pub fn throttling_error(service: Service) -> AwsError {
         }
         Service::Lambda => AwsError::new("TooManyRequestsException", "Rate Exceeded.").status(429),
         Service::Sts | Service::CloudFormation => AwsError::new("Throttling", "Rate exceeded"),
+        Service::S3 => AwsError::new("SlowDown", "Please reduce your request rate.").status(503),
     }
 }
 

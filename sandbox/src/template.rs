@@ -35,6 +35,8 @@ impl TemplateError {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Template {
     pub(crate) description: Option<String>,
+    /// Macros of the section `Transform`.
+    pub(crate) transforms: Vec<String>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) mappings: Map<String, Value>,
     pub(crate) conditions: Map<String, Value>,
@@ -61,6 +63,8 @@ pub(crate) struct Output {
     pub(crate) description: Option<String>,
     pub(crate) condition: Option<String>,
     pub(crate) value: Value,
+    /// Name under which other stacks can import the value.
+    pub(crate) export: Option<Value>,
 }
 
 impl Template {
@@ -71,16 +75,30 @@ impl Template {
         Ok(template)
     }
 
-    /// Returns the capability that a caller must acknowledge if the template creates IAM resources.
-    pub(crate) fn capability(&self) -> Option<&'static str> {
-        const NAMES: [&str; 4] = ["RoleName", "ManagedPolicyName", "UserName", "GroupName"];
+    /// Returns the capabilities that a caller must acknowledge, for macros and for IAM resources.
+    pub(crate) fn capabilities(&self) -> Vec<&'static str> {
+        const NAMES: [&str; 5] = ["RoleName", "ManagedPolicyName", "UserName", "GroupName", "InstanceProfileName"];
         let iam = self.resources.iter().filter(|resource| resource.kind.starts_with("AWS::IAM::"));
-        iam.map(|resource| {
+        let for_iam = iam.map(|resource| {
             let is_named =
                 resource.kind != "AWS::IAM::Policy" && NAMES.iter().any(|key| resource.properties.get(key).is_some());
             if is_named { "CAPABILITY_NAMED_IAM" } else { "CAPABILITY_IAM" }
-        })
-        .max()
+        });
+        let for_macros = (!self.macros().is_empty()).then_some("CAPABILITY_AUTO_EXPAND");
+        for_macros.into_iter().chain(for_iam.max()).collect()
+    }
+
+    /// Returns the names of all macros, in the section `Transform` and in `Fn::Transform`.
+    pub(crate) fn macros(&self) -> Vec<String> {
+        let mut names = self.transforms.clone();
+        for value in self.resources.iter().map(|resource| &resource.properties) {
+            references::visit_functions(value, &mut |name, argument| {
+                if name == "Fn::Transform" {
+                    names.push(argument.get("Name").and_then(Value::as_str).unwrap_or_default().to_owned());
+                }
+            });
+        }
+        names
     }
 }
 

@@ -47,6 +47,10 @@ impl TestClient {
         Self { world: world.clone(), credentials: credentials.in_region(&world.settings().home_region) }
     }
 
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
     pub(crate) fn assume_role(&self, role: &str, extra: &[(&str, &str)]) -> Self {
         let credentials = assume_role(&self.world, &self.credentials, role, extra);
         Self {

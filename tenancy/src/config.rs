@@ -12,6 +12,7 @@ mod parse;
 mod quotas;
 mod reconcile;
 mod stack_check;
+mod template_source;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use reconcile::Reconcile;
 pub use stack_check::{
     CHECK_PLACEHOLDERS, CheckKind, CheckMethod, StackCheck, fill_placeholders, unknown_placeholders,
 };
+pub use template_source::{Capability, TEMPLATE_BUCKET_PREFIX, TemplateUrl, sha256_of};
 pub use webhooks::{Secrets, Webhooks};
 
 pub use check::is_forbidden_service;

@@ -203,6 +203,7 @@ pub static SCENARIOS: &[Scenario] = &[
          `stack_url_output_missing`.",
         &["scenarios::templates::a_rejected_template_causes_one_hold_and_its_correction_lifts_it",
           "scenarios::templates::another_worker_with_a_corrected_template_lifts_the_hold",
+          "scenarios::templates::a_rejected_template_stops_only_the_regions_that_use_it",
           "scenarios::templates::a_resource_with_a_faulty_property_starts_the_hold",
           "scenarios::templates::a_template_that_another_tenant_has_does_not_stop_the_fleet",
           "scenarios::templates::an_output_that_one_tenant_lacks_needs_attention"]),

@@ -21,6 +21,7 @@ mod organizations;
 mod policies;
 mod regions;
 mod sts;
+mod templates;
 
 use case::Case;
 use expected::Expected;
@@ -37,6 +38,7 @@ fn cases() -> Vec<Case> {
         identity_store::cases(),
         regions::cases(),
         cloudformation::cases(),
+        templates::cases(),
     ]
     .concat()
 }

@@ -4,13 +4,13 @@
 //! objects are created by `freehold bootstrap` and a worker. Constants list the features that moto lacks. A test fails
 //! if a newer moto has the feature, or if Freehold handles the missing feature differently.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_sdk_cloudformation::types::StackStatus;
 use aws_sdk_organizations::types::PolicyType;
 use freehold_tenancy::clock::Scale;
+use freehold_tenancy::config::CheckKind;
 use freehold_tenancy::db::installation::{self, InstallationKind};
 use freehold_tenancy::db::{operations, tenants};
 use freehold_tenancy::operation::{Operation, OperationState};
@@ -73,14 +73,16 @@ async fn moto_onboards_a_tenant_until_a_function_url_is_needed() {
 
 #[tokio::test]
 async fn moto_deploys_a_stack_until_the_guardrail_is_verified() {
-    let template = template_without_function_url();
-    let onboarding = Onboarding::run(HOME_REGION, Some(template.path())).await;
+    // Without a Function URL, Freehold invokes the function.
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/tenant-without-url.yaml");
+    let onboarding = Onboarding::run(HOME_REGION, Some(&template)).await;
     onboarding.assert_stopped_at(&NO_GUARDRAILS, &[]);
     onboarding.assert_account_in_ou("freehold-eu").await;
     let account = onboarding.account();
     let outputs = onboarding.outputs("freehold-tenant", "eu-central-1").await;
     let function = format!("arn:aws:lambda:eu-central-1:{account}:function:freehold-tenant");
-    assert_eq!(outputs, [("FunctionArn".to_owned(), function.clone()), ("FunctionUrl".to_owned(), function.clone())]);
+    let name = ("FunctionName".to_owned(), "freehold-tenant".to_owned());
+    assert_eq!(outputs, [("FunctionArn".to_owned(), function.clone()), name]);
     assert_eq!(onboarding.fact("deploy-stack", "output_FunctionArn"), function.as_str());
 }
 
@@ -92,18 +94,6 @@ async fn moto_onboards_a_tenant_until_a_region_must_be_enabled() {
     // No region of this residency is enabled by default.
     onboarding.assert_baseline_installed("us-east-1").await;
     onboarding.assert_access_granted(&["support", "tenant-admin"]).await;
-}
-
-/// Writes a copy of `stacks/tenant.yaml` without the Function URL.
-fn template_without_function_url() -> tempfile::NamedTempFile {
-    let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../stacks/tenant.yaml");
-    let shipped = fs::read_to_string(shipped).expect("the shipped template");
-    let (before, from) = shipped.split_once("\n  Url:\n").expect("a Function URL");
-    let (_, after) = from.split_once("\n\n").expect("a following section");
-    let rest = format!("{before}\n{after}").replace("!GetAtt Url.FunctionUrl", "!GetAtt Function.Arn");
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(file.path(), rest).expect("the template");
-    file
 }
 
 /// Onboarding in moto that stopped at a missing feature.
@@ -275,7 +265,10 @@ impl Onboarding {
 fn config(template: Option<&Path>) -> Config {
     let text = fixture::CONFIG.replace("111122223333", "123456789012");
     let mut config = Config::parse(&text).expect("a configuration");
-    config.stack.template = template.map(ToOwned::to_owned);
+    if let Some(template) = template {
+        config.stack.template = Some(template.to_owned());
+        config.stack.check.kind = CheckKind::Invoke;
+    }
     config
 }
 

@@ -9,6 +9,7 @@ mod organization;
 mod regions;
 pub(crate) mod stacks;
 mod table;
+mod template_copies;
 mod templates;
 
 use std::sync::Arc;

@@ -12,4 +12,5 @@ pub(crate) mod reconcile;
 mod skipped_steps;
 mod step_faults;
 mod step_replay;
+mod template_validation;
 mod vending;

@@ -6,6 +6,7 @@
 //! | Account Management | `account`: opt-in regions |
 //! | STS | `sts`: sessions, `check_role`; `access_check`: the credentials of the process |
 //! | CloudFormation | `cloudformation`: stacks in tenant accounts, `read_in_region` |
+//! | CloudFormation | `templates`: `validate_template`, the template of a stack |
 //! | Lambda | `stack_check`: the response of a tenant's stack, by Function URL or by invocation |
 //! | IAM Identity Center | `ssoadmin`: permission sets, assignments; `identitystore`: users, groups, memberships |
 //! | for `freehold reconcile` | `reconcile_reads`: accounts, guardrails and assignments, page by page |
@@ -32,6 +33,7 @@ mod signed_call;
 mod ssoadmin;
 mod stack_check;
 mod sts;
+mod templates;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -45,6 +47,7 @@ pub(crate) use bootstrap::{Contact, PermissionSetFacts};
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
 pub use ssoadmin::Instance;
 pub use sts::Caller;
+pub use templates::{TemplateLocation, ValidatedTemplate};
 
 use crate::cloud::Creation;
 use crate::limits::AwsRateLimiter;

@@ -20,7 +20,7 @@ use freehold_tenancy::environment::Environment;
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::{JournalEntry, StepName};
 use freehold_tenancy::tenant::Tenant;
-use freehold_tenancy::{AwsAccountId, Config, OperationId};
+use freehold_tenancy::{AwsAccountId, Config, OperationId, Region};
 use tokio::sync::MutexGuard;
 
 pub(crate) use fleet_holds::{CreationPermit, hold_kind};
@@ -100,9 +100,9 @@ impl StepContext {
         self.services.clock.now()
     }
 
-    /// Returns the template of the tenant stack, as it is in the file now.
-    pub(crate) async fn stack_template(&self) -> CurrentTemplate {
-        self.services.template.current().await
+    /// Returns the template of the tenant stack in a region, as it is in the file now.
+    pub(crate) async fn stack_template(&self, region: Region) -> CurrentTemplate {
+        self.services.template.current(region).await
     }
 
     /// Locks account requests, so that this worker makes only one account request at a time.

@@ -1,29 +1,31 @@
-//! CloudFormation template of the tenant stack, parsed so that Freehold can validate it and pass the right parameters.
+//! CloudFormation templates of the tenant stack, parsed so that Freehold can validate them and pass the right
+//! parameters.
 
 mod access_role;
 pub(crate) mod baseline;
 pub mod check;
+mod origin;
 mod source;
+pub mod validate_in_aws;
 mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use freehold_tenancy::config::Stack;
 use serde_json::{Map, Value};
 
+pub(crate) use origin::{TemplateOrigin, has_function_urls};
 pub(crate) use source::{CurrentTemplate, TemplateSource};
 
-/// Template that is deployed if `stack.template` is not set.
-const BUILT_IN_TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
-
-/// Error in the template, with a message that starts with the name of the field.
+/// Error in a template, with a message that starts with the name of the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    #[error("stack.template: {path} cannot be read: {reason}")]
-    Unreadable { path: PathBuf, reason: String },
-    #[error("stack.template: must be YAML or JSON: {0}")]
-    NotWellFormed(String),
+    #[error("{field}: {path} cannot be read: {reason}")]
+    Unreadable { field: String, path: PathBuf, reason: String },
+    #[error("{field}: must be YAML or JSON: {reason}")]
+    NotWellFormed { field: String, reason: String },
+    #[error("residencies: must contain at least one region")]
+    NoRegion,
 }
 
 /// Parsed template, in the long form of functions: `!Ref x` is `{"Ref": "x"}`. Scalars of a YAML template are parsed as
@@ -40,27 +42,18 @@ pub(crate) struct TemplateOutput {
     pub(crate) is_conditional: bool,
 }
 
-/// Returns the text of the configured template, or of the built-in template.
-pub fn read(stack: &Stack) -> Result<String, TemplateError> {
-    match &stack.template {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| TemplateError::Unreadable { path: path.clone(), reason: error.to_string() }),
-        None => Ok(BUILT_IN_TEMPLATE.to_owned()),
-    }
-}
-
 impl Template {
-    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+    /// Parses YAML or JSON. The error says the position of a syntax error.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let value = if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| {
-                TemplateError::NotWellFormed(format!("line {}, column {} is not JSON", error.line(), error.column()))
-            })?
+            serde_json::from_str(text)
+                .map_err(|error| format!("line {}, column {} is not JSON", error.line(), error.column()))?
         } else {
-            yaml::parse(text).map_err(TemplateError::NotWellFormed)?
+            yaml::parse(text)?
         };
         match value {
             Value::Object(root) => Ok(Self { root }),
-            _ => Err(TemplateError::NotWellFormed("a template is an object with the section Resources".to_owned())),
+            _ => Err("a template is an object with the section Resources".to_owned()),
         }
     }
 

@@ -146,5 +146,6 @@ pub(super) fn pseudo_parameters(stack: &Stack) -> PseudoParameters {
         region: region.to_owned(),
         stack_id: stack.id.clone(),
         stack_name: stack.name.clone(),
+        exports: BTreeMap::new(),
     }
 }

@@ -5,6 +5,7 @@ use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
 use super::stack::{Event, Resource, Stack, Status};
+use super::template_source::template_text;
 use super::{rules, validation};
 use crate::template::Template;
 use crate::world::{AwsError, Ctx, Request, State, page};
@@ -128,11 +129,11 @@ pub(super) fn get_template(state: &mut State, ctx: &Ctx, request: &Request) -> R
     }))
 }
 
-pub(super) fn validate_template(request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn validate_template(state: &State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_validate_template_request(&request.params).map_err(validation)?;
-    let body = rules::template_body(input.template_body, input.template_u_r_l.as_ref())?;
+    let body = template_text(state, ctx, request, input.template_body, input.template_u_r_l.as_ref())?;
     let template = Template::parse(&body)?;
-    rules::check_resource_types(&template)?;
+    rules::check_resource_types(&template, &ctx.region)?;
     let items = template
         .parameters
         .iter()
@@ -143,18 +144,20 @@ pub(super) fn validate_template(request: &Request) -> Result<MockResponse, AwsEr
             no_echo: Some(parameter.no_echo),
         })
         .collect();
-    let capability = template.capability();
+    let (capabilities, macros) = (template.capabilities(), template.macros());
     Ok(wire::serialize_validate_template_response(&model::ValidateTemplateOutput {
         description: template.description.clone(),
         parameters: Some(model::TemplateParameters { items }),
-        capabilities: capability.map(|capability| model::Capabilities { items: vec![capability.into()] }),
-        capabilities_reason: capability.map(|_| {
-            let mut kinds: Vec<&str> = template.resources.iter().map(|resource| resource.kind.as_str()).collect();
-            kinds.retain(|kind| kind.starts_with("AWS::IAM::"));
-            kinds.dedup();
-            format!("The following resource(s) require capabilities: [{}]", kinds.join(", "))
+        capabilities: (!capabilities.is_empty())
+            .then(|| model::Capabilities { items: capabilities.iter().map(|&capability| capability.into()).collect() }),
+        capabilities_reason: (!capabilities.is_empty()).then(|| {
+            let kinds = template.resources.iter().map(|resource| resource.kind.as_str());
+            let kinds = kinds.filter(|kind| kind.starts_with("AWS::IAM::"));
+            let mut reasons: Vec<&str> = kinds.chain(macros.iter().map(String::as_str)).collect();
+            reasons.dedup();
+            format!("The following resource(s) require capabilities: [{}]", reasons.join(", "))
         }),
-        declared_transforms: None,
+        declared_transforms: (!macros.is_empty()).then(|| model::TransformsList { items: macros.clone() }),
     }))
 }
 
@@ -183,7 +186,7 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
         output_key: Some(key.clone()),
         output_value: Some(crate::lambda::local_function_url(ctx, &output.value)),
         description: output.description.clone(),
-        export_name: None,
+        export_name: output.export.clone(),
     });
     let tags = stack.definition.tags.iter().map(|(key, value)| model::Tag { key: key.clone(), value: value.clone() });
     model::Stack {

@@ -7,7 +7,8 @@ mod lambda;
 mod logs;
 mod sqs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -18,8 +19,8 @@ use crate::policy::ConditionKeys;
 use crate::world::ids::UPPERCASE;
 use crate::world::{Ctx, State, permissions};
 
-/// Resource types that the sandbox simulates.
-pub(super) const RESOURCE_TYPES: [&str; 8] = [
+/// Resource types that the sandbox simulates. A resource of any other type of AWS does nothing.
+const SIMULATED_TYPES: [&str; 8] = [
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
@@ -29,6 +30,23 @@ pub(super) const RESOURCE_TYPES: [&str; 8] = [
     "AWS::Logs::LogGroup",
     "AWS::SQS::Queue",
 ];
+
+/// Returns whether the sandbox simulates resources of this type.
+pub(super) fn is_simulated(kind: &str) -> bool {
+    SIMULATED_TYPES.contains(&kind)
+}
+
+/// Logs once for each resource type that its resources do nothing.
+fn warn_about_idle_resource(kind: &str) {
+    static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    if logged.insert(kind.to_owned()) {
+        tracing::warn!(
+            resource_type = kind,
+            "the sandbox does not simulate {kind}: such a resource does nothing and needs no permissions"
+        );
+    }
+}
 
 /// Call context, stack and logical id of the resource that is created, updated or deleted.
 pub(super) struct ResourceContext<'a> {
@@ -69,7 +87,10 @@ pub(super) fn create(
         "AWS::Lambda::Url" => lambda::create_url(state, target, properties),
         "AWS::Lambda::Permission" => lambda::create_permission(state, target, properties),
         "AWS::SQS::Queue" => sqs::create(state, target, properties),
-        _ => Err(format!("Resource type {kind} is not simulated")),
+        _ => {
+            warn_about_idle_resource(kind);
+            Ok(PhysicalResource::new(target.generate_name(state, 255)))
+        }
     }
 }
 
@@ -245,6 +266,9 @@ fn schema(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
 }
 
 fn validate_properties(target: &ResourceContext<'_>, kind: &str, properties: &Value) -> Result<(), String> {
+    if !is_simulated(kind) {
+        return Ok(());
+    }
     let (required, optional) = schema(kind);
     let failed = |message: String| {
         Err(format!("Properties validation failed for resource {} with message:\n[#: {message}]", target.logical_id))

@@ -1,17 +1,15 @@
 //! Validation of requests before a stack operation starts: lengths, patterns, capabilities and parameters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use freehold_tenancy::Region;
+use freehold_tenancy::aws::resource_types;
 use winterbaume_cloudformation::model;
 
-use super::resources::RESOURCE_TYPES;
 use super::stack::StackDefinition;
 use super::validation;
-use crate::template::{PseudoParameters, Template, TemplateError};
+use crate::template::{PseudoParameters, ResourceDeclaration, Template, TemplateError};
 use crate::world::AwsError;
-
-/// Maximum size of a template in the body of a request, in bytes (AWS CloudFormation quotas).
-const MAX_BODY_BYTES: usize = 51_200;
 
 /// Validates a stack name, which must start with a letter, contain only letters, digits and hyphens, and have at most
 /// 128 characters.
@@ -44,24 +42,6 @@ pub(super) fn check_token(token: Option<&str>) -> Result<(), AwsError> {
         return Err(constraint_error("clientRequestToken", token, "Member must have length less than or equal to 128"));
     }
     Ok(())
-}
-
-/// Returns the template text of a request. Only `TemplateBody` is supported, not `TemplateURL`.
-pub(super) fn template_body(body: Option<String>, url: Option<&String>) -> Result<String, AwsError> {
-    match (body, url) {
-        (Some(_), Some(_)) => Err(validation("Specify only one of TemplateBody and TemplateURL")),
-        (None, Some(_)) => Err(validation("The sandbox does not simulate S3: pass the template as TemplateBody")),
-        (None, None) => Err(validation("Either Template URL or Template Body must be specified.")),
-        (Some(body), None) if body.is_empty() => {
-            Err(constraint_error("templateBody", "", "Member must have length greater than or equal to 1"))
-        }
-        (Some(body), None) if body.len() > MAX_BODY_BYTES => {
-            let start: String = body.chars().take(40).collect();
-            let limit = format!("Member must have length less than or equal to {MAX_BODY_BYTES}");
-            Err(constraint_error("templateBody", &format!("{start}…"), &limit))
-        }
-        (Some(body), None) => Ok(body),
-    }
 }
 
 /// Returns the tags of a request by key. Returns an error for more than 50 tags, for keys of more than 128 or values of
@@ -129,26 +109,45 @@ pub(super) fn resolve_parameters(
     Ok(values)
 }
 
-/// Validates the resource types, parameters and capabilities of a stack definition.
+/// Validates the resource types, parameters, capabilities and macros of a stack definition. A resource type that the
+/// region lacks is accepted if the condition of its resources is false.
 pub(super) fn check_definition(
     template: &Template,
     definition: &StackDefinition,
     pseudo: PseudoParameters,
 ) -> Result<(), AwsError> {
-    check_resource_types(template)?;
-    template.clone().bind(&definition.parameters, pseudo)?;
-    check_capabilities(template, &definition.capabilities)
+    let (account, region) = (pseudo.account.clone(), pseudo.region.clone());
+    check_capabilities(template, &definition.capabilities)?;
+    check_macros(template, &account)?;
+    check_types(template.resources.iter(), None)?;
+    let bound = template.clone().bind(&definition.parameters, pseudo)?;
+    Ok(check_types(bound.resources(), Some(&region))?)
 }
 
-/// Checks that the sandbox simulates all resource types of the template.
-pub(super) fn check_resource_types(template: &Template) -> Result<(), TemplateError> {
-    let mut unknown: Vec<&str> = template.resources.iter().map(|resource| resource.kind.as_str()).collect();
-    unknown.retain(|kind| !RESOURCE_TYPES.contains(kind));
-    unknown.sort_unstable();
-    unknown.dedup();
+/// Checks that all resource types of a template exist in a region. Conditions are not evaluated.
+pub(super) fn check_resource_types(template: &Template, region: &str) -> Result<(), TemplateError> {
+    check_types(template.resources.iter(), Some(region))
+}
+
+/// Checks that resource types exist, in a region or in any region.
+fn check_types<'a>(
+    resources: impl Iterator<Item = &'a ResourceDeclaration>,
+    region: Option<&str>,
+) -> Result<(), TemplateError> {
+    let region: Option<Region> = region.and_then(|region| region.parse().ok());
+    let is_known = |kind: &str| {
+        kind.starts_with("Custom::")
+            || (kind.starts_with("AWS::")
+                && kind.split("::").count() == 3
+                && region
+                    .map_or_else(|| resource_types::exists(kind), |region| resource_types::is_usable(kind, region)))
+    };
+    let unknown: BTreeSet<&str> =
+        resources.map(|resource| resource.kind.as_str()).filter(|kind| !is_known(kind)).collect();
     if unknown.is_empty() {
         return Ok(());
     }
+    let unknown: Vec<&str> = unknown.into_iter().collect();
     Err(TemplateError(format!("Template format error: Unrecognized resource types: [{}]", unknown.join(", "))))
 }
 
@@ -163,15 +162,31 @@ fn check_capabilities(template: &Template, capabilities: &[String]) -> Result<()
         ));
     }
     let has = |wanted: &str| capabilities.iter().any(|capability| capability == wanted);
-    match template.capability() {
-        Some(needed) if !has(needed) && !has("CAPABILITY_NAMED_IAM") => {
-            Err(AwsError::new("InsufficientCapabilitiesException", format!("Requires capabilities : [{needed}]")))
+    let mut missing = template.capabilities();
+    missing.retain(|needed| {
+        let is_included = *needed == "CAPABILITY_IAM" && has("CAPABILITY_NAMED_IAM");
+        !is_included && !has(needed)
+    });
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("Requires capabilities : [{}]", missing.join(", "));
+    Err(AwsError::new("InsufficientCapabilitiesException", message))
+}
+
+/// Refuses macros. The sandbox runs none; only AWS::LanguageExtensions is accepted, because a template without its
+/// functions stays the same.
+fn check_macros(template: &Template, account: &str) -> Result<(), AwsError> {
+    match template.macros().iter().find(|name| *name != "AWS::LanguageExtensions") {
+        None => Ok(()),
+        Some(name) if name.starts_with("AWS::") => {
+            Err(validation(format!("The sandbox does not run the macro {name}: deploy the processed template")))
         }
-        _ => Ok(()),
+        Some(name) => Err(validation(format!("No transform named {account}::{name} found."))),
     }
 }
 
-fn constraint_error(member: &str, value: &str, rule: &str) -> AwsError {
+pub(super) fn constraint_error(member: &str, value: &str, rule: &str) -> AwsError {
     validation(format!(
         "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: {rule}"
     ))

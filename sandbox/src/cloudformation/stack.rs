@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::resources::is_simulated;
 use crate::template::ResourceValues;
 use crate::world::Session;
 
@@ -117,6 +118,9 @@ pub(super) enum OnFailure {
 pub struct StackOutput {
     pub value: String,
     pub description: Option<String>,
+    /// Name under which `Fn::ImportValue` of other stacks finds the value.
+    #[serde(default)]
+    pub export: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -280,6 +284,12 @@ impl ResourceValues for BTreeMap<String, Resource> {
     }
 
     fn attribute(&self, logical_id: &str, attribute: &str) -> Option<Value> {
-        self.get(logical_id)?.attributes.get(attribute).cloned()
+        let resource = self.get(logical_id)?;
+        let found = resource.attributes.get(attribute).cloned();
+        // A resource that does nothing has every attribute.
+        found.or_else(|| {
+            let id = resource.physical_id.as_ref().filter(|_| !is_simulated(&resource.kind))?;
+            Some(json!(format!("{id}-{attribute}")))
+        })
     }
 }

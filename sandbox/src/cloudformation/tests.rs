@@ -1,4 +1,5 @@
 mod deploy;
+mod templates;
 
 use serde_json::json;
 
@@ -257,7 +258,7 @@ fn invalid_requests_are_rejected_before_a_stack_is_created() {
     );
     assert!(error(member.create_stack("one", TENANT_TEMPLATE, &[])).contains("must have values"));
     assert!(
-        error(member.create_stack("one", "Resources: {R: {Type: AWS::EC2::VPC}}", &[]))
+        error(member.create_stack("one", "Resources: {R: {Type: AWS::EC2::Vpc}}", &[]))
             .contains("Unrecognized resource types")
     );
     assert!(

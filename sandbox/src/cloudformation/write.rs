@@ -6,6 +6,7 @@ use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
 use super::stack::{InjectedFault, OnFailure, Phase, Stack, StackDefinition, StackOperation, Status, TaskState};
+use super::template_source::template_text;
 use super::{Stacks, progress, rules, validation};
 use crate::faults::Fault;
 use crate::template::{PseudoParameters, Template};
@@ -27,7 +28,7 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         (Some("ROLLBACK"), None) | (None, _) => OnFailure::Rollback,
         (Some(other), None) => return Err(validation(format!("OnFailure cannot be {other}"))),
     };
-    let body = rules::template_body(input.template_body, input.template_u_r_l.as_ref())?;
+    let body = template_text(state, ctx, request, input.template_body, input.template_u_r_l.as_ref())?;
     let template = Template::parse(&body)?;
     let definition = StackDefinition {
         parameters: rules::resolve_parameters(&template, input.parameters, None)?,
@@ -54,6 +55,7 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         region: ctx.region.clone(),
         stack_id: id.clone(),
         stack_name: name.clone(),
+        exports: BTreeMap::new(),
     };
     rules::check_definition(&template, &definition, pseudo_parameters)?;
 
@@ -84,6 +86,9 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     let input = wire::deserialize_update_stack_request(&request.params).map_err(validation)?;
     let token = input.client_request_token;
     rules::check_token(token.as_deref())?;
+    let uses_previous = input.use_previous_template == Some(true);
+    let new_template = (!uses_previous)
+        .then(|| template_text(state, ctx, request, input.template_body, input.template_u_r_l.as_ref()));
     let stacks = &mut state.caller_region(ctx).stacks;
     let stack = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete);
     let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
@@ -101,10 +106,7 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
             stack.status.as_str()
         )));
     }
-    let body = match input.use_previous_template {
-        Some(true) => stack.definition.template.clone(),
-        _ => rules::template_body(input.template_body, input.template_u_r_l.as_ref())?,
-    };
+    let body = new_template.unwrap_or_else(|| Ok(stack.definition.template.clone()))?;
     let template = Template::parse(&body)?;
     let tags = match input.tags {
         Some(tags) => rules::parse_tags(Some(tags))?,

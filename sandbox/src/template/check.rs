@@ -18,7 +18,35 @@ const PSEUDO_PARAMETERS: [&str; 8] = [
     "AWS::URLSuffix",
 ];
 
+/// Functions in the order in which CloudFormation lists them.
+const FUNCTIONS: [&str; 23] = [
+    "Fn::Base64",
+    "Fn::GetAtt",
+    "Fn::GetAZs",
+    "Fn::ImportValue",
+    "Fn::Join",
+    "Fn::Split",
+    "Fn::FindInMap",
+    "Fn::Select",
+    "Ref",
+    "Fn::If",
+    "Fn::Equals",
+    "Fn::Not",
+    "Condition",
+    "Fn::And",
+    "Fn::Or",
+    "Fn::Contains",
+    "Fn::EachMemberEquals",
+    "Fn::EachMemberIn",
+    "Fn::ValueOf",
+    "Fn::ValueOfAll",
+    "Fn::RefAll",
+    "Fn::Sub",
+    "Fn::Cidr",
+];
+
 pub(super) fn check_template(template: &Template) -> Result<(), TemplateError> {
+    check_functions(template)?;
     check_conditions(template)?;
     for resource in &template.resources {
         check_references(template, &resource.properties, "Resources")?;
@@ -29,6 +57,30 @@ pub(super) fn check_template(template: &Template) -> Result<(), TemplateError> {
         check_references(template, &output.value, "Outputs")?;
     }
     check_cycles(template)
+}
+
+/// Returns an error if CloudFormation does not know a function. Macros can process functions of their own.
+fn check_functions(template: &Template) -> Result<(), TemplateError> {
+    if !template.transforms.is_empty() {
+        return Ok(());
+    }
+    let properties = template.resources.iter().map(|resource| &resource.properties);
+    let outputs = template.outputs.iter().map(|output| &output.value);
+    let mut unknown = None;
+    for value in properties.chain(outputs).chain(template.conditions.values()) {
+        references::visit_functions(value, &mut |name, _| {
+            if !FUNCTIONS.contains(&name) && name != "Fn::Transform" {
+                unknown.get_or_insert(name);
+            }
+        });
+    }
+    match unknown {
+        None => Ok(()),
+        Some(name) => Err(TemplateError::format(format_args!(
+            "Encountered unsupported function: {name} Supported functions are: [{}]",
+            FUNCTIONS.join(", ")
+        ))),
+    }
 }
 
 fn check_conditions(template: &Template) -> Result<(), TemplateError> {

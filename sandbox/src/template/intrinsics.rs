@@ -16,6 +16,8 @@ pub(crate) struct PseudoParameters {
     pub(crate) region: String,
     pub(crate) stack_id: String,
     pub(crate) stack_name: String,
+    /// Values that other stacks of the account and region export, by name.
+    pub(crate) exports: BTreeMap<String, String>,
 }
 
 /// Values of `Ref` and `Fn::GetAtt` for existing resources.
@@ -225,6 +227,18 @@ impl BoundTemplate {
                 Value::String(text) => Ok(Some(json!(base64(text.as_bytes())))),
                 _ => Err(invalid("takes a string")),
             },
+            ("Fn::ImportValue", argument) => match resolved(argument)? {
+                Value::String(name) => match self.pseudo.exports.get(&name) {
+                    Some(value) => Ok(Some(json!(value))),
+                    None => Err(TemplateError(format!("No export named {name} found"))),
+                },
+                _ => Err(invalid("takes the name of an export")),
+            },
+            ("Fn::GetAZs", argument) => {
+                let region = resolved(argument)?.as_str().filter(|region| !region.is_empty()).map(str::to_owned);
+                let region = region.unwrap_or_else(|| self.pseudo.region.clone());
+                Ok(Some(["a", "b", "c"].iter().map(|zone| json!(format!("{region}{zone}"))).collect()))
+            }
             ("Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or", _) => {
                 Err(invalid("can only be used in the Conditions block"))
             }

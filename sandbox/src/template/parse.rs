@@ -22,9 +22,7 @@ pub(super) fn parse_template(text: &str) -> Result<Template, TemplateError> {
     let Value::Object(mut root) = parse_long_form(text)? else {
         return Err(TemplateError::format("unsupported structure."));
     };
-    if root.contains_key("Transform") {
-        return Err(TemplateError::template("Transform is not supported by the simulated CloudFormation"));
-    }
+    let transforms = parse_transforms(root.remove("Transform"))?;
     let unknown: Vec<_> = root.keys().filter(|key| !SECTIONS.contains(&key.as_str())).cloned().collect();
     if !unknown.is_empty() {
         return Err(TemplateError(format!("Invalid template property or properties [{}]", unknown.join(", "))));
@@ -46,6 +44,7 @@ pub(super) fn parse_template(text: &str) -> Result<Template, TemplateError> {
     }
     Ok(Template {
         description,
+        transforms,
         parameters: take_section(&mut root, "Parameters")?
             .into_iter()
             .map(|(name, value)| Parameter::parse(name, &value))
@@ -58,6 +57,21 @@ pub(super) fn parse_template(text: &str) -> Result<Template, TemplateError> {
             .map(|(key, value)| parse_output(key, value))
             .collect::<Result<_, _>>()?,
     })
+}
+
+/// Returns the names of the macros in the section `Transform`, which contains one macro or a list of macros.
+fn parse_transforms(section: Option<Value>) -> Result<Vec<String>, TemplateError> {
+    let items = match section {
+        None => Vec::new(),
+        Some(Value::Array(items)) => items,
+        Some(one) => vec![one],
+    };
+    let name = |item: Value| match item {
+        Value::String(name) => Some(name),
+        macro_with_parameters => macro_with_parameters.get("Name")?.as_str().map(str::to_owned),
+    };
+    let names: Option<Vec<String>> = items.into_iter().map(name).collect();
+    names.ok_or_else(|| TemplateError::format("Transform must be a string, an object with a Name, or a list of them."))
 }
 
 fn take_section(root: &mut Map<String, Value>, name: &str) -> Result<Map<String, Value>, TemplateError> {
@@ -140,7 +154,8 @@ fn parse_output(key: String, value: Value) -> Result<Output, TemplateError> {
         )));
     };
     let description = fields.get("Description").and_then(Value::as_str).map(str::to_owned);
-    Ok(Output { key, description, condition: condition_name(fields.remove("Condition"))?, value })
+    let export = fields.get("Export").and_then(|export| export.get("Name")).cloned();
+    Ok(Output { key, description, condition: condition_name(fields.remove("Condition"))?, value, export })
 }
 
 fn condition_name(value: Option<Value>) -> Result<Option<String>, TemplateError> {

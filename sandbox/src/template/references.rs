@@ -97,6 +97,22 @@ fn collect_conditions(value: &Value, found: &mut Vec<String>) {
     }
 }
 
+/// Calls `visit` with the name and the argument of each function in `value`.
+pub(super) fn visit_functions<'a>(value: &'a Value, visit: &mut dyn FnMut(&'a str, &'a Value)) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| visit_functions(item, visit)),
+        Value::Object(fields) => {
+            if let Some((name, argument)) = single_entry(value)
+                && name.starts_with("Fn::")
+            {
+                visit(name, argument);
+            }
+            fields.values().for_each(|field| visit_functions(field, visit));
+        }
+        _ => {}
+    }
+}
+
 /// Returns the key and the value if `value` is an object with a single key. Intrinsic functions have this form.
 pub(super) fn single_entry(value: &Value) -> Option<(&str, &Value)> {
     let fields = value.as_object()?;

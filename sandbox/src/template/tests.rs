@@ -23,6 +23,7 @@ fn pseudo_parameters() -> PseudoParameters {
         region: "eu-central-1".into(),
         stack_id: "arn:stack".into(),
         stack_name: "demo".into(),
+        exports: BTreeMap::from([("vpc".into(), "vpc-1".into())]),
     }
 }
 
@@ -68,12 +69,15 @@ Resources:
       Select: !Select [1, !Split [".", "a.b.c"]]
       Map: !FindInMap [Sizes, prod, memory]
       Encoded: !Base64 hello
+      Import: !ImportValue vpc
+      Zones: !GetAZs ""
 "#;
     assert_eq!(
         properties(text, &[("Name", "n")]).unwrap(),
         json!({
             "Ref": "n", "Sub": "n-111122223333-Other-ref-arn:Other-${Literal}", "Own": "n/demo", "Get": "arn:Other",
             "If": "yes-it-is", "Join": "a+b+c", "Select": "b", "Map": 512, "Encoded": "aGVsbG8=",
+            "Import": "vpc-1", "Zones": ["eu-central-1a", "eu-central-1b", "eu-central-1c"],
         })
     );
 }
@@ -158,6 +162,11 @@ fn invalid_templates_are_rejected_with_cloudformations_messages() {
             "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}\nResources: {R: {Type: A}}",
             "Found circular condition dependency",
         ),
+        (
+            "Resources: {R: {Type: A, Properties: {x: !Nope y}}}",
+            "Template format error: Encountered unsupported function: Fn::Nope Supported functions are: [Fn::Base64, ",
+        ),
+        ("Resources: {R: {Type: A, Properties: {x: !ImportValue subnet}}}", "No export named subnet found"),
         ("Resources: {R: {Type: A, Properties: {x: !Select [5, [a]]}}}", "cannot select nonexistent value at index 5"),
     ] {
         let message = error(text);
@@ -167,8 +176,11 @@ fn invalid_templates_are_rejected_with_cloudformations_messages() {
 
 #[test]
 fn named_iam_resources_require_a_stronger_capability() {
-    let capability = |resource: &str| Template::parse(&format!("Resources: {{R: {resource}}}")).unwrap().capability();
-    assert_eq!(capability("{Type: AWS::Logs::LogGroup}"), None);
-    assert_eq!(capability("{Type: AWS::IAM::Role}"), Some("CAPABILITY_IAM"));
-    assert_eq!(capability("{Type: AWS::IAM::Role, Properties: {RoleName: x}}"), Some("CAPABILITY_NAMED_IAM"));
+    let needed = |text: &str| Template::parse(text).unwrap().capabilities();
+    let resource = |resource: &str| needed(&format!("Resources: {{R: {resource}}}"));
+    assert_eq!(resource("{Type: AWS::Logs::LogGroup}"), [""; 0]);
+    assert_eq!(resource("{Type: AWS::IAM::Role}"), ["CAPABILITY_IAM"]);
+    assert_eq!(resource("{Type: AWS::IAM::Role, Properties: {RoleName: x}}"), ["CAPABILITY_NAMED_IAM"]);
+    assert_eq!(needed("Transform: Own\nResources: {R: {Type: A}}"), ["CAPABILITY_AUTO_EXPAND"]);
+    assert_eq!(resource("{Type: A, Properties: {a: !Transform {Name: 'AWS::Include'}}}"), ["CAPABILITY_AUTO_EXPAND"]);
 }

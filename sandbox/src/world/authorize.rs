@@ -118,7 +118,7 @@ pub fn access_denied(service: Service, message: impl Into<String>) -> AwsError {
     match service.protocol() {
         Protocol::AwsJson => AwsError::new("AccessDeniedException", message),
         Protocol::RestJson => AwsError::new("AccessDeniedException", message).status(403),
-        Protocol::AwsQuery => AwsError::new("AccessDenied", message).status(403),
+        Protocol::AwsQuery | Protocol::RestXml => AwsError::new("AccessDenied", message).status(403),
     }
 }
 
@@ -178,7 +178,7 @@ fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<String> {
             .map(|id| format!("arn:aws:identitystore::{}:identitystore/{id}", ctx.settings.management_account))
             .into_iter()
             .collect(),
-        Service::Sts | Service::Lambda => Vec::new(),
+        Service::Sts | Service::Lambda | Service::S3 => Vec::new(),
     };
     if arns.is_empty() {
         arns.push("*".to_owned());

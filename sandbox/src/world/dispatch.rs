@@ -75,6 +75,9 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
         let (_, id) = function_url(uri).unwrap_or_default();
         return crate::lambda::invoke_function_url(state, ctx, &id, request);
     }
+    if ctx.service == Service::S3 {
+        return crate::s3::call(state, ctx, &ctx.operation, request, uri);
+    }
     // Lambda also evaluates the policy of the function.
     if ctx.service == Service::Lambda {
         return crate::lambda::call(state, ctx, request);
@@ -90,6 +93,7 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
         Service::IdentityStore => crate::identitystore::call(state, ctx, &operation, request),
         Service::CloudFormation => crate::cloudformation::call(state, ctx, &operation, request),
         Service::Lambda => crate::lambda::call(state, ctx, request),
+        Service::S3 => Err(AwsError::unknown_operation(&operation)),
     }
 }
 
@@ -127,7 +131,7 @@ pub(super) fn invalid_token_error(service: Service) -> AwsError {
 /// Returns an authentication error. XML and JSON services use different codes for the same error.
 fn authentication_error(service: Service, xml_code: &str, json_code: &str, message: &str) -> AwsError {
     match service.protocol() {
-        Protocol::AwsQuery => AwsError::new(xml_code, message).status(403),
+        Protocol::AwsQuery | Protocol::RestXml => AwsError::new(xml_code, message).status(403),
         Protocol::AwsJson => AwsError::new(json_code, message),
         Protocol::RestJson => AwsError::new(json_code, message).status(403),
     }

@@ -57,12 +57,25 @@ pub(super) fn record_call(ctx: &Ctx, request: &Request) {
     if log().is_none() || ctx.operation == "GetCallerIdentity" {
         return;
     }
-    let user_agents = ["user-agent", "x-amz-user-agent"].iter().filter_map(|name| request.header(name));
-    if user_agents.flat_map(str::split_whitespace).any(|word| word == FREEHOLD_USER_AGENT) {
+    if is_from_freehold(request) {
         for action in required_actions(ctx, request) {
             append(principal(ctx, &ctx.caller), &action);
         }
     }
+}
+
+/// Logs the action with which CloudFormation reads a template in S3 for its caller, if Freehold made the call.
+pub(crate) fn record_template_read(ctx: &Ctx, request: &Request, action: &str) {
+    if ctx.caller.role() == Some("freehold-access") {
+        record_stack_action(&ctx.caller, action);
+    } else if log().is_some() && is_from_freehold(request) {
+        append(principal(ctx, &ctx.caller), action);
+    }
+}
+
+fn is_from_freehold(request: &Request) -> bool {
+    let user_agents = ["user-agent", "x-amz-user-agent"].iter().filter_map(|name| request.header(name));
+    user_agents.flat_map(str::split_whitespace).any(|word| word == FREEHOLD_USER_AGENT)
 }
 
 /// Logs an IAM action that CloudFormation performed with the permissions of its caller.

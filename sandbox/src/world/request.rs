@@ -72,6 +72,7 @@ impl Request {
                 if is_invocation { "Invoke".to_owned() } else { String::new() }
             }
             Protocol::RestJson => capitalize(path.trim_matches('/')),
+            Protocol::RestXml => crate::s3::operation(&request.method, &request.uri).to_owned(),
         };
         Ok(Self {
             service,

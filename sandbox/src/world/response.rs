@@ -25,6 +25,7 @@ pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> Moc
             set_header(&mut response, "x-amzn-errortype", &error.code);
             response
         }
+        Protocol::RestXml => MockResponse::xml(error.status, crate::s3::error_body(error, request_id)),
         Protocol::AwsQuery => {
             let fault = if error.status < 500 { "Sender" } else { "Receiver" };
             MockResponse::xml(

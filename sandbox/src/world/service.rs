@@ -19,6 +19,8 @@ pub enum Service {
     CloudFormation,
     /// Lambda; only invocations and calls of Function URLs are simulated.
     Lambda,
+    /// S3, as far as CloudFormation reads templates from it.
+    S3,
 }
 
 /// Wire protocol, which determines the format of requests, responses and errors.
@@ -30,6 +32,8 @@ pub enum Protocol {
     AwsQuery,
     /// JSON body with the operation in the path.
     RestJson,
+    /// The operation is in method, path and query; XML responses.
+    RestXml,
 }
 
 impl Service {
@@ -43,6 +47,7 @@ impl Service {
             "identitystore" => Self::IdentityStore,
             "cloudformation" => Self::CloudFormation,
             "lambda" => Self::Lambda,
+            "s3" => Self::S3,
             _ => return None,
         })
     }
@@ -57,6 +62,7 @@ impl Service {
             Self::IdentityStore => "identitystore",
             Self::CloudFormation => "cloudformation",
             Self::Lambda => "lambda",
+            Self::S3 => "s3",
         }
     }
 
@@ -73,6 +79,7 @@ impl Service {
             Self::Organizations | Self::SsoAdmin | Self::IdentityStore => Protocol::AwsJson,
             Self::Sts | Self::CloudFormation => Protocol::AwsQuery,
             Self::Account | Self::Lambda => Protocol::RestJson,
+            Self::S3 => Protocol::RestXml,
         }
     }
 

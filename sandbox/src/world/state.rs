@@ -17,6 +17,7 @@ use crate::identitystore::IdentityStore;
 use crate::lambda::Functions;
 use crate::organizations::Organization;
 use crate::quotas::TokenBuckets;
+use crate::s3::Buckets;
 use crate::settings::Settings;
 use crate::ssoadmin::IdentityCenter;
 
@@ -39,6 +40,9 @@ pub struct State {
     pub buckets: TokenBuckets,
     pub faults: Faults,
     pub calls: CallLog,
+    /// Buckets of S3.
+    #[serde(default)]
+    pub s3_buckets: Buckets,
     /// Log of background work.
     pub busy: BackgroundWorkLog,
 }
@@ -101,6 +105,7 @@ impl State {
             buckets: TokenBuckets::default(),
             faults: Faults::default(),
             calls: CallLog::default(),
+            s3_buckets: Buckets::default(),
             busy: BackgroundWorkLog::default(),
         };
         crate::iam::create_initial_accounts(&mut state, settings, now);

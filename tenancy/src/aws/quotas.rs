@@ -5,6 +5,10 @@ use std::ops::RangeInclusive;
 /// Maximum size in bytes of a template in a request ("Understand CloudFormation quotas").
 pub const MAX_TEMPLATE_BYTES: usize = 51_200;
 
+/// Maximum size in bytes of a template in S3 ("Understand CloudFormation quotas", 1 MB; CloudFormation itself reports
+/// 1000000 bytes).
+pub const MAX_S3_TEMPLATE_BYTES: usize = 1_000_000;
+
 /// Maximum number of parameters of a template ("Understand CloudFormation quotas").
 pub const MAX_TEMPLATE_PARAMETERS: usize = 200;
 

@@ -42,6 +42,12 @@ pub fn is_available(kind: &str, region: Region) -> bool {
     }
 }
 
+/// Returns whether a template may use a resource type in `region`. In a region without data, each known type may be
+/// used.
+pub fn is_usable(kind: &str, region: Region) -> bool {
+    if has_data(region) { is_available(kind, region) } else { exists(kind) }
+}
+
 /// Returns whether the resource type is available in any region.
 pub fn exists(kind: &str) -> bool {
     let Some((service, name)) = kind.strip_prefix("AWS::").and_then(|kind| kind.split_once("::")) else { return true };

@@ -24,7 +24,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     organization::check(config, &mut problems);
     access::check(config, &mut problems);
     access_role::check(config, &mut problems);
-    stack::check(&config.stack, &mut problems);
+    stack::check(config, &mut problems);
     ranges::check(config, &mut problems);
     secrets::check(config, &mut problems);
     problems.0

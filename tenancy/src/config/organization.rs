@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::StackCheck;
+use super::{Capability, StackCheck, TemplateUrl};
 use crate::aws::constraints::ACCOUNT_EMAIL;
 use crate::ids::ID_CHARACTERS;
 use crate::{AwsAccountId, EmailAddress, EnvironmentId, Region, ResidencyName};
@@ -114,8 +114,15 @@ impl Residency {
 pub struct Stack {
     /// Name of the stack in every tenant account.
     pub name: String,
-    /// Path of a CloudFormation template of at most 51,200 bytes. `None` means the built-in template.
+    /// Path of a CloudFormation template. `None` means the built-in template.
     pub template: Option<PathBuf>,
+    /// Paths of the templates that replace `template` in single regions.
+    pub region_templates: BTreeMap<Region, PathBuf>,
+    /// Copies of the templates in S3, one for each region of the residencies. Empty if the templates are passed in the
+    /// request, which limits them to 51,200 bytes.
+    pub template_urls: BTreeMap<Region, TemplateUrl>,
+    /// Capabilities that Freehold acknowledges for the stack.
+    pub capabilities: Vec<Capability>,
     /// Template parameters in addition to those that Freehold passes.
     pub parameters: BTreeMap<String, String>,
     /// Name of the stack output with the Function URL that step `verify` calls.
@@ -139,6 +146,9 @@ impl Default for Stack {
         Self {
             name: "freehold-tenant".to_owned(),
             template: None,
+            region_templates: BTreeMap::new(),
+            template_urls: BTreeMap::new(),
+            capabilities: vec![Capability::NamedIam],
             parameters: BTreeMap::new(),
             url_output: "FunctionUrl".to_owned(),
             function_output: "FunctionName".to_owned(),

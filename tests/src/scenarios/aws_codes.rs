@@ -96,6 +96,9 @@ pub static AWS_CODES: &[(&str, &[&str])] = &[
     ("RequestLimitExceeded", &["worker::aws::errors::every_row_is_needed"]),
     ("RequestTimeout", &["worker::aws::errors::every_row_is_needed"]),
     ("ResourceNotFoundException", &["worker::aws::errors::every_row_is_needed"]),
+    ("S3 error: Access Denied", &[
+        "scenarios::template_copies::an_unreadable_copy_is_reported_after_the_propagation_time",
+    ]),
     ("ServiceException", &["worker::aws::errors::every_known_failure_has_its_kind"]),
     ("ServiceQuotaExceededException", &[
         "scenarios::identity_center::an_exhausted_quota_that_does_not_reset_needs_attention",

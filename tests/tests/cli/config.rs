@@ -4,7 +4,7 @@ use std::path::Path;
 
 use freehold_tests::fixture::CONFIG;
 
-use super::process::{freehold, text};
+use super::process::{freehold, run_bash_line, text};
 
 const TEMPLATE: &str = "
 Parameters: {TenantId: {Type: String}}
@@ -100,6 +100,21 @@ fn every_problem_of_ten_broken_files_is_named() {
                 "stack.parameters.ImageTag: must be declared in the Parameters of the template",
             ],
         ),
+        addition(
+            "[stack]\ncapabilities = [\"CAPABILITY_ALL\"]\n[stack.region_templates]\nap-south-1 = \"x.yaml\"\n\
+             [stack.template_urls.eu-central-1]\nurl = \"https://example.com/stack.yaml\"\nsha256 = \"00\"",
+            &[
+                "stack.capabilities.[1]: must be one of CAPABILITY_IAM, CAPABILITY_NAMED_IAM, CAPABILITY_AUTO_EXPAND",
+                "stack.region_templates.ap-south-1: must be removed, because no residency has this region",
+                "stack.template_urls.eu-central-1.sha256: must be 64 lower-case hexadecimal digits",
+                "stack.template_urls.eu-central-1.sha256: must be the SHA-256 of stack.template, which is ",
+                "stack.template_urls.eu-central-1.url: must be on the S3 host of eu-central-1, such as https://",
+                "stack.template_urls.eu-central-2: must be set, because other regions of the residencies have",
+                "stack.template_urls.eu-west-1: must be set",
+                "stack.template_urls.us-east-1: must be set",
+                "stack.template_urls.us-west-2: must be set",
+            ],
+        ),
         template(
             format!("# {}\n{TEMPLATE}", "x".repeat(51_200)),
             &["stack.template: must have at most 51200 bytes, not 51"],
@@ -140,6 +155,37 @@ fn a_valid_configuration_is_summarised() {
     let output = text(&checked.stdout);
     assert_eq!(checked.status.code(), Some(0), "{output}");
     assert!(output.contains("residencies 3, regions 5, tiers 2, permission sets 2, template"), "{output}");
+    assert!(output.contains("bytes, not validated by AWS)"), "{output}");
+    // The environment of the test redirects AWS calls, which a real installation refuses.
+    let notes = text(&checked.stderr);
+    assert!(notes.contains("the template is not validated by AWS: AWS_ENDPOINT_URL redirects AWS calls"), "{notes}");
+    let offline = freehold(&["config", "check", "--offline", "--config", &path]);
+    assert_eq!(offline.status.code(), Some(0));
+    assert!(text(&offline.stderr).contains("the template is not validated by AWS: --offline"));
+}
+
+#[test]
+fn a_check_without_credentials_takes_less_than_a_second() {
+    let files = tempfile::tempdir().unwrap();
+    let path = write(&template(TEMPLATE, &[]), files.path());
+    let started = std::time::Instant::now();
+    let variables = "-u AWS_ENDPOINT_URL -u AWS_REGION -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY HOME=/nonexistent";
+    let checked = run_bash_line(&format!("env {variables} $FREEHOLD config check --config {path}"));
+    let (elapsed, notes) = (started.elapsed(), text(&checked.stderr));
+    assert_eq!(checked.status.code(), Some(0), "{notes}");
+    let reasons = ["no AWS credentials were found", "no AWS region is configured"];
+    assert!(reasons.iter().any(|reason| notes.contains(reason)), "{notes}");
+    // The program of the tests is not optimised, and other tests run at the same time.
+    assert!(elapsed < std::time::Duration::from_secs(3), "{elapsed:?}");
+}
+
+#[test]
+fn the_example_configuration_has_no_warnings() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../freehold.example.toml");
+    let checked = freehold(&["config", "check", "--offline", "--config", path]);
+    let notes = text(&checked.stderr);
+    assert_eq!(checked.status.code(), Some(0), "{}{notes}", text(&checked.stdout));
+    assert!(!notes.contains("warning"), "{notes}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, Source};
-use freehold_tenancy::config::Config;
+use freehold_tenancy::config::{Capability, Config};
 use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::event::EventType;
@@ -169,6 +169,8 @@ fn the_json_of_every_stored_or_sent_type_is_unchanged() {
     let stack = NewStack {
         name: "freehold-tenant".to_owned(),
         template: "{}".to_owned(),
+        template_url: None,
+        capabilities: vec![Capability::NamedIam],
         parameters: [("TenantId".to_owned(), "ten".to_owned())].into_iter().collect(),
         tags: tags(),
         token: "a token".to_owned(),

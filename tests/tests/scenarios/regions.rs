@@ -61,6 +61,25 @@ async fn a_region_opt_in_can_take_hours() {
 }
 
 #[tokio::test]
+async fn the_sample_becomes_ready_in_every_region_of_freehold() {
+    let declared = ["us-east-1", "us-west-2", ZURICH];
+    let regions: Vec<_> = Region::all().map(Region::as_str).collect();
+    let eu: Vec<_> = regions.iter().filter(|region| !declared.contains(region)).collect();
+    let config = CONFIG.replace("[\"eu-central-1\", \"eu-west-1\"]", &format!("{eu:?}"));
+    let freehold = Freehold::with(Settings::instant(), &config).await;
+    let mut tenants = Vec::new();
+    for region in &regions {
+        tenants.push(freehold.sign_up("Example", region, "standard").await);
+    }
+    freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
+    for tenant in &tenants {
+        assert_ready(&(freehold.reload_tenant(tenant).await, freehold.operation_of(tenant).await));
+    }
+    let (invoked, called) = (calls(&freehold, "lambda:Invoke").0, calls(&freehold, "lambda:InvokeFunctionUrl").0);
+    assert!(invoked > 5 && called > 15, "{invoked} regions without and {called} with Function URLs");
+}
+
+#[tokio::test]
 async fn a_stack_is_created_later_if_lambda_is_not_yet_available() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let reason = "Resource handler returned message: \"The security token included in the request is invalid. \

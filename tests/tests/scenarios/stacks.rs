@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
+use freehold_tenancy::config::Capability;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_worker::cloud::{NewStack, Role, StackStatus, Tags};
@@ -37,6 +38,8 @@ pub(crate) fn stack(freehold: &Freehold, tenant: &Tenant, tier: &str, tags: Tags
     NewStack {
         name: STACK.to_owned(),
         template: TEMPLATE.to_owned(),
+        template_url: None,
+        capabilities: vec![Capability::NamedIam],
         parameters,
         tags,
         token: format!("by-hand-{tier}"),

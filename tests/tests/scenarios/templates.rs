@@ -18,6 +18,9 @@ use super::{MAX_SIMULATED_TIME, assert_ready, attention, calls, error, onboard, 
 
 const TEMPLATE: &str = include_str!("../../../stacks/tenant.yaml");
 
+/// Sample without its Function URL.
+const TEMPLATE_WITHOUT_URL: &str = include_str!("../../../stacks/tenant-without-url.yaml");
+
 /// Output of the sample with the Function URL.
 const URL_OUTPUT: &str = "  FunctionUrl:
     Description: URL that freehold-verify calls with a signed request before the environment is ready.
@@ -40,11 +43,19 @@ impl TemplateFile {
 
     /// Starts an installation that deploys this template. `stack` contains further lines of `[stack]`.
     async fn installation(&self, stack: &str) -> Freehold {
-        let path = self.0.path().display().to_string();
+        Freehold::with(Settings::instant(), &self.config(stack)).await
+    }
+
+    /// Returns a configuration with this template.
+    fn config(&self, stack: &str) -> String {
+        let path = self.path();
         // The sample uses Function URLs, which one region of the configuration lacks.
         let accepted = "accepted_resource_types = [\"AWS::Lambda::Url\"]";
-        let config = format!("{CONFIG}\n[stack]\ntemplate = {path:?}\n{accepted}\n{stack}\n");
-        Freehold::with(Settings::instant(), &config).await
+        format!("{CONFIG}\n[stack]\ntemplate = {path:?}\n{accepted}\n{stack}\n")
+    }
+
+    fn path(&self) -> String {
+        self.0.path().display().to_string()
     }
 }
 
@@ -113,6 +124,66 @@ async fn another_worker_with_a_corrected_template_lifts_the_hold() {
     let states: Vec<_> = freehold.world.stacks().into_iter().filter(|stack| stack.name == "freehold-tenant").collect();
     assert_eq!(states.len(), 3);
     assert!(states.iter().any(|stack| stack.status == "UPDATE_COMPLETE"), "{states:#?}");
+}
+
+#[tokio::test]
+async fn a_rejected_template_stops_only_the_regions_that_use_it() {
+    let (alerts, _listening) = AlertCounter::install();
+    let file = TemplateFile::new(&template_with("Type: AWS::Logs::LogGroup", "Type: AWS::Logs::Group"));
+    let other = TemplateFile::new(TEMPLATE_WITHOUT_URL);
+    let freehold = file.installation(&format!("region_templates = {{eu-central-2 = {:?}}}", other.path())).await;
+    let worker = freehold.worker("worker-1");
+    let tenants = sign_up(&freehold, 2).await;
+    freehold.run_until_idle(&worker, TimeDelta::minutes(10)).await;
+    let fault = "Unrecognized resource types: [AWS::Logs::Group]";
+    assert_all_wait_for_template(&freehold, &tenants, fault).await;
+    let elsewhere = freehold.sign_up("Example", "eu-central-2", "standard").await;
+    freehold.run_until_idle(&worker, TimeDelta::minutes(30)).await;
+    assert_ready(&(freehold.reload_tenant(&elsewhere).await, freehold.operation_of(&elsewhere).await));
+    assert_all_wait_for_template(&freehold, &tenants, fault).await;
+    assert_eq!(alerts.0.load(Ordering::SeqCst), 1, "alerts");
+
+    file.write(TEMPLATE);
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    assert_all_ready(&freehold, &tenants).await;
+    assert_eq!(alerts.0.load(Ordering::SeqCst), 1, "alerts");
+}
+
+#[tokio::test]
+async fn a_template_for_one_region_lifts_the_hold_of_that_region_only() {
+    let (alerts, _listening) = AlertCounter::install();
+    let file = TemplateFile::new(&template_with("Type: AWS::Logs::LogGroup", "Type: AWS::Logs::Group"));
+    let freehold = file.installation("").await;
+    let tenants = sign_up(&freehold, 2).await;
+    let elsewhere = freehold.sign_up("Example", "us-east-1", "standard").await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::minutes(10)).await;
+    let fault = "Unrecognized resource types: [AWS::Logs::Group]";
+    assert_all_wait_for_template(&freehold, &[&tenants[..], std::slice::from_ref(&elsewhere)].concat(), fault).await;
+
+    let corrected = TemplateFile::new(TEMPLATE);
+    let freehold =
+        freehold.with_config(&file.config(&format!("region_templates = {{us-east-1 = {:?}}}", corrected.path())));
+    let worker = freehold.worker("worker-2");
+    freehold.run_until_idle(&worker, TimeDelta::minutes(30)).await;
+    assert_ready(&(freehold.reload_tenant(&elsewhere).await, freehold.operation_of(&elsewhere).await));
+    assert_all_wait_for_template(&freehold, &tenants, fault).await;
+    assert_eq!(active_holds(&freehold).await[0].waiting, 2);
+    file.write(TEMPLATE);
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    assert_all_ready(&freehold, &tenants).await;
+    assert_eq!(alerts.0.load(Ordering::SeqCst), 1, "alerts");
+}
+
+#[tokio::test]
+async fn a_changed_kind_of_check_lifts_the_hold_at_once() {
+    let file = TemplateFile::new(TEMPLATE_WITHOUT_URL);
+    let freehold = file.installation("").await;
+    let tenants = sign_up(&freehold, 2).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::minutes(10)).await;
+    assert_all_wait_for_template(&freehold, &tenants, "The template has no output `FunctionUrl`").await;
+    let freehold = freehold.with_config(&file.config("check = {kind = \"invoke\"}"));
+    freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::minutes(10)).await;
+    assert_all_ready(&freehold, &tenants).await;
 }
 
 #[tokio::test]
@@ -243,22 +314,14 @@ async fn the_check_of_the_stack_can_be_configured() {
     }
 }
 
-/// Returns the sample without its Function URL, and with the name of the function as an output.
-fn template_without_url() -> String {
-    let (before, from) = TEMPLATE.split_once("  Url:\n").expect("the resource");
-    let (_, outputs) = from.split_once("Outputs:\n").expect("the outputs");
-    let outputs = outputs.replace(URL_OUTPUT, "  FunctionName:\n    Value: !Ref Function\n");
-    format!("{before}\nOutputs:\n{outputs}")
-}
-
 #[tokio::test]
 async fn a_function_without_a_url_is_proved_by_an_invocation() {
-    let file = TemplateFile::new(&template_without_url());
+    let file = TemplateFile::new(TEMPLATE_WITHOUT_URL);
     let freehold = file.installation("check = {kind = \"invoke\"}").await;
     assert_ready(&onboard(&freehold).await);
     assert_eq!((calls(&freehold, "lambda:Invoke"), calls(&freehold, "lambda:InvokeFunctionUrl").0), ((1, 0), 0));
 
-    let file = TemplateFile::new(&template_without_url().replace("!Ref EnvironmentId", "!Ref EnvironmentName"));
+    let file = TemplateFile::new(&TEMPLATE_WITHOUT_URL.replace("!Ref EnvironmentId", "!Ref EnvironmentName"));
     let freehold = file.installation("check = {kind = \"invoke\"}").await;
     let (_, operation) = onboard(&freehold).await;
     assert_eq!(attention(&operation).0, "stack_identity_mismatch");
@@ -266,7 +329,7 @@ async fn a_function_without_a_url_is_proved_by_an_invocation() {
 
 #[tokio::test]
 async fn a_region_without_function_urls_is_proved_by_an_invocation() {
-    let file = TemplateFile::new(&template_without_url());
+    let file = TemplateFile::new(TEMPLATE_WITHOUT_URL);
     let freehold = file.installation("").await;
     assert_ready(&onboard_in(&freehold, "eu-central-2").await);
     assert_eq!(calls(&freehold, "lambda:Invoke"), (1, 0));
@@ -274,7 +337,7 @@ async fn a_region_without_function_urls_is_proved_by_an_invocation() {
 
 #[tokio::test]
 async fn verify_waits_while_the_invoked_function_fails() {
-    let file = TemplateFile::new(&template_without_url());
+    let file = TemplateFile::new(TEMPLATE_WITHOUT_URL);
     let freehold = file.installation("check = {kind = \"invoke\"}").await;
     freehold.world.inject(Rule::on("lambda", "Invoke", Fault::failed("the database is starting")).times(3));
     assert_ready(&onboard(&freehold).await);

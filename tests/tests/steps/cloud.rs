@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use chrono::DateTime;
 use freehold_sandbox::faults::{Fault, FaultyClient, Rule, WireEffect, WireRule};
 use freehold_sandbox::{Settings, World, http};
+use freehold_tenancy::config::Capability;
 use freehold_tenancy::{Clock, Config, EnvironmentId, Region, TenantId};
 use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
@@ -76,6 +77,8 @@ impl CloudFixture {
         let stack = NewStack {
             name: "freehold-baseline".to_owned(),
             template: include_str!("../../../stacks/baseline.yaml").to_owned(),
+            template_url: None,
+            capabilities: vec![Capability::NamedIam],
             parameters: BTreeMap::from([
                 ("ControlRoleArn".to_owned(), self.config.organization.control_role_arn.clone()),
                 ("ExternalId".to_owned(), target.environment().to_string()),
@@ -97,6 +100,8 @@ impl CloudFixture {
         NewStack {
             name: "freehold-tenant".to_owned(),
             template: include_str!("../../../stacks/tenant.yaml").to_owned(),
+            template_url: None,
+            capabilities: vec![Capability::NamedIam],
             parameters: parameters.map(|(name, value)| (name.to_owned(), value)).into(),
             tags: Tags::from([("freehold:environment".to_owned(), target.environment().to_string())]),
             token: "tenant-1".to_owned(),

@@ -14,7 +14,7 @@ use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 use super::baseline;
 
 /// Prefixes of the names of read-only calls.
-const READ_CALL_PREFIXES: [&str; 5] = ["AssumeRole", "Describe", "Get", "InvokeFunctionUrl", "List"];
+const READ_CALL_PREFIXES: [&str; 5] = ["AssumeRole", "Describe", "Get", "Invoke", "List"];
 
 /// Resets a step of a finished operation, so that the intent of the step is stored but its result is not.
 async fn reset_step_result(freehold: &Freehold, operation: &Operation, step: &str) {

@@ -17,7 +17,7 @@ pub(super) struct CallAuditor {
     process: String,
 }
 
-const READ_PREFIXES: [&str; 3] = ["Describe", "List", "Get"];
+const READ_PREFIXES: [&str; 4] = ["Describe", "List", "Get", "Validate"];
 
 /// Services that Freehold uses for reads only. Assuming a role and calling a Function URL do not change anything.
 const READ_ONLY_SERVICES: [&str; 2] = ["sts", "lambda"];
@@ -119,6 +119,7 @@ mod tests {
             "account:GetRegionOptStatus",
             "sts:AssumeRole",
             "lambda:InvokeFunctionUrl",
+            "cloudformation:ValidateTemplate",
         ] {
             assert!(!is_write(call), "{call}");
         }

@@ -36,10 +36,11 @@ impl Aws {
         let request = client(&session, region)
             .create_stack()
             .stack_name(&stack.name)
-            .template_body(&stack.template)
+            .set_template_body(stack.template_url.is_none().then(|| stack.template.clone()))
+            .set_template_url(stack.template_url.as_ref().map(|entry| entry.url.clone()))
             .set_parameters(Some(parameters(stack)))
             .set_tags(Some(tags(stack)))
-            .capabilities(Capability::CapabilityNamedIam)
+            .set_capabilities(Some(capabilities(stack)))
             .on_failure(OnFailure::Rollback)
             .client_request_token(&stack.token);
         self.send(&session, CALL, request.send()).await?.stack_id.ok_or_else(|| missing_field(CALL, "stack id"))
@@ -52,10 +53,11 @@ impl Aws {
         let request = client(&session, region)
             .update_stack()
             .stack_name(&stack.name)
-            .template_body(&stack.template)
+            .set_template_body(stack.template_url.is_none().then(|| stack.template.clone()))
+            .set_template_url(stack.template_url.as_ref().map(|entry| entry.url.clone()))
             .set_parameters(Some(parameters(stack)))
             .set_tags(Some(tags(stack)))
-            .capabilities(Capability::CapabilityNamedIam)
+            .set_capabilities(Some(capabilities(stack)))
             .client_request_token(&stack.token);
         match self.send(&session, "cloudformation:UpdateStack", request.send()).await {
             Ok(_) => Ok(true),
@@ -159,6 +161,10 @@ impl Aws {
 fn parameters(stack: &NewStack) -> Vec<Parameter> {
     let parameter = |(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build();
     stack.parameters.iter().map(parameter).collect()
+}
+
+fn capabilities(stack: &NewStack) -> Vec<Capability> {
+    stack.capabilities.iter().map(|capability| Capability::from(capability.as_str())).collect()
 }
 
 fn tags(stack: &NewStack) -> Vec<Tag> {

@@ -151,6 +151,11 @@ impl Connection {
         self.region.as_ref()
     }
 
+    /// Reads the process's credentials once. Returns the reason if there are none.
+    pub async fn check_credentials(&self) -> Result<(), String> {
+        self.credentials().await.map(drop)
+    }
+
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }

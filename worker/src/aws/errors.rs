@@ -97,6 +97,8 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("organizations", "AccountAlreadyClosedException", Any, CONFLICT),
     row("*", "AlreadyExistsException", Any, CONFLICT),
     row("*", "TokenAlreadyExistsException", Any, CONFLICT),
+    // The permissions of a new account or role on a template in S3 are not effective yet.
+    row("cloudformation", "ValidationError", MessageContains("S3 error: Access Denied"), DENIED),
     row("cloudformation", "ValidationError", MessageContains("No updates are to be performed"), CONFLICT),
 
     // Explicit deny in a policy, or missing permission.

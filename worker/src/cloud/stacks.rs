@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::config::{Capability, TemplateUrl};
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
@@ -20,11 +21,17 @@ pub enum Role {
 }
 
 /// CloudFormation stack to be created or updated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewStack {
     pub name: String,
     #[serde(skip)]
     pub template: String,
+    /// Copy of the template in S3, which AWS reads in place of `template`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_url: Option<TemplateUrl>,
+    /// Capabilities to acknowledge.
+    #[serde(skip)]
+    pub capabilities: Vec<Capability>,
     pub parameters: BTreeMap<String, String>,
     pub tags: Tags,
     /// Client request token, which makes a repeated call idempotent: 1 to 128 letters, digits and hyphens.

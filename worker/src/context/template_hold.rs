@@ -4,7 +4,9 @@
 use chrono::TimeDelta;
 use freehold_tenancy::Region;
 use freehold_tenancy::db::fleet_holds;
-use freehold_tenancy::db::fleet_holds::templates::{self, DeployedTemplate, TemplateAdmission, TemplateFault};
+use freehold_tenancy::db::fleet_holds::templates::{
+    self, DeployedTemplate, LiftResult, TemplateAdmission, TemplateFault,
+};
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::quota::Quota;
@@ -40,10 +42,11 @@ impl StepContext {
     pub(crate) async fn admit_template(&self, template: &CurrentTemplate, region: Region) -> Result<(), StepError> {
         let (pool, now) = (&self.services.pool, self.now());
         let until = now + seconds_of(self.config().timeouts.stack_seconds) + PROBE_GRACE_PERIOD;
-        let deployed = DeployedTemplate { fingerprint: &template.loaded.fingerprint, region };
+        let deployed = deployed(template, region);
         let slot = self.deployment_slot();
         match templates::admit(pool, &self.claim, &slot, deployed, until, PROBE_TAKEOVER_DELAY, now).await? {
             TemplateAdmission::Free | TemplateAdmission::Probe => Ok(()),
+            TemplateAdmission::NotConcerned => self.leave_hold_of_other_regions().await,
             TemplateAdmission::Held { mut fault, ahead } => {
                 if let Some(problem) = &template.refused {
                     fault = describe_refused_file(&fault, problem);
@@ -64,7 +67,7 @@ impl StepContext {
         region: Region,
         fault: &TemplateFault,
     ) -> Result<Option<StepError>, StepError> {
-        let deployed = DeployedTemplate { fingerprint: &template.loaded.fingerprint, region };
+        let deployed = deployed(template, region);
         let fault = TemplateFault { message: shorten(&fault.message), is_regional: fault.is_regional };
         let (slot, kind, now) = (self.deployment_slot(), HoldKind::TemplateRejected, self.now());
         let (pool, backoff) = (&self.services.pool, probe_backoff(kind));
@@ -79,17 +82,34 @@ impl StepContext {
         Ok(Some(wait_for_template(&fault.message, now + FILE_CHECK_INTERVAL)))
     }
 
-    /// Removes the operation from the queue, because its template is deployed. If the operation is the probe of the
-    /// hold, lifts the hold and wakes the queue.
-    pub(crate) async fn lift_template_hold(&self) -> Result<(), StepError> {
+    /// Removes the operation from the queue, because its template is deployed in `region`. If the operation is the
+    /// probe of the hold, lifts the hold in the regions of the template and wakes the queue.
+    pub(crate) async fn lift_template_hold(&self, template: &CurrentTemplate, region: Region) -> Result<(), StepError> {
         let (pool, slot) = (&self.services.pool, self.deployment_slot());
-        if let Some(kind) = fleet_holds::lift(pool, &self.claim, slot.quota, None).await? {
-            let (code, work) = (kind.as_str(), slot.quota.as_str());
-            tracing::info!(target: "freehold::alert", code, work, "fleet hold {code} of {work} is lifted");
-            self.wake_deployments(&slot).await?;
-            templates::clear_queue(pool).await?;
+        match templates::lift(pool, &self.claim, deployed(template, region), self.now()).await? {
+            LiftResult::NotLifted => templates::leave_queue(pool, &self.claim).await?,
+            LiftResult::RegionsLifted => {
+                self.wake_deployments(&slot).await?;
+                self.leave_hold_of_other_regions().await?;
+            }
+            LiftResult::HoldLifted => {
+                log_lifted_hold();
+                self.wake_deployments(&slot).await?;
+                templates::clear_queue(pool).await?;
+                templates::leave_queue(pool, &self.claim).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Removes the operation from the queue of a hold that does not concern its region. Lifts the hold if no other
+    /// operation waits.
+    async fn leave_hold_of_other_regions(&self) -> Result<(), StepError> {
+        let pool = &self.services.pool;
         templates::leave_queue(pool, &self.claim).await?;
+        if templates::lift_unused(pool).await? {
+            log_lifted_hold();
+        }
         Ok(())
     }
 
@@ -114,6 +134,15 @@ impl StepContext {
     fn deployment_slot(&self) -> QuotaSlot {
         self.slot(Quota::StackDeployments, "")
     }
+}
+
+fn log_lifted_hold() {
+    let (code, work) = (HoldKind::TemplateRejected.as_str(), Quota::StackDeployments.as_str());
+    tracing::info!(target: "freehold::alert", code, work, "fleet hold {code} of {work} is lifted");
+}
+
+fn deployed(template: &CurrentTemplate, region: Region) -> DeployedTemplate<'_> {
+    DeployedTemplate { fingerprint: &template.loaded.fingerprint, region, regions: &template.loaded.regions }
 }
 
 fn wait_for_template(fault: &str, until: chrono::DateTime<chrono::Utc>) -> StepError {

@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 }
 
 async fn deployment(context: &StepContext) -> StackDeployment {
-    let current = context.stack_template().await;
+    let current = context.stack_template(context.environment().home_region).await;
     let (tenant, environment) = (context.tenant(), context.environment());
     let mut parameters = BTreeMap::from([
         ("TenantId".to_owned(), tenant.id.to_string()),
@@ -33,14 +33,17 @@ async fn deployment(context: &StepContext) -> StackDeployment {
     if let Some(role) = context.fact("output_VerifyRoleArn") {
         parameters.insert("VerifyRoleArn".to_owned(), role);
     }
+    let (stack, region) = (&context.config().stack, environment.home_region);
     // AWS refuses parameters that a template does not declare.
-    let mut parameters = current.loaded.template.declared_only(parameters);
-    parameters.extend(context.config().stack.parameters.clone());
+    parameters.extend(stack.parameters.clone());
+    let parameters = current.loaded.template.declared_only(parameters);
     StackDeployment {
         role: Role::Access,
-        region: environment.home_region,
-        name: context.config().stack.name.clone(),
+        region,
+        name: stack.name.clone(),
         template: current.loaded.body.clone(),
+        template_url: stack.template_urls.get(&region).cloned(),
+        capabilities: stack.capabilities.clone(),
         parameters,
         tags: context.tags(),
         tenant_template: Some(current),

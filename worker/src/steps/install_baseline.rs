@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use freehold_tenancy::Region;
 use freehold_tenancy::baseline::{BASELINE_STACK, BASELINE_TAG, BASELINE_VERSION_FACT, BaselineVersion};
+use freehold_tenancy::config::Capability;
 
 use super::StepResult;
 use super::shared::stack_deployment::StackDeployment;
@@ -43,6 +44,8 @@ pub(super) fn deployment(context: &StepContext) -> StackDeployment {
         region: region(context),
         name: BASELINE_STACK.to_owned(),
         template: baseline::template(role),
+        template_url: None,
+        capabilities: vec![Capability::NamedIam],
         parameters,
         tags,
         tenant_template: None,

@@ -9,7 +9,9 @@ pub(super) mod stack_deletion;
 pub(super) mod stack_deployment;
 pub(super) mod stack_response;
 pub(super) mod stack_update;
+mod template_comparison;
 mod template_faults;
+mod template_in_s3;
 pub(super) mod tenant_group;
 
 /// Reason of a skipped step that works on the account of the environment.

@@ -1,20 +1,24 @@
 //! Validates the template of the tenant stack before any account is created, so that AWS does not refuse it later.
 
+mod capabilities;
+mod functions;
 mod parameters;
 mod references;
 
 use std::collections::BTreeSet;
 
 use freehold_tenancy::aws::quotas::{
-    MAX_TEMPLATE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_OUTPUTS, MAX_TEMPLATE_PARAMETERS, MAX_TEMPLATE_RESOURCES,
+    MAX_S3_TEMPLATE_BYTES, MAX_TEMPLATE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_OUTPUTS, MAX_TEMPLATE_PARAMETERS,
+    MAX_TEMPLATE_RESOURCES,
 };
 use freehold_tenancy::aws::resource_types;
-use freehold_tenancy::config::{CheckKind, is_forbidden_service};
+use freehold_tenancy::config::{CheckKind, is_forbidden_service, sha256_of};
 use freehold_tenancy::{Config, Region};
 use serde_json::Value;
 
 use super::access_role::AllowedActions;
-use super::{Template, baseline, read};
+use super::origin::has_function_urls;
+use super::{Template, TemplateOrigin, baseline};
 
 /// Sections of a template that CloudFormation knows.
 const SECTIONS: [&str; 10] = [
@@ -32,9 +36,6 @@ const SECTIONS: [&str; 10] = [
 
 const FORMAT_VERSION: &str = "2010-09-09";
 
-/// Field name at the start of the messages about the template.
-const FIELD: &str = "stack.template";
-
 /// Result of a validation. Each message starts with the name of a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TemplateReport {
@@ -42,7 +43,7 @@ pub struct TemplateReport {
     pub bytes: usize,
     /// Reasons why AWS would refuse the template, or why no environment could become ready.
     pub problems: Vec<String>,
-    /// Problems of the built-in template, which the operator cannot edit.
+    /// Reasons why AWS refuses the template under some conditions.
     pub warnings: Vec<String>,
 }
 
@@ -52,53 +53,120 @@ impl TemplateReport {
     }
 }
 
-/// Validates the configured template, or the built-in template, for all regions and tiers in the configuration.
+/// A template with the regions in which it is deployed.
+struct Subject<'a> {
+    config: &'a Config,
+    /// Name of the configuration field, at the start of the messages.
+    field: &'a str,
+    template: &'a Template,
+    body: &'a str,
+    regions: &'a [Region],
+}
+
+/// Validates the configured templates, or the built-in templates, for all regions and tiers in the configuration.
 pub fn check(config: &Config) -> TemplateReport {
-    let mut report = match read(&config.stack) {
-        Ok(text) => check_text(config, &text),
-        Err(error) => TemplateReport { problems: vec![error.to_string()], ..TemplateReport::default() },
-    };
+    let mut report = TemplateReport::default();
+    let mut templates = Vec::new();
+    for (origin, regions) in TemplateOrigin::all(config) {
+        let body = match origin.read() {
+            Ok(body) => body,
+            Err(error) => {
+                report.problems.push(error.to_string());
+                continue;
+            }
+        };
+        report.bytes = report.bytes.max(body.len());
+        templates.extend(check_text(config, &origin, &regions, &body, &mut report));
+    }
+    parameters::check_declared(config, &templates, &mut report);
     if let Some(problem) = baseline::size_problem(&config.access_role) {
         report.add("access_role.statements", problem);
     }
     report
 }
 
-pub(crate) fn check_text(config: &Config, text: &str) -> TemplateReport {
-    let mut report = TemplateReport { bytes: text.len(), ..TemplateReport::default() };
-    if text.len() > MAX_TEMPLATE_BYTES {
-        report.add(FIELD, format_args!("must have at most {MAX_TEMPLATE_BYTES} bytes, not {}", text.len()));
-    }
-    match Template::parse(text) {
-        Err(error) => report.problems.push(error.to_string()),
-        Ok(template) => {
-            sections(&template, &mut report);
-            transforms(&template, &mut report);
-            parameters::check(config, &template, &mut report);
-            outputs(config, &template, &mut report);
-            resources(config, &template, &mut report);
-            references::check(&template, &mut report);
-        }
-    }
-    report
+/// Validates a text for the regions of its origin. Returns the problems.
+pub(crate) fn problems_of(config: &Config, origin: &TemplateOrigin, body: &str) -> Vec<String> {
+    let mut report = TemplateReport::default();
+    check_text(config, origin, &origin.regions(config), body, &mut report);
+    report.problems
 }
 
-fn sections(template: &Template, report: &mut TemplateReport) {
-    // `transforms` reports the section Transform.
+/// Validates a text. Returns the template if it is well-formed.
+fn check_text(
+    config: &Config,
+    origin: &TemplateOrigin,
+    regions: &[Region],
+    body: &str,
+    report: &mut TemplateReport,
+) -> Option<Template> {
+    let field = origin.field.as_str();
+    match origin.parse(body) {
+        Ok(template) => {
+            check_template(&Subject { config, field, template: &template, body, regions }, report);
+            Some(template)
+        }
+        Err(error) => {
+            report.problems.push(error.to_string());
+            None
+        }
+    }
+}
+
+fn check_template(subject: &Subject<'_>, report: &mut TemplateReport) {
+    size_and_hash(subject, report);
+    sections(subject, report);
+    let has_macros = capabilities::check(subject, report);
+    parameters::check(subject, report);
+    outputs(subject, report);
+    // Macros process functions of their own, and can add resources to which the template refers.
+    if !has_macros {
+        functions::check(subject, report);
+        references::check(subject, report);
+    }
+    resources(subject, has_macros, report);
+}
+
+fn size_and_hash(subject: &Subject<'_>, report: &mut TemplateReport) {
+    let Subject { config, field, body, regions, .. } = *subject;
+    let urls = &config.stack.template_urls;
+    let (most, advice) = if urls.is_empty() {
+        (MAX_TEMPLATE_BYTES, "; a larger template must be in S3, see [stack.template_urls]")
+    } else {
+        (MAX_S3_TEMPLATE_BYTES, "")
+    };
+    if body.len() > most {
+        report.add(field, format_args!("must have at most {most} bytes, not {}{advice}", body.len()));
+    }
+    for region in regions {
+        if let Some(entry) = urls.get(region)
+            && !entry.has_content(body)
+        {
+            report.add(
+                &format!("stack.template_urls.{region}.sha256"),
+                format_args!("must be the SHA-256 of {field}, which is {}", sha256_of(body)),
+            );
+        }
+    }
+}
+
+fn sections(subject: &Subject<'_>, report: &mut TemplateReport) {
+    let Subject { field, template, .. } = *subject;
+    // `capabilities` reports the section Transform.
     for (name, value) in template.root.iter().filter(|(name, _)| *name != "Transform") {
         let is_text = matches!(name.as_str(), "AWSTemplateFormatVersion" | "Description");
         if !SECTIONS.contains(&name.as_str()) {
             report
-                .add(FIELD, format_args!("must not contain the section `{name}`, which CloudFormation does not know"));
+                .add(field, format_args!("must not contain the section `{name}`, which CloudFormation does not know"));
         } else if is_text != value.is_string() || !(is_text || value.is_object()) {
             let kind = if is_text { "a text" } else { "an object" };
-            report.add(FIELD, format_args!("the section {name} must be {kind}"));
+            report.add(field, format_args!("the section {name} must be {kind}"));
         }
     }
     if let Some(version) = template.root.get("AWSTemplateFormatVersion").and_then(Value::as_str)
         && version != FORMAT_VERSION
     {
-        report.add(FIELD, format_args!("AWSTemplateFormatVersion must be {FORMAT_VERSION}, not {version}"));
+        report.add(field, format_args!("AWSTemplateFormatVersion must be {FORMAT_VERSION}, not {version}"));
     }
     for (section, most) in [
         ("Parameters", MAX_TEMPLATE_PARAMETERS),
@@ -107,52 +175,34 @@ fn sections(template: &Template, report: &mut TemplateReport) {
     ] {
         let count = template.section(section).count();
         if count > most {
-            report.add(FIELD, format_args!("the section {section} must have at most {most} entries, not {count}"));
+            report.add(field, format_args!("the section {section} must have at most {most} entries, not {count}"));
         }
         for (name, value) in template.section(section) {
             if name.len() > MAX_TEMPLATE_NAME_LENGTH || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
                 report
-                    .add(FIELD, format_args!("the name `{name}` in {section} must be at most 255 letters and digits"));
+                    .add(field, format_args!("the name `{name}` in {section} must be at most 255 letters and digits"));
             }
             if !value.is_object() {
-                report.add(FIELD, format_args!("{name} in {section} must be an object"));
+                report.add(field, format_args!("{name} in {section} must be an object"));
             }
         }
     }
     if template.section("Resources").next().is_none() {
-        report.add(FIELD, "must have at least one resource");
+        report.add(field, "must have at least one resource");
     }
 }
 
-/// Refuses macros. They need a capability that Freehold does not pass.
-fn transforms(template: &Template, report: &mut TemplateReport) {
-    let is_used =
-        template.root.contains_key("Transform") || template.root.values().any(|value| has_key(value, "Fn::Transform"));
-    if is_used {
-        report.add(
-            FIELD,
-            "must not use Transform, because Freehold does not pass the capability that macros need; \
-             deploy the processed template (`aws cloudformation package`, `sam package`)",
-        );
-    }
-}
-
-fn has_key(value: &Value, key: &str) -> bool {
-    match value {
-        Value::Array(items) => items.iter().any(|item| has_key(item, key)),
-        Value::Object(entries) => entries.iter().any(|(name, value)| name == key || has_key(value, key)),
-        _ => false,
-    }
-}
-
-fn outputs(config: &Config, template: &Template, report: &mut TemplateReport) {
+fn outputs(subject: &Subject<'_>, report: &mut TemplateReport) {
+    let Subject { config, field, template, regions, .. } = *subject;
     let stack = &config.stack;
     let (url, function) = (template.output(&stack.url_output), template.output(&stack.function_output));
-    let lacking: Vec<_> = regions(config).filter(|region| !has_function_urls(*region)).map(Region::as_str).collect();
+    let lacking: Vec<_> =
+        regions.iter().filter(|region| !has_function_urls(**region)).map(|one| one.as_str()).collect();
+    let of_template = if field == "stack.template" { "the template" } else { field };
     let missing = |name: &str| {
         let names: Vec<&str> = template.section("Outputs").map(|(name, _)| name).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        format!("must be an output of the template, which lacks `{name}`; its outputs are: {names}")
+        format!("must be an output of {of_template}, which lacks `{name}`; its outputs are: {names}")
     };
     match stack.check.kind {
         CheckKind::Invoke if function.is_none() => {
@@ -160,7 +210,7 @@ fn outputs(config: &Config, template: &Template, report: &mut TemplateReport) {
         }
         CheckKind::Invoke => {}
         CheckKind::Url => {
-            let needs_url = regions(config).any(has_function_urls) || function.is_none();
+            let needs_url = lacking.len() < regions.len() || function.is_none();
             if url.is_none() && needs_url {
                 report.add("stack.url_output", missing(&stack.url_output));
             } else if url.is_some_and(|output| output.is_conditional) && function.is_none() && !lacking.is_empty() {
@@ -177,29 +227,33 @@ fn outputs(config: &Config, template: &Template, report: &mut TemplateReport) {
     }
     for (name, output) in template.section("Outputs") {
         if output.is_object() && output.get("Value").is_none() {
-            report.add(FIELD, format_args!("the output {name} must have a Value"));
+            report.add(field, format_args!("the output {name} must have a Value"));
         }
     }
 }
 
-fn resources(config: &Config, template: &Template, report: &mut TemplateReport) {
+fn resources(subject: &Subject<'_>, has_macros: bool, report: &mut TemplateReport) {
+    let Subject { config, field, template, regions, .. } = *subject;
     let (mut checked, allowed) = (BTreeSet::new(), AllowedActions::of_access_role(&config.access_role));
     for (name, resource) in template.section("Resources") {
         let Some(kind) = resource.get("Type").and_then(Value::as_str) else {
-            report.add(FIELD, format_args!("the resource {name} must have a Type"));
+            report.add(field, format_args!("the resource {name} must have a Type"));
             continue;
         };
         if config.stack.accepted_resource_types.iter().any(|one| one == kind) || !checked.insert(kind) {
             continue;
         }
         if !resource_types::exists(kind) {
-            report.add(
-                FIELD,
-                format_args!(
-                    "the Type {kind} of the resource {name} must be a resource type of AWS; if AWS has added it \
-                     recently, list it in stack.accepted_resource_types"
-                ),
-            );
+            // Macros define resource types of their own, such as AWS::Serverless::Function.
+            if !has_macros {
+                report.add(
+                    field,
+                    format_args!(
+                        "the Type {kind} of the resource {name} must be a resource type of AWS; if AWS has added it \
+                         recently, list it in stack.accepted_resource_types"
+                    ),
+                );
+            }
             continue;
         }
         let actions = resource_types::creating_actions(kind);
@@ -207,7 +261,7 @@ fn resources(config: &Config, template: &Template, report: &mut TemplateReport) 
             && !actions.iter().any(|action| allowed.contains(action))
         {
             report.add(
-                FIELD,
+                field,
                 format_args!(
                     "the Type {kind} of the resource {name} needs permissions that the role freehold-access lacks, \
                      such as {action}; {}",
@@ -215,19 +269,31 @@ fn resources(config: &Config, template: &Template, report: &mut TemplateReport) 
                 ),
             );
         }
-        let has_type =
-            |region: &Region| !resource_types::has_data(*region) || resource_types::is_available(kind, *region);
-        let lacking: Vec<_> = regions(config).filter(|region| !has_type(region)).map(Region::as_str).collect();
+        let lacking: Vec<_> = regions
+            .iter()
+            .filter(|region| !resource_types::is_usable(kind, **region))
+            .map(|one| one.as_str())
+            .collect();
         if lacking.is_empty() {
             continue;
         }
-        let problem = format!(
-            "{FIELD}: the Type {kind} of the resource {name} must be replaced, because AWS lacks it in {}; if AWS has \
-             added it there recently, list it in stack.accepted_resource_types",
-            lacking.join(", ")
-        );
-        // The operator cannot edit the built-in template.
-        if config.stack.template.is_none() { report.warnings.push(problem) } else { report.problems.push(problem) }
+        let lacking = lacking.join(", ");
+        let mut of_kind = template.section("Resources").filter(|(_, one)| one.get("Type") == resource.get("Type"));
+        if of_kind.all(|(_, one)| one.get("Condition").is_some()) {
+            report.warnings.push(format!(
+                "{field}: AWS lacks the Type {kind} of the resource {name} in {lacking}, so the Condition of the \
+                 resource must be false there"
+            ));
+        } else {
+            report.add(
+                field,
+                format_args!(
+                    "the Type {kind} of the resource {name} must be replaced, because AWS lacks it in {lacking}; set \
+                     another template for the region in [stack.region_templates], or, if AWS has added the type there \
+                     recently, list it in stack.accepted_resource_types"
+                ),
+            );
+        }
     }
 }
 
@@ -242,15 +308,6 @@ fn statement_to_add(action: &str) -> String {
         "add {{ Effect = \"Allow\", Action = \"{service}:*\", Resource = \"{resource}\" }} to access_role.statements, \
          with fewer actions and a narrower Resource if possible"
     )
-}
-
-/// Returns whether CloudFormation can create a Function URL in a region.
-pub(crate) fn has_function_urls(region: Region) -> bool {
-    !resource_types::has_data(region) || resource_types::is_available("AWS::Lambda::Url", region)
-}
-
-fn regions(config: &Config) -> impl Iterator<Item = Region> {
-    config.residencies.iter().flat_map(|residency| residency.regions.iter().copied())
 }
 
 #[cfg(test)]

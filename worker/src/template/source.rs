@@ -1,12 +1,14 @@
-//! Source of the tenant stack's template. The file is read again for each deployment, so that a corrected template
+//! Source of the tenant stack's templates. A file is read again for each deployment, so that a corrected template
 //! needs no restart of the worker.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use freehold_tenancy::Config;
+use freehold_tenancy::config::CheckKind;
 use freehold_tenancy::db::fleet_holds::templates;
+use freehold_tenancy::{Config, Region};
 
-use super::{Template, TemplateError, check, read};
+use super::{Template, TemplateError, TemplateOrigin, check};
 
 /// Valid template with its fingerprint.
 #[derive(Debug)]
@@ -16,6 +18,15 @@ pub(crate) struct LoadedTemplate {
     pub(crate) template: Template,
     /// Hash of the text and of the settings in `[stack]` that apply to every tenant.
     pub(crate) fingerprint: String,
+    /// Configured regions in which the template is deployed.
+    pub(crate) regions: Vec<Region>,
+}
+
+impl LoadedTemplate {
+    fn new(config: &Config, origin: &TemplateOrigin, body: String, template: Template) -> Self {
+        let regions = origin.regions(config);
+        Self { fingerprint: fingerprint(config, &regions, &body), body, template, regions }
+    }
 }
 
 /// Template to deploy now, with the problem of a newer file that is not valid.
@@ -26,13 +37,26 @@ pub(crate) struct CurrentTemplate {
     pub(crate) refused: Option<String>,
 }
 
-/// Template file of one worker. It keeps the last valid template.
+/// Templates of one worker. Each origin keeps its last valid template.
 pub(crate) struct TemplateSource {
     config: Arc<Config>,
-    state: Mutex<SourceState>,
+    states: Mutex<SourceStates>,
+}
+
+struct SourceStates {
+    /// State of the first configured region's origin, which also serves regions that are no longer configured.
+    first: SourceState,
+    others: BTreeMap<TemplateOrigin, SourceState>,
+}
+
+impl SourceStates {
+    fn of_origin(&mut self, origin: &TemplateOrigin) -> &mut SourceState {
+        self.others.get_mut(origin).unwrap_or(&mut self.first)
+    }
 }
 
 struct SourceState {
+    origin: TemplateOrigin,
     current: Arc<LoadedTemplate>,
     refused: Option<RefusedFile>,
 }
@@ -45,28 +69,45 @@ struct RefusedFile {
 }
 
 impl TemplateSource {
-    /// Reads the template for the first time.
+    /// Reads the templates of all regions for the first time.
     pub(crate) fn open(config: Arc<Config>) -> Result<Self, TemplateError> {
-        let body = read(&config.stack)?;
-        let template = Template::parse(&body)?;
-        let current = Arc::new(LoadedTemplate { fingerprint: fingerprint(&config, &body), body, template });
-        Ok(Self { config, state: Mutex::new(SourceState { current, refused: None }) })
+        let mut origins = TemplateOrigin::all(&config).into_iter().map(|(origin, _)| origin);
+        let first = origins.next().ok_or(TemplateError::NoRegion)?;
+        let first = SourceState::open(&config, first)?;
+        let others = origins.map(|origin| Ok((origin.clone(), SourceState::open(&config, origin)?)));
+        let others = others.collect::<Result<_, TemplateError>>()?;
+        Ok(Self { config, states: Mutex::new(SourceStates { first, others }) })
     }
 
-    /// Reads the file again and returns the template to deploy. If the file is not valid, returns the previous template
-    /// with the problem of the file, which is logged once.
-    pub(crate) async fn current(&self) -> CurrentTemplate {
-        let config = Arc::clone(&self.config);
-        let file = tokio::task::spawn_blocking(move || read(&config.stack)).await;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Reads the file of a region again and returns the template to deploy. If the file is not valid, returns the
+    /// previous template with the problem of the file, which is logged once.
+    pub(crate) async fn current(&self, region: Region) -> CurrentTemplate {
+        let origin = self.lock().of_origin(&TemplateOrigin::of_region(&self.config.stack, region)).origin.clone();
+        let file = {
+            let origin = origin.clone();
+            tokio::task::spawn_blocking(move || origin.read()).await
+        };
+        let mut states = self.lock();
+        let state = states.of_origin(&origin);
         if let Ok(file) = file {
             state.update(&self.config, file);
         }
         state.to_current()
     }
+
+    fn lock(&self) -> MutexGuard<'_, SourceStates> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl SourceState {
+    fn open(config: &Config, origin: TemplateOrigin) -> Result<Self, TemplateError> {
+        let body = origin.read()?;
+        let template = origin.parse(&body)?;
+        let current = Arc::new(LoadedTemplate::new(config, &origin, body, template));
+        Ok(Self { origin, current, refused: None })
+    }
+
     fn to_current(&self) -> CurrentTemplate {
         CurrentTemplate {
             loaded: Arc::clone(&self.current),
@@ -87,7 +128,7 @@ impl SourceState {
         }
         let (body, problem) = match file {
             Err(error) => (None, error.to_string()),
-            Ok(body) => match load(config, &body) {
+            Ok(body) => match load(config, &self.origin, &body) {
                 Ok(loaded) => {
                     tracing::info!(fingerprint = loaded.fingerprint, "the template of the tenant stack has changed");
                     self.current = Arc::new(loaded);
@@ -106,21 +147,31 @@ impl SourceState {
 }
 
 /// Validates a template like `freehold config check`. Returns all problems as the error.
-fn load(config: &Config, body: &str) -> Result<LoadedTemplate, String> {
-    let problems = check::check_text(config, body).problems;
+fn load(config: &Config, origin: &TemplateOrigin, body: &str) -> Result<LoadedTemplate, String> {
+    let problems = check::problems_of(config, origin, body);
     if !problems.is_empty() {
         return Err(problems.join("; "));
     }
-    let template = Template::parse(body).map_err(|error| error.to_string())?;
-    Ok(LoadedTemplate { fingerprint: fingerprint(config, body), body: body.to_owned(), template })
+    let template = origin.parse(body).map_err(|error| error.to_string())?;
+    Ok(LoadedTemplate::new(config, origin, body.to_owned(), template))
 }
 
-/// Returns the hash of a template and of the settings that decide whether AWS and Freehold accept it.
-fn fingerprint(config: &Config, body: &str) -> String {
+/// Returns the hash of a template and of the settings that decide whether AWS and Freehold accept it. Settings of other
+/// regions than `regions` have no influence.
+fn fingerprint(config: &Config, regions: &[Region], body: &str) -> String {
     let stack = &config.stack;
-    let settings = stack.parameters.iter().flat_map(|(name, value)| [name, value]);
-    let settings = settings.chain([&stack.url_output, &stack.function_output]);
-    templates::fingerprint(std::iter::once(body).chain(settings.map(String::as_str)))
+    let check_kind = match stack.check.kind {
+        CheckKind::Url => "url",
+        CheckKind::Invoke => "invoke",
+    };
+    let copies = regions.iter().filter_map(|region| Some((region, stack.template_urls.get(region)?)));
+    let copies = copies.flat_map(|(region, entry)| [region.as_str(), &entry.url, &entry.sha256]);
+    let parameters = stack.parameters.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+    let capabilities = stack.capabilities.iter().map(|capability| capability.as_str());
+    let texts = [body, &stack.url_output, &stack.function_output, check_kind].into_iter();
+    // An empty text separates the lists.
+    let texts = texts.chain(parameters).chain([""]).chain(copies).chain([""]).chain(capabilities);
+    templates::fingerprint(texts)
 }
 
 #[cfg(test)]
@@ -137,23 +188,54 @@ mod tests {
         write(TEMPLATE);
         let config = format!("{CONFIG}\n[stack]\ntemplate = {:?}\n", file.path().display().to_string());
         let source = TemplateSource::open(Arc::new(Config::parse(&config).unwrap())).unwrap();
-        let first = source.current().await;
+        let home = "eu-central-1".parse().unwrap();
+        let first = source.current(home).await;
         assert_eq!((first.loaded.body.as_str(), &first.refused), (TEMPLATE, &None));
 
         write("Resources: [");
-        let refused = source.current().await;
+        let refused = source.current(home).await;
         assert!(refused.refused.unwrap().starts_with("stack.template: must be YAML or JSON"));
         assert_eq!(refused.loaded.fingerprint, first.loaded.fingerprint, "the previous template stays in use");
 
         let corrected = format!("Description: corrected\n{TEMPLATE}");
         write(&corrected);
-        let second = source.current().await;
+        let second = source.current(home).await;
         assert_eq!((second.loaded.body.as_str(), &second.refused), (corrected.as_str(), &None));
         assert_ne!(second.loaded.fingerprint, first.loaded.fingerprint);
 
         std::fs::remove_file(file.path()).unwrap();
-        let missing = source.current().await;
+        let missing = source.current(home).await;
         assert!(missing.refused.unwrap().contains("cannot be read"));
         assert_eq!(missing.loaded.body, corrected);
+    }
+    #[test]
+    fn each_setting_that_can_correct_a_fault_changes_the_fingerprint() {
+        let of = |stack: &str| {
+            let config = Config::parse(&format!("{CONFIG}\n[stack]\n{stack}")).unwrap();
+            let origin = TemplateOrigin::of_region(&config.stack, "eu-central-1".parse().unwrap());
+            fingerprint(&config, &origin.regions(&config), TEMPLATE)
+        };
+        let url = |region: &str, version: &str| {
+            let host = format!("freehold-templates-example.s3.{region}.amazonaws.com");
+            let sha256 = "0".repeat(64);
+            format!("{region} = {{url = \"https://{host}/a?versionId={version}\", sha256 = \"{sha256}\"}}")
+        };
+        let urls = |home: &str, other: &str| {
+            let (home, other) = (url("eu-central-1", home), url("eu-central-2", other));
+            format!("region_templates = {{eu-central-2 = \"x\"}}\ntemplate_urls = {{{home}, {other}}}\n")
+        };
+        let all = [
+            of(""),
+            of("url_output = \"Url\""),
+            of("function_output = \"Name\""),
+            of("capabilities = []"),
+            of("check = {kind = \"invoke\"}"),
+            of("parameters = {Size = \"1\"}"),
+            of("parameters = {Size = \"2\"}"),
+            of(&urls("1", "1")),
+            of(&urls("2", "1")),
+        ];
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
+        assert_eq!(of(&urls("1", "1")), of(&urls("1", "2")), "the other region has a template of its own");
     }
 }

@@ -25,7 +25,7 @@ const ROW_HEADINGS: [&str; 9] = [
 pub(super) async fn print_summary(api: &ApiClient, aws: &SimulatedAws, tenants: &[Tenant]) -> anyhow::Result<bool> {
     let accounts = aws.world().accounts();
     let mut rows = ROW_HEADINGS.map(|name| vec![name.to_owned()]);
-    let (mut stack_urls, mut errors) = (Vec::new(), Vec::new());
+    let (mut responses, mut errors) = (Vec::new(), Vec::new());
     for tenant in tenants {
         let tenant = tenants::get_tenant(api, &tenant.id).await?;
         for environment in &tenant.environments {
@@ -33,7 +33,7 @@ pub(super) async fn print_summary(api: &ApiClient, aws: &SimulatedAws, tenants: 
             let operation: Operation = api.get(&path, &[]).await?;
             let account = environment.aws_account_id.as_deref().unwrap_or("-");
             let ou = accounts.iter().find(|one| one.id == account).map_or("-", |one| one.parent_name.as_str());
-            let url = string_fact(&operation, "verify", "answered_at");
+            let target = string_fact(&operation, "verify", "answered_at");
             let ready_after = environment.ready_at.map(|ready| format_elapsed(ready - environment.created_at));
             let column: [&str; ROW_HEADINGS.len()] = [
                 &tenant.company_name,
@@ -43,13 +43,13 @@ pub(super) async fn print_summary(api: &ApiClient, aws: &SimulatedAws, tenants: 
                 ou,
                 string_fact(&operation, "verify", "denied_in").unwrap_or("-"),
                 &granted_permission_sets(&operation),
-                if url.is_some() { "yes" } else { "no" },
+                if target.is_some() { "yes" } else { "no" },
                 ready_after.as_deref().unwrap_or("-").trim(),
             ];
             for (row, cell) in rows.iter_mut().zip(column) {
                 row.push(cell.to_owned());
             }
-            stack_urls.extend(url.map(|url| format!("  {url}")));
+            responses.extend(target.map(|target| describe_response(target, &environment.home_region)));
             if environment.state != "ready" {
                 errors.push(not_ready_message(&tenant, environment, &operation));
             }
@@ -59,13 +59,18 @@ pub(super) async fn print_summary(api: &ApiClient, aws: &SimulatedAws, tenants: 
     output::print_line("")?;
     output::print_table(output::new_table(headings).add_rows(rows))?;
     output::print_line("\nThe stacks responded to requests signed with the role freehold-verify:\n")?;
-    for url in stack_urls {
-        output::print_line(url)?;
+    for response in responses {
+        output::print_line(response)?;
     }
     for error in &errors {
         output::print_note(format!("error: {error}"));
     }
     Ok(errors.is_empty())
+}
+
+/// Describes the target of a check: the Function URL, or the function in a region without Function URLs.
+fn describe_response(target: &str, region: &str) -> String {
+    if target.contains("://") { format!("  {target}") } else { format!("  function {target} in {region}") }
 }
 
 fn fact<'a>(operation: &'a Operation, step: &str, name: &str) -> Option<&'a Value> {

@@ -191,7 +191,9 @@ impl StackProcessor<'_> {
                     serde_json::Value::String(text) => text,
                     other => other.to_string(),
                 };
-                Ok((output.key.clone(), StackOutput { value, description: output.description.clone() }))
+                let export = output.export.as_ref().map(|name| bound_template.resolve(name, &self.stack.resources));
+                let export = export.transpose()?.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
+                Ok((output.key.clone(), StackOutput { value, description: output.description.clone(), export }))
             })
             .collect()
     }

@@ -295,8 +295,11 @@ impl<'a> StackProcessor<'a> {
     pub(super) fn bound_template(&mut self) -> Result<&BoundTemplate, TemplateError> {
         if self.bound_template.is_none() {
             let template = Template::parse(&self.stack.definition.template)?;
-            self.bound_template =
-                Some(template.bind(&self.stack.definition.parameters, super::pseudo_parameters(self.stack))?);
+            let mut pseudo = super::pseudo_parameters(self.stack);
+            let region =
+                self.state.accounts.get(&pseudo.account).and_then(|account| account.regions.get(&pseudo.region));
+            pseudo.exports = region.map(|region| region.stacks.exports()).unwrap_or_default();
+            self.bound_template = Some(template.bind(&self.stack.definition.parameters, pseudo)?);
         }
         self.bound_template.as_ref().ok_or_else(|| TemplateError("The template is missing".into()))
     }

@@ -1,10 +1,12 @@
 //! Validation of `[stack]`. The template itself is validated by the worker, which has a parser for templates.
 
+use std::collections::BTreeSet;
+
 use super::Problems;
 use crate::aws::constraints::CLIENT_REQUEST_TOKEN;
 use crate::aws::quotas::{MAX_PARAMETER_VALUE_BYTES, MAX_TEMPLATE_NAME_LENGTH, MAX_TEMPLATE_PARAMETERS};
 use crate::baseline::BASELINE_STACK;
-use crate::config::{CHECK_PLACEHOLDERS, CheckMethod, OWN_STACK_PARAMETERS, Stack, StackCheck, unknown_placeholders};
+use crate::config::{CHECK_PLACEHOLDERS, CheckMethod, Config, OWN_STACK_PARAMETERS, StackCheck, unknown_placeholders};
 
 /// Required prefix of the stack name, because the role `freehold-access` has permissions only for stacks with this
 /// prefix.
@@ -23,7 +25,8 @@ const MAX_PAYLOAD_BYTES: usize = 6_000_000;
 /// attempt number and `-update`.
 const TOKEN_CHARACTERS_WITHOUT_NAME: usize = 48;
 
-pub(super) fn check(stack: &Stack, problems: &mut Problems) {
+pub(super) fn check(config: &Config, problems: &mut Problems) {
+    let stack = &config.stack;
     let name = &stack.name;
     let valid = name.starts_with(NAME_PREFIX)
         && name.len() <= CLIENT_REQUEST_TOKEN.max() - TOKEN_CHARACTERS_WITHOUT_NAME
@@ -68,6 +71,37 @@ pub(super) fn check(stack: &Stack, problems: &mut Problems) {
         }
     }
     check_of_stack(&stack.check, problems);
+    problems.check_unique("stack.capabilities", stack.capabilities.iter().map(|capability| capability.as_str()));
+    templates_of_regions(config, problems);
+}
+
+/// Validates the tables with one entry per region. Whether a template has the configured hash is checked by the worker,
+/// which reads the files.
+fn templates_of_regions(config: &Config, problems: &mut Problems) {
+    let stack = &config.stack;
+    let regions: BTreeSet<_> = config.residencies.iter().flat_map(|residency| &residency.regions).copied().collect();
+    for (table, entries) in [
+        ("region_templates", stack.region_templates.keys().collect::<Vec<_>>()),
+        ("template_urls", stack.template_urls.keys().collect()),
+    ] {
+        for region in entries.into_iter().filter(|region| !regions.contains(region)) {
+            problems
+                .add(format_args!("stack.{table}.{region}"), "must be removed, because no residency has this region");
+        }
+    }
+    for (region, entry) in &stack.template_urls {
+        for (field, violation) in entry.violations(region.as_str()) {
+            problems.add(format_args!("stack.template_urls.{region}.{field}"), violation);
+        }
+    }
+    if !stack.template_urls.is_empty() {
+        for region in regions.iter().filter(|region| !stack.template_urls.contains_key(region)) {
+            problems.add(
+                format_args!("stack.template_urls.{region}"),
+                "must be set, because other regions of the residencies have a template URL",
+            );
+        }
+    }
 }
 
 fn check_of_stack(check: &StackCheck, problems: &mut Problems) {

@@ -97,6 +97,27 @@ fn an_optional_field_with_a_broken_value_is_a_problem() {
         ("[stack]\nname = \"tenant\"", "stack.name: must start with `freehold-`"),
         ("[stack]\nname = \"freehold-baseline\"", "stack.name: must not be freehold-baseline"),
         ("[stack]\nurl_output = \"Function-Url\"", "stack.url_output: must be the name of an output"),
+        ("[stack]\ncapabilities = [\"CAPABILITY_ALL\"]", "stack.capabilities.[1]: must be one of CAPABILITY_IAM"),
+        (
+            "[stack]\ncapabilities = [\"CAPABILITY_IAM\", \"CAPABILITY_IAM\"]",
+            "stack.capabilities.CAPABILITY_IAM: must be declared only once",
+        ),
+        (
+            "[stack.region_templates]\nus-east-1 = \"us.yaml\"",
+            "stack.region_templates.us-east-1: must be removed, because no residency has this region",
+        ),
+        (
+            "[stack.template_urls.eu-central-1]\nurl = \"https://example.com/\"\nsha256 = \"00\"",
+            "stack.template_urls.eu-central-1.sha256: must be 64 lower-case hexadecimal digits",
+        ),
+        (
+            "[stack.template_urls.eu-central-1]\nurl = \"https://example.com/\"\nsha256 = \"00\"",
+            "stack.template_urls.eu-central-1.url: must be on the S3 host of eu-central-1, such as https://",
+        ),
+        (
+            "[stack.template_urls.eu-central-1]\nurl = \"https://example.com/\"\nsha256 = \"00\"",
+            "stack.template_urls.eu-central-2: must be set, because other regions of the residencies have",
+        ),
         ("[stack]\nfunction_output = \"\"", "stack.function_output: must be the name of an output"),
         ("[stack.check]\nkind = \"ping\"", "stack.check.kind: must be one of url, invoke, not `ping`"),
         ("[stack.check]\nmethod = \"PUT\"", "stack.check.method: must be one of GET, HEAD, POST, not `PUT`"),

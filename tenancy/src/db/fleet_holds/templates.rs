@@ -22,6 +22,8 @@ pub struct DeployedTemplate<'a> {
     /// Hash of the template and of the settings that apply to every tenant.
     pub fingerprint: &'a str,
     pub region: Region,
+    /// All regions in which the template is deployed. Other regions have templates of their own.
+    pub regions: &'a [Region],
 }
 
 /// Fault of a template that affects every tenant.
@@ -36,8 +38,10 @@ pub struct TemplateFault {
 /// Result of [`admit`], which decides whether an operation may deploy its template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateAdmission {
-    /// No hold applies to the template.
+    /// No hold is active.
     Free,
+    /// A hold is active, but only for templates of other regions.
+    NotConcerned,
     /// A hold is active, and this operation deploys its template as a probe.
     Probe,
     /// The template is rejected, or another operation probes a template.
@@ -61,19 +65,27 @@ pub fn fingerprint<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 impl DeployedTemplate<'_> {
-    fn regional_key(&self) -> String {
-        format!("{}/{}", self.fingerprint, self.region)
+    /// Returns the key of the template in a region, as in the column `rejected_templates`.
+    fn key(&self, region: Region) -> String {
+        format!("{}/{region}", self.fingerprint)
+    }
+
+    /// Returns the keys of the template in all its regions except `accepted`, at least in the region of the operation.
+    fn keys_except(&self, accepted: &[String]) -> Vec<String> {
+        let others = self.regions.iter().copied().filter(|region| *region != self.region);
+        let others = others.filter(|region| !accepted.iter().any(|one| one == region.as_str()));
+        std::iter::once(self.region).chain(others).map(|region| self.key(region)).collect()
     }
 
     /// Returns whether the template is among the rejected ones.
     fn is_in(&self, rejected: &[String]) -> bool {
-        rejected.iter().any(|one| *one == self.fingerprint || *one == self.regional_key())
+        rejected.contains(&self.key(self.region))
     }
 
-    /// Returns whether the template is rejected, but in other regions only.
-    fn is_rejected_elsewhere(&self, rejected: &[String]) -> bool {
-        let prefix = format!("{}/", self.fingerprint);
-        !self.is_in(rejected) && rejected.iter().any(|one| one.starts_with(&prefix))
+    /// Returns whether a template was rejected in the region of the operation.
+    fn has_rejected_region(&self, rejected: &[String]) -> bool {
+        let suffix = format!("/{}", self.region);
+        rejected.iter().any(|one| one.ends_with(&suffix))
     }
 }
 
@@ -103,19 +115,18 @@ pub async fn start(
     if deployed_in.iter().any(|region| region == template.region.as_str()) {
         return Ok(None);
     }
-    let is_regional = fault.is_regional || !deployed_in.is_empty();
-    let key = if is_regional { template.regional_key() } else { template.fingerprint.to_owned() };
+    let keys = if fault.is_regional { vec![template.key(template.region)] } else { template.keys_except(&deployed_in) };
     let mut tx = begin_fenced(pool, claim).await?;
     enqueue(&mut tx, claim, slot, now).await?;
     let inserted = sqlx::query!(
         r#"/* db::fleet_holds::templates::start */
         insert into fleet_holds (quota, kind, started_at, probe_at, rejected_templates, detail)
-        values ($1, $2, $3, $4, array[$5::text], $6) on conflict do nothing"#,
+        values ($1, $2, $3, $4, $5, $6) on conflict do nothing"#,
         QUOTA.as_str(),
         HoldKind::TemplateRejected.as_str(),
         now,
         now + pause.after(0),
-        key,
+        &keys,
         fault.message,
     );
     if inserted.execute(&mut *tx).await?.rows_affected() == 1 {
@@ -135,22 +146,23 @@ pub async fn start(
         return Ok(Some(HoldStarted { is_new: false, probe_at: now }));
     };
     let is_probe = hold.probing_operation == Some(claim.operation_id.as_uuid());
-    let is_known = hold.rejected_templates.contains(&key);
+    let is_known = template.is_in(&hold.rejected_templates);
+    let new_keys: Vec<_> = keys.into_iter().filter(|key| !hold.rejected_templates.contains(key)).collect();
     let probes = if is_known { hold.probes + i32::from(is_probe) } else { 0 };
     let probe_at = if is_known && !is_probe { hold.probe_at } else { now + pause.after(probes) };
     sqlx::query!(
         r#"/* db::fleet_holds::templates::start */
         update fleet_holds set probe_at = $2, probes = $3,
-            rejected_templates = case when $4 then rejected_templates else rejected_templates || $5::text end,
-            detail = case when $4 then detail else $6 end,
+            rejected_templates = rejected_templates || $4::text[],
+            detail = case when $5 then detail else $6 end,
             probing_operation = case when $7 then null else probing_operation end,
             probing_until = case when $7 then null else probing_until end
         where quota = $1"#,
         QUOTA.as_str(),
         probe_at,
         probes,
-        is_known,
-        key,
+        &new_keys,
+        is_known && !is_probe,
         fault.message,
         is_probe,
     )
@@ -179,8 +191,9 @@ pub async fn admit(
         QUOTA.as_str(),
     );
     let rejected = rejected.fetch_optional(pool).await?;
-    if rejected.is_none_or(|rejected| template.is_rejected_elsewhere(&rejected)) {
-        return Ok(TemplateAdmission::Free);
+    let Some(rejected) = rejected else { return Ok(TemplateAdmission::Free) };
+    if !template.has_rejected_region(&rejected) {
+        return Ok(TemplateAdmission::NotConcerned);
     }
     let mut tx = begin_fenced(pool, claim).await?;
     let hold = sqlx::query!(
@@ -218,6 +231,60 @@ pub async fn admit(
     Ok(admission)
 }
 
+/// Result of [`lift`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiftResult {
+    /// The operation proves nothing about the rejected template.
+    NotLifted,
+    /// The hold is lifted in the regions of the template. Other regions still have a rejected template.
+    RegionsLifted,
+    /// The hold is lifted.
+    HoldLifted,
+}
+
+/// Lifts the hold in all regions of a template that this operation has deployed successfully as the probe. A queued
+/// operation also lifts it if its stack is complete and the template was not rejected, because then a setting has
+/// corrected the fault. If the hold remains for other regions, the next probe is due at once.
+pub async fn lift(
+    pool: &PgPool,
+    claim: &Claim,
+    template: DeployedTemplate<'_>,
+    now: DateTime<Utc>,
+) -> Result<LiftResult> {
+    let regions = template.regions.iter().chain([&template.region]);
+    let regions: Vec<_> = regions.map(|region| region.as_str().to_owned()).collect();
+    let mut tx = pool.begin().await?;
+    let remaining = sqlx::query_scalar!(
+        r#"/* db::fleet_holds::templates::lift */
+        update fleet_holds set probing_operation = null, probing_until = null, probes = 0, probe_at = $4,
+            rejected_templates = array(
+                select one from unnest(rejected_templates) one where split_part(one, '/', 2) <> all ($3::text[]))
+        where quota = $1 and (probing_operation = $2 or $5 <> all (rejected_templates) and exists (
+            select from slots where quota = $1 and operation_id = $2))
+        returning cardinality(rejected_templates) as "remaining!""#,
+        QUOTA.as_str(),
+        claim.operation_id.as_uuid(),
+        &regions,
+        now,
+        template.key(template.region),
+    );
+    let result = match remaining.fetch_optional(&mut *tx).await? {
+        None => LiftResult::NotLifted,
+        Some(0) => {
+            sqlx::query!(
+                r#"/* db::fleet_holds::templates::lift */ delete from fleet_holds where quota = $1"#,
+                QUOTA.as_str(),
+            )
+            .execute(&mut *tx)
+            .await?;
+            LiftResult::HoldLifted
+        }
+        Some(_) => LiftResult::RegionsLifted,
+    };
+    tx.commit().await?;
+    Ok(result)
+}
+
 /// Replaces the description of the fault, for example because the corrected file is rejected too.
 pub async fn describe(pool: &PgPool, fault: &str) -> Result<()> {
     sqlx::query!(
@@ -243,6 +310,17 @@ pub async fn leave_queue(pool: &PgPool, claim: &Claim) -> Result<()> {
     Ok(())
 }
 
+/// Lifts a hold for which no operation waits any more, for example because the configuration has no region of the
+/// rejected template any more. Returns whether a hold was lifted.
+pub async fn lift_unused(pool: &PgPool) -> Result<bool> {
+    let lifted = sqlx::query!(
+        r#"/* db::fleet_holds::templates::lift_unused */
+        delete from fleet_holds where quota = $1 and not exists (select from slots where quota = $1)"#,
+        QUOTA.as_str(),
+    );
+    Ok(lifted.execute(pool).await?.rows_affected() == 1)
+}
+
 /// Empties the queue after the hold was lifted and its operations were woken.
 pub async fn clear_queue(pool: &PgPool) -> Result<()> {
     sqlx::query!(
@@ -260,14 +338,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_rejected_in_one_region_is_free_in_another() {
-        let of = |region: &str| DeployedTemplate { fingerprint: "a", region: region.parse().unwrap() };
-        let rejected = ["a/eu-central-2".to_owned(), "b".to_owned()];
-        assert!(of("eu-central-2").is_in(&rejected) && !of("eu-central-2").is_rejected_elsewhere(&rejected));
-        assert!(!of("eu-central-1").is_in(&rejected) && of("eu-central-1").is_rejected_elsewhere(&rejected));
-        let everywhere = ["a".to_owned()];
-        assert!(of("eu-central-1").is_in(&everywhere) && !of("eu-central-1").is_rejected_elsewhere(&everywhere));
-        let corrected = DeployedTemplate { fingerprint: "c", ..of("eu-central-1") };
-        assert!(!corrected.is_in(&rejected) && !corrected.is_rejected_elsewhere(&rejected));
+    fn a_hold_concerns_only_the_regions_of_the_rejected_template() {
+        let [home, other, own]: [Region; 3] =
+            ["eu-central-1", "us-east-1", "eu-central-2"].map(|region| region.parse().unwrap());
+        let rejected = DeployedTemplate { fingerprint: "a", region: home, regions: &[other, home] };
+        let keys = rejected.keys_except(&[]);
+        assert_eq!(keys, ["a/eu-central-1", "a/us-east-1"]);
+        assert!(rejected.is_in(&keys));
+        let elsewhere = DeployedTemplate { region: other, ..rejected };
+        assert!(elsewhere.is_in(&keys), "the template is the same in both regions");
+        assert!(!elsewhere.is_in(&rejected.keys_except(&["us-east-1".to_owned()])), "it is deployed there");
+        let corrected = DeployedTemplate { fingerprint: "b", ..rejected };
+        assert!(!corrected.is_in(&keys) && corrected.has_rejected_region(&keys));
+        let another = DeployedTemplate { fingerprint: "c", region: own, regions: &[own] };
+        assert!(!another.has_rejected_region(&keys));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use freehold_tenancy::Region;
 use freehold_tenancy::config::{CheckKind, Stack};
 
-use crate::template::check::has_function_urls;
+use crate::template::has_function_urls;
 
 /// Target of the check.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,12 +8,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::baseline::{BASELINE_STACK, BASELINE_TAG, BASELINE_VERSION_FACT, BaselineVersion};
+use freehold_tenancy::config::{Capability, TemplateUrl};
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde_json::Value;
 
 use super::account_request;
 use super::failure_tables::{FailureAction, stack_failure};
+use super::template_comparison::Comparison;
 use super::template_faults;
 use crate::cloud::{CloudError, CloudErrorKind, ErrorOrigin, NewStack, Role, StackState, StackStatus, Tags};
 use crate::context::StepContext;
@@ -35,6 +37,9 @@ pub(in crate::steps) struct StackDeployment {
     pub region: Region,
     pub name: String,
     pub template: String,
+    /// Copy of the template in S3, which AWS reads in place of `template`.
+    pub template_url: Option<TemplateUrl>,
+    pub capabilities: Vec<Capability>,
     pub parameters: BTreeMap<String, String>,
     pub tags: Tags,
     /// Operator's template, whose faults affect every tenant; `None` for a stack of Freehold itself.
@@ -46,10 +51,24 @@ pub(in crate::steps) struct StackDeployment {
 impl StackDeployment {
     /// Deploys the stack. The step is done when CloudFormation has completed the deployment.
     ///
-    /// Facts of the step: `stack_id`, `try`, `update_try`, `asked_at`, `template_fingerprint`, and each output as
-    /// `output_…`.
+    /// Facts of the step: `stack_id`, `try`, `update_try`, `asked_at`, `template_fingerprint`, `template_url`,
+    /// `template_read`, and each output as `output_…`.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
         let Some(stack) = self.find_existing(context).await? else { return self.create(context).await };
+        if !matches!(stack.status, StackStatus::Complete | StackStatus::InProgress) {
+            return self.handle(context, stack).await;
+        }
+        let is_new = stack.status_text.starts_with("CREATE_") && context.step_fact::<u64>("update_try").is_none();
+        let comparison = self.compare_template(context, &stack.id, is_new).await?;
+        match comparison {
+            Comparison::Different(outcome) => Ok(*outcome),
+            Comparison::Outdated if stack.status == StackStatus::Complete => self.update(context, stack).await,
+            _ => Ok(comparison.record(self.handle(context, stack).await?)),
+        }
+    }
+
+    /// Continues the deployment of an existing stack.
+    async fn handle(&self, context: &StepContext, stack: StackState) -> StepResult {
         match stack.status {
             StackStatus::Complete => self.complete(context, stack).await,
             StackStatus::UpdateRolledBack => self.handle_rolled_back_update(context, stack).await,
@@ -95,6 +114,8 @@ impl StackDeployment {
         NewStack {
             name: self.name.clone(),
             template: self.template.clone(),
+            template_url: self.template_url.clone(),
+            capabilities: self.capabilities.clone(),
             parameters: self.parameters.clone(),
             tags: self.tags.clone(),
             // A repeated call of the same attempt has the same token.
@@ -133,7 +154,12 @@ impl StackDeployment {
             }
         };
         let now = context.now();
-        let outcome = self.poll_since(context, now, self.deployment_wait()).await?;
+        let outcome = match self.compare_template(context, &id, true).await {
+            Ok(Comparison::Different(outcome)) => *outcome,
+            Ok(comparison) => comparison.record(self.poll_since(context, now, self.deployment_wait()).await?),
+            // The next run repeats the comparison.
+            Err(_) => self.poll_since(context, now, self.deployment_wait()).await?,
+        };
         let outcome = outcome.with("stack_id", id).with("try", attempt).with("asked_at", now.to_rfc3339());
         Ok(self.with_fingerprint(outcome))
     }

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::fleet_holds::templates::TemplateFault;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
+use serde_json::json;
 
 use super::check_target::{self, CheckTarget};
 use super::stack_deployment::{StackDeployment, last_request_at};
@@ -59,8 +60,12 @@ impl StackDeployment {
     }
 
     pub(super) fn with_fingerprint(&self, outcome: StepOutcome) -> StepOutcome {
-        match &self.tenant_template {
+        let outcome = match &self.tenant_template {
             Some(template) => outcome.with("template_fingerprint", template.loaded.fingerprint.clone()),
+            None => outcome,
+        };
+        match &self.template_url {
+            Some(entry) => outcome.with("template_url", json!(entry)),
             None => outcome,
         }
     }
@@ -72,7 +77,7 @@ impl StackDeployment {
             return self.update(context, stack).await;
         }
         let Some(problem) = self.output_problem(context, &stack) else {
-            context.lift_template_hold().await?;
+            context.lift_template_hold(template, self.region).await?;
             return Ok(self.completed_outcome(context, stack));
         };
         let deployed: Option<String> = context.step_fact("template_fingerprint");
@@ -111,8 +116,8 @@ impl StackDeployment {
                 let outcome = if let Some(problem) = self.output_problem(context, &stack) {
                     self.report_outputs(context, &stack, problem).await.unwrap_or_else(failed)
                 } else {
-                    if self.tenant_template.is_some() {
-                        context.lift_template_hold().await?;
+                    if let Some(template) = &self.tenant_template {
+                        context.lift_template_hold(template, self.region).await?;
                     }
                     self.completed_outcome(context, stack)
                 };

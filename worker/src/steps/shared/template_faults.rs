@@ -34,6 +34,8 @@ static REJECTIONS: FirstMatch<FaultRow> = FirstMatch(&[
     fault("Requires capabilities"),
     fault("at 'templateBody' failed to satisfy constraint"),
     fault("Template may not exceed"),
+    fault("TemplateURL must be"),
+    FaultRow { words: "S3 error: ", is_regional: true },
 ]);
 
 /// Reasons with which a resource fails because of the text of the template.

@@ -1,32 +1,34 @@
 //! Validation of the template's parameters against the values that Freehold passes.
 
-use freehold_tenancy::Config;
 use freehold_tenancy::config::OWN_STACK_PARAMETERS;
+use freehold_tenancy::{Config, Region};
 use regex::Regex;
 use serde_json::Value;
 
-use super::{FIELD, TemplateReport, regions};
+use super::{Subject, TemplateReport};
 use crate::template::Template;
 
 /// Types of parameters that accept the values of Freehold's own parameters.
 const TEXT_TYPES: [&str; 2] = ["String", "CommaDelimitedList"];
 
-pub(super) fn check(config: &Config, template: &Template, report: &mut TemplateReport) {
+/// Validates the parameters of one template.
+pub(super) fn check(subject: &Subject<'_>, report: &mut TemplateReport) {
+    let Subject { config, field, template, regions, .. } = *subject;
     let configured = &config.stack.parameters;
     for (name, parameter) in template.section("Parameters") {
         let kind = parameter.get("Type").and_then(Value::as_str);
         let Some(kind) = kind else {
-            report.add(FIELD, format_args!("the parameter {name} must have a Type"));
+            report.add(field, format_args!("the parameter {name} must have a Type"));
             continue;
         };
         let is_own = OWN_STACK_PARAMETERS.contains(&name);
         if is_own && !TEXT_TYPES.contains(&kind) {
-            report.add(FIELD, format_args!("the parameter {name} must have the Type String, not {kind}"));
+            report.add(field, format_args!("the parameter {name} must have the Type String, not {kind}"));
             continue;
         }
         if parameter.get("Default").is_none() && !is_own && !configured.contains_key(name) {
             report.add(
-                FIELD,
+                field,
                 format_args!(
                     "the parameter {name} must have a default, or a value in [stack.parameters]; Freehold itself \
                      passes {}",
@@ -37,13 +39,18 @@ pub(super) fn check(config: &Config, template: &Template, report: &mut TemplateR
         if let Some(violation) = configured.get(name).and_then(|value| violation(kind, parameter, value)) {
             report.add(&format!("stack.parameters.{name}"), format_args!("{violation} (parameter of the template)"));
         }
-        for value in values_of_own(config, name) {
+        for value in values_of_own(config, regions, name) {
             if let Some(violation) = violation(kind, parameter, &value) {
-                report.add(FIELD, format_args!("the parameter {name} must accept `{value}`, but a value {violation}"));
+                report.add(field, format_args!("the parameter {name} must accept `{value}`, but a value {violation}"));
             }
         }
     }
-    for name in configured.keys().filter(|name| !template.has_parameter(name)) {
+}
+
+/// Requires that at least one template declares each configured parameter.
+pub(super) fn check_declared(config: &Config, templates: &[Template], report: &mut TemplateReport) {
+    let is_declared = |name: &str| templates.iter().any(|template| template.has_parameter(name));
+    for name in config.stack.parameters.keys().filter(|name| !is_declared(name)) {
         // The configuration refuses parameters of Freehold itself.
         if !OWN_STACK_PARAMETERS.contains(&name.as_str()) {
             report.add(&format!("stack.parameters.{name}"), "must be declared in the Parameters of the template");
@@ -52,13 +59,13 @@ pub(super) fn check(config: &Config, template: &Template, report: &mut TemplateR
 }
 
 /// Returns values that Freehold can pass for one of its own parameters.
-fn values_of_own(config: &Config, name: &str) -> Vec<String> {
+fn values_of_own(config: &Config, regions: &[Region], name: &str) -> Vec<String> {
     match name {
         "TenantId" => vec![format!("ten_{}", "0".repeat(26))],
         "EnvironmentId" => vec![format!("env_{}", "0".repeat(26))],
         "EnvironmentName" => vec!["production".to_owned()],
         "Tier" => config.tiers.iter().map(|tier| tier.name.to_string()).collect(),
-        "HomeRegion" => regions(config).map(|region| region.to_string()).collect(),
+        "HomeRegion" => regions.iter().map(Region::to_string).collect(),
         "VerifyRoleArn" => vec!["arn:aws:iam::111122223333:role/freehold-verify".to_owned()],
         _ => Vec::new(),
     }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{FIELD, TemplateReport};
-use crate::template::Template;
+use super::{Subject, TemplateReport};
 
 /// Prefix of the names of CloudFormation's pseudo parameters, such as `AWS::Region`.
 const PSEUDO_PARAMETER: &str = "AWS::";
 
-pub(super) fn check(template: &Template, report: &mut TemplateReport) {
+pub(super) fn check(subject: &Subject<'_>, report: &mut TemplateReport) {
+    let Subject { field, template, .. } = *subject;
     let names = |section| template.section(section).map(|(name, _)| name).collect::<BTreeSet<_>>();
     let (parameters, resources, conditions) = (names("Parameters"), names("Resources"), names("Conditions"));
     let mut used = Used::default();
@@ -34,7 +34,7 @@ pub(super) fn check(template: &Template, report: &mut TemplateReport) {
         ("condition", unknown(used.conditions, &[&conditions])),
     ] {
         for name in unknown {
-            report.add(FIELD, format_args!("must declare the {kind} `{name}`, to which the template refers"));
+            report.add(field, format_args!("must declare the {kind} `{name}`, to which the template refers"));
         }
     }
 }

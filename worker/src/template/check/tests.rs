@@ -2,7 +2,6 @@
 
 use freehold_tenancy::config::OWN_STACK_PARAMETERS;
 
-use super::super::BUILT_IN_TEMPLATE;
 use super::*;
 
 const CONFIG: &str = concat!(
@@ -26,8 +25,16 @@ Outputs:
   FunctionUrl: {Value: !GetAtt Function.Arn}
 ";
 
+/// Validates a template, which replaces `template.yaml` in the configuration.
+fn report(config: &str, template: &str) -> TemplateReport {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), template).unwrap();
+    let path = file.path().display().to_string();
+    check(&Config::parse(&config.replace("template.yaml", &path)).unwrap())
+}
+
 fn problems(config: &str, template: &str) -> Vec<String> {
-    check_text(&Config::parse(config).unwrap(), template).problems
+    report(config, template).problems
 }
 
 #[test]
@@ -176,11 +183,109 @@ fn a_resource_type_can_be_accepted_where_data_are_outdated() {
 }
 
 #[test]
-fn the_built_in_template_is_valid_with_a_warning_about_regions() {
-    let config = Config::parse(&CONFIG.replace("template = \"template.yaml\"", "")).unwrap();
-    let report = check(&config);
-    assert_eq!((report.problems, report.bytes), (Vec::new(), BUILT_IN_TEMPLATE.len()));
-    assert!(report.warnings.iter().all(|one| one.contains("AWS::Lambda::Url") && one.contains("eu-central-2")));
+fn the_built_in_templates_are_valid_in_every_region() {
+    let regions: Vec<_> = Region::all().map(|region| format!("\"{region}\"")).collect();
+    let config = CONFIG.replace("template = \"template.yaml\"", "");
+    let config = config.replace("\"eu-central-1\", \"eu-central-2\"", &regions.join(", "));
+    let report = check(&Config::parse(&config).unwrap());
+    assert_eq!((report.problems, report.warnings), (Vec::new(), Vec::new()));
+    assert!(report.bytes > 1_000);
+}
+
+#[test]
+fn a_type_under_a_condition_is_only_a_warning() {
+    let template = TEMPLATE.replace("Type: AWS::Lambda::Function", "Type: AWS::Lambda::Url\n    Condition: HasUrl");
+    let template = format!("Conditions: {{HasUrl: !Equals [!Ref 'AWS::Region', eu-central-1]}}\n{template}");
+    let report = report(CONFIG, &template);
+    assert_eq!(report.problems, [""; 0]);
+    assert_eq!(
+        report.warnings,
+        ["stack.template: AWS lacks the Type AWS::Lambda::Url of the resource Function in eu-central-2, so the \
+          Condition of the resource must be false there"]
+    );
+}
+
+#[test]
+fn the_capabilities_of_the_configuration_must_be_sufficient() {
+    let role = |name: &str| {
+        let properties = format!("{{{name}AssumeRolePolicyDocument: {{}}}}");
+        TEMPLATE.replace(
+            "Resources:\n",
+            &format!("Resources:\n  Role: {{Type: 'AWS::IAM::Role', Properties: {properties}}}\n"),
+        )
+    };
+    let with = |capabilities: &str| CONFIG.replace("[stack]", &format!("[stack]\ncapabilities = [{capabilities}]"));
+    let missing = |capability: &str, reason: &str| {
+        format!(
+            "stack.capabilities: must contain {capability}, because the template has the resource Role of the type \
+             AWS::IAM::Role{reason}"
+        )
+    };
+    assert_eq!(problems(CONFIG, &role("RoleName: x, ")), [""; 0]);
+    assert_eq!(problems(&with(""), &role("")), [missing("CAPABILITY_IAM", "")]);
+    assert_eq!(problems(&with("\"CAPABILITY_IAM\""), &role("")), [""; 0]);
+    assert_eq!(
+        problems(&with("\"CAPABILITY_IAM\""), &role("RoleName: x, ")),
+        [missing("CAPABILITY_NAMED_IAM", " with a RoleName")]
+    );
+    let macros = format!("Transform: AWS::LanguageExtensions\n{TEMPLATE}").replace("!Ref ImageTag", "!ToJsonString {}");
+    assert_eq!(problems(&with("\"CAPABILITY_AUTO_EXPAND\""), &macros), [""; 0]);
+    assert_eq!(problems(CONFIG, &macros).len(), 1);
+}
+
+#[test]
+fn a_template_in_s3_may_be_large_and_must_have_the_configured_hash() {
+    let large = format!("# {}\n{TEMPLATE}", "x".repeat(60_000));
+    let entry = |region: &str, sha256: &str| {
+        let host = format!("freehold-templates-example.s3.{region}.amazonaws.com");
+        format!("[stack.template_urls.{region}]\nurl = \"https://{host}/a?versionId=1\"\nsha256 = \"{sha256}\"\n")
+    };
+    let (right, wrong) = (sha256_of(&large), sha256_of("x"));
+    let config = format!("{CONFIG}{}{}", entry("eu-central-1", &right), entry("eu-central-2", &right));
+    assert_eq!(problems(&config, &large), [""; 0]);
+    let config = format!("{CONFIG}{}{}", entry("eu-central-1", &right), entry("eu-central-2", &wrong));
+    assert_eq!(
+        problems(&config, &large),
+        [format!("stack.template_urls.eu-central-2.sha256: must be the SHA-256 of stack.template, which is {right}")]
+    );
+    let found = problems(&config, &"x".repeat(1_000_001));
+    assert!(found.iter().any(|one| one.starts_with("stack.template: must be YAML or JSON")), "{found:?}");
+    let found = problems(&config, &format!("# {}\n{TEMPLATE}", "x".repeat(1_000_000)));
+    assert!(found.iter().any(|one| one.starts_with("stack.template: must have at most 1000000 bytes")), "{found:?}");
+}
+
+#[test]
+fn a_region_can_have_a_template_of_its_own() {
+    let other = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: String| std::fs::write(other.path(), text).unwrap();
+    let path = other.path().display();
+    let config = format!("{CONFIG}[stack.region_templates]\neu-central-2 = \"{path}\"\n");
+    // The other region has Function URLs.
+    let with_url = TEMPLATE.replace("Lambda::Function", "Lambda::Url");
+    write(TEMPLATE.replace("FunctionUrl:", "FunctionName:"));
+    assert_eq!(problems(&config, &with_url), [""; 0]);
+    write(TEMPLATE.replace("FunctionUrl:", "Name:"));
+    let found = problems(&config, &with_url);
+    assert_eq!(
+        found,
+        ["stack.url_output: must be an output of stack.region_templates.eu-central-2, which lacks `FunctionUrl`; its \
+          outputs are: Name"]
+    );
+    write("- a".to_owned());
+    let found = problems(&config, &with_url);
+    assert!(found[0].starts_with("stack.region_templates.eu-central-2: must be YAML or JSON: "), "{found:?}");
+}
+
+#[test]
+fn functions_that_cloudformation_refuses_are_problems() {
+    for (function, expected) in [
+        ("!Nope x", "must not use Fn::Nope, which CloudFormation does not know"),
+        ("!ToJsonString {}", "must not use Fn::ToJsonString, which CloudFormation does not know"),
+        ("!ImportValue x", "must not use Fn::ImportValue, because a new account has no exports; pass a parameter"),
+    ] {
+        let found = problems(CONFIG, &TEMPLATE.replace("!Ref ImageTag", function));
+        assert_eq!(found, [format!("stack.template: {expected}")]);
+    }
 }
 
 #[test]
