@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{KeysError, RateLimiter, Roles, TokenVerifier, UnknownScope};
+use crate::auth::{IssuersError, RateLimiter, TokenVerifier};
 use crate::metrics::Metrics;
 
 /// Maximum number of concurrent account mapping exports. Each export uses a database connection.
@@ -43,12 +43,9 @@ pub struct App {
 /// Error that prevents the API from starting or running.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The issuer or its key source in the `[api]` configuration is invalid.
+    /// The token issuers in the `[api]` configuration are invalid.
     #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// A role in the `[api.roles]` configuration grants an unknown scope.
-    #[error(transparent)]
-    Roles(#[from] UnknownScope),
+    Issuers(#[from] IssuersError),
     #[error("the API cannot be served: {0}")]
     Io(#[from] io::Error),
 }
@@ -57,10 +54,10 @@ impl App {
     /// Creates the state; must be called in a Tokio runtime. `clock` supplies the timestamps of database rows; token
     /// expiry is checked against the system clock.
     ///
-    /// Fails if the `[api]` configuration has no issuer or no valid key source. The issuer's keys are read on first
-    /// use.
+    /// Fails if the `[api]` configuration has no issuer, or an issuer without a valid key source. The keys are read on
+    /// first use.
     pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
-        let token_verifier = Arc::new(TokenVerifier::new(&config.api, Roles::from_config(&config.api)?)?);
+        let token_verifier = Arc::new(TokenVerifier::new(&config.api)?);
         let work_notifier = WorkNotifier::new(pool.clone());
         let rate_limiter = RateLimiter::new(config.api.requests_per_minute);
         let audit = AuditWriter::new(pool.clone(), clock.clone());

@@ -1,11 +1,13 @@
 //! Authentication and authorisation with bearer tokens (RFC 6750). The tokens are JWTs (RFC 9068) and are verified with
-//! the keys of the issuer.
+//! the keys of their issuer.
 
 mod bearer;
 mod caller;
 mod config_check;
+mod issuer;
 mod keys;
 mod rate_limit;
+mod refusal;
 mod roles;
 mod scope_claim;
 mod tenant_scope;
@@ -17,6 +19,6 @@ pub(crate) use caller::Caller;
 pub use config_check::config_problems;
 pub use keys::KeysError;
 pub(crate) use rate_limit::RateLimiter;
-pub(crate) use roles::Roles;
 pub use roles::UnknownScope;
+pub use token::IssuersError;
 pub(crate) use token::TokenVerifier;

@@ -8,4 +8,4 @@ mod response;
 
 pub(crate) use key::{Key, hash, stored_response};
 pub(crate) use reservation::{ReservedKey, has_key, release, reserve, store_response};
-pub(crate) use response::{accepted_response, is_replayed, mark_as_replayed};
+pub(crate) use response::{accepted_response, is_replayed, mark_as_replayed, replay_or_refuse};

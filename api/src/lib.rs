@@ -27,7 +27,7 @@ mod scope;
 mod server;
 
 pub use app::{App, AppError};
-pub use auth::{KeysError, UnknownScope, config_problems};
+pub use auth::{IssuersError, KeysError, UnknownScope, config_problems};
 pub use router::{openapi, openapi_json, router};
 pub use scope::Scope;
 pub use server::serve;

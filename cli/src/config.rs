@@ -185,10 +185,18 @@ pub(crate) fn validate(checked: CheckedConfig) -> Result<(Config, TemplateReport
 /// Returns warnings about a valid configuration, for example about its limitations.
 fn warnings(config: &Config, report: &TemplateReport) -> Vec<String> {
     let mut warnings = report.warnings.clone();
-    for (name, value) in [("issuer", &config.api.issuer), ("jwks", &config.api.jwks)] {
-        if value.is_empty() {
+    let issuers = config.api.token_issuers();
+    for (name, is_missing) in [
+        ("issuer", issuers.iter().all(|(_, issuer)| issuer.issuer.is_empty())),
+        ("jwks", issuers.iter().all(|(_, issuer)| issuer.jwks.is_empty())),
+    ] {
+        if is_missing {
             warnings.push(format!("api.{name}: must be set for `freehold api`"));
         }
+    }
+    let has_roles_claim = issuers.iter().any(|(_, issuer)| issuer.roles_claim.is_some());
+    if !config.api.roles.is_empty() && !issuers.is_empty() && !has_roles_claim {
+        warnings.push("api.roles: grants no scopes, because no entry of [[api.issuers]] has roles_claim".to_owned());
     }
     warnings
 }

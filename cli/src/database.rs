@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use clap::Args;
 use freehold_tenancy::Config;
+use freehold_tenancy::config::{RDS_IAM_TOKEN_REFUSAL, is_rds_iam_token};
 use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
 use freehold_tenancy::db::{self, DbError, PgPool};
 use secrecy::SecretString;
@@ -38,6 +39,10 @@ pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connection
     let url = database.database_url.as_ref().or(config.database.url.as_ref()).context(
         "no database is configured; set --database-url, FREEHOLD_DATABASE__URL or database.url in freehold.toml",
     )?;
+    // The database library reads this variable if the URL has no password.
+    if std::env::var("PGPASSWORD").is_ok_and(|password| is_rds_iam_token(&password)) {
+        bail!("PGPASSWORD {RDS_IAM_TOKEN_REFUSAL}");
+    }
     db::connect(url, connections).await.context("no database connection; check the URL of the database")
 }
 

@@ -46,11 +46,11 @@ impl LogArgs {
         let log = match self.log_format {
             LogFormat::Text => {
                 let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-                fmt::layer().with_ansi(colours).with_writer(|| LogWriter).boxed()
+                fmt::layer().with_ansi(colours).with_writer(|| LogWriter::Text).boxed()
             }
             LogFormat::Json => {
                 let log = fmt::layer().fmt_fields(JsonFields::new()).event_format(json::FlatJson);
-                log.with_writer(|| LogWriter).boxed()
+                log.with_writer(|| LogWriter::Json).boxed()
             }
         };
         // An error means that logging has been started already, as in tests.

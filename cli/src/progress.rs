@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_api::schema::{Environment, Operation, OperationEvent, Tenant};
+use freehold_tenancy::unicode::escape_invisible;
 use futures::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -43,7 +44,7 @@ pub(crate) async fn watch_tenants(api: &ApiClient, tenants: &[&Tenant], output: 
 }
 
 fn environment_label(tenant: &Tenant, environment: &Environment) -> String {
-    format!("{} ({})", tenant.company_name, environment.name)
+    format!("{} ({})", escape_invisible(&tenant.company_name, &[]), environment.name)
 }
 
 struct OperationProgress {
@@ -88,7 +89,7 @@ impl OperationProgress {
     }
 
     fn print_event(&mut self, event: &OperationEvent) -> Result<()> {
-        let text = event_message(event);
+        let text = escape_invisible(&event_message(event), &[]).into_owned();
         if let Some(step) = &event.step {
             match event.r#type.as_str() {
                 "step.succeeded" | "step.skipped" => {

@@ -5,6 +5,7 @@
 
 mod access;
 mod access_role;
+mod api;
 mod audit;
 mod check;
 mod organization;
@@ -13,9 +14,9 @@ mod quotas;
 mod reconcile;
 mod stack_check;
 mod template_source;
+mod text_list;
 mod webhooks;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,7 @@ use url::Url;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig, VendingApproval};
 pub use access_role::{AccessRole, Statement, Texts};
+pub use api::{Api, ClaimPath, TokenIssuer};
 pub use audit::Audit;
 pub use organization::{
     CloseAccounts, EmailPattern, OWN_STACK_PARAMETERS, Offboarding, Organization, Residency, Stack, Timeouts,
@@ -37,6 +39,7 @@ pub use stack_check::{
     CHECK_PLACEHOLDERS, CheckKind, CheckMethod, StackCheck, fill_placeholders, unknown_placeholders,
 };
 pub use template_source::{Capability, TEMPLATE_BUCKET_PREFIX, TemplateUrl, sha256_of};
+pub use text_list::TextList;
 pub use webhooks::{Secrets, Webhooks};
 
 pub use check::is_forbidden_service;
@@ -121,46 +124,15 @@ pub(crate) fn is_postgresql_url(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
 }
 
-/// Section `[api]`: the REST API.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Api {
-    pub listen: SocketAddr,
-    /// Required `iss` of a token.
-    pub issuer: String,
-    /// Required `aud` of a token.
-    pub audience: String,
-    /// Public keys of the issuer: an `https://` URL or the path of a JWKS file.
-    pub jwks: String,
-    /// Required `typ` in the header of a token (RFC 9068); empty for issuers that omit it.
-    pub token_type: String,
-    /// Claim that contains the id of the tenant that the token may access.
-    pub tenant_claim: String,
-    /// Claim that contains the roles of a person.
-    pub roles_claim: String,
-    /// Scopes that each role grants.
-    pub roles: BTreeMap<String, Vec<String>>,
-    /// Maximum number of requests per minute that one API process accepts from each client; 0 means unlimited.
-    pub requests_per_minute: u32,
-    /// Maximum number of signups per client in 24 hours; 0 means unlimited.
-    pub signups_per_day: u32,
-}
+/// Rule for the password of the database.
+pub const RDS_IAM_TOKEN_REFUSAL: &str = "must contain a password that stays valid, not an IAM token of Amazon RDS: the \
+    token expires after 15 minutes, and later connections would fail";
 
-impl Default for Api {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            issuer: String::new(),
-            audience: "freehold".to_owned(),
-            jwks: String::new(),
-            token_type: "at+jwt".to_owned(),
-            tenant_claim: "tenant_id".to_owned(),
-            roles_claim: "roles".to_owned(),
-            roles: BTreeMap::new(),
-            requests_per_minute: 6000,
-            signups_per_day: 1000,
-        }
-    }
+/// Returns whether a password, or a URL with a password, contains an IAM token of Amazon RDS, which is a signed URL.
+pub fn is_rds_iam_token(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    // The names of the parameters are unchanged if the token is escaped as part of a URL.
+    text.contains("x-amz-signature") || text.contains("x-amz-security-token")
 }
 
 /// Configuration with the problems that were found in it.

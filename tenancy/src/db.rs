@@ -60,6 +60,9 @@ pub enum DbError {
     /// The server is a standby, or its sessions are read-only by default, as after a failover.
     #[error("PostgreSQL accepts no writes: the server is a standby or read-only")]
     ReadOnly,
+    /// The statements of a session reach several sessions of PostgreSQL.
+    #[error("the connection pooler must keep the session of a connection; set pool_mode = session in PgBouncer")]
+    SessionNotKept,
     /// A migration of the database failed.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -137,6 +140,11 @@ impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         if matches!(error, sqlx::Error::PoolTimedOut) {
             return Self::NoConnection;
+        }
+        // A prepared statement exists already, or does not exist: only a pooler without sessions causes either.
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        if code.is_some_and(|code| ["42P05", "26000"].contains(&&*code)) {
+            return Self::SessionNotKept;
         }
         connection::note_error(&error);
         Self::Sql(error)

@@ -26,6 +26,7 @@ pub mod tenant;
 pub mod text;
 pub mod token_bucket;
 pub mod trace;
+pub mod unicode;
 pub mod vending;
 pub mod wait_estimate;
 pub mod wait_reason;

@@ -11,8 +11,23 @@ pub struct Region(&'static str);
 
 /// Error for a text that is not the code of a known region.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an AWS region that Freehold knows; use a region code such as eu-central-1")]
-pub struct UnknownRegion(String);
+#[error("`{region}` is not an AWS region that Freehold knows; use a region code such as eu-central-1{note}")]
+pub struct UnknownRegion {
+    region: String,
+    /// Note for a region of another partition than `aws`; otherwise empty.
+    note: &'static str,
+}
+
+/// Returns a note for a region of another partition than `aws`, or an empty text.
+fn partition_note(region: &str) -> &'static str {
+    if region.starts_with("us-gov-") {
+        " (the partition aws-us-gov, AWS GovCloud, is not supported)"
+    } else if region.starts_with("cn-") {
+        " (the partition aws-cn, AWS in China, is not supported)"
+    } else {
+        ""
+    }
+}
 
 /// Regions that are enabled by default (AWS Account Management, "Enable or disable AWS Regions").
 const DEFAULT_REGIONS: [&str; 17] = [
@@ -76,7 +91,9 @@ impl FromStr for Region {
     type Err = UnknownRegion;
 
     fn from_str(text: &str) -> Result<Self, UnknownRegion> {
-        Self::all().find(|region| region.0 == text).ok_or_else(|| UnknownRegion(text.chars().take(64).collect()))
+        Self::all()
+            .find(|region| region.0 == text)
+            .ok_or_else(|| UnknownRegion { region: text.chars().take(64).collect(), note: partition_note(text) })
     }
 }
 
@@ -113,6 +130,13 @@ mod tests {
         assert_eq!("eu-central-1".parse::<Region>().unwrap().as_str(), "eu-central-1");
         for text in ["", "EU-CENTRAL-1", "eu-central-1a", "mars-north-1"] {
             assert!(text.parse::<Region>().is_err(), "{text} was accepted as a region");
+        }
+    }
+
+    #[test]
+    fn a_region_of_another_partition_is_refused_with_its_name() {
+        for (region, partition) in [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")] {
+            assert!(region.parse::<Region>().unwrap_err().to_string().contains(partition));
         }
     }
 

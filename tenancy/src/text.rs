@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use crate::unicode::is_invisible;
+
 /// Error for an invalid text. The message states the rule that the text must follow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -95,6 +97,9 @@ fn email(text: &str) -> Result<(), String> {
     }
     match email_address::EmailAddress::parse_with_options(text, options) {
         Ok(_) if text.contains(char::is_whitespace) => Err("must be an e-mail address without whitespace".to_owned()),
+        Ok(_) if text.contains(is_invisible) => {
+            Err("must be an e-mail address without control characters and invisible characters".to_owned())
+        }
         Ok(_) => Ok(()),
         Err(error) => Err(format!("must be an e-mail address such as admin@example.com: {error}")),
     }
@@ -104,14 +109,11 @@ fn email(text: &str) -> Result<(), String> {
 const BIDI_CONTROLS: [char; 9] =
     ['\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}'];
 
-/// Letters and symbols that are invisible.
-const INVISIBLE: [char; 5] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{2800}'];
-
 static VISIBLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{L}\p{N}\p{P}\p{S}]").ok());
 
 fn is_visible(character: char) -> bool {
     let visible = VISIBLE.as_ref().is_none_or(|visible| visible.is_match(character.encode_utf8(&mut [0; 4])));
-    visible && !INVISIBLE.contains(&character)
+    visible && !is_invisible(character)
 }
 
 fn company_name(text: &str) -> Result<(), String> {
@@ -162,8 +164,18 @@ mod tests {
     #[test]
     fn an_email_address_has_a_mailbox_and_a_domain() {
         assert!("admin+eu@example.com".parse::<EmailAddress>().is_ok());
-        for text in ["", "admin", "admin@", "@example.com", "admin@example", "Ann <ann@example.com>", "a b@example.com"]
-        {
+        assert!("jürgen@example.com".parse::<EmailAddress>().is_ok());
+        for text in [
+            "",
+            "admin",
+            "admin@",
+            "@example.com",
+            "admin@example",
+            "Ann <ann@example.com>",
+            "a b@example.com",
+            "ad\u{200b}min@example.com",
+            "admin\u{202e}@example.com",
+        ] {
             assert!(text.parse::<EmailAddress>().is_err(), "{text} was accepted as an e-mail address");
         }
     }

@@ -126,15 +126,36 @@ impl ApiFixture {
             json!(AUDIENCE),
             json!(jwks)
         );
-        let config = Arc::new(Config::parse(&config).expect("a configuration"));
+        Self::start_on(database, issuer, Config::parse(&config).expect("a configuration"), clock, adapt).await
+    }
+
+    /// Starts an API with this configuration.
+    pub async fn with_parsed(issuer: Issuer, config: Config, clock: Clock, adapt: impl FnOnce(App) -> App) -> Self {
+        Self::start_on(Arc::new(Database::new().await), issuer, config, clock, adapt).await
+    }
+
+    async fn start_on(
+        database: Arc<Database>,
+        issuer: Issuer,
+        config: Config,
+        clock: Clock,
+        adapt: impl FnOnce(App) -> App,
+    ) -> Self {
+        let config = Arc::new(config);
         let app = adapt(App::new(database.pool.clone(), Arc::clone(&config), clock.clone()).expect("an API"));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
-        let url = format!("http://{}", listener.local_addr().expect("its address"));
-        let shutdown = CancellationToken::new();
-        let server = freehold_api::serve(app, listener, shutdown.clone());
-        let server = tokio::spawn(async move { server.await.expect("a clean shutdown") });
+        let (url, shutdown, server) = serve(app).await;
         let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build().expect("an HTTP client");
         Self { url, issuer, database, config, clock, shutdown, server, http }
+    }
+
+    /// Starts the API again on the same database, with a changed configuration.
+    pub async fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = Config::clone(&self.config);
+        change(&mut config);
+        self.shutdown.cancel();
+        self.config = Arc::new(config);
+        let app = App::new(self.database.pool.clone(), Arc::clone(&self.config), self.clock.clone()).expect("an API");
+        (self.url, self.shutdown, self.server) = serve(app).await;
     }
 
     /// Returns a request with a token that has all scopes.
@@ -231,6 +252,15 @@ impl ApiFixture {
         self.record_step(&claim, StepDisposition::Done, Some(account)).await;
         lifecycle::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a succeeded operation");
     }
+}
+
+/// Serves the API on a free port. Returns its base URL, its shutdown token and its task.
+async fn serve(app: App) -> (String, CancellationToken, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let shutdown = CancellationToken::new();
+    let server = freehold_api::serve(app, listener, shutdown.clone());
+    (url, shutdown, tokio::spawn(async move { server.await.expect("a clean shutdown") }))
 }
 
 impl Drop for ApiFixture {

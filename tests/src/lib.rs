@@ -11,6 +11,7 @@ pub mod feed_load;
 pub mod fixture;
 pub mod fleet;
 pub mod invariants;
+pub mod log_capture;
 pub mod random_faults;
 pub mod receiver;
 pub mod scenarios;

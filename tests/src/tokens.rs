@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -17,6 +19,7 @@ pub const AUDIENCE: &str = "freehold";
 
 /// Token issuer that publishes its keys in a file.
 pub struct Issuer {
+    algorithm: Algorithm,
     keys: Vec<Key>,
     jwks: NamedTempFile,
 }
@@ -30,18 +33,27 @@ struct Key {
 impl Issuer {
     /// Returns an issuer with one key, `key-1`.
     pub fn new() -> Self {
-        let mut issuer = Self { keys: Vec::new(), jwks: NamedTempFile::new().expect("a file for the keys") };
+        Self::with_algorithm(Algorithm::ES256)
+    }
+
+    /// Returns an issuer with one key, `key-1`, for ES256 or RS256.
+    pub fn with_algorithm(algorithm: Algorithm) -> Self {
+        let jwks = NamedTempFile::new().expect("a file for the keys");
+        let mut issuer = Self { algorithm, keys: Vec::new(), jwks };
         issuer.add_key();
         issuer
     }
 
     /// Adds a signing key (`key-2`, `key-3`, …), with which all further tokens are signed.
     pub fn add_key(&mut self) {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
-        let der = pair.to_pkcs8v1().expect("the key in PKCS #8");
-        let private = EncodingKey::from_ec_der(der.as_ref());
+        let private = if self.algorithm == Algorithm::RS256 {
+            rsa_key()
+        } else {
+            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+            EncodingKey::from_ec_der(pair.to_pkcs8v1().expect("the key in PKCS #8").as_ref())
+        };
         let id = format!("key-{}", self.keys.len() + 1);
-        let mut public = Jwk::from_encoding_key(&private, Algorithm::ES256).expect("the public key");
+        let mut public = Jwk::from_encoding_key(&private, self.algorithm).expect("the public key");
         public.common.key_id = Some(id.clone());
         self.keys.push(Key { id, private, public });
         std::fs::write(self.jwks.path(), self.jwks_json()).expect("the keys in their file");
@@ -82,7 +94,7 @@ impl Issuer {
     /// Returns the header of a token signed with the latest key.
     pub fn header(&self) -> Header {
         let kid = self.keys.last().map(|key| key.id.clone());
-        Header { typ: Some("at+jwt".to_owned()), kid, ..Header::new(Algorithm::ES256) }
+        Header { typ: Some("at+jwt".to_owned()), kid, ..Header::new(self.algorithm) }
     }
 
     /// Signs a token with the latest key.
@@ -94,6 +106,14 @@ impl Issuer {
     pub fn sign_with(&self, number: usize, header: &Header, claims: &Value) -> String {
         jsonwebtoken::encode(header, claims, &self.keys[number - 1].private).expect("a token")
     }
+}
+
+fn rsa_key() -> EncodingKey {
+    /// Length of the PKCS #8 header in front of the PKCS #1 key, for a key of 2048 bits.
+    const HEADER: usize = 26;
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let der: Pkcs8V1Der<'_> = pair.as_der().expect("the key in PKCS #8");
+    EncodingKey::from_rsa_der(&der.as_ref()[HEADER..])
 }
 
 impl Default for Issuer {

@@ -13,6 +13,7 @@ mod findings;
 mod fleet_holds;
 mod health;
 mod idempotency;
+mod identity_providers;
 mod offboarding;
 mod operation_actions;
 mod operation_events;

@@ -5,6 +5,8 @@
 mod expand;
 mod history;
 
+use freehold_tenancy::db::DbError;
+use freehold_tests::database::Database;
 use freehold_tests::fixture::Freehold;
 
 /// Runs a statement that violates a constraint, and returns the name of the constraint.
@@ -76,4 +78,18 @@ async fn the_database_rejects_invalid_rows() {
         .unwrap();
     let again = "update tenants set external_id = 'customer-1' where company_name = 'Another'";
     sqlx::query(again).execute(pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pooler_that_does_not_keep_sessions_is_reported_with_the_fix() {
+    let database = Database::new().await;
+    let mut connection = database.pool.acquire().await.unwrap();
+    // With transaction pooling, two clients prepare the same name in one session.
+    for (statement, is_refused) in
+        [("prepare a as select 1", false), ("prepare a as select 1", true), ("execute b", true)]
+    {
+        let error = sqlx::raw_sql(statement).execute(&mut *connection).await.err().map(DbError::from);
+        let text = error.map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(text.contains("set pool_mode = session in PgBouncer"), is_refused, "{statement}: {text}");
+    }
 }

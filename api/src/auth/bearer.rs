@@ -3,8 +3,9 @@
 use axum::http::{HeaderMap, header};
 
 use super::caller::Caller;
+use super::refusal::TokenError;
 use super::tenant_scope::challenge;
-use super::token::{TokenError, TokenVerifier};
+use super::token::TokenVerifier;
 use crate::problem::{ApiError, Code};
 use crate::scope::Scope;
 

@@ -12,11 +12,12 @@ use super::tenant_scope::TenantScope;
 pub(crate) struct Caller {
     /// Issuer of the token (claim `iss`).
     pub(crate) issuer: String,
-    /// Subject of the token (claim `sub`).
+    /// Person or program, from the claim `sub` or the configured `subject_claim`. Unique within the issuer.
     pub(crate) subject: String,
-    /// Client id from the claim `client_id` or `azp`; the subject if both are missing.
+    /// Client id from the claim `client_id`, `azp` or the configured `client_claim`; the subject if the claim is
+    /// missing.
     pub(crate) client: String,
-    /// Scopes from the claims `scope` and `scp` and from the roles of the caller. Unknown scopes are included.
+    /// Scopes of the token and of the caller's roles, with the names of Freehold. Unknown scopes may be included.
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) tenant_scope: TenantScope,
     /// Expiry time of the token (claim `exp`).

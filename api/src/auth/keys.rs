@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
@@ -41,30 +41,30 @@ pub enum KeysError {
     /// `api.issuer` is empty.
     #[error("api.issuer: must be the claim `iss` of the tokens to accept")]
     NoIssuer,
-    /// `api.jwks` is empty.
-    #[error("api.jwks: must be an https:// URL or the path of a JWKS file")]
-    NoSource,
-    /// `api.jwks` is an unencrypted `http://` URL of another machine.
-    #[error("api.jwks: `{0}` must be an https:// URL, or an http:// URL on this machine")]
-    InsecureUrl(String),
+    /// The field `jwks` of an issuer is empty.
+    #[error("{field}.jwks: must be an https:// URL or the path of a JWKS file")]
+    NoSource { field: String },
+    /// The field `jwks` of an issuer is an unencrypted `http://` URL of another machine.
+    #[error("{field}.jwks: `{url}` must be an https:// URL, or an http:// URL on this machine")]
+    InsecureUrl { field: String, url: String },
     /// The HTTP client cannot be created.
-    #[error("the HTTP client for api.jwks cannot be created: {}", root_cause(.0))]
-    NoClient(reqwest::Error),
-    #[error("api.jwks: the file {0} cannot be read: {1}")]
-    ReadFailed(PathBuf, std::io::Error),
-    #[error("api.jwks: {0} cannot be fetched: {1}")]
+    #[error("{field}.jwks: the HTTP client cannot be created: {}", root_cause(.error))]
+    NoClient { field: String, error: reqwest::Error },
+    #[error("{0} cannot be read: {1}")]
+    ReadFailed(String, std::io::Error),
+    #[error("{0} cannot be fetched: {1}")]
     FetchFailed(String, String),
-    #[error("api.jwks: {0} must have at most {MAX_KEY_SET_BYTES} bytes")]
+    #[error("{0} must have at most {MAX_KEY_SET_BYTES} bytes")]
     TooLarge(String),
-    #[error("api.jwks: {0} must be a JSON Web Key Set, a JSON object with the list `keys`")]
+    #[error("{0} must be a JSON Web Key Set, a JSON object with the list `keys`")]
     InvalidKeySet(String),
-    #[error("api.jwks: {0} has no key that can verify signatures with RS256, PS256, ES256 or EdDSA")]
+    #[error("{0} has no key that can verify signatures with RS256, PS256, ES256 or EdDSA")]
     NoUsableKey(String),
     /// The keys cannot be read. Contains the reason.
     #[error(transparent)]
     Unavailable(Arc<Self>),
     /// No attempt to read the keys has finished.
-    #[error("api.jwks: the keys have not been read yet")]
+    #[error("the signing keys have not been read yet")]
     NotReadYet,
 }
 
@@ -83,6 +83,8 @@ pub(super) struct Keys(Arc<KeyCache>);
 #[derive(Debug)]
 struct KeyCache {
     source: KeySource,
+    /// Field and source of the keys, for messages.
+    location: String,
     current: ArcSwapOption<KeySetSnapshot>,
     /// Reason why the last attempt failed; only used while no keys are cached.
     last_error: ArcSwapOption<KeysError>,
@@ -112,21 +114,23 @@ struct PublicKey {
 
 impl Keys {
     /// Creates a cache for the keys at `source`, which is a file path, an `https://` URL, or an `http://` URL of this
-    /// machine. The keys are read on first use.
-    pub(super) fn new(source: &str) -> Result<Self, KeysError> {
+    /// machine. The keys are read on first use. `field` is the prefix of the issuer's fields in messages.
+    pub(super) fn new(field: &str, source: &str) -> Result<Self, KeysError> {
+        let field = field.to_owned();
         let source = match reqwest::Url::parse(source) {
-            _ if source.is_empty() => return Err(KeysError::NoSource),
+            _ if source.is_empty() => return Err(KeysError::NoSource { field }),
             Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_local(&url)) => {
                 let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT);
                 // A redirect could lead to a server that the operator does not trust.
                 let client = client.redirect(reqwest::redirect::Policy::none()).build();
-                KeySource::Url(url, client.map_err(KeysError::NoClient)?)
+                KeySource::Url(url, client.map_err(|error| KeysError::NoClient { field: field.clone(), error })?)
             }
-            Ok(url) if url.has_host() => return Err(KeysError::InsecureUrl(url.to_string())),
+            Ok(url) if url.has_host() => return Err(KeysError::InsecureUrl { field, url: url.to_string() }),
             _ => KeySource::File(PathBuf::from(source)),
         };
+        let location = format!("{field}.jwks: {source}");
         let (current, last_error, refreshed_at) = (ArcSwapOption::empty(), ArcSwapOption::empty(), Mutex::new(None));
-        Ok(Self(Arc::new(KeyCache { source, current, last_error, refreshed_at })))
+        Ok(Self(Arc::new(KeyCache { source, location, current, last_error, refreshed_at })))
     }
 
     /// Returns the key with this id and algorithm. Without an id, returns the key for the algorithm if there is exactly
@@ -165,7 +169,7 @@ impl Keys {
             if reason != logged {
                 tracing::error!(
                     error = reason,
-                    "cannot read the signing keys, so no token can be verified; will retry"
+                    "cannot read the signing keys, so no token of their issuer can be verified; will retry"
                 );
                 logged = reason;
             }
@@ -194,10 +198,10 @@ impl Keys {
         }
     }
 
-    /// Returns the reason why no token can be verified. Keys that were read once stay usable.
+    /// Returns the reason why no token of the issuer can be verified. Keys that were read once stay usable.
     fn check_available(&self) -> Result<(), KeysError> {
         match &*self.0.current.load() {
-            Some(keys) if keys.keys.is_empty() => Err(KeysError::NoUsableKey(self.0.source.to_string())),
+            Some(keys) if keys.keys.is_empty() => Err(KeysError::NoUsableKey(self.0.location.clone())),
             Some(_) => Ok(()),
             None => Err(self.0.unavailable()),
         }
@@ -213,8 +217,8 @@ impl KeyCache {
             return if is_first { Err(self.unavailable()) } else { Ok(()) };
         }
         *refreshed_at = Some(Instant::now());
-        let parse = |text: Vec<u8>| parse(&text).ok_or_else(|| KeysError::InvalidKeySet(self.source.to_string()));
-        match self.source.read().await.and_then(parse) {
+        let parse = |text: Vec<u8>| parse(&text).ok_or_else(|| KeysError::InvalidKeySet(self.location.clone()));
+        match self.source.read(&self.location).await.and_then(parse) {
             Ok(keys) => {
                 self.current.store(Some(Arc::new(KeySetSnapshot { keys, keys_read_at: Instant::now() })));
                 if is_first {
@@ -243,20 +247,23 @@ impl KeyCache {
 }
 
 impl KeySource {
-    async fn read(&self) -> Result<Vec<u8>, KeysError> {
+    /// Reads the text of the key set. `location` names the source in messages.
+    async fn read(&self, location: &str) -> Result<Vec<u8>, KeysError> {
         match self {
-            Self::File(path) => tokio::fs::read(path).await.map_err(|error| KeysError::ReadFailed(path.clone(), error)),
+            Self::File(path) => {
+                tokio::fs::read(path).await.map_err(|error| KeysError::ReadFailed(location.to_owned(), error))
+            }
             Self::Url(url, client) => {
-                let failed = |error| KeysError::FetchFailed(url.to_string(), root_cause(&error));
+                let failed = |error| KeysError::FetchFailed(location.to_owned(), root_cause(&error));
                 let response = client.get(url.clone()).send().await.map_err(failed)?;
                 if !response.status().is_success() {
-                    return Err(KeysError::FetchFailed(url.to_string(), format!("HTTP {}", response.status())));
+                    return Err(KeysError::FetchFailed(location.to_owned(), format!("HTTP {}", response.status())));
                 }
                 let (mut response, mut text) = (response, Vec::new());
                 while let Some(chunk) = response.chunk().await.map_err(failed)? {
                     text.extend_from_slice(&chunk);
                     if text.len() > MAX_KEY_SET_BYTES {
-                        return Err(KeysError::TooLarge(self.to_string()));
+                        return Err(KeysError::TooLarge(location.to_owned()));
                     }
                 }
                 Ok(text)
@@ -319,7 +326,8 @@ fn parse(text: &[u8]) -> Option<Vec<PublicKey>> {
 }
 
 fn usable_key(jwk: Jwk) -> Option<PublicKey> {
-    let for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|only| *only == PublicKeyUse::Signature);
+    let for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|only| *only == PublicKeyUse::Signature)
+        && jwk.common.key_operations.as_ref().is_none_or(|allowed| allowed.contains(&KeyOperations::Verify));
     let is_supported = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(key) => key.curve == EllipticCurve::P256,
         AlgorithmParameters::OctetKeyPair(key) => key.curve == EllipticCurve::Ed25519,

@@ -1,7 +1,7 @@
 //! Cache of verified tokens, so that the signature of a token is verified only once.
 //!
 //! The cache key is the digest of the token; the token itself is not stored. An entry is valid until the token expires
-//! or the issuer's keys are read again, because the new key set may not contain the key of the token.
+//! or its issuer's keys are read again, because the new key set may not contain the key of the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,7 +68,10 @@ impl TokenCache {
         let caller = token.caller.clone();
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cached.len() >= MAX_CACHED_TOKENS {
-            cached.retain(|_, other| other.is_valid(token.keys_read_at));
+            let has_other_keys = |other: &CachedToken| {
+                other.caller.issuer == token.caller.issuer && other.keys_read_at != token.keys_read_at
+            };
+            cached.retain(|_, other| !other.has_expired() && !has_other_keys(other));
         }
         if cached.len() >= MAX_CACHED_TOKENS {
             cached.clear();

@@ -2,7 +2,11 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use freehold_tenancy::db::idempotency::StoredResponse;
+use freehold_tenancy::db::PgPool;
+use freehold_tenancy::db::idempotency::{IdempotencyKey, StoredResponse, find_existing};
+
+use super::key::stored_response;
+use crate::problem::ApiError;
 
 /// Header that marks a response as replayed from the database.
 const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -15,6 +19,22 @@ pub(crate) fn accepted_response(stored: StoredResponse) -> Response {
     let mut response = to_http_response(stored);
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response
+}
+
+/// Returns the stored response of a request that was accepted before under the same key, and otherwise the `refusal`.
+///
+/// A repeated request gets its first response even if the configuration has changed since then and the request would
+/// now be refused. The key is searched only after a refusal, so that it costs accepted requests no time.
+pub(crate) async fn replay_or_refuse(
+    pool: &PgPool,
+    key: &IdempotencyKey,
+    request_hash: [u8; 32],
+    refusal: ApiError,
+) -> Result<Response, ApiError> {
+    match find_existing(pool, key, request_hash).await? {
+        Some(existing) => Ok(mark_as_replayed(accepted_response(stored_response(existing)?))),
+        None => Err(refusal),
+    }
 }
 
 /// Adds the header that marks a response as replayed.

@@ -76,6 +76,7 @@ pub(crate) async fn create_environment(
     JsonFields(mut fields): JsonFields,
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::tenant_not_found)?;
+    let key = key.into_stored_key(&caller, &format!("POST /v1/tenants/{id}/environments"));
     let request_hash = idempotency::hash(fields.values());
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     let name: Option<EnvironmentName> = fields.required("name");
@@ -83,7 +84,10 @@ pub(crate) async fn create_environment(
     let home_region: Option<Region> =
         if fields.has_value("home_region") { fields.optional("home_region") } else { default_region };
     let residency = home_region.and_then(|region| residency_of(&mut fields, &app.config, region));
-    let (name, (home_region, residency)) = fields.finish(name.zip(home_region.zip(residency)))?;
+    let (name, (home_region, residency)) = match fields.finish(name.zip(home_region.zip(residency))) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return idempotency::replay_or_refuse(&app.pool, &key, request_hash, refusal).await,
+    };
 
     let now = app.clock.now();
     let environment = environment::Environment {
@@ -104,7 +108,6 @@ pub(crate) async fn create_environment(
     let location = format!("/v1/tenants/{id}/environments/{}", environment.name);
     let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| ApiError::internal())?;
     let response = StoredResponse { status: 202, location, body };
-    let key = key.into_stored_key(&caller, &format!("POST /v1/tenants/{id}/environments"));
     match db::lifecycle::add_environment(&app.pool, &key, request_hash, &environment, &caller.requester(), &response)
         .await?
     {

@@ -92,14 +92,16 @@ pub(crate) async fn create_tenant(
         let tenant = signup::parse_signup(fields, &app.config, app.clock.now())?;
         return Ok(Json(dry_run::dry_run(&app, &caller, &tenant).await?).into_response());
     }
-    let key = key?;
+    let key = key?.into_stored_key(&caller, signup::IDEMPOTENCY_ROUTE);
     let request_hash = idempotency::hash(fields.values());
-    let tenant = signup::parse_signup(fields, &app.config, app.clock.now())?;
+    let tenant = match signup::parse_signup(fields, &app.config, app.clock.now()) {
+        Ok(tenant) => tenant,
+        Err(refusal) => return idempotency::replay_or_refuse(&app.pool, &key, request_hash, refusal).await,
+    };
     let location = format!("/v1/tenants/{}", tenant.id);
     let body = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| ApiError::internal())?;
     let response = StoredResponse { status: 202, location, body };
 
-    let key = key.into_stored_key(&caller, signup::IDEMPOTENCY_ROUTE);
     let per_day = signup::daily_signup_limit(&app.config);
     let requested_by = &caller.requester();
     let (key, tenant_id) = (&key, tenant.id);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use freehold_tenancy::Config;
+use freehold_tenancy::config::{Api, TextList, TokenIssuer};
 use freehold_tenancy::secrets::SealingKey;
 
 use super::Issuer;
@@ -33,7 +34,13 @@ pub(super) fn configure_api(config: &mut Config, issuer: &Issuer, listen: Socket
 
 /// Configures the API to accept sandbox tokens that are signed with the keys in the file `jwks`.
 pub(crate) fn trust_issuer(config: &mut Config, jwks: &Path) {
-    config.api.jwks = jwks.display().to_string();
-    ISSUER.clone_into(&mut config.api.issuer);
-    AUDIENCE.clone_into(&mut config.api.audience);
+    let sandbox = TokenIssuer {
+        issuer: ISSUER.to_owned(),
+        audience: TextList(vec![AUDIENCE.to_owned()]),
+        jwks: jwks.display().to_string(),
+        ..TokenIssuer::default()
+    };
+    let defaults = Api::default();
+    let Api { listen, roles, requests_per_minute, signups_per_day, .. } = std::mem::take(&mut config.api);
+    config.api = Api { listen, roles, requests_per_minute, signups_per_day, issuers: vec![sandbox], ..defaults };
 }

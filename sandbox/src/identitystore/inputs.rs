@@ -22,10 +22,22 @@ const RESOURCE_ID: Shape = matching(
         "([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}",
     ),
 );
-/// Text without control characters other than tabs and line breaks.
-const TEXT: Shape = matching(1, 1_024, r"[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]+");
-/// Text without control characters or white space.
-const USER_NAME: Shape = matching(1, 128, r"[^\x00-\x20\x7F]+");
+/// Characters that AWS refuses in a text: control characters, format characters such as joiners, and private characters.
+/// The service model lists the accepted categories, which the regular expressions of the simulation do not know.
+macro_rules! refused_characters {
+    () => {
+        concat!(
+            r"\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F\x{AD}\x{600}-\x{605}\x{61C}\x{6DD}\x{70F}\x{890}\x{891}\x{8E2}",
+            r"\x{1680}\x{180E}\x{2000}-\x{200F}\x{2028}-\x{202F}\x{205F}-\x{206F}\x{E000}-\x{F8FF}\x{FEFF}",
+            r"\x{FFF9}-\x{FFFB}\x{110BD}\x{110CD}\x{13430}-\x{1343F}\x{1BCA0}-\x{1BCA3}\x{1D173}-\x{1D17A}",
+            r"\x{E0001}-\x{E007F}\x{F0000}-\x{10FFFF}",
+        )
+    };
+}
+
+const TEXT: Shape = matching(1, 1_024, concat!("[^", refused_characters!(), "]+"));
+/// Text without white space.
+const USER_NAME: Shape = matching(1, 128, concat!(r"[^\t\n\r \x{A0}\x{3000}", refused_characters!(), "]+"));
 const ATTRIBUTE_PATH: Shape = matching(1, 255, r"[A-Za-z:.]+");
 const PERSON_NAME: Shape = Shape::Structure(&[
     optional("Formatted", TEXT),

@@ -70,6 +70,27 @@ fn an_e_mail_address_belongs_to_one_user_and_is_no_user_name() {
 }
 
 #[test]
+fn names_have_only_characters_that_aws_accepts() {
+    let world = instant_world();
+    let with_names = |number: u32, name: &str| {
+        let mut user = user(&format!("user-{number}@example.com"));
+        user["DisplayName"] = json!(name);
+        user["Name"]["GivenName"] = json!(name);
+        user
+    };
+    for (number, name) in (0..).zip(["株式会社テスト", "e\u{301}", "👩🚀", "A\u{3000}B\tC", "$+^ ©"]) {
+        call_api(&world, "CreateUser", with_names(number, name)).ok();
+    }
+    for name in ["می\u{200c}خواهم", "👩\u{200d}🚀", "\u{feff}A", "A\u{202e}B", "A\u{2003}B", "\u{e000}", "A\u{85}"]
+    {
+        assert_eq!(code(&call_api(&world, "CreateUser", with_names(99, name))), "ValidationException", "{name:?}");
+    }
+    for name in ["ann\u{200b}@example.com", "ann @example.com", "ann\u{3000}@example.com"] {
+        assert_eq!(code(&call_api(&world, "CreateUser", user(name))), "ValidationException", "{name:?}");
+    }
+}
+
+#[test]
 fn groups_from_the_settings_exist_and_others_can_be_created() {
     let world = instant_world();
     call_api(&world, "GetGroupId", unique_attribute("displayName", "support")).ok();

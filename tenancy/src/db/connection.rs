@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Row};
 
 use super::{DbError, Result};
-use crate::config::is_postgresql_url;
+use crate::config::{RDS_IAM_TOKEN_REFUSAL, is_postgresql_url, is_rds_iam_token};
 
 /// Maximum time to wait for a connection.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
         .after_connect(|connection, _| {
             Box::pin(async move {
                 let error = || sqlx::Error::Configuration(DbError::ReadOnly.to_string().into());
-                if is_writable(connection).await? { Ok(()) } else { Err(error()) }
+                if prepare_session(connection).await? { Ok(()) } else { Err(error()) }
             })
         })
         .before_acquire(|connection, meta| {
@@ -118,6 +118,17 @@ fn time_since_read_only_error() -> Option<Duration> {
     LAST_READ_ONLY_ERROR.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
 }
 
+/// Sets the parameters of a new session. Returns whether the session can write.
+///
+/// They are not startup parameters, because PgBouncer refuses a connection with startup parameters that it does not
+/// know.
+async fn prepare_session(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    // A transaction never waits for anything but the database, so an idle transaction belongs to a dead process.
+    let statements = "show transaction_read_only; set idle_in_transaction_session_timeout = '30s'";
+    let row = sqlx::raw_sql(statements).fetch_one(connection).await?;
+    Ok(row.try_get::<String, _>(0)? == "off")
+}
+
 /// Returns whether the session can write. A session of a standby is always read-only.
 async fn is_writable(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let row = sqlx::raw_sql("show transaction_read_only").fetch_one(connection).await?;
@@ -128,10 +139,12 @@ fn parse_url(url: &str) -> Result<PgConnectOptions> {
     if !is_postgresql_url(url) {
         return Err(DbError::InvalidUrl("must be a URL such as postgres://user:password@host/name".to_owned()));
     }
+    if is_rds_iam_token(url) {
+        return Err(DbError::InvalidUrl(RDS_IAM_TOKEN_REFUSAL.to_owned()));
+    }
     let options: PgConnectOptions =
         url.parse().map_err(|error: sqlx::Error| DbError::InvalidUrl(format!("is invalid: {error}")))?;
-    // A transaction never waits for anything but the database, so an idle transaction belongs to a dead process.
-    Ok(options.options([("idle_in_transaction_session_timeout", "30s")]).application_name("freehold"))
+    Ok(options.extra_float_digits(None).application_name("freehold"))
 }
 
 /// Opens a connection without the pool, because the pool would report every connection error as a timeout. Retries for
@@ -193,6 +206,25 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("127.0.0.1:1") && text.contains("refused"), "{text}");
         assert!(error.is_outage());
+    }
+
+    #[tokio::test]
+    async fn only_startup_parameters_that_pgbouncer_knows_are_sent() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = SecretString::from(format!("postgres://freehold@127.0.0.1:{port}/tenants?sslmode=disable"));
+        let connecting = tokio::spawn(async move { connect(&url, 1).await.map(|_| ()) });
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let length = tokio::io::AsyncReadExt::read_u32(&mut connection).await.unwrap() - 4;
+        let mut startup = vec![0; usize::try_from(length).unwrap()];
+        tokio::io::AsyncReadExt::read_exact(&mut connection, &mut startup).await.unwrap();
+        connecting.abort();
+        // A protocol version of 4 bytes, then names and values.
+        let texts: Vec<_> = startup[4..].split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+        let mut names: Vec<_> = texts.chunks(2).map(|pair| pair[0].to_ascii_lowercase()).collect();
+        names.retain(|name| !name.is_empty());
+        names.sort_unstable();
+        assert_eq!(names, ["application_name", "client_encoding", "database", "datestyle", "timezone", "user"]);
     }
 
     #[tokio::test]

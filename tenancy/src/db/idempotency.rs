@@ -106,7 +106,7 @@ pub async fn reserve(
 }
 
 /// Returns the state of a key that has been used, or `None` for an unused key.
-pub(super) async fn find_existing(
+pub async fn find_existing(
     database: impl PgExecutor<'_>,
     key: &IdempotencyKey,
     request_hash: [u8; 32],

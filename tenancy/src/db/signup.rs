@@ -7,6 +7,7 @@ use crate::environment::EnvironmentState;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
 use crate::tenant::Tenant;
+use crate::unicode::{comparable, invisible_characters_of_postgresql};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::num::NonZeroU32;
@@ -34,18 +35,22 @@ pub struct SignupConflicts {
     pub admin_email: bool,
 }
 
-/// Returns the fields of a new `tenant` that an active tenant already uses.
+/// Returns the fields of a new `tenant` that an active tenant already uses. Company names are equal if they look the
+/// same: without invisible characters, and in the same normal form.
 pub async fn find_conflicts(pool: &PgPool, tenant: &Tenant) -> Result<SignupConflicts> {
     let find_conflicts = sqlx::query_as!(
         SignupConflicts,
         r#"/* db::signup::find_conflicts */
         select coalesce(bool_or(external_id = $1), false) as "external_id!",
-            coalesce(bool_or(lower(company_name) = lower($2)), false) as "company_name!",
+            coalesce(bool_or(lower(case when octet_length(company_name) = char_length(company_name) then company_name
+                else normalize(regexp_replace(company_name, $4, '', 'g'), NFKC) end) = lower($2)), false)
+                as "company_name!",
             coalesce(bool_or(lower(admin_email) = lower($3)), false) as "admin_email!"
         from tenants where offboarded_at is null"#,
         tenant.external_id.as_ref().map(crate::ExternalId::as_str),
-        tenant.company_name.as_str(),
+        comparable(tenant.company_name.as_str()),
         tenant.admin_email.as_ref().map(crate::EmailAddress::as_str),
+        invisible_characters_of_postgresql(),
     );
     Ok(find_conflicts.fetch_one(pool).await?)
 }

@@ -12,6 +12,7 @@ use crate::environment::{Environment, EnvironmentState};
 use crate::feed::FeedType;
 use crate::finding::Finding;
 use crate::tenant::{LegalHold, Tenant, TenantState};
+use crate::unicode::{comparable, invisible_characters_of_postgresql};
 use crate::{EmailAddress, EnvironmentId, ExternalId, OperationId, Region, TenantId, Tier};
 
 /// Filter for tenants; a field that is `None` matches all tenants.
@@ -39,7 +40,9 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
         where ($1::uuid is null or t.id < $1)
           and ($2::text is null or t.tier = $2)
           and ($3::text is null or t.external_id = $3)
-          and ($4::text is null or t.company_name ilike $4 or t.external_id ilike $4)
+          and ($4::text is null or t.external_id ilike $4
+              or case when octet_length(t.company_name) = char_length(t.company_name) then t.company_name
+                  else normalize(regexp_replace(t.company_name, $10, '', 'g'), NFKC) end ilike $4)
           and ($5::text is null or exists (
               select from environments e where e.tenant_id = t.id and e.home_region = $5))
           and ($6::text is null or $6 = case
@@ -66,6 +69,7 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
         limit,
         filter.id.map(TenantId::as_uuid),
         filter.attention,
+        invisible_characters_of_postgresql(),
     )
     .fetch_all(pool)
     .await?;
@@ -208,8 +212,11 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
     Ok(environments)
 }
 
-/// Returns an `ilike` pattern that matches `text` anywhere.
+/// Returns an `ilike` pattern that matches `text` anywhere, in the form in which names are compared.
 fn contains(text: &str) -> String {
+    let comparable = comparable(text);
+    // A text of invisible characters only must not match every name.
+    let text = if comparable.is_empty() { text } else { &comparable };
     let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
     format!("%{escaped}%")
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use freehold_tenancy::attention::Remedy;
 use freehold_tenancy::db::idempotency::{self, IdempotencyKey, ReserveResult, StoredResponse};
 use freehold_tests::api_fixture::{ALL_SCOPES, ApiFixture, ApiResponse, send, signup_body, signup_body_with};
+use freehold_tests::webhook_fixture::SECRETS_KEY;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -233,4 +235,57 @@ async fn stored_responses_are_kept_for_seven_days() {
     };
     assert_eq!(delete_after(6).await, 0);
     assert_eq!(delete_after(8).await, 1);
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_replayed_although_the_configuration_changed() {
+    let mut api = ApiFixture::with_config(&format!("[secrets]\nkey = \"{SECRETS_KEY}\"\n")).await;
+    let tenant = api.sign_up(&signup_body_with(json!({ "home_region": "us-east-1" }))).await;
+    api.park_with_remedies("account_email_taken", &[Remedy::Adopt]).await;
+    let operation = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
+    let tenant = format!("/v1/tenants/{}", tenant["id"].as_str().expect("an id"));
+    // One request of each kind whose validation depends on the configuration.
+    let requests = [
+        ("/v1/tenants".to_owned(), signup_body_with(json!({ "tier": "enterprise" })), "unknown_tier"),
+        ("/v1/tenants".to_owned(), signup_body(), "region_not_offered"),
+        (
+            format!("{tenant}/environments"),
+            json!({ "name": "eu", "home_region": "eu-central-1" }),
+            "region_not_offered",
+        ),
+        (format!("{operation}/adopt"), json!({ "aws_account_id": "999988887777" }), "account_protected"),
+        ("/v1/webhook-endpoints".to_owned(), json!({ "url": "https://93.184.215.14/" }), "secrets_key_missing"),
+    ];
+    let post = async |api: &ApiFixture, number: usize, key: &str| {
+        let (path, body, _) = &requests[number];
+        send(api.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
+    };
+    let mut first = Vec::new();
+    for number in 0..requests.len() {
+        let response = post(&api, number, &format!("key-{number}")).await;
+        assert!(response.status.is_success(), "{}", response.text);
+        first.push(response);
+    }
+    api.restart_with(|config| {
+        config.residencies.retain(|residency| residency.name.as_str() != "eu");
+        config.tiers.retain(|tier| tier.name.as_str() != "enterprise");
+        config.organization.freehold_account_id = "999988887777".parse().expect("an account id");
+        config.secrets.key = None;
+    })
+    .await;
+    for (number, first) in first.iter().enumerate() {
+        let (path, _, refusal) = &requests[number];
+        let again = post(&api, number, &format!("key-{number}")).await;
+        assert_eq!((again.status, again.header("idempotency-replayed")), (first.status, "true"), "{}", again.text);
+        assert_eq!(again.header("location"), first.header("location"));
+        if path != "/v1/webhook-endpoints" {
+            assert_eq!(again.text, first.text, "the response of {path}");
+        }
+        // The same request with a new key is a new request, and a used key allows no other request.
+        let new = post(&api, number, "another-key").await;
+        assert!(new.text.contains(refusal), "{path}: {}", new.text);
+    }
+    let other = signup_body_with(json!({ "company_name": "Another GmbH" }));
+    let other = send(api.signup_request("key-1", &other)).await;
+    assert_eq!(other.status_and_code(), (422, "idempotency_key_reused".into()));
 }

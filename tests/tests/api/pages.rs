@@ -98,7 +98,7 @@ async fn filters_narrow_the_list_of_tenants() {
     api.park("account_email_taken").await;
     let ready = sign_up(json!({ "company_name": "100% Ready", "external_id": "customer_1" })).await;
     api.succeed_operation("111122223333").await;
-    let onboarding = sign_up(json!({ "company_name": "Onboarding", "external_id": "customer-1" })).await;
+    let onboarding = sign_up(json!({ "company_name": "O\u{308}nboard\u{200c}ing", "external_id": "customer-1" })).await;
     for (query, expected) in [
         ("state=needs_attention", vec![&parked]),
         ("state=ready", vec![&ready]),
@@ -112,6 +112,10 @@ async fn filters_narrow_the_list_of_tenants() {
         ("q=r_1", vec![&ready]),
         ("q=CUSTOMER", vec![&onboarding, &ready]),
         ("q=r&tier=standard&state=ready", vec![&ready]),
+        // ÖNBOARDING with a composed letter, and a fullwidth form.
+        ("q=%C3%96nBoarding", vec![&onboarding]),
+        ("q=%EF%BC%B2eady", vec![&ready]),
+        ("q=%E2%80%8B", vec![]),
         ("q=missing", vec![]),
     ] {
         let page = api.get(&format!("/v1/tenants?{query}")).await.json();

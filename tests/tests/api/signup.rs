@@ -192,6 +192,11 @@ async fn a_dry_run_shows_the_result_and_writes_nothing() {
     assert_eq!(collisions, [("external_id", true), ("company_name", false), ("admin_email", false)]);
     assert_eq!(again["accepted"], false);
 
+    // A name that looks the same is the same name.
+    let same = json!({ "company_name": "Ｅxample\u{200b} Gmb\u{200d}H", "admin_email": "other@example.com" });
+    let same = dry_run(signup_body_with(same)).await.json();
+    assert_eq!(same["collisions"][0]["field"], "company_name", "{same}");
+
     let refused = dry_run(signup_body_with(json!({ "home_region": "mars-north-1" }))).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["field"]), (422, &json!("home_region")));
     assert_eq!(api.row_counts().await, rows, "the dry run wrote rows");

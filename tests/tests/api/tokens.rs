@@ -124,6 +124,8 @@ async fn forged_tokens_are_rejected() {
         ("of another type", of(|header| header.typ = Some("JWT".into()))),
         ("of the type of an id token", of(|header| header.typ = Some("id+jwt".into()))),
         ("of no type", of(|header| header.typ = None)),
+        ("with a critical header parameter", of(|header| header.crit = Some(vec!["b64".into()]))),
+        ("with an empty list of critical header parameters", of(|header| header.crit = Some(vec![]))),
         ("signed with the public key as a secret", secret(Algorithm::HS256)),
         ("signed with the public key as a longer secret", secret(Algorithm::HS512)),
         (
@@ -269,6 +271,24 @@ async fn the_first_token_with_a_new_key_fetches_the_keys() {
     let old = Header { kid: Some("key-1".to_owned()), ..api.issuer.header() };
     let old = api.issuer.sign_with(1, &old, &api.issuer.claims("fleet tenants:read", &json!({})));
     assert_eq!(list_tenants(&api, &old).await.status, 200, "tokens of the old key stay valid");
+}
+
+#[tokio::test]
+async fn keys_for_other_purposes_verify_no_token() {
+    for (restriction, accepted) in [
+        (json!({ "use": "sig", "key_ops": ["verify"] }), true),
+        (json!({ "use": "enc" }), false),
+        (json!({ "key_ops": ["encrypt", "wrapKey"] }), false),
+    ] {
+        let issuer = Issuer::new();
+        let mut keys: Value = serde_json::from_str(&issuer.jwks_json()).unwrap();
+        keys["keys"][0].as_object_mut().unwrap().extend(restriction.as_object().unwrap().clone());
+        std::fs::write(issuer.jwks(), keys.to_string()).unwrap();
+        let jwks = issuer.jwks().display().to_string();
+        let api = ApiFixture::with(issuer, &jwks).await;
+        let response = list_tenants(&api, &api.issuer.token("fleet tenants:read")).await;
+        assert_eq!(response.status == 200, accepted, "a key with {restriction}: {}", response.text);
+    }
 }
 
 #[tokio::test]

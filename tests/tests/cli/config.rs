@@ -189,6 +189,20 @@ fn the_example_configuration_has_no_warnings() {
 }
 
 #[test]
+fn roles_that_no_issuer_can_grant_are_a_warning() {
+    let issuer = "[[api.issuers]]\nissuer = \"i\"\naudience = \"a\"\njwks = \"keys.json\"\n";
+    let files = tempfile::tempdir().unwrap();
+    for (roles_claim, is_reported) in [("", true), ("roles_claim = \"groups\"", false)] {
+        let roles = format!("[api.roles]\nstaff = [\"fleet\"]\n{issuer}{roles_claim}");
+        let path = write(&addition(&roles, &[]), files.path());
+        let checked = freehold(&["config", "check", "--config", &path]);
+        let notes = text(&checked.stderr);
+        assert_eq!(checked.status.code(), Some(0), "{}{notes}", text(&checked.stdout));
+        assert_eq!(notes.contains("warning: api.roles: grants no scopes"), is_reported, "{notes}");
+    }
+}
+
+#[test]
 fn a_file_that_is_missing_or_not_toml_is_a_problem() {
     let files = tempfile::tempdir().unwrap();
     let path = files.path().join("freehold.toml").display().to_string();
@@ -204,14 +218,67 @@ fn a_file_that_is_missing_or_not_toml_is_a_problem() {
 }
 
 #[test]
-fn no_command_starts_with_an_invalid_template() {
+fn no_command_starts_with_an_invalid_configuration() {
+    let case = Case {
+        config: CONFIG.replace("\"111122223333\"", "\"1111\""),
+        template: "Resources: {}".to_owned(),
+        problems: &[
+            "organization.management_account_id: must be an AWS account id",
+            "stack.template: must have at least one resource",
+            "stack.url_output: must be an output",
+        ],
+    };
     let files = tempfile::tempdir().unwrap();
-    let path = write(&template("Resources: {}", &[]), files.path());
+    let path = write(&case, files.path());
     for command in ["api", "worker", "migrate", "bootstrap", "reconcile", "sandbox"] {
         let started = freehold(&[command, "--config", &path]);
         assert_eq!(started.status.code(), Some(1), "{command}");
         let output = text(&started.stderr);
-        assert!(output.contains("stack.template: must have at least one resource"), "{command}: {output}");
-        assert!(output.contains("stack.url_output: must be an output"), "{command}: {output}");
+        for problem in case.problems {
+            assert!(output.contains(problem), "{command}: no `{problem}`: {output}");
+        }
+    }
+}
+
+#[test]
+fn variables_keep_the_case_of_a_key_that_the_operator_chooses() {
+    let files = tempfile::tempdir().unwrap();
+    let path = write(&template(TEMPLATE, &[]), files.path());
+    for (variable, problem) in [
+        ("FREEHOLD_API__ROLES__Approver='[\"fleets\"]'", "api.roles.Approver: unknown scope `fleets`"),
+        ("FREEHOLD_STACK__PARAMETERS__ImageTag=1", "stack.parameters.ImageTag: must be"),
+        (
+            "FREEHOLD_API__ISSUERS='[{issuer = \"i\", audience = \"a\", jwks = \"j\", scopes = {Read = [\"fleets\"]}}]'",
+            "api.issuers.[1].scopes.Read: unknown scope `fleets`",
+        ),
+    ] {
+        let checked = run_bash_line(&format!("{variable} $FREEHOLD config check --config {path}"));
+        let output = text(&checked.stdout);
+        assert_eq!(checked.status.code(), Some(2), "{variable}: {output}");
+        assert!(output.lines().any(|line| line.starts_with(problem)), "{variable}: {output}");
+    }
+}
+
+#[test]
+fn an_iam_token_as_the_database_password_is_refused() {
+    let files = tempfile::tempdir().unwrap();
+    let path = write(&template(TEMPLATE, &[]), files.path());
+    let token = "db.example.com:5432/?Action=connect&X-Amz-Signature=0011hidden";
+    for command in [
+        format!(
+            "PGPASSWORD='{token}' $FREEHOLD migrate --config {path} --database-url postgres://freehold@192.0.2.1/a"
+        ),
+        format!(
+            "$FREEHOLD migrate --config {path} --database-url 'postgres://freehold:X-Amz-Signature%3D0011hidden@h/a'"
+        ),
+    ] {
+        let started = run_bash_line(&command);
+        let output = text(&started.stderr);
+        assert_eq!(started.status.code(), Some(1), "{output}");
+        assert!(
+            output.contains("must contain a password that stays valid, not an IAM token of Amazon RDS"),
+            "{output}"
+        );
+        assert!(!output.contains("hidden"), "{output}");
     }
 }

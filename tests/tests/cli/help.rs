@@ -50,8 +50,16 @@ fn the_example_configuration_is_valid() {
     Config::parse(example).unwrap();
     // Lines that are commented out show defaults, which must be valid.
     let everything = example.lines().map(|line| {
-        let is_field = line.strip_prefix("# ").filter(|field| field.contains(" = ") && !field.contains('…'));
+        let is_field = line
+            .strip_prefix("# ")
+            .filter(|field| !field.starts_with(' ') && field.contains(" = ") && !field.contains('…'));
         is_field.unwrap_or(line).to_owned() + "\n"
     });
     Config::parse(&everything.collect::<String>().replace("# [", "[")).unwrap();
+    // Indented lines show the other form of the issuers.
+    let (single_issuer, others) =
+        example.split_once("[api]\n").and_then(|(_, rest)| rest.split_once("\n[api.roles]\n")).unwrap();
+    let several_issuers = example.replace(single_issuer, "").replace("\n#   ", "\n");
+    assert!(others.contains("#   [[api.issuers]]"));
+    assert_eq!(Config::parse(&several_issuers).unwrap().api.issuers.len(), 1);
 }

@@ -141,12 +141,12 @@ async fn a_rejected_template_stops_only_the_regions_that_use_it() {
     freehold.run_until_idle(&worker, TimeDelta::minutes(30)).await;
     assert_ready(&(freehold.reload_tenant(&elsewhere).await, freehold.operation_of(&elsewhere).await));
     assert_all_wait_for_template(&freehold, &tenants, fault).await;
-    assert_eq!(alerts.0.load(Ordering::SeqCst), 1, "alerts");
+    assert_eq!(alerts.count(), 1, "alerts");
 
     file.write(TEMPLATE);
     freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_all_ready(&freehold, &tenants).await;
-    assert_eq!(alerts.0.load(Ordering::SeqCst), 1, "alerts");
+    assert_eq!(alerts.count(), 1, "alerts");
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_template_for_one_region_lifts_the_hold_of_that_region_only() {
     file.write(TEMPLATE);
     freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_all_ready(&freehold, &tenants).await;
-    assert_eq!(alerts.0.load(Ordering::SeqCst), 1, "alerts");
+    assert_eq!(alerts.count(), 1, "alerts");
 }
 
 #[tokio::test]

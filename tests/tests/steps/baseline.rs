@@ -98,7 +98,8 @@ async fn deploy_queue(freehold: &Freehold, tenant: &Tenant, name: &str) -> Strin
     let queue = "Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n    Properties:\n      QueueName: ";
     let (parameters, token) = (BTreeMap::new(), name.to_owned());
     let template = format!("{queue}{name}\n");
-    let new = NewStack { name: name.to_owned(), template, parameters, tags: Tags::new(), token };
+    let (template_url, capabilities, tags) = (None, Vec::new(), Tags::new());
+    let new = NewStack { name: name.to_owned(), template, template_url, capabilities, parameters, tags, token };
     let home = tenant.environments[0].home_region;
     freehold.aws(None).create_stack(&target(freehold, tenant), Role::Access, home, &new).await.expect("a request");
     freehold.clock.advance(Duration::from_hours(1));

@@ -93,3 +93,21 @@ async fn a_ready_tenant_has_access_stacks_and_a_responding_url() {
     let (id, _) = stack.outputs["FunctionUrl"].trim_start_matches("https://").split_once('.').expect("a URL");
     assert!(url.contains(id), "{url} does not contain {id}");
 }
+
+#[tokio::test]
+async fn a_name_outside_ascii_reaches_aws_in_the_characters_it_accepts() {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    // Signup accepts joiners, but Identity Center accepts none, and the name of an account is ASCII.
+    let tenant = freehold.sign_up("Möbel می\u{200c}خواهم 👩\u{200d}🚀", "eu-central-1", "enterprise").await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
+    let tenant = freehold.reload_tenant(&tenant).await;
+    assert_eq!(tenant.state(), TenantState::Ready, "{:#?}", freehold.operation_of(&tenant).await);
+    assert_eq!(tenant.company_name.as_str(), "Möbel می\u{200c}خواهم 👩\u{200d}🚀");
+
+    let environment = tenant.environments[0].id;
+    let account = freehold.world.account_by_email(&format!("aws+{environment}@example.com")).expect("an account");
+    assert_eq!(account.name, format!("Mobel {environment}"));
+    let state = freehold.world.state();
+    let names: Vec<_> = state.identity_store.users.values().map(|user| &user.attributes["DisplayName"]).collect();
+    assert_eq!(names, ["Möbel میخواهم 👩🚀"]);
+}

@@ -57,7 +57,11 @@ pub(super) async fn print_summary(api: &ApiClient, aws: &SimulatedAws, tenants: 
     }
     let [headings, rows @ ..] = rows;
     output::print_line("")?;
-    output::print_table(output::new_table(headings).add_rows(rows))?;
+    let mut table = output::new_table(headings);
+    for row in rows {
+        table.add_row(row);
+    }
+    output::print_table(&table)?;
     output::print_line("\nThe stacks responded to requests signed with the role freehold-verify:\n")?;
     for response in responses {
         output::print_line(response)?;

@@ -1,38 +1,42 @@
 //! Validation of `[api]`, `[database]`, `[telemetry]` and `[webhooks]`. The API crate validates the scopes of roles,
 //! because only that crate knows the scopes.
 
+use std::collections::BTreeSet;
+
 use secrecy::ExposeSecret;
 use url::Url;
 
 use super::Problems;
-use crate::config::{Config, is_postgresql_url};
+use crate::config::{Config, RDS_IAM_TOKEN_REFUSAL, TokenIssuer, is_postgresql_url, is_rds_iam_token};
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let api = &config.api;
-    for (name, value) in [("tenant_claim", &api.tenant_claim), ("roles_claim", &api.roles_claim)] {
-        if value.trim().is_empty() {
-            problems.add(format!("api.{name}"), "must be the name of a claim");
+    if api.issuers.is_empty() {
+        token_issuer("api", &api.single_issuer(), problems);
+    } else {
+        for name in api.single_issuer_fields() {
+            problems.add(format!("api.{name}"), "must be removed, because [[api.issuers]] declares the issuers");
+        }
+        for (field, issuer) in api.token_issuers() {
+            token_issuer(&field, &issuer, problems);
         }
     }
-    if api.tenant_claim == api.roles_claim {
-        problems.add("api.roles_claim", "must differ from tenant_claim");
-    }
-    for (name, value) in [("issuer", &api.issuer), ("audience", &api.audience), ("jwks", &api.jwks)] {
-        if value.trim() != value {
-            problems.add(format!("api.{name}"), "must not start or end with whitespace");
+    let mut known = BTreeSet::new();
+    for (field, issuer) in api.token_issuers() {
+        if !issuer.issuer.is_empty() && !known.insert(issuer.issuer) {
+            problems.add(format!("{field}.issuer"), "must be declared only once");
         }
-    }
-    if api.audience.is_empty() {
-        problems.add("api.audience", "must not be empty");
     }
     for role in api.roles.keys().filter(|role| role.trim().is_empty()) {
         problems.add(format!("api.roles.{role:?}"), "must be the name of a role");
     }
-    if let Some(url) = &config.database.url
-        && !is_postgresql_url(url.expose_secret())
-    {
-        // The message must not contain the URL, because the URL contains the password.
-        problems.add("database.url", "must be a URL such as postgres://user:password@host/name");
+    if let Some(url) = &config.database.url {
+        // No message contains the URL, because the URL contains the password.
+        if !is_postgresql_url(url.expose_secret()) {
+            problems.add("database.url", "must be a URL such as postgres://user:password@host/name");
+        } else if is_rds_iam_token(url.expose_secret()) {
+            problems.add("database.url", RDS_IAM_TOKEN_REFUSAL);
+        }
     }
     if let Some(endpoint) = &config.telemetry.otlp_endpoint
         && !Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -41,5 +45,51 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     }
     if config.webhooks.allowed_ports.contains(&0) {
         problems.add("webhooks.allowed_ports", "must contain ports from 1 to 65535");
+    }
+}
+
+fn token_issuer(field: &str, issuer: &TokenIssuer, problems: &mut Problems) {
+    let mut add = |name: &str, problem: &str| problems.add(format!("{field}.{name}"), problem);
+    let is_list_entry = field != "api";
+    // A worker needs no issuer, so in the single form a missing issuer is only a warning.
+    if issuer.issuer.is_empty() && is_list_entry {
+        add("issuer", "must be the claim `iss` of the tokens to accept");
+    }
+    let texts = [("issuer", &issuer.issuer), ("jwks", &issuer.jwks), ("scope_prefix", &issuer.scope_prefix)];
+    let audiences = issuer.audience.0.iter().map(|audience| ("audience", audience));
+    for (name, text) in texts.into_iter().chain(audiences) {
+        if text.trim() != text {
+            add(name, "must not start or end with whitespace");
+        }
+    }
+    if issuer.audience.0.is_empty() || issuer.audience.0.iter().any(String::is_empty) {
+        add("audience", "must not be empty");
+    }
+    let claims = [
+        ("audience_claim", Some(&issuer.audience_claim)),
+        ("subject_claim", Some(&issuer.subject_claim)),
+        ("client_claim", issuer.client_claim.as_ref()),
+        ("tenant_claim", Some(&issuer.tenant_claim)),
+        ("roles_claim", issuer.roles_claim.as_ref()),
+        ("scopes_claim", issuer.scopes_claim.as_ref()),
+    ];
+    for (name, claim) in claims {
+        let Some(claim) = claim else { continue };
+        if !claim.is_valid() {
+            add(name, "must be the name of a claim, or the list of names that leads to it");
+        } else if ["roles_claim", "scopes_claim"].contains(&name) && *claim == issuer.tenant_claim {
+            add(name, "must differ from tenant_claim");
+        }
+    }
+    if !issuer.scope_prefix.is_empty() && !issuer.scopes.is_empty() {
+        add("scope_prefix", "must be removed, because `scopes` lists the names of the scopes");
+    }
+    for name in issuer.scopes.keys().filter(|name| name.is_empty() || name.contains(char::is_whitespace)) {
+        add(&format!("scopes.{name:?}"), "must be the name of a scope without whitespace");
+    }
+    for (claim, value) in &issuer.required_claims {
+        if claim.trim().is_empty() || value.is_empty() {
+            add(&format!("required_claims.{claim:?}"), "must have the name of a claim and a value that is not empty");
+        }
     }
 }

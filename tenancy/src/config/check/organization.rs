@@ -13,6 +13,9 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     residencies(config, problems);
     let identity_center = &config.identity_center;
     if let Some(arn) = &identity_center.instance_arn {
+        if let Some(refusal) = other_partition(arn) {
+            problems.add("identity_center.instance_arn", refusal);
+        }
         problems.check("identity_center.instance_arn", &INSTANCE_ARN, arn);
     }
     if let Some(id) = &identity_center.identity_store_id {
@@ -25,8 +28,11 @@ fn organization(config: &Config, problems: &mut Problems) {
     let prefix = format!("arn:aws:iam::{}:role/", organization.management_account_id);
     // The name of the role may have a path.
     match organization.control_role_arn.strip_prefix(&prefix).map(|name| name.rsplit('/').next().unwrap_or(name)) {
-        None => problems
-            .add("organization.control_role_arn", format_args!("must be a role in the management account, {prefix}…")),
+        None => problems.add(
+            "organization.control_role_arn",
+            other_partition(&organization.control_role_arn)
+                .unwrap_or_else(|| format!("must be a role in the management account, {prefix}…")),
+        ),
         Some(name) if name.is_empty() || ACCOUNT_ROLE_NAME.violation(name).is_some() => {
             problems.add("organization.control_role_arn", format_args!("must end with the name of a role, {prefix}…"));
         }
@@ -46,6 +52,18 @@ fn organization(config: &Config, problems: &mut Problems) {
         problems.check("organization.parent_ou", &OU_PARENT_ID, parent);
     }
     problems.check("organization.quarantine_ou", &OU_NAME, &organization.quarantine_ou);
+}
+
+/// Returns the refusal of an ARN of another partition than `aws`, or `None` for any other text.
+fn other_partition(arn: &str) -> Option<String> {
+    let partition = arn.strip_prefix("arn:")?.split(':').next()?;
+    let name = match partition {
+        "aws-us-gov" => "AWS GovCloud (US)",
+        "aws-cn" => "AWS in China",
+        other if other.starts_with("aws-") => "a partition of its own",
+        _ => return None,
+    };
+    Some(format!("must be in the partition aws; {partition} ({name}) is not supported"))
 }
 
 fn residencies(config: &Config, problems: &mut Problems) {

@@ -358,3 +358,64 @@ fn a_statement_must_not_let_the_access_role_escape() {
         assert_eq!(problems(&format!("{VALID}\n{}", statement(fields))), "");
     }
 }
+
+#[test]
+fn another_partition_and_an_iam_token_are_refused_with_their_names() {
+    for (from, to, expected) in [
+        (
+            "arn:aws:iam::111122223333:role/freehold-control",
+            "arn:aws-us-gov:iam::111122223333:role/freehold-control",
+            "organization.control_role_arn: must be in the partition aws; aws-us-gov (AWS GovCloud (US))",
+        ),
+        (
+            "arn:aws:iam::111122223333:role/freehold-control",
+            "arn:aws-cn:iam::111122223333:role/freehold-control",
+            "organization.control_role_arn: must be in the partition aws; aws-cn (AWS in China)",
+        ),
+        (
+            "postgres://freehold@localhost/freehold",
+            "postgres://freehold:db.example.com%3A5432%2F%3FAction%3Dconnect%26X-Amz-Signature%3D00@db.example.com/a",
+            "database.url: must contain a password that stays valid, not an IAM token",
+        ),
+    ] {
+        assert_problem(from, to, expected);
+    }
+    assert_problem_of(
+        "[identity_center]\ninstance_arn = \"arn:aws-us-gov:sso:::instance/ssoins-1111222233334444\"",
+        "identity_center.instance_arn: must be in the partition aws",
+    );
+}
+
+#[test]
+fn each_issuer_is_declared_once_in_one_form() {
+    let (issuer, jwks) = ("https://staff.example.com/", "https://staff.example.com/jwks.json");
+    let valid = format!("[[api.issuers]]\nissuer = \"{issuer}\"\naudience = [\"a\", \"b\"]\njwks = \"{jwks}\"\n");
+    let single =
+        "issuer = \"https://login.example.com/\"\n    jwks = \"https://login.example.com/.well-known/jwks.json\"";
+    let list = |more: &str| format!("{}\n{valid}{more}", VALID.replacen(single, "", 1));
+    assert_eq!(problems(&list("roles_claim = [\"realm_access\", \"roles\"]\n")), "");
+    for field in ["api.issuer", "api.jwks"] {
+        assert_problem_of(&valid, &format!("{field}: must be removed, because [[api.issuers]] declares the issuers"));
+    }
+    let without_issuer = VALID.replacen(single, "tenant_claim = \"\"\naudience = \"\"\nroles_claim = []", 1);
+    for field in ["api.tenant_claim", "api.audience", "api.roles_claim"] {
+        assert!(problems(&without_issuer).contains(&format!("{field}: must ")), "{field}");
+    }
+    for (more, expected) in [
+        (valid.as_str(), "api.issuers.[2].issuer: must be declared only once"),
+        ("[[api.issuers]]", "api.issuers.[2].issuer: must be the claim `iss`"),
+        ("[[api.issuers]]", "api.issuers.[2].audience: must not be empty"),
+        ("subject_claim = []", "api.issuers.[1].subject_claim: must be the name of a claim"),
+        ("roles_claim = [\"a\", \"\"]", "api.issuers.[1].roles_claim: must be the name of a claim"),
+        ("scopes_claim = \"tenant_id\"", "api.issuers.[1].scopes_claim: must differ from tenant_claim"),
+        ("scope_prefix = \"x/\"\nscopes = { a = \"fleet\" }", "api.issuers.[1].scope_prefix: must be removed"),
+        ("scope_prefix = \" x/\"", "api.issuers.[1].scope_prefix: must not start or end with whitespace"),
+        ("scopes = { \"a b\" = \"fleet\" }", "api.issuers.[1].scopes.\"a b\": must be the name of a scope"),
+        ("required_claims = { token_use = \"\" }", "api.issuers.[1].required_claims.\"token_use\": must have"),
+        ("roles_claim = 7", "api.issuers.[1].roles_claim: must be a text in quotes or a list of texts"),
+        ("subject = \"oid\"", "api.issuers.[1].subject: must be removed, because there is no such field"),
+    ] {
+        let found = problems(&list(more));
+        assert!(found.lines().any(|line| line.trim_start().starts_with(expected)), "`{more}`: {found}");
+    }
+}

@@ -6,6 +6,7 @@ use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
+use freehold_tenancy::unicode::to_ascii;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 use serde_json::Value;
@@ -204,13 +205,13 @@ pub(in crate::steps) fn requested_at(context: &StepContext) -> DateTime<Utc> {
 }
 
 /// Returns the account name, which has at most 50 characters: the company name in ASCII and the environment's id. The
-/// id identifies the creation, because AWS reports neither the e-mail address nor the tags of a creation.
+/// id identifies the creation, because AWS reports neither the e-mail address nor the tags of a creation. After a crash
+/// the name of the intent is used, because another version may make another name.
 fn account_name(company: &CompanyName, environment: EnvironmentId) -> String {
     const MAX_LENGTH: usize = 50;
     let id = environment.to_string();
-    let printable: String = company.as_str().chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
     let available = MAX_LENGTH - id.len() - 1;
-    let company: String = printable.trim().chars().take(available).collect();
+    let company: String = to_ascii(company.as_str()).chars().take(available).collect();
     format!("{} {id}", company.trim_end()).trim_start().to_owned()
 }
 
@@ -226,6 +227,11 @@ mod tests {
             assert!((1..=50).contains(&name.len()), "{name} has {} characters", name.len());
             assert!(name.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name} is not ASCII");
             assert!(name.ends_with(&environment.to_string()), "{name} does not name its environment");
+        }
+        for (company, name) in
+            [("Möbel & Söhne", format!("Mobel & Sohne {environment}")), ("株式会社", environment.to_string())]
+        {
+            assert_eq!(account_name(&company.parse().unwrap(), environment), name);
         }
     }
 }
