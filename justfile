@@ -64,4 +64,5 @@ deny:
 # Regenerate AWS's limits in tenancy/src/aws after an update of tests/requirements.txt
 constraints:
     target/venv/bin/python tenancy/aws/generate.py
+    target/venv/bin/python sandbox/aws/managed_policies.py
     git status --short tenancy/src/aws

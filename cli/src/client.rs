@@ -43,7 +43,7 @@ pub(crate) struct ApiClient {
 impl ClientArgs {
     /// Builds a client from the arguments. A missing URL or token is taken from the running sandbox.
     pub(crate) fn api_client(&self) -> anyhow::Result<ApiClient> {
-        let sandbox = running_sandbox();
+        let sandbox = running_sandbox(self.api_url.as_ref())?;
         let url = match (&self.api_url, &sandbox) {
             (Some(url), _) | (None, Some((url, _))) => url.clone(),
             (None, None) => Url::parse(DEFAULT_URL)?,
@@ -62,16 +62,24 @@ impl ClientArgs {
     }
 }
 
+/// Returns the API URL and the token of the running sandbox. Without `api_url`, only one sandbox may be running.
 #[cfg(feature = "sandbox")]
-fn running_sandbox() -> Option<(Url, SecretString)> {
-    let sandbox = crate::sandbox::RunningSandbox::find()?;
-    let token = std::fs::read_to_string(&sandbox.token).ok()?;
-    Some((Url::parse(&sandbox.api_url).ok()?, token.trim().into()))
+fn running_sandbox(api_url: Option<&Url>) -> anyhow::Result<Option<(Url, SecretString)>> {
+    use crate::sandbox::RunningSandbox;
+
+    let sandbox = match api_url {
+        Some(url) => RunningSandbox::with_api(url),
+        None => RunningSandbox::only("--api-url or FREEHOLD_API_URL")?,
+    };
+    Ok(sandbox.and_then(|sandbox| {
+        let token = std::fs::read_to_string(&sandbox.token).ok()?;
+        Some((Url::parse(&sandbox.api_url).ok()?, token.trim().into()))
+    }))
 }
 
 #[cfg(not(feature = "sandbox"))]
-fn running_sandbox() -> Option<(Url, SecretString)> {
-    None
+fn running_sandbox(_: Option<&Url>) -> anyhow::Result<Option<(Url, SecretString)>> {
+    Ok(None)
 }
 
 impl ApiClient {

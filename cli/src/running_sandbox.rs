@@ -1,15 +1,19 @@
-//! Registration of the running sandbox, so that other commands can use it without arguments.
+//! Registration of running sandboxes, so that other commands can use them without arguments.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, Uid};
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::data_dir::write_private_file;
+
+/// Number of attempts to register a sandbox.
+const MAX_REGISTRATION_ATTEMPTS: u32 = 5;
 
 /// Addresses and file paths of a running sandbox. It contains the paths of files with secrets, but no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,32 +29,76 @@ pub(crate) struct RunningSandbox {
     pub(crate) token: PathBuf,
 }
 
-/// Guard that removes the sandbox registration when dropped.
-pub(super) struct RegistrationGuard(RunningSandbox);
+/// Guard that removes the registration of its sandbox when dropped.
+pub(super) struct RegistrationGuard {
+    file: PathBuf,
+}
 
 impl RunningSandbox {
-    /// Returns the most recently started sandbox of this user, or `None` if it is no longer running.
-    pub(crate) fn find() -> Option<Self> {
-        let file = own_directory()?.join("current.json");
-        let running: Self = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+    /// Returns the running sandboxes of this user.
+    pub(crate) fn all() -> Vec<Self> {
+        let Some(directory) = own_directory() else { return Vec::new() };
+        let entries = fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);
+        let files = entries.map(|entry| entry.path()).filter(|path| path.extension() == Some("json".as_ref()));
+        let mut running: Vec<Self> = files.filter_map(|file| Self::read(&file)).collect();
+        running.sort_by(|a, b| a.api_url.cmp(&b.api_url));
+        // An error means that sandboxes are registered.
+        _ = fs::remove_dir(directory);
+        running
+    }
+
+    /// Returns the only running sandbox, or `None` if none is running. If several are running, returns an error that
+    /// lists them; `option` is the option that selects one.
+    pub(crate) fn only(option: &str) -> anyhow::Result<Option<Self>> {
+        let mut running = Self::all();
+        if running.len() > 1 {
+            let list = running.iter().map(|sandbox| {
+                let Self { pid, api_url, aws_url, .. } = sandbox;
+                format!("\n  {api_url} (simulated AWS {aws_url}, process {pid})")
+            });
+            bail!("several sandboxes are running; set {option} to one of them:{}", list.collect::<String>());
+        }
+        Ok(running.pop())
+    }
+
+    /// Returns the running sandbox whose API has this URL.
+    pub(crate) fn with_api(url: &Url) -> Option<Self> {
+        Self::all().into_iter().find(|sandbox| sandbox.api_url.parse::<Url>().is_ok_and(|api| api == *url))
+    }
+
+    /// Returns the running sandbox whose simulated AWS has this URL.
+    pub(crate) fn with_aws(url: &str) -> Option<Self> {
+        Self::all().into_iter().find(|sandbox| sandbox.aws_url == url.trim_end_matches('/'))
+    }
+
+    /// Registers this sandbox, in a file of its own.
+    pub(super) fn register(&self) -> anyhow::Result<RegistrationGuard> {
+        let file = directory_path().join(format!("{}.json", self.pid));
+        let content = serde_json::to_vec_pretty(self)?;
+        let mut attempt = 1;
+        loop {
+            // An error means that the directory exists already; its owner is checked below.
+            _ = DirBuilder::new().mode(0o700).create(directory_path());
+            if own_directory().is_none() && directory_path().exists() {
+                bail!("{} belongs to another user; set TMPDIR to a directory of your own", directory_path().display());
+            }
+            match write_private_file(&file, &content) {
+                Ok(()) => return Ok(RegistrationGuard { file }),
+                // A sandbox that stops at the same time can remove the empty directory.
+                Err(_) if attempt < MAX_REGISTRATION_ATTEMPTS => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads a registration. Removes it if its sandbox was killed and could not remove it.
+    fn read(file: &Path) -> Option<Self> {
+        let running: Self = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
         if running.is_alive() {
             return Some(running);
         }
-        // The sandbox was killed and could not remove its registration.
-        _ = fs::remove_file(&file);
-        _ = fs::remove_dir(file.parent()?);
+        _ = fs::remove_file(file);
         None
-    }
-
-    /// Registers this sandbox. An existing registration is replaced, even if that sandbox is still running.
-    pub(super) fn register(self) -> anyhow::Result<RegistrationGuard> {
-        // An error means that the directory exists already; its owner is checked below.
-        _ = DirBuilder::new().mode(0o700).create(directory_path());
-        let Some(directory) = own_directory() else {
-            bail!("{} belongs to another user; set TMPDIR to a directory of your own", directory_path().display());
-        };
-        write_private_file(&directory.join("current.json"), &serde_json::to_vec_pretty(&self)?)?;
-        Ok(RegistrationGuard(self))
     }
 
     fn is_alive(&self) -> bool {
@@ -61,13 +109,9 @@ impl RunningSandbox {
 
 impl Drop for RegistrationGuard {
     fn drop(&mut self) {
-        if let Some(directory) = own_directory()
-            && RunningSandbox::find().is_some_and(|running| running == self.0)
-        {
-            _ = fs::remove_file(directory.join("current.json"));
-            // An error means that another sandbox has been registered since then.
-            _ = fs::remove_dir(directory);
-        }
+        _ = fs::remove_file(&self.file);
+        // An error means that other sandboxes are registered.
+        _ = fs::remove_dir(directory_path());
     }
 }
 

@@ -39,12 +39,16 @@ fn parse_lease(text: &str) -> Result<Duration, String> {
 impl SimulatedAwsArgs {
     /// Loads the configuration for a simulated AWS. Returns `None` without `--sandbox`.
     pub(crate) fn config(&self, args: &ConfigArgs) -> anyhow::Result<Option<Config>> {
-        if self.sandbox.is_none() {
+        let Some(url) = &self.sandbox else {
             return Ok(None);
-        }
+        };
         let file = Some(args.config.as_path()).filter(|file| file.is_file());
         let mut config = config::load(file)?;
-        let jwks = self.jwks.clone().or_else(|| RunningSandbox::find().map(|sandbox| sandbox.jwks));
+        let jwks = match (&self.jwks, RunningSandbox::with_aws(url)) {
+            (Some(jwks), _) => Some(jwks.clone()),
+            (None, Some(sandbox)) => Some(sandbox.jwks),
+            (None, None) => RunningSandbox::only("--sandbox")?.map(|sandbox| sandbox.jwks),
+        };
         if let Some(jwks) = jwks {
             config::trust_issuer(&mut config, &jwks);
         }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use freehold_api::Scope;
 use freehold_tenancy::TenantId;
+use reqwest::Url;
 use secrecy::ExposeSecret;
 
 use crate::exit::Exit;
@@ -37,6 +38,9 @@ pub(crate) struct TokenArgs {
     /// Id of the client that sends the token (claim client_id)
     #[arg(long, value_name = "NAME", default_value = "freehold-cli")]
     client: String,
+    /// URL of the sandbox's API [default: the only running sandbox]
+    #[arg(long, value_name = "URL", env = "FREEHOLD_API_URL", hide_env_values = true)]
+    api_url: Option<Url>,
 }
 
 fn parse_ttl(text: &str) -> Result<Duration, String> {
@@ -54,7 +58,11 @@ fn parse_ttl(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
-    let sandbox = RunningSandbox::find().context("no sandbox is running; start one with `freehold sandbox`")?;
+    let sandbox = match &args.api_url {
+        Some(url) => RunningSandbox::with_api(url).with_context(|| format!("no sandbox is running at {url}"))?,
+        None => RunningSandbox::only("--api-url or FREEHOLD_API_URL")?
+            .context("no sandbox is running; start one with `freehold sandbox`")?,
+    };
     let scopes = if args.scopes.is_empty() { &Scope::ALL[..] } else { &args.scopes };
     let claims = Claims { subject: &args.subject, client: &args.client, scopes, tenant: args.tenant, ttl: args.ttl };
     output::print_line(Issuer::with_key(&sandbox.key)?.sign(&claims)?.expose_secret())?;

@@ -61,6 +61,11 @@ impl Stacks {
         self.by_id.values_mut()
     }
 
+    /// Returns the document of a managed policy that these stacks created.
+    pub(crate) fn managed_policy(&self, arn: &str) -> Option<&Document> {
+        self.policies.get(arn)
+    }
+
     /// Returns the values that stacks export, by name.
     fn exports(&self) -> BTreeMap<String, String> {
         let outputs = self.by_id.values().filter(|stack| stack.status != Status::DeleteComplete);
@@ -95,7 +100,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "GetTemplate" => read::get_template(state, ctx, request),
         "ValidateTemplate" => read::validate_template(state, ctx, request),
         "DescribeAccountLimits" => Ok(read::describe_account_limits()),
-        _ => Err(AwsError::unknown_operation(operation)),
+        _ => Err(AwsError::new("InvalidAction", format!("The sandbox does not simulate the operation {operation}."))),
     };
     // Tasks with a duration of zero finish before the response is sent.
     progress::advance(state, &ctx.settings, ctx.now);

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use managed::managed_policy;
+pub use managed::{is_aws_managed_policy, managed_policy};
 
 use crate::policy::Document;
 use crate::settings::Settings;
@@ -44,6 +44,16 @@ impl Role {
 }
 
 impl State {
+    /// Returns the document of a managed policy that AWS or a stack of the account has created, or `None` if there is
+    /// no such policy. An AWS-managed policy that the sandbox does not contain grants no permissions.
+    pub(crate) fn managed_policy(&self, account: &str, arn: &str) -> Option<Document> {
+        if is_aws_managed_policy(arn) {
+            return Some(managed_policy(arn).unwrap_or_default());
+        }
+        let regions = self.accounts.get(account)?.regions.values();
+        regions.filter_map(|region| region.stacks.managed_policy(arn)).next().cloned()
+    }
+
     /// Creates a role without policies and with sessions of at most one hour, the default of IAM. The role is not added
     /// to the account.
     pub fn new_role(&mut self, account: &str, path: &str, name: &str, trust: Document, now: DateTime<Utc>) -> Role {
@@ -85,12 +95,14 @@ impl State {
     }
 }
 
-/// Creates the management account and Freehold's own account, with their access keys and the control role.
+/// Creates the management account and Freehold's own account, with their access keys, the control role and the access
+/// role of Freehold's account.
 pub(crate) fn create_initial_accounts(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
     let (management, freehold) = (&settings.management_account, &settings.freehold_account);
     for account in [management, freehold] {
         state.accounts.insert(account.clone(), AccountState::new(account, now));
     }
+    state.add_access_role(freehold, "OrganizationAccountAccessRole", management, None, now);
     state.add_access_role(management, &settings.control_role, freehold, settings.control_external_id.as_deref(), now);
     if let Some(policy) = &settings.control_policy
         && let Some(role) =
@@ -114,8 +126,10 @@ pub(crate) fn create_initial_accounts(state: &mut State, settings: &Settings, no
                 user_id: format!("AIDA{}", key.trim_start_matches("AKIA")),
                 role: None,
                 policy: Some(document(policy)),
+                managed_session_policies: Vec::new(),
                 token: None,
                 expires: None,
+                uses_system_clock: false,
             },
         );
     }

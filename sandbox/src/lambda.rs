@@ -4,6 +4,8 @@
 //! JSON object with the environment variables `TENANT_ID`, `ENVIRONMENT_ID` and `ENVIRONMENT`, and the region. As with
 //! that code, the function fails if a variable is missing; the status of its Function URL is then 502.
 
+mod read;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -13,7 +15,9 @@ use winterbaume_core::MockResponse;
 
 use crate::faults::Fault;
 use crate::policy::{AccessRequest, ConditionKeys, Decision, Document, evaluate};
-use crate::world::{AwsError, Ctx, Request, State, invoked_function, set_header};
+use crate::world::{AwsError, Ctx, Request, State, set_header};
+
+pub(crate) use read::operation;
 
 /// Lambda functions of one account in one region.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -177,13 +181,18 @@ pub fn invoke_function_url(
     Ok(MockResponse::rest_json(200, body.to_string()))
 }
 
-/// Handles a signed call of Lambda. Only Invoke is simulated.
+/// Handles a signed call of Lambda. Functions can be invoked and read; only stacks can change them.
 pub(crate) fn call(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
-    let Some(function) = invoked_function(&request.path).filter(|_| ctx.operation == "Invoke") else {
-        let call = format!("{} {}", request.method, request.path);
-        return Err(AwsError::unknown_operation(&call).status(404));
-    };
-    invoke(state, ctx, &function, request)
+    let function = read::function_of_path(&request.path).unwrap_or_default();
+    match ctx.operation.as_str() {
+        "Invoke" => invoke(state, ctx, &function, request),
+        "ListFunctions" => read::list_functions(state, ctx, request),
+        "" => {
+            let call = format!("{} {}", request.method, request.path);
+            Err(AwsError::unknown_operation(&call).status(404))
+        }
+        _ => read::get(state, ctx, &function),
+    }
 }
 
 /// Handles Invoke. `name_or_arn` is the function of the caller's account, or the ARN of any function in the region.
@@ -199,9 +208,7 @@ fn invoke(state: &State, ctx: &Ctx, name_or_arn: &str, request: &Request) -> Res
     let Some(function) = function else {
         // AWS checks the caller's permission first, so that the existence of a function is not disclosed.
         state.authorize(ctx, "lambda:InvokeFunction", &arn)?;
-        return Err(AwsError::new("ResourceNotFoundException", format!("Function not found: {arn}"))
-            .status(404)
-            .with("Type", "User"));
+        return Err(function_not_found(&arn));
     };
     if !is_authorized(state, ctx, owner, function, "lambda:InvokeFunction", &state.condition_keys(ctx)) {
         state.authorize(ctx, "lambda:InvokeFunction", &arn)?;
@@ -259,6 +266,9 @@ fn is_authorized(
     if guardrails.iter().any(|level| evaluate(level.iter().copied(), &access_request) != Decision::Allow) {
         return false;
     }
+    if ctx.caller.evaluate_session_policies(&access_request) != Decision::Allow {
+        return false;
+    }
     let by_caller = state.evaluate_identity_policies(&ctx.caller, &access_request);
     let decisions = [by_caller, by_function];
     if decisions.contains(&Decision::ExplicitDeny) {
@@ -277,6 +287,11 @@ fn find<'a>(state: &'a State, region: &str, url_id: &str) -> Option<(&'a str, &'
         let function = functions.iter().find(|function| function.url.as_ref().is_some_and(|url| url.id == url_id))?;
         Some((account.as_str(), function))
     })
+}
+
+fn function_not_found(arn: &str) -> AwsError {
+    let message = format!("Function not found: {arn}");
+    AwsError::new("ResourceNotFoundException", message).status(404).with("Type", "User")
 }
 
 /// Returns an access-denied error with the member `Message`, as Function URLs do; other services use `message`.

@@ -3,11 +3,13 @@
 mod condition;
 mod document;
 mod pattern;
+mod validate;
 
 use std::collections::BTreeMap;
 
 pub use document::{Document, Effect, Patterns, Statement};
-pub use pattern::{arn_matches, text_matches};
+use pattern::Pattern;
+pub use validate::PolicyKind;
 
 /// Access request that policies allow or deny: the principal, the action and the resource.
 #[derive(Clone, Debug)]
@@ -84,11 +86,13 @@ pub enum Decision {
 /// Evaluates several policies together. A statement that denies the request overrides all statements that allow it.
 pub fn evaluate<'a>(documents: impl IntoIterator<Item = &'a Document>, request: &AccessRequest<'_>) -> Decision {
     let mut decision = Decision::ImplicitDeny;
-    for statement in documents.into_iter().flat_map(Document::statements) {
-        if statement.applies_to(request) {
-            match statement.effect {
-                Effect::Deny => return Decision::ExplicitDeny,
-                Effect::Allow => decision = Decision::Allow,
+    for document in documents {
+        for statement in document.statements() {
+            if statement.applies_to(request, document.version()) {
+                match statement.effect {
+                    Effect::Deny => return Decision::ExplicitDeny,
+                    Effect::Allow => decision = Decision::Allow,
+                }
             }
         }
     }
@@ -183,6 +187,62 @@ mod tests {
         assert!(condition("ArnNotLike", "aws:PrincipalArn", r#""arn:aws:iam::*:user/*""#, &keys));
         assert!(condition("ArnEquals", "aws:PrincipalArn", r#""arn:aws:iam::111122223333:role/a/b""#, &keys));
         assert!(!condition("ArnNotEquals", "aws:PrincipalArn", r#""arn:aws:iam::111122223333:role/*""#, &keys));
+    }
+
+    #[test]
+    fn numbers_dates_and_addresses_are_compared_by_value() {
+        let keys = ConditionKeys::default()
+            .with("aws:MultiFactorAuthAge", "900")
+            .with("aws:CurrentTime", "2026-11-23T09:00:00Z")
+            .with("aws:SourceIp", "203.0.113.7");
+        assert!(condition("NumericLessThan", "aws:MultiFactorAuthAge", "3600", &keys));
+        assert!(!condition("NumericGreaterThanEquals", "aws:MultiFactorAuthAge", "1000", &keys));
+        assert!(condition("NumericNotEquals", "aws:MultiFactorAuthAge", "9e3", &keys));
+        assert!(condition("NumericEquals", "aws:MultiFactorAuthAge", r#""900.0""#, &keys));
+        assert!(condition("DateLessThan", "aws:CurrentTime", r#""2026-11-24""#, &keys));
+        assert!(!condition("DateGreaterThan", "aws:CurrentTime", r#""2026-11-23T10:00:00+01:00""#, &keys));
+        assert!(condition("IpAddress", "aws:SourceIp", r#"["198.51.100.0/24", "203.0.113.0/24"]"#, &keys));
+        assert!(!condition("NotIpAddress", "aws:SourceIp", r#""203.0.113.0/24""#, &keys));
+        assert!(condition("NumericLessThanIfExists", "aws:Other", "1", &keys));
+        assert!(!condition("NumericLessThan", "aws:Other", "1", &keys));
+    }
+
+    #[test]
+    fn a_variable_without_a_value_denies_rather_than_allows() {
+        let keys = ConditionKeys::default().with("aws:PrincipalTag/team", "red").with("s3:prefix", "red/");
+        let decide = |effect: &str, fields: &str, resource: &str| {
+            let policy = format!(
+                r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "{effect}", "Action": "*", {fields}}}]}}"#
+            );
+            evaluate_document(&policy, "s3:GetObject", resource, &keys)
+        };
+        let known = r#""Resource": "arn:aws:s3:::b/${aws:PrincipalTag/team}/*""#;
+        assert_eq!(decide("Allow", known, "arn:aws:s3:::b/red/1"), Decision::Allow);
+        assert_eq!(decide("Allow", known, "arn:aws:s3:::b/blue/1"), Decision::ImplicitDeny);
+        assert_eq!(decide("Deny", known, "arn:aws:s3:::b/red/1"), Decision::ExplicitDeny);
+        let unknown = r#""Resource": "arn:aws:s3:::b/${aws:username}/*""#;
+        assert_eq!(decide("Allow", unknown, "arn:aws:s3:::b/red/1"), Decision::ImplicitDeny);
+        assert_eq!(decide("Deny", unknown, "arn:aws:s3:::b/red/1"), Decision::ExplicitDeny);
+        assert_eq!(decide("Deny", unknown, "arn:aws:s3:::c/red/1"), Decision::ImplicitDeny);
+        let except = r#""NotResource": "arn:aws:s3:::b/${aws:username}/*""#;
+        assert_eq!(decide("Allow", except, "arn:aws:s3:::b/red/1"), Decision::ImplicitDeny);
+        assert_eq!(decide("Deny", except, "arn:aws:s3:::b/red/1"), Decision::ExplicitDeny);
+        for operator in ["StringEquals", "StringNotEquals", "StringLike", "StringNotLike"] {
+            let fields = r#""Resource": "*", "Condition": {"OPERATOR": {"s3:prefix": "${aws:username}/"}}"#;
+            let fields = fields.replace("OPERATOR", operator);
+            assert_eq!(decide("Allow", &fields, "*"), Decision::ImplicitDeny, "{operator}");
+            assert_eq!(decide("Deny", &fields, "*"), Decision::ExplicitDeny, "{operator}");
+        }
+        let prefix = r#""Resource": "*", "Condition": {"StringEquals": {"s3:prefix": "${aws:PrincipalTag/team}/"}}"#;
+        assert_eq!(decide("Allow", prefix, "*"), Decision::Allow);
+    }
+
+    #[test]
+    fn a_document_of_the_first_version_has_no_variables() {
+        let policy = r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::b/${a:b}"}}"#;
+        let decide = |resource| evaluate_document(policy, "s3:GetObject", resource, &ConditionKeys::default());
+        assert_eq!(decide("arn:aws:s3:::b/${a:b}"), Decision::Allow);
+        assert_eq!(decide("arn:aws:s3:::b/x"), Decision::ImplicitDeny);
     }
 
     #[test]

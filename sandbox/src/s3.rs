@@ -10,7 +10,7 @@ use winterbaume_core::{MockResponse, xml_escape};
 pub(crate) use address::ObjectAddress;
 pub use store::{Bucket, Buckets};
 
-use crate::policy::{AccessRequest, Decision, Document, evaluate};
+use crate::policy::{AccessRequest, Decision, Document, PolicyKind, evaluate};
 use crate::world::{AwsError, Ctx, Request, State, World};
 
 /// Returns the operation of a request, which S3 derives from method, path and query.
@@ -36,6 +36,14 @@ pub(crate) fn call(
     request: &Request,
     uri: &str,
 ) -> Result<MockResponse, AwsError> {
+    if operation == "Unknown" {
+        let call = format!("{} {}", request.method, request.path);
+        return Err(error(
+            501,
+            "NotImplemented",
+            &format!("The sandbox does not simulate this operation of S3: {call}"),
+        ));
+    }
     let address = ObjectAddress::of_request(uri).ok_or_else(|| error(400, "InvalidURI", "Couldn't parse the URI."))?;
     let body = || {
         let text = String::from_utf8(request.body.to_vec());
@@ -50,7 +58,8 @@ pub(crate) fn call(
         }
         "PutBucketPolicy" => {
             authorize_for_bucket(state, ctx, &address, "s3:PutBucketPolicy")?;
-            let policy = Document::parse(&body()?).map_err(|message| error(400, "MalformedPolicy", &message))?;
+            let policy = Document::parse_as(PolicyKind::Resource, &body()?);
+            let policy = policy.map_err(|message| error(400, "MalformedPolicy", &message))?;
             state.s3_buckets.set_policy(&address.bucket, policy);
             Ok(MockResponse::xml(204, ""))
         }
@@ -73,7 +82,7 @@ pub(crate) fn call(
             set_version(&mut response, version.as_deref());
             Ok(response)
         }
-        _ => Err(error(501, "NotImplemented", "The sandbox does not simulate this operation of S3.")),
+        _ => Err(AwsError::unknown_operation(operation)),
     }
 }
 
@@ -156,6 +165,7 @@ fn authorize(state: &State, ctx: &Ctx, bucket: Option<&Bucket>, action: &str, re
     let decisions = [state.evaluate_identity_policies(&ctx.caller, &request), by_bucket];
     let is_own = bucket.is_none_or(|bucket| bucket.account == ctx.caller.account);
     let is_allowed = is_possible
+        && ctx.caller.evaluate_session_policies(&request) == Decision::Allow
         && !decisions.contains(&Decision::ExplicitDeny)
         && if is_own {
             decisions.contains(&Decision::Allow)

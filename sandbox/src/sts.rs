@@ -13,7 +13,7 @@ use crate::world::{AwsError, Ctx, Request, State};
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     match operation {
         "GetCallerIdentity" => Ok(caller_identity(ctx)),
-        "AssumeRole" => assume::assume_role(state, ctx, &request.params),
+        "AssumeRole" => assume::assume_role(state, ctx, request),
         "" => Err(AwsError::new("MissingAction", "Could not find operation")),
         _ => {
             Err(AwsError::new("InvalidAction", format!("Could not find operation {operation} for version 2011-06-15")))

@@ -77,6 +77,11 @@ impl TestClient {
         get(&self.world, url, self.lambda_headers())
     }
 
+    /// Sends a signed GET request to Lambda. Returns the status and the body.
+    pub(crate) fn get_lambda(&self, path: &str) -> (u16, Value) {
+        self.get(&format!("https://lambda.{}.amazonaws.com{path}", self.credentials.region))
+    }
+
     /// Invokes a function by name or ARN.
     pub(crate) fn invoke(&self, function: &str, payload: &str) -> Invocation {
         let uri = format!(

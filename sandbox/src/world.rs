@@ -21,6 +21,7 @@ mod state;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod unsimulated;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -33,8 +34,8 @@ pub use calls::{CallCount, CallLog, CallRecord};
 pub use error::AwsError;
 pub use inspect::{AccountView, AssignmentView, OrganizationalUnitView, PolicyView, StackView};
 pub use page::page;
-pub(crate) use request::invoked_function;
 pub use request::{Request, Signature};
+pub(crate) use request::{parse_form, percent_decode};
 pub(crate) use response::{error_response, set_header};
 pub use saved::SaveError;
 pub use service::{Protocol, Service};

@@ -61,6 +61,15 @@ impl Clock {
         now.trunc_subsecs(6)
     }
 
+    /// Returns the time that programs with a clock of their own see: the system time. A manual clock is the only clock
+    /// of its test.
+    pub fn system_time(&self) -> DateTime<Utc> {
+        match &*self.0 {
+            ClockKind::Real | ClockKind::Scaled(_) => real_time().trunc_subsecs(6),
+            ClockKind::Manual { .. } => self.now(),
+        }
+    }
+
     /// Waits until this clock shows `deadline`.
     pub async fn sleep_until(&self, deadline: DateTime<Utc>) {
         match &*self.0 {

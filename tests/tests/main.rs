@@ -1,6 +1,7 @@
 //! Integration tests of all crates, in one program. README.md describes the folders.
 
 mod api;
+mod aws_cli;
 mod cli;
 mod conformance;
 mod deploy;

@@ -89,6 +89,8 @@ fn stacks_mut<'a>(state: &'a mut State, account: &str, region: &str) -> Option<&
 fn internal_context(settings: &Arc<Settings>, account: &str, region: &str, now: DateTime<Utc>) -> Ctx {
     Ctx {
         now,
+        // No session is checked for expiry here.
+        system_time: now,
         caller: Caller { account: account.to_owned(), ..Caller::anonymous() },
         region: region.to_owned(),
         service: Service::CloudFormation,

@@ -12,6 +12,8 @@ use crate::world::{AwsError, Ctx, Request, State, page};
 
 /// Number of stacks or events per page.
 const PAGE_SIZE: usize = 100;
+/// Drift status of every stack and resource: the sandbox does not detect drift.
+const NOT_CHECKED: &str = "NOT_CHECKED";
 
 pub(super) fn describe_stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_stacks_request(&request.params).map_err(validation)?;
@@ -51,6 +53,10 @@ pub(super) fn list_stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Re
             creation_time: Some(format_timestamp(stack.created_at)),
             last_updated_time: stack.updated_at.map(format_timestamp),
             deletion_time: stack.deleted_at.map(format_timestamp),
+            drift_information: Some(model::StackDriftInformationSummary {
+                stack_drift_status: Some(NOT_CHECKED.into()),
+                last_check_timestamp: None,
+            }),
             ..Default::default()
         })
         .collect();
@@ -103,6 +109,10 @@ pub(super) fn describe_stack_resources(
         resource_status: Some(resource.status.as_str().into()),
         resource_status_reason: resource.reason.clone(),
         timestamp: Some(format_timestamp(resource.changed_at)),
+        drift_information: Some(model::StackResourceDriftInformation {
+            stack_resource_drift_status: Some(NOT_CHECKED.into()),
+            last_check_timestamp: None,
+        }),
         ..Default::default()
     };
     let items: Vec<_> = stack
@@ -204,6 +214,12 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
         capabilities: Some(model::Capabilities { items: stack.definition.capabilities.clone() }),
         disable_rollback: Some(stack.on_failure == super::stack::OnFailure::DoNothing),
         enable_termination_protection: Some(stack.termination_protected),
+        notification_a_r_ns: Some(model::NotificationARNs::default()),
+        rollback_configuration: Some(model::RollbackConfiguration::default()),
+        drift_information: Some(model::StackDriftInformation {
+            stack_drift_status: Some(NOT_CHECKED.into()),
+            last_check_timestamp: None,
+        }),
         ..Default::default()
     }
 }

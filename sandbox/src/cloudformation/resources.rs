@@ -31,6 +31,19 @@ const SIMULATED_TYPES: [&str; 8] = [
     "AWS::SQS::Queue",
 ];
 
+/// Resource types that are not simulated and whose `Ref` is an ARN, which policies contain.
+const REFERENCED_BY_ARN: [&str; 9] = [
+    "AWS::CertificateManager::Certificate",
+    "AWS::ECS::TaskDefinition",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    "AWS::ElasticLoadBalancingV2::TargetGroup",
+    "AWS::Lambda::LayerVersion",
+    "AWS::SNS::Topic",
+    "AWS::SecretsManager::Secret",
+    "AWS::StepFunctions::Activity",
+    "AWS::StepFunctions::StateMachine",
+];
+
 /// Returns whether the sandbox simulates resources of this type.
 pub(super) fn is_simulated(kind: &str) -> bool {
     SIMULATED_TYPES.contains(&kind)
@@ -89,7 +102,11 @@ pub(super) fn create(
         "AWS::SQS::Queue" => sqs::create(state, target, properties),
         _ => {
             warn_about_idle_resource(kind);
-            Ok(PhysicalResource::new(target.generate_name(state, 255)))
+            let name = target.generate_name(state, 255);
+            let service = kind.split("::").nth(1).unwrap_or_default().to_lowercase();
+            let arn = format!("arn:aws:{service}:{}:{}:{name}", target.ctx.region, target.account());
+            let physical_id = if REFERENCED_BY_ARN.contains(&kind) { arn.clone() } else { name };
+            Ok(PhysicalResource::new(physical_id).with("Arn", arn))
         }
     }
 }

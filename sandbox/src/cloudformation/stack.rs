@@ -286,10 +286,11 @@ impl ResourceValues for BTreeMap<String, Resource> {
     fn attribute(&self, logical_id: &str, attribute: &str) -> Option<Value> {
         let resource = self.get(logical_id)?;
         let found = resource.attributes.get(attribute).cloned();
-        // A resource that does nothing has every attribute.
+        // A resource that does nothing has every attribute. Attributes such as `TopicArn` must be valid in policies.
         found.or_else(|| {
             let id = resource.physical_id.as_ref().filter(|_| !is_simulated(&resource.kind))?;
-            Some(json!(format!("{id}-{attribute}")))
+            let arn = resource.attributes.get("Arn").filter(|_| attribute.ends_with("Arn"));
+            Some(arn.cloned().unwrap_or_else(|| json!(format!("{id}-{attribute}"))))
         })
     }
 }

@@ -1,4 +1,5 @@
 mod deploy;
+mod roles;
 mod templates;
 
 use serde_json::json;
@@ -276,7 +277,9 @@ fn an_update_changes_only_modified_resources_and_rolls_back_on_failure() {
         let (status, xml) = member.cloudformation("UpdateStack", &[("StackName", "one"), ("TemplateBody", template)]);
         if status == 200 { member.stack_status("one") } else { xml_text(&xml, "Message").unwrap() }
     };
-    assert_eq!(update(&format!("# only a comment\n{first}")), "No updates are to be performed.");
+    for unchanged in ["# only a comment", "Description: new", "Conditions: {Never: !Equals [a, b]}"] {
+        assert_eq!(update(&format!("{unchanged}\n{first}")), "No updates are to be performed.", "{unchanged}");
+    }
     let second = "Resources: {A: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: a, RetentionInDays: 14}}, \
                   C: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: c}}}\nOutputs: {O: {Value: !Ref C}}";
     assert_eq!(update(second), "UPDATE_COMPLETE");

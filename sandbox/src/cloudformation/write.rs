@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
 use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
@@ -9,7 +10,7 @@ use super::stack::{InjectedFault, OnFailure, Phase, Stack, StackDefinition, Stac
 use super::template_source::template_text;
 use super::{Stacks, progress, rules, validation};
 use crate::faults::Fault;
-use crate::template::{PseudoParameters, Template};
+use crate::template::{Output, PseudoParameters, ResourceDeclaration, Template};
 use crate::world::{AwsError, Ctx, Request, State};
 
 /// Maximum number of stacks per account and region (AWS CloudFormation quotas).
@@ -119,7 +120,10 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         template: body,
     };
     rules::check_definition(&template, &definition, progress::pseudo_parameters(stack))?;
-    let same_template = || Template::parse(&stack.definition.template).is_ok_and(|current| current == template);
+    let same_template = || {
+        let current = Template::parse(&stack.definition.template);
+        current.is_ok_and(|current| changeable_sections(&current) == changeable_sections(&template))
+    };
     if (&definition.parameters, &definition.tags) == (&stack.definition.parameters, &stack.definition.tags)
         && same_template()
     {
@@ -134,6 +138,14 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     start_operation(ctx, &mut stack, Phase::Update, progress::build_tasks(&template), token.clone());
     stacks.insert(stack, token);
     Ok(update_response(&id))
+}
+
+/// Returns the sections of a template whose change alone is an update. A change of the description, of conditions or of
+/// declared parameters is an update only together with a change of other sections or of parameter values.
+fn changeable_sections(
+    template: &Template,
+) -> (&Map<String, Value>, &Vec<ResourceDeclaration>, &Vec<Output>, &Vec<String>) {
+    (&template.mappings, &template.resources, &template.outputs, &template.transforms)
 }
 
 pub(super) fn continue_update_rollback(

@@ -1,8 +1,17 @@
-//! AWS-managed policies, reduced to the permissions that the simulated services evaluate.
+//! AWS-managed policies: the names of all, and the documents of some, reduced to the permissions that the simulated
+//! services evaluate.
 
 use serde_json::json;
 
 use crate::policy::Document;
+
+/// Names of all AWS-managed policies with their paths. `sandbox/aws/managed_policies.py` writes this file.
+const NAMES: &str = include_str!("managed_policies.txt");
+
+/// Returns whether AWS has a managed policy with this ARN.
+pub fn is_aws_managed_policy(arn: &str) -> bool {
+    arn.strip_prefix("arn:aws:iam::aws:policy/").is_some_and(|name| NAMES.lines().any(|known| known == name))
+}
 
 /// Returns the document of an AWS-managed policy, or `None` if the sandbox does not contain the policy.
 pub fn managed_policy(arn: &str) -> Option<Document> {
@@ -45,9 +54,24 @@ mod tests {
 
     #[test]
     fn known_managed_policies_are_valid() {
-        for name in ["AdministratorAccess", "job-function/Billing", "service-role/AWSLambdaBasicExecutionRole"] {
-            assert!(managed_policy(&format!("arn:aws:iam::aws:policy/{name}")).is_some(), "{name}");
+        for name in [
+            "AdministratorAccess",
+            "AWSSupportAccess",
+            "CloudWatchReadOnlyAccess",
+            "PowerUserAccess",
+            "ReadOnlyAccess",
+            "SecurityAudit",
+            "job-function/Billing",
+            "job-function/ViewOnlyAccess",
+            "service-role/AWSLambdaBasicExecutionRole",
+        ] {
+            let arn = format!("arn:aws:iam::aws:policy/{name}");
+            assert!(managed_policy(&arn).is_some() && is_aws_managed_policy(&arn), "{name}");
+        }
+        for name in ["Unknown", "Billing", ""] {
+            assert!(!is_aws_managed_policy(&format!("arn:aws:iam::aws:policy/{name}")), "{name}");
         }
         assert!(managed_policy("arn:aws:iam::aws:policy/Unknown").is_none());
+        assert!(is_aws_managed_policy("arn:aws:iam::aws:policy/AmazonS3FullAccess"));
     }
 }

@@ -56,14 +56,13 @@ pub(super) fn list(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResp
     Ok(wire::serialize_list_groups_response(&model::ListGroupsResponse { groups: Some(groups), next_token }))
 }
 
-/// Deletes a group with all memberships and account assignments.
+/// Deletes a group with all memberships. As in AWS, its account assignments remain.
 pub(super) fn delete(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_delete_group_request(body).map_err(AwsError::serialization)?;
     let id = find(state, &input.group_id)?.id.clone();
     let store = &mut state.identity_store;
     store.groups.remove(&id);
     store.memberships.retain(|_, membership| membership.group != id);
-    state.identity_center.assignments.retain(|assignment| assignment.principal_id != id);
     Ok(wire::serialize_delete_group_response(&model::DeleteGroupResponse {}))
 }
 

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::World;
 use crate::testing::{TestClient, instant_world};
 use crate::world::Service;
-use crate::world::testing::TestResponse;
+use crate::world::testing::{TestResponse, account};
 
 fn call_api(world: &World, operation: &str, mut input: Value) -> TestResponse {
     if input.get("IdentityStoreId").is_none() {
@@ -88,6 +88,34 @@ fn names_have_only_characters_that_aws_accepts() {
     for name in ["ann\u{200b}@example.com", "ann @example.com", "ann\u{3000}@example.com"] {
         assert_eq!(code(&call_api(&world, "CreateUser", user(name))), "ValidationException", "{name:?}");
     }
+}
+
+#[test]
+fn the_assignments_of_a_deleted_principal_remain() {
+    let world = instant_world();
+    let account = account(&world, "a@example.com");
+    let center = |operation: &str, mut input: Value| {
+        let instances = TestClient::administrator(&world).call(Service::SsoAdmin, "ListInstances", json!({})).ok().body;
+        input["InstanceArn"] = instances["Instances"][0]["InstanceArn"].clone();
+        TestClient::administrator(&world).call(Service::SsoAdmin, operation, input).ok().body
+    };
+    let set = center("CreatePermissionSet", json!({ "Name": "one" }))["PermissionSet"]["PermissionSetArn"].clone();
+    let group = call_api(&world, "CreateGroup", json!({ "DisplayName": "acme" })).ok().body["GroupId"].clone();
+    let user = call_api(&world, "CreateUser", user("ada@example.com")).ok().body["UserId"].clone();
+    for (kind, id) in [("GROUP", &group), ("USER", &user)] {
+        let target = json!({ "TargetId": account, "TargetType": "AWS_ACCOUNT", "PermissionSetArn": set,
+                             "PrincipalType": kind, "PrincipalId": id });
+        center("CreateAccountAssignment", target);
+    }
+    call_api(&world, "DeleteGroup", json!({ "GroupId": group })).ok();
+    call_api(&world, "DeleteUser", json!({ "UserId": user })).ok();
+    let listed = center("ListAccountAssignments", json!({ "AccountId": account, "PermissionSetArn": set }));
+    assert_eq!(listed["AccountAssignments"].as_array().unwrap().len(), 2);
+    let orphan = json!({ "TargetId": account, "TargetType": "AWS_ACCOUNT", "PermissionSetArn": set,
+                         "PrincipalType": "GROUP", "PrincipalId": group });
+    center("DeleteAccountAssignment", orphan);
+    let listed = center("ListAccountAssignments", json!({ "AccountId": account, "PermissionSetArn": set }));
+    assert_eq!(listed["AccountAssignments"].as_array().unwrap().len(), 1);
 }
 
 #[test]

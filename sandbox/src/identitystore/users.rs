@@ -75,14 +75,13 @@ pub(super) fn list(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResp
     Ok(wire::serialize_list_users_response(&model::ListUsersResponse { users: Some(users), next_token }))
 }
 
-/// Deletes a user with all memberships and account assignments.
+/// Deletes a user with all memberships. As in AWS, the account assignments remain.
 pub(super) fn delete(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_delete_user_request(body).map_err(AwsError::serialization)?;
     let id = id(&input.user_id);
     let store = &mut state.identity_store;
     store.users.remove(id).ok_or_else(|| not_found("USER", id))?;
     store.memberships.retain(|_, membership| membership.user != id);
-    state.identity_center.assignments.retain(|assignment| assignment.principal_id != id);
     Ok(wire::serialize_delete_user_response(&model::DeleteUserResponse {}))
 }
 

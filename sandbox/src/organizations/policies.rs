@@ -8,7 +8,7 @@ use winterbaume_organizations::wire;
 use super::tags::{check_tags, tag_map};
 use super::tree::wire_root;
 use super::{History, Organization, constraint_violation, error, page};
-use crate::policy::Document;
+use crate::policy::{Document, PolicyKind};
 use crate::world::ids::ALPHANUMERIC;
 use crate::world::{AwsError, Ctx, State};
 
@@ -296,17 +296,12 @@ fn parse_content(content: &str) -> Result<Document, AwsError> {
             "You have exceeded the maximum number of characters in a policy.",
         ));
     }
-    let malformed = |_| {
+    Document::parse_as(PolicyKind::ServiceControl, content).map_err(|_| {
         error(
             "MalformedPolicyDocumentException",
             "The provided policy document does not meet the requirements of the specified policy type.",
         )
-    };
-    let document = Document::parse(content).map_err(malformed)?;
-    if document.statements().iter().any(|statement| statement.principals.is_some() || statement.resources.is_none()) {
-        return Err(malformed(String::new()));
-    }
-    Ok(document)
+    })
 }
 
 fn check_policy_type(policy_type: &str) -> Result<(), AwsError> {

@@ -149,7 +149,8 @@ fn policy(world: &World, name: &str, content: &str) -> TestResponse {
     call_api(world, "CreatePolicy", input)
 }
 
-const DENY_OTHER_REGIONS: &str = r#"{"Statement": {"Effect": "Deny", "NotAction": ["sts:*"], "Resource": "*",
+const DENY_OTHER_REGIONS: &str = r#"{"Version": "2012-10-17", "Statement": {
+    "Effect": "Deny", "NotAction": ["sts:*"], "Resource": "*",
     "Condition": {"StringNotEquals": {"aws:RequestedRegion": "eu-central-1"}}}}"#;
 
 #[test]
@@ -184,11 +185,22 @@ fn an_invalid_policy_or_one_over_10_240_characters_is_rejected() {
     let long = format!("{DENY_OTHER_REGIONS}{}", " ".repeat(10_241 - DENY_OTHER_REGIONS.len()));
     assert_eq!(policy(&world, "long", &long).reason(), "POLICY_CONTENT_LIMIT_EXCEEDED");
     policy(&world, "just", &long[..10_240]).ok();
-    for content in
-        ["{}", "no", r#"{"Statement": {"Effect": "Deny", "Action": "*", "Principal": "*", "Resource": "*"}}"#]
-    {
-        assert_eq!(policy(&world, "bad", content).code().as_deref(), Some("MalformedPolicyDocumentException"));
+    let deny = |fields: &str| format!(r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Deny", {fields}}}}}"#);
+    for content in [
+        "{}",
+        "no",
+        r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#,
+        &deny(r#""Action": "*", "Principal": "*", "Resource": "*""#),
+        &deny(r#""Action": "foo", "Resource": "*""#),
+        &deny(r#""Action": [], "Resource": "*""#),
+        &deny(r#""Action": "*", "Resource": "bucket""#),
+    ] {
+        let refused = policy(&world, "bad", content).code();
+        assert_eq!(refused.as_deref(), Some("MalformedPolicyDocumentException"), "{content}");
     }
+    let office =
+        r#"{"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}, "NumericLessThan": {"aws:MultiFactorAuthAge": 60}}"#;
+    policy(&world, "office", &deny(&format!(r#""Action": "*", "Resource": "*", "Condition": {office}"#))).ok();
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Condition operators of policy statements.
 
-use super::{ConditionKeys, arn_matches, text_matches};
+mod values;
+
+use super::{ConditionKeys, Effect, Pattern};
+use values::{Order, is_in_network, parse_date, parse_network, parse_number};
 
 /// A condition operator, such as `ForAnyValue:StringNotLikeIfExists`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +22,30 @@ enum Comparison {
     Arn,
     Bool,
     Null,
+    Number(Order),
+    Date(Order),
+    IpAddress,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quantifier {
     Any,
     All,
+}
+
+/// Properties of the statement that contains a condition.
+#[derive(Clone, Copy)]
+pub(super) struct StatementContext<'a> {
+    pub(super) keys: &'a ConditionKeys,
+    pub(super) effect: Effect,
+    /// True if the version of the document has policy variables.
+    pub(super) has_variables: bool,
+}
+
+impl StatementContext<'_> {
+    pub(super) fn pattern(&self, text: &str) -> Pattern {
+        if self.has_variables { Pattern::resolve(text, self.keys) } else { Pattern::plain(text) }
+    }
 }
 
 impl Operator {
@@ -41,7 +62,8 @@ impl Operator {
             None => (rest, false),
         };
         let (comparison, negated) = match base {
-            "StringEquals" => (Comparison::Exact, false),
+            // Both texts are Base64, so equal values have equal texts.
+            "StringEquals" | "BinaryEquals" => (Comparison::Exact, false),
             "StringNotEquals" => (Comparison::Exact, true),
             "StringEqualsIgnoreCase" => (Comparison::IgnoreCase, false),
             "StringNotEqualsIgnoreCase" => (Comparison::IgnoreCase, true),
@@ -51,21 +73,41 @@ impl Operator {
             "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
             "Bool" => (Comparison::Bool, false),
             "Null" => (Comparison::Null, false),
-            _ => return None,
+            "IpAddress" => (Comparison::IpAddress, false),
+            "NotIpAddress" => (Comparison::IpAddress, true),
+            other => parse_ordering(other)?,
         };
         Some(Self { comparison, negated, if_exists, quantifier })
     }
 
-    /// Returns whether the condition on `key` is satisfied.
-    pub(super) fn is_satisfied(self, key: &str, expected: &[String], keys: &ConditionKeys) -> bool {
-        let values = keys.get(key).unwrap_or_default();
+    /// Returns whether the operator can compare with this value of a policy.
+    pub(super) fn accepts(self, expected: &str) -> bool {
+        match self.comparison {
+            Comparison::Number(_) => parse_number(expected).is_some(),
+            Comparison::Date(_) => parse_date(expected).is_some(),
+            Comparison::IpAddress => parse_network(expected).is_some(),
+            Comparison::Bool | Comparison::Null => ["true", "false"].contains(&expected.to_lowercase().as_str()),
+            Comparison::Exact | Comparison::IgnoreCase | Comparison::Like | Comparison::Arn => true,
+        }
+    }
+
+    /// Returns whether the condition on `key` is satisfied. A variable without a value makes the statement deny rather
+    /// than allow.
+    pub(super) fn is_satisfied(self, key: &str, expected: &[String], statement: &StatementContext<'_>) -> bool {
+        let values = statement.keys.get(key).unwrap_or_default();
         if self.comparison == Comparison::Null {
             return expected.iter().any(|expected| expected.eq_ignore_ascii_case("true") == values.is_empty());
         }
         if values.is_empty() {
             return self.negated || self.if_exists || self.quantifier == Some(Quantifier::All);
         }
-        let matches = |value: &String| expected.iter().any(|expected| self.comparison.matches(expected, value));
+        let assumed = (statement.effect == Effect::Deny) != self.negated;
+        let expected: Vec<Pattern> = expected.iter().map(|text| statement.pattern(text)).collect();
+        let matches = |value: &String| {
+            expected.iter().any(|expected| {
+                if expected.has_unknown_variable() { assumed } else { self.comparison.matches(expected, value) }
+            })
+        };
         match (self.quantifier, self.negated) {
             (Some(Quantifier::All), false) => values.iter().all(matches),
             (Some(Quantifier::Any), true) => values.iter().any(|value| !matches(value)),
@@ -75,14 +117,35 @@ impl Operator {
     }
 }
 
+/// Parses an operator for numbers or dates, such as `NumericLessThan`.
+fn parse_ordering(name: &str) -> Option<(Comparison, bool)> {
+    let (kind, rest): (fn(Order) -> Comparison, &str) = match name.strip_prefix("Numeric") {
+        Some(rest) => (Comparison::Number, rest),
+        None => (Comparison::Date, name.strip_prefix("Date")?),
+    };
+    if rest == "NotEquals" {
+        return Some((kind(Order::Equal), true));
+    }
+    Some((kind(Order::parse(rest)?), false))
+}
+
 impl Comparison {
-    fn matches(self, expected: &str, value: &str) -> bool {
+    fn matches(self, expected: &Pattern, value: &str) -> bool {
         match self {
-            Self::Exact => expected == value,
-            Self::IgnoreCase | Self::Bool => expected.eq_ignore_ascii_case(value),
-            Self::Like => text_matches(expected, value),
-            Self::Arn => arn_matches(expected, value),
+            Self::Like => expected.matches(value),
+            Self::Arn => expected.matches_arn(value),
             Self::Null => false,
+            Self::Exact => expected.literal_text() == value,
+            Self::IgnoreCase | Self::Bool => expected.literal_text().to_lowercase() == value.to_lowercase(),
+            Self::Number(order) => {
+                let numbers = parse_number(value).zip(parse_number(&expected.literal_text()));
+                numbers.is_some_and(|(value, expected)| order.holds(&value, &expected))
+            }
+            Self::Date(order) => {
+                let dates = parse_date(value).zip(parse_date(&expected.literal_text()));
+                dates.is_some_and(|(value, expected)| order.holds(&value, &expected))
+            }
+            Self::IpAddress => is_in_network(value, &expected.literal_text()),
         }
     }
 }

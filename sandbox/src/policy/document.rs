@@ -1,12 +1,13 @@
-//! Policy documents. The parser rejects all documents that AWS would reject as malformed.
+//! Policy documents. `validate.rs` contains the rules for the kinds of policies.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::condition::Operator;
-use super::{AccessRequest, Principal, arn_matches, text_matches};
+use super::condition::{Operator, StatementContext};
+use super::pattern::Pattern;
+use super::{AccessRequest, Principal};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawDocument", into = "RawDocument")]
@@ -69,27 +70,52 @@ impl Document {
     pub fn statements(&self) -> &[Statement] {
         &self.statements
     }
+
+    pub(super) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
 }
 
 impl Statement {
-    /// Returns whether the statement applies to the request.
-    pub(super) fn applies_to(&self, request: &AccessRequest<'_>) -> bool {
+    /// Returns whether the statement applies to the request. Policy variables exist since version 2012-10-17.
+    pub(super) fn applies_to(&self, request: &AccessRequest<'_>, version: Option<&str>) -> bool {
         let action = request.action.to_ascii_lowercase();
-        self.actions.includes(|pattern| text_matches(&pattern.to_ascii_lowercase(), &action))
-            && self
-                .resources
-                .as_ref()
-                .is_none_or(|resources| resources.includes(|pattern| text_matches(pattern, request.resource)))
+        let context =
+            StatementContext { keys: request.keys, effect: self.effect, has_variables: version == Some("2012-10-17") };
+        self.actions.includes(|pattern| Pattern::plain(&pattern.to_ascii_lowercase()).matches(&action))
+            && self.resources.as_ref().is_none_or(|resources| self.includes_resource(resources, request, &context))
             && self.principals.as_ref().is_none_or(|principals| principals.includes(request.principal))
             && self.conditions.iter().all(|(operator, tests)| {
                 Operator::parse(operator).is_some_and(|operator| {
-                    tests.iter().all(|(key, expected)| operator.is_satisfied(key, expected, request.keys))
+                    tests.iter().all(|(key, expected)| operator.is_satisfied(key, expected, &context))
                 })
             })
+    }
+
+    /// Returns whether the statement applies to the resource of the request. A variable without a value makes the
+    /// statement deny rather than allow.
+    fn includes_resource(
+        &self,
+        patterns: &Patterns,
+        request: &AccessRequest<'_>,
+        context: &StatementContext<'_>,
+    ) -> bool {
+        let is_exception = matches!(patterns, Patterns::NoneOf(_));
+        let matches_if_unknown = (self.effect == Effect::Deny) != is_exception;
+        patterns.includes(|pattern| {
+            let pattern = context.pattern(pattern);
+            pattern.matches(request.resource) && (!pattern.has_unknown_variable() || matches_if_unknown)
+        })
     }
 }
 
 impl Patterns {
+    pub(super) fn as_slice(&self) -> &[String] {
+        match self {
+            Self::AnyOf(patterns) | Self::NoneOf(patterns) => patterns,
+        }
+    }
+
     fn includes(&self, matches: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::AnyOf(patterns) => patterns.iter().any(|pattern| matches(pattern)),
@@ -113,7 +139,7 @@ impl Principals {
                     || name == account
                     || name == arn
                     || name == role_arn
-                    || arn_matches(name, &format!("arn:aws:iam::{account}:root"))
+                    || Pattern::plain(name).matches_arn(&format!("arn:aws:iam::{account}:root"))
             }),
         }
     }
@@ -138,7 +164,7 @@ impl Principals {
 pub struct OneOrMany(Vec<String>);
 
 impl OneOrMany {
-    fn as_slice(&self) -> &[String] {
+    pub(super) fn as_slice(&self) -> &[String] {
         &self.0
     }
 }

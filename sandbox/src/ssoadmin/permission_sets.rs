@@ -6,7 +6,8 @@ use winterbaume_core::MockResponse;
 use winterbaume_ssoadmin::{model, wire};
 
 use super::{PermissionSet, conflict, not_found, page, quota_exceeded, seconds, validation_error};
-use crate::policy::Document;
+use crate::iam::is_aws_managed_policy;
+use crate::policy::{Document, PolicyKind};
 use crate::world::ids::HEX;
 use crate::world::{AwsError, Ctx, State};
 
@@ -94,6 +95,9 @@ pub(super) fn attach(state: &mut State, body: &[u8]) -> Result<MockResponse, Aws
         wire::deserialize_attach_managed_policy_to_permission_set_request(body).map_err(AwsError::serialization)?;
     let set = find(state, &input.permission_set_arn)?;
     let policy = input.managed_policy_arn;
+    if !is_aws_managed_policy(&policy) {
+        return Err(not_found("Managed policy", &policy));
+    }
     if set.managed.contains(&policy) {
         let set = &set.arn;
         return Err(conflict(format!(
@@ -149,7 +153,8 @@ pub(super) fn put_inline(state: &mut State, body: &[u8]) -> Result<MockResponse,
             "An inline policy has at most {MAX_INLINE_CHARACTERS} characters that are not white space"
         )));
     }
-    Document::parse(&policy).map_err(|error| validation_error(format!("The policy is not valid: {error}")))?;
+    Document::parse_as(PolicyKind::Identity, &policy)
+        .map_err(|error| validation_error(format!("The policy is not valid: {error}")))?;
     set.inline = Some(policy);
     set.version += 1;
     Ok(wire::serialize_put_inline_policy_to_permission_set_response(&model::PutInlinePolicyToPermissionSetResponse {}))

@@ -1,7 +1,5 @@
 //! The STS operation AssumeRole.
 
-use std::collections::HashMap;
-
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::{Map, Value};
 use winterbaume_core::MockResponse;
@@ -10,15 +8,18 @@ use winterbaume_sts::wire;
 use super::errors::{assume_role_denied, new_account_error, packed_policy_too_large, validation_error};
 use crate::iam::Role;
 use crate::organizations::Lifecycle;
-use crate::policy::{AccessRequest, ConditionKeys, Decision, Document, evaluate};
+use crate::policy::{AccessRequest, ConditionKeys, Decision, Document, PolicyKind, evaluate};
 use crate::world::ids::{ALPHANUMERIC, UPPERCASE};
+use crate::world::permissions::is_from_freehold;
 use crate::world::shape::{InputMember, Shape, check, matching, optional, required, text};
-use crate::world::{AwsError, Ctx, Session, State};
+use crate::world::{AwsError, Ctx, Request, Session, State};
 
 /// Maximum session duration with role chaining, in seconds (IAM, "Role chaining"); also the default duration.
 const MAX_CHAINED_SESSION_SECONDS: i32 = 3_600;
 /// Maximum number of characters of a session policy.
 const MAX_SESSION_POLICY_CHARACTERS: usize = 2_048;
+/// Maximum number of managed policies that limit a session.
+const MAX_MANAGED_SESSION_POLICIES: usize = 10;
 /// Number of hours for which expired sessions are kept. Calls of these sessions fail with ExpiredToken.
 const EXPIRED_SESSION_RETENTION_HOURS: i64 = 12;
 
@@ -32,11 +33,8 @@ const ASSUME_ROLE_INPUT: &[InputMember] = &[
     optional("SourceIdentity", matching(2, 64, r"[\w+=,.@-]*")),
 ];
 
-pub(super) fn assume_role(
-    state: &mut State,
-    ctx: &Ctx,
-    params: &HashMap<String, String>,
-) -> Result<MockResponse, AwsError> {
+pub(super) fn assume_role(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+    let params = &request.params;
     let input: Map<String, Value> = params.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     check(ASSUME_ROLE_INPUT, &Value::Object(input)).map_err(|violation| validation_error(&violation, params))?;
     let input =
@@ -64,19 +62,26 @@ pub(super) fn assume_role(
         ));
     }
     let policy = input.policy.as_deref().map(parse_session_policy).transpose()?;
+    let arns = input.policy_arns.map(|arns| arns.items).unwrap_or_default();
+    let arns: Vec<String> = arns.into_iter().filter_map(|policy| policy.arn).collect();
+    let managed_session_policies = managed_session_policies(state, account, &arns)?;
 
     let name = input.role_session_name;
     let arn = format!("arn:aws:sts::{account}:assumed-role/{}/{name}", role.name);
     let user_id = format!("{}:{name}", role.id);
-    let expires = ctx.now + TimeDelta::seconds(i64::from(seconds));
+    let uses_system_clock = !is_from_freehold(request);
+    let start = if uses_system_clock { ctx.system_time } else { ctx.now };
+    let expires = start + TimeDelta::seconds(i64::from(seconds));
     let session = Session {
         account: account.to_owned(),
         arn: arn.clone(),
         user_id: user_id.clone(),
         role: Some(role.name),
         policy,
+        managed_session_policies,
         token: Some(format!("SandboxToken{}", state.ids.next(ALPHANUMERIC, 160))),
         expires: Some(expires),
+        uses_system_clock,
     };
     let key = format!("ASIA{}", state.ids.next(UPPERCASE, 16));
     let credentials = wire::Credentials {
@@ -146,12 +151,29 @@ fn parse_session_policy(text: &str) -> Result<Document, AwsError> {
     if text.chars().count() > MAX_SESSION_POLICY_CHARACTERS {
         return Err(packed_policy_too_large());
     }
-    Document::parse(text).map_err(|error| AwsError::new("MalformedPolicyDocument", error))
+    Document::parse_as(PolicyKind::Identity, text).map_err(|error| AwsError::new("MalformedPolicyDocument", error))
+}
+
+/// Returns the documents of the managed policies that limit a session.
+fn managed_session_policies(state: &State, account: &str, arns: &[String]) -> Result<Vec<Document>, AwsError> {
+    if arns.len() > MAX_MANAGED_SESSION_POLICIES {
+        let message = format!(
+            "1 validation error detected: Value at 'policyArns' failed to satisfy constraint: Member must have length \
+             less than or equal to {MAX_MANAGED_SESSION_POLICIES}"
+        );
+        return Err(AwsError::new("ValidationError", message));
+    }
+    let document = |arn: &String| {
+        let policy = state.managed_policy(account, arn);
+        policy.ok_or_else(|| AwsError::new("MalformedPolicyDocument", format!("The policy {arn} does not exist.")))
+    };
+    arns.iter().map(document).collect()
 }
 
 fn delete_expired_sessions(state: &mut State, ctx: &Ctx) {
     if state.access_keys.len().is_multiple_of(1_000) {
-        let cutoff = ctx.now - TimeDelta::hours(EXPIRED_SESSION_RETENTION_HOURS);
-        state.access_keys.retain(|_, session| session.expires.is_none_or(|expires| expires > cutoff));
+        let retention = TimeDelta::hours(EXPIRED_SESSION_RETENTION_HOURS);
+        let earlier = Ctx { now: ctx.now - retention, system_time: ctx.system_time - retention, ..ctx.clone() };
+        state.access_keys.retain(|_, session| !session.has_expired(&earlier));
     }
 }

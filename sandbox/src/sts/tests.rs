@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::Clock;
+use freehold_tenancy::clock::Scale;
 use serde_json::json;
 
 use crate::settings::Settings;
-use crate::world::testing::{Credentials, access_role, account, assume_role, call, control, world, world_with};
+use crate::world::testing::{
+    Credentials, access_role, account, assume_role, call, control, signed_request, start_time, world, world_with,
+};
 use crate::world::{Service, World};
 
 fn error_code(result: Result<Credentials, crate::world::testing::TestResponse>) -> String {
@@ -122,6 +127,61 @@ fn a_session_policy_limits_the_permissions_of_the_role() {
     assert_eq!(denied.code().as_deref(), Some("AccessDeniedException"));
     let message = denied.body["Message"].as_str().unwrap();
     assert!(message.contains("because no session policy allows the organizations:ListAccounts action"), "{message}");
+}
+
+#[test]
+fn managed_policies_limit_the_permissions_of_a_session() {
+    let world = world();
+    let with = |more: &[(&str, &str)]| assume_role(&world, &Credentials::freehold(&world), &control_role(&world), more);
+    let read_only = with(&[("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess")]).unwrap();
+    let code = |credentials: &Credentials, operation: &str, input| {
+        call(&world, credentials, Service::Organizations, operation, input).code()
+    };
+    let ou = || json!({ "Name": "one", "ParentId": world.state().organization.root });
+    assert_eq!(code(&read_only, "ListRoots", json!({})), None);
+    assert_eq!(code(&read_only, "CreateOrganizationalUnit", ou()).as_deref(), Some("AccessDeniedException"));
+    // A policy that AWS has and that the sandbox does not contain grants nothing.
+    let other = with(&[("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/AmazonS3FullAccess")]).unwrap();
+    assert_eq!(code(&other, "ListRoots", json!({})).as_deref(), Some("AccessDeniedException"));
+    let unknown = with(&[("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAcess")]);
+    assert_eq!(error_code(unknown), "MalformedPolicyDocument");
+    let deny = r#"{"Statement": {"Effect": "Deny", "Action": "organizations:ListRoots", "Resource": "*"}}"#;
+    let both =
+        with(&[("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"), ("Policy", deny)]).unwrap();
+    assert_eq!(code(&both, "ListPolicies", json!({ "Filter": "SERVICE_CONTROL_POLICY" })), None);
+    assert_eq!(code(&both, "ListRoots", json!({})).as_deref(), Some("AccessDeniedException"));
+    assert_eq!(error_code(with(&[("Policy", r#"{"Statement": []}"#)])), "MalformedPolicyDocument");
+}
+
+#[test]
+fn a_session_expires_by_the_clock_of_its_client() {
+    let scale = Scale { anchored_at: Clock::real().now(), origin: start_time(), speed: 1_000.0 };
+    let clock = Clock::scaled(scale);
+    let world = World::new(Settings::instant(), clock.clone());
+    let expiration = |client: Option<&str>| {
+        let input = json!({ "RoleArn": control_role(&world), "RoleSessionName": "test" });
+        let mut request = signed_request(&Credentials::freehold(&world), Service::Sts, "AssumeRole", &input);
+        if let Some(client) = client {
+            request.headers.insert("user-agent", client.parse().unwrap());
+        }
+        let response = String::from_utf8(world.handle(&request).body.to_vec()).unwrap();
+        let (_, rest) = response.split_once("<Expiration>").unwrap();
+        rest.split_once('<').unwrap().0.parse::<DateTime<Utc>>().unwrap()
+    };
+    let hour = TimeDelta::hours(1);
+    let other = expiration(None) - Clock::real().now();
+    assert!(other > hour - TimeDelta::minutes(1) && other <= hour, "{other}");
+    let freehold = expiration(Some("aws-sdk-rust/1 app/freehold")) - clock.now();
+    assert!(freehold > hour - TimeDelta::minutes(30) && freehold <= hour, "{freehold}");
+}
+
+#[test]
+fn freeholds_account_has_an_access_role() {
+    let world = world();
+    let role = access_role(&world.settings().freehold_account);
+    let inside = assume_role(&world, &Credentials::management(&world), &role, &[]).unwrap();
+    let identity = call(&world, &inside, Service::Sts, "GetCallerIdentity", json!({})).ok();
+    assert_eq!(identity.element("Account"), Some(world.settings().freehold_account.clone()));
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Authorisation of API calls. Service control policies and the caller's own policies are evaluated in the same order
 //! as in AWS. The error message names the type of policy that denied the call.
 
+use chrono::SecondsFormat;
 use serde_json::Value;
 
 use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, permissions};
 use crate::policy::{AccessRequest, ConditionKeys, Decision, Principal, evaluate};
+
+/// Value of `aws:SourceIp`: the sandbox listens on loopback only.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// Authorises the called operation for each resource in the request. Returns an access-denied error if a policy does
 /// not allow it.
@@ -67,13 +71,11 @@ impl State {
         if identity_decision == Decision::ImplicitDeny {
             return Err(denied(format!("because no identity-based policy allows the {action} action")));
         }
-        let session_policy = ctx.caller.session.as_ref().and_then(|session| session.policy.as_ref());
-        if ctx.caller.role().is_some()
-            && session_policy.is_some_and(|policy| evaluate([policy], &request) != Decision::Allow)
-        {
-            return Err(denied(format!("because no session policy allows the {action} action")));
+        match ctx.caller.evaluate_session_policies(&request) {
+            Decision::Allow => Ok(()),
+            Decision::ExplicitDeny => Err(denied("with an explicit deny in a session policy".into())),
+            Decision::ImplicitDeny => Err(denied(format!("because no session policy allows the {action} action"))),
         }
-        Ok(())
     }
 
     /// Evaluates the identity-based policies of the caller.
@@ -90,15 +92,33 @@ impl State {
 
     /// Returns the condition keys that do not depend on the called operation.
     pub(crate) fn condition_keys(&self, ctx: &Ctx) -> ConditionKeys {
-        let keys =
-            ConditionKeys::default().with("aws:RequestedRegion", &ctx.region).with("aws:SecureTransport", "true");
-        if ctx.caller.session.is_none() {
+        let keys = ConditionKeys::default()
+            .with("aws:RequestedRegion", &ctx.region)
+            .with("aws:SecureTransport", "true")
+            .with("aws:CurrentTime", ctx.now.to_rfc3339_opts(SecondsFormat::Secs, true))
+            .with("aws:EpochTime", ctx.now.timestamp().to_string());
+        // CloudFormation makes calls for its caller without an operation of the API.
+        let keys = if ctx.operation.is_empty() {
+            keys.with("aws:ViaAWSService", "true").with("aws:CalledVia", "cloudformation.amazonaws.com")
+        } else {
+            keys.with("aws:ViaAWSService", "false").with("aws:SourceIp", LOOPBACK)
+        };
+        let Some(session) = &ctx.caller.session else {
             return keys;
-        }
-        keys.with("aws:PrincipalArn", ctx.caller.principal_arn())
+        };
+        let keys = keys
+            .with("aws:PrincipalArn", ctx.caller.principal_arn())
             .with("aws:PrincipalAccount", &ctx.caller.account)
             .with("aws:PrincipalOrgID", &self.organization.id)
-            .with("aws:PrincipalType", if ctx.caller.role().is_some() { "AssumedRole" } else { "User" })
+            .with("aws:userid", &session.user_id);
+        let Some(role) = &session.role else {
+            let user = session.arn.rsplit('/').next().unwrap_or_default();
+            return keys.with("aws:PrincipalType", "User").with("aws:username", user);
+        };
+        let keys = keys.with("aws:PrincipalType", "AssumedRole").with("aws:MultiFactorAuthPresent", "false");
+        let role = self.accounts.get(&session.account).and_then(|account| account.roles.get(role));
+        let tags = role.into_iter().flat_map(|role| &role.tags);
+        tags.fold(keys, |keys, (key, value)| keys.with(&format!("aws:PrincipalTag/{key}"), value))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::faults::Fault;
 pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     let request = match Request::parse(raw) {
         Ok(request) => request,
-        Err(error) => return response::error(Service::Account, &error, ""),
+        Err(service) => return super::unsimulated::refuse(world, raw, service.as_deref()),
     };
     let mut state = world.state();
     let now = world.clock().now();
@@ -24,6 +24,7 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     };
     let mut ctx = Ctx {
         now,
+        system_time: world.clock().system_time(),
         caller: Caller::anonymous(),
         region,
         service: request.service,
@@ -115,7 +116,7 @@ fn authenticate(state: &State, ctx: &Ctx, signature: Option<&Signature>) -> Resu
     let Some(session) = session else {
         return Err(invalid_token_error(ctx.service));
     };
-    if session.expires.is_some_and(|expires| expires <= ctx.now) {
+    if session.has_expired(ctx) {
         let message = "The security token included in the request is expired";
         return Err(authentication_error(ctx.service, "ExpiredToken", "ExpiredTokenException", message));
     }

@@ -73,7 +73,8 @@ pub(crate) fn record_template_read(ctx: &Ctx, request: &Request, action: &str) {
     }
 }
 
-fn is_from_freehold(request: &Request) -> bool {
+/// Returns whether Freehold's own client sent the request.
+pub(crate) fn is_from_freehold(request: &Request) -> bool {
     let user_agents = ["user-agent", "x-amz-user-agent"].iter().filter_map(|name| request.header(name));
     user_agents.flat_map(str::split_whitespace).any(|word| word == FREEHOLD_USER_AGENT)
 }

@@ -40,8 +40,9 @@ pub struct Signature {
 }
 
 impl Request {
-    /// Parses an HTTP request. Returns the error UnrecognizedServiceException if the service is not simulated.
-    pub fn parse(request: &MockRequest) -> Result<Self, AwsError> {
+    /// Parses an HTTP request. Returns the name of the service, if there is one, as the error if the service is not
+    /// simulated.
+    pub fn parse(request: &MockRequest) -> Result<Self, Option<String>> {
         let path = winterbaume_core::extract_path(&request.uri);
         let query = winterbaume_core::extract_query_string(&request.uri);
         let signature = Signature::from_headers(&request.headers);
@@ -55,8 +56,8 @@ impl Request {
             unsigned_service(target, &request.uri)
         };
         let Some(service) = service else {
-            return Err(AwsError::new("UnrecognizedServiceException", "The sandbox does not simulate this service.")
-                .status(404));
+            let name = signature.map(|signature| signature.service);
+            return Err(name.or_else(|| winterbaume_core::auth::extract_service_from_uri(&request.uri)));
         };
 
         let params = match service.protocol() {
@@ -68,8 +69,7 @@ impl Request {
             Protocol::AwsQuery => params.get("Action").cloned().unwrap_or_default(),
             Protocol::RestJson if function_url(&request.uri).is_some() => "InvokeFunctionUrl".to_owned(),
             Protocol::RestJson if service == Service::Lambda => {
-                let is_invocation = request.method == "POST" && invoked_function(&path).is_some();
-                if is_invocation { "Invoke".to_owned() } else { String::new() }
+                crate::lambda::operation(&request.method, &path).unwrap_or_default().to_owned()
             }
             Protocol::RestJson => capitalize(path.trim_matches('/')),
             Protocol::RestXml => crate::s3::operation(&request.method, &request.uri).to_owned(),
@@ -126,12 +126,6 @@ pub(super) fn function_url(uri: &str) -> Option<(String, String)> {
     Some((rest.strip_suffix(".on.aws")?.to_owned(), id.to_owned()))
 }
 
-/// Returns the function name or ARN in the path of an Invoke call, or `None` for other paths.
-pub(crate) fn invoked_function(path: &str) -> Option<String> {
-    let name = path.strip_prefix("/2015-03-31/functions/")?.strip_suffix("/invocations")?;
-    (!name.is_empty() && !name.contains('/')).then(|| percent_decode(name, false))
-}
-
 fn unsigned_service(target: &str, uri: &str) -> Option<Service> {
     match target.split('.').next() {
         Some("AWSOrganizationsV20161128") => Some(Service::Organizations),
@@ -155,7 +149,7 @@ pub(crate) fn parse_form(text: &str) -> HashMap<String, String> {
 }
 
 /// Percent-decodes UTF-8. In a form, a plus sign stands for a blank.
-fn percent_decode(text: &str, is_form: bool) -> String {
+pub(crate) fn percent_decode(text: &str, is_form: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -185,15 +179,6 @@ mod tests {
         let params = parse_form("Action=CreateStack&TemplateBody=gr%C3%BC%C3%9Fe+a%26b&Empty=");
         assert_eq!(params["TemplateBody"], "grüße a&b");
         assert_eq!(params["Empty"], "");
-    }
-
-    #[test]
-    fn the_function_of_an_invocation_is_in_the_path() {
-        let path = |name: &str| invoked_function(&format!("/2015-03-31/functions/{name}/invocations"));
-        assert_eq!(path("a-b").as_deref(), Some("a-b"));
-        assert_eq!(path("arn%3Aaws%3Alambda%3Ar%3A1%3Afunction%3Aa").as_deref(), Some("arn:aws:lambda:r:1:function:a"));
-        assert_eq!((path(""), path("a/b")), (None, None));
-        assert_eq!(invoked_function("/2015-03-31/functions/"), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub enum Service {
     IdentityStore,
     /// CloudFormation, with an endpoint in each region.
     CloudFormation,
-    /// Lambda; only invocations and calls of Function URLs are simulated.
+    /// Lambda; functions can be read, invoked and called through their URLs.
     Lambda,
     /// S3, as far as CloudFormation reads templates from it.
     S3,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountId, Service};
 use crate::faults::Fault;
+use crate::policy::{AccessRequest, Decision, Document, evaluate};
 use crate::settings::{DurationDistribution, Settings};
 
 /// Session or user that an access key belongs to.
@@ -20,11 +21,26 @@ pub struct Session {
     /// Name of the assumed role; `None` for the long-lived keys.
     pub role: Option<String>,
     /// Session policy of an assumed role, or the identity policy of a long-lived key.
-    pub policy: Option<crate::policy::Document>,
+    pub policy: Option<Document>,
+    /// Documents of the managed policies that limit the session of an assumed role.
+    #[serde(default)]
+    pub managed_session_policies: Vec<Document>,
     /// Session token that every request of the session must contain; `None` for long-lived keys.
     pub token: Option<String>,
     /// Time of expiry; `None` for long-lived keys.
     pub expires: Option<DateTime<Utc>>,
+    /// True if `expires` is a time of the system clock. Freehold uses the sandbox's clock, but other clients use the
+    /// system clock, and the sandbox's clock can run faster.
+    #[serde(default)]
+    pub uses_system_clock: bool,
+}
+
+impl Session {
+    /// Returns whether the session has expired by the clock of the client that created it.
+    pub fn has_expired(&self, ctx: &Ctx) -> bool {
+        let now = if self.uses_system_clock { ctx.system_time } else { ctx.now };
+        self.expires.is_some_and(|expires| expires <= now)
+    }
 }
 
 /// The principal that makes an API call.
@@ -49,6 +65,15 @@ impl Caller {
         self.session.as_ref()?.role.as_deref()
     }
 
+    /// Evaluates the policies that limit the session of a role. Returns [`Decision::Allow`] without such policies.
+    pub fn evaluate_session_policies(&self, request: &AccessRequest<'_>) -> Decision {
+        let Some(session) = self.session.as_ref().filter(|session| session.role.is_some()) else {
+            return Decision::Allow;
+        };
+        let policies = session.policy.iter().chain(&session.managed_session_policies);
+        if policies.clone().next().is_none() { Decision::Allow } else { evaluate(policies, request) }
+    }
+
     /// Returns the value of `aws:PrincipalArn`. For an assumed role, that is the ARN of the role.
     pub fn principal_arn(&self) -> String {
         match self.role() {
@@ -60,7 +85,10 @@ impl Caller {
 
 #[derive(Clone, Debug)]
 pub struct Ctx {
+    /// Time of the sandbox's clock.
     pub now: DateTime<Utc>,
+    /// Time of the system clock, which clients other than Freehold use.
+    pub system_time: DateTime<Utc>,
     pub caller: Caller,
     /// Region of the called endpoint; us-east-1 for global services.
     pub region: String,

@@ -68,7 +68,7 @@ pub(crate) fn processes_with_path(directory: &Path) -> Vec<String> {
 
 /// Sandbox process with the runtime directory through which other commands find it.
 pub(crate) struct Sandbox {
-    runtime: TempDir,
+    runtime: Arc<TempDir>,
     process: Option<Child>,
     output: Arc<Mutex<String>>,
     /// Output that the sandbox has written to stderr.
@@ -79,7 +79,10 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// Prepares the environment without starting a sandbox.
     pub(crate) fn prepare() -> Self {
-        let runtime = tempfile::tempdir().expect("a directory");
+        Self::prepare_in(Arc::new(tempfile::tempdir().expect("a directory")))
+    }
+
+    fn prepare_in(runtime: Arc<TempDir>) -> Self {
         Self { runtime, process: None, output: Arc::default(), stderr_output: Arc::default(), listeners: Vec::new() }
     }
 
@@ -90,7 +93,16 @@ impl Sandbox {
 
     /// Starts a sandbox with additional environment variables and waits until it is ready.
     pub(crate) fn start_with(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut sandbox = Self::prepare();
+        Self::prepare().launch(variables, arguments)
+    }
+
+    /// Starts a second sandbox of the same user and waits until it is ready.
+    pub(crate) fn start_beside(other: &Self, arguments: &[&str]) -> Self {
+        Self::prepare_in(Arc::clone(&other.runtime)).launch(&[], arguments)
+    }
+
+    fn launch(self, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut sandbox = self;
         let mut command = command(PROGRAM, sandbox.runtime.path());
         command.envs(variables.iter().copied());
         command.arg("sandbox").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -84,6 +84,39 @@ fn a_sandbox_with_a_data_directory_continues_after_a_restart() {
 }
 
 #[test]
+fn several_sandboxes_are_told_apart_by_their_urls() {
+    let mut first = Sandbox::start(&[]);
+    let mut second = Sandbox::start_beside(&first, &[]);
+    let (first_api, second_api) = (first.address_of("API"), second.address_of("API"));
+    for arguments in [&["tenants", "list"][..], &["token"]] {
+        let refused = first.run(arguments);
+        let message = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {message}");
+        assert!(message.contains("several sandboxes are running"), "{message}");
+        assert!(message.contains(&first_api) && message.contains(&second_api), "{message}");
+    }
+    for api in [&first_api, &second_api] {
+        let listed = first.run(&["tenants", "list", "--api-url", api]);
+        assert_eq!(listed.status.code(), Some(0), "{}", text(&listed.stderr));
+        let token = text(&first.run(&["token", "--api-url", api]).stdout);
+        let listed = first.run(&["tenants", "list", "--api-url", api, "--token", token.trim()]);
+        assert_eq!(listed.status.code(), Some(0), "{}", text(&listed.stderr));
+    }
+    // The sandbox that stops leaves the other one registered.
+    assert_eq!(second.interrupt().code(), Some(0));
+    assert_eq!(first.run(&["tenants", "list"]).status.code(), Some(0));
+
+    // The registration of a killed sandbox is ignored.
+    let mut third = Sandbox::start_beside(&first, &[]);
+    third.kill();
+    assert_eq!(first.run(&["tenants", "list"]).status.code(), Some(0));
+    let unknown = first.run(&["token", "--api-url", &second_api]);
+    assert!(text(&unknown.stderr).contains("no sandbox is running at"), "{}", text(&unknown.stderr));
+    first.interrupt();
+    assert!(text(&first.run(&["token"]).stderr).contains("no sandbox is running;"));
+}
+
+#[test]
 fn exit_codes_distinguish_the_kinds_of_failure() {
     let sandbox = Sandbox::start(&[]);
     let code = |arguments: &[&str]| sandbox.run(arguments).status.code();

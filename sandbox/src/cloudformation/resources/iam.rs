@@ -3,14 +3,12 @@
 //! Policies are stored with the role they are attached to: inline policies by name, customer managed policies by ARN.
 //! Groups and users are not simulated.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::{PhysicalResource, ResourceContext, already_exists, handler_error, number, strings, tags, text};
 use crate::cloudformation::Resource;
-use crate::iam::Role;
-use crate::policy::{ConditionKeys, Document};
+use crate::iam::{Role, is_aws_managed_policy};
+use crate::policy::{ConditionKeys, Document, PolicyKind};
 use crate::world::State;
 
 pub(super) fn create_role(
@@ -80,7 +78,7 @@ fn apply_properties(
 ) -> Result<(), String> {
     let trust = properties.get("AssumeRolePolicyDocument").unwrap_or(&Value::Null);
     check_principals_exist(state, trust)?;
-    role.trust = parse_document(trust)?;
+    role.trust = parse_document(PolicyKind::Trust, trust)?;
     role.max_session_seconds = match number(properties, "MaxSessionDuration") {
         None => 3_600,
         Some(seconds @ 3_600..=43_200) => i32::try_from(seconds).unwrap_or(3_600),
@@ -91,7 +89,8 @@ fn apply_properties(
     for policy in properties.get("Policies").and_then(Value::as_array).into_iter().flatten() {
         target.authorize(state, "iam:PutRolePolicy", &role.arn)?;
         let name = text(policy, "PolicyName").unwrap_or_default().to_owned();
-        role.inline.insert(name, parse_document(policy.get("PolicyDocument").unwrap_or(&Value::Null))?);
+        let document = policy.get("PolicyDocument").unwrap_or(&Value::Null);
+        role.inline.insert(name, parse_document(PolicyKind::Identity, document)?);
     }
     role.managed = strings(properties, "ManagedPolicyArns");
     for arn in role.managed.clone() {
@@ -101,12 +100,13 @@ fn apply_properties(
             &role.arn,
             ConditionKeys::default().with("iam:PolicyARN", &arn),
         )?;
-        if !arn.starts_with("arn:aws:iam::aws:policy/") {
-            let policy = customer_policies(state, target).get(&arn).cloned().ok_or_else(|| {
-                handler_error(&format!("Policy {arn} does not exist or is not attachable."), "NotFound")
-            })?;
+        let policy = managed_policy(state, target, &arn)?;
+        if !is_aws_managed_policy(&arn) {
             role.inline.insert(arn, policy);
         }
+    }
+    if let Some(boundary) = text(properties, "PermissionsBoundary") {
+        managed_policy(state, target, boundary)?;
     }
     role.tags = tags(properties);
     Ok(())
@@ -118,13 +118,13 @@ pub(super) fn create_policy(
     kind: &str,
     properties: &Value,
 ) -> Result<PhysicalResource, String> {
-    let policy = parse_document(properties.get("PolicyDocument").unwrap_or(&Value::Null))?;
+    let policy = parse_document(PolicyKind::Identity, properties.get("PolicyDocument").unwrap_or(&Value::Null))?;
     let key = if kind == "AWS::IAM::ManagedPolicy" {
         let name = target.resource_name(state, properties, "ManagedPolicyName", 128);
         let path = text(properties, "Path").unwrap_or("/");
         let arn = format!("arn:aws:iam::{}:policy{path}{name}", target.account());
         target.authorize(state, "iam:CreatePolicy", &arn)?;
-        if customer_policies(state, target).contains_key(&arn) {
+        if state.managed_policy(target.account(), &arn).is_some() {
             return Err(already_exists(kind, &arn));
         }
         state.caller_region(target.ctx).stacks.policies.insert(arn.clone(), policy.clone());
@@ -143,7 +143,7 @@ pub(super) fn update_policy(
     before: &Resource,
     properties: &Value,
 ) -> Result<(), String> {
-    let policy = parse_document(properties.get("PolicyDocument").unwrap_or(&Value::Null))?;
+    let policy = parse_document(PolicyKind::Identity, properties.get("PolicyDocument").unwrap_or(&Value::Null))?;
     detach(state, target, before)?;
     let key = policy_key(before, properties);
     if before.kind == "AWS::IAM::ManagedPolicy" {
@@ -208,10 +208,10 @@ fn policy_key(resource: &Resource, properties: &Value) -> String {
     }
 }
 
-/// Returns the customer managed policies that the stacks of the account have created in all regions.
-fn customer_policies(state: &State, target: &ResourceContext<'_>) -> BTreeMap<String, Document> {
-    let regions = state.accounts.get(target.account()).into_iter().flat_map(|account| account.regions.values());
-    regions.flat_map(|region| region.stacks.policies.clone()).collect()
+/// Returns the document of a managed policy. Returns an error if AWS and the account have no such policy.
+fn managed_policy(state: &State, target: &ResourceContext<'_>, arn: &str) -> Result<Document, String> {
+    let policy = state.managed_policy(target.account(), arn);
+    policy.ok_or_else(|| handler_error(&format!("Policy {arn} does not exist or is not attachable."), "NotFound"))
 }
 
 fn find_role<'a>(state: &'a State, target: &ResourceContext<'_>, name: &str) -> Result<&'a Role, String> {
@@ -224,12 +224,13 @@ fn inline_policy_names(properties: &Value) -> Vec<String> {
     policies.into_iter().flatten().filter_map(|policy| text(policy, "PolicyName")).map(str::to_owned).collect()
 }
 
-fn parse_document(value: &Value) -> Result<Document, String> {
+fn parse_document(kind: PolicyKind, value: &Value) -> Result<Document, String> {
     let parsed = match value {
         Value::String(text) => Document::parse(text),
         other => Document::from_value(other.clone()),
     };
-    parsed.map_err(|error| handler_error(&format!("MalformedPolicyDocument: {error}"), "InvalidRequest"))
+    let checked = parsed.and_then(|document| document.check(kind).map(|()| document));
+    checked.map_err(|error| handler_error(&format!("MalformedPolicyDocument: {error}"), "InvalidRequest"))
 }
 
 /// Checks that the roles in a trust policy exist, as IAM does.

@@ -45,6 +45,40 @@ fn the_function_url_of_deployed_stacks_returns_the_environment() {
 }
 
 #[test]
+fn functions_can_be_listed_and_read() {
+    let world = world();
+    let member = TestClient::member(&world);
+    let (access, _) = install_baseline(&member);
+    let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
+    assert_eq!(member.get_lambda("/2015-03-31/functions/"), (200, json!({ "Functions": [], "NextMarker": null })));
+    access.create_stack("freehold-tenant", TENANT_TEMPLATE, &tenant_parameters(&verify_role)).unwrap();
+    advance_clock(&world, 600);
+
+    let (status, listed) = member.get_lambda("/2015-03-31/functions/?MaxItems=10");
+    assert_eq!((status, &listed["Functions"][0]["FunctionName"]), (200, &json!("freehold-tenant")), "{listed}");
+    let function = "/2015-03-31/functions/freehold-tenant";
+    let (status, read) = member.get_lambda(function);
+    assert_eq!((status, &read["Configuration"]["State"]), (200, &json!("Active")), "{read}");
+    assert_eq!(read["Configuration"]["Environment"]["Variables"]["ENVIRONMENT_ID"], json!(ENVIRONMENT_ID));
+    assert_eq!(
+        member.get_lambda(&format!("{function}/configuration")).1["FunctionArn"],
+        read["Configuration"]["FunctionArn"]
+    );
+    let (_, url) = member.get_lambda("/2021-10-31/functions/freehold-tenant/url");
+    assert_eq!(url["FunctionUrl"], json!(access.output("freehold-tenant", "FunctionUrl")));
+    assert!(
+        member.get_lambda(&format!("{function}/policy")).1["Policy"].as_str().unwrap().contains("InvokeFunctionUrl")
+    );
+
+    let (status, missing) = member.get_lambda("/2015-03-31/functions/other");
+    assert!(status == 404 && missing["message"].as_str().unwrap().starts_with("Function not found: arn:"), "{missing}");
+    let (status, refused) = member.get_lambda("/2018-10-31/layers");
+    assert!(status == 404 && refused["message"].as_str().unwrap().contains("GET /2018-10-31/layers"), "{refused}");
+    let (status, denied) = access.get_lambda("/2015-03-31/functions/");
+    assert!(status == 403 && denied["message"].as_str().unwrap().contains("lambda:ListFunctions"), "{denied}");
+}
+
+#[test]
 fn an_invocation_returns_the_result_or_the_error_of_the_function() {
     let world = world();
     let member = TestClient::member(&world);

@@ -49,7 +49,7 @@ fn a_resource_that_is_not_simulated_does_nothing() {
     assert_eq!(member.stack_status("one"), "CREATE_COMPLETE");
     let name = member.output("one", "Name");
     assert!(name.starts_with("one-Queue-"), "{name}");
-    assert_eq!(member.output("one", "Arn"), format!("{name}-Arn"));
+    assert_eq!(member.output("one", "Arn"), format!("arn:aws:sqs:eu-central-1:{}:{name}", member.account()));
     for kind in ["AWS::SQS::Queueue", "SQS::Queue", "AWS::SQS", "Vendor::Service::Type"] {
         let error = member.create_stack("two", &template.replace("AWS::SQS::Queue", kind), &[]).unwrap_err();
         assert_eq!(error, format!("ValidationError: Template format error: Unrecognized resource types: [{kind}]"));
