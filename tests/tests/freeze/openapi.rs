@@ -1,6 +1,8 @@
 //! Compares the OpenAPI description, without its human-readable texts, with the frozen description after applying the
 //! renames.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::compare::{Lines, assert_no_differences, flatten, read_frozen_file};
@@ -152,6 +154,60 @@ fn the_api_is_unchanged() {
     let before = lines(&read_frozen_file("openapi.json"), &renames);
     let now = lines(&freehold_api::openapi_json(), &Renames::default());
     assert_no_differences("openapi.json", &renames, &before, &now);
+    let demands = new_demands(&freehold_api::openapi_json(), &before, &now);
+    assert!(demands.is_empty(), "requests of existing clients lack what is required now: {demands:#?}");
+}
+
+/// Returns the added lines that require more of an existing request: a field of its body, or a parameter.
+fn new_demands(description: &str, before: &Lines, now: &Lines) -> Vec<String> {
+    let description: Value = serde_json::from_str(description).expect("an OpenAPI description");
+    let mut bodies = BTreeSet::new();
+    let operations = description["paths"].as_object().expect("paths").values().filter_map(Value::as_object);
+    for operation in operations.flat_map(|path| path.values()) {
+        collect_schemas(&operation["requestBody"], &description, &mut bodies);
+    }
+    let is_known = |prefix: &str| before.iter().any(|line| line.starts_with(prefix));
+    let requires_more = |line: &&String| {
+        let body = bodies.iter().any(|body| {
+            let schema = format!("/components/schemas/{body}/");
+            line.starts_with(&format!("{schema}required/")) && is_known(&schema)
+        });
+        let operation = line.split_once("/parameters/").map(|(operation, _)| format!("{operation}/"));
+        let is_required_parameter = line.starts_with("/paths/") && line.ends_with("/required/ true");
+        body || (is_required_parameter && operation.is_some_and(|operation| is_known(&operation)))
+    };
+    now.difference(before).filter(requires_more).cloned().collect()
+}
+
+/// Adds the names of all schemas to which a part of the description refers.
+fn collect_schemas(part: &Value, description: &Value, found: &mut BTreeSet<String>) {
+    match part {
+        Value::Object(fields) => {
+            if let Some(name) = part["$ref"].as_str().and_then(|reference| reference.rsplit('/').next())
+                && found.insert(name.to_owned())
+            {
+                collect_schemas(&description["components"]["schemas"][name], description, found);
+            }
+            fields.values().for_each(|value| collect_schemas(value, description, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect_schemas(value, description, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_new_required_field_of_a_request_is_found() {
+    let described = |required: &str| {
+        let mut description: Value = serde_json::from_str(&freehold_api::openapi_json()).expect("a description");
+        let fields = description["components"]["schemas"]["Signup"]["required"].as_array_mut().expect("fields");
+        if !required.is_empty() {
+            fields.push(required.into());
+        }
+        description.to_string()
+    };
+    let [before, now] = ["", "colour"].map(|required| lines(&described(required), &Renames::default()));
+    assert!(new_demands(&described("colour"), &before, &before).is_empty());
+    assert_eq!(new_demands(&described("colour"), &before, &now).len(), 1);
 }
 
 #[test]
