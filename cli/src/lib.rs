@@ -20,6 +20,7 @@ mod operations;
 mod output;
 mod progress;
 mod reconcile;
+mod recover;
 mod serve;
 mod shutdown;
 mod steps;
@@ -73,6 +74,7 @@ enum Command {
     Config(config::ConfigCommandArgs),
     Audit(audit::AuditArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Recover(recover::RecoverArgs),
     Openapi(openapi::OpenapiArgs),
     Health(health::HealthArgs),
     #[cfg(feature = "sandbox")]
@@ -123,6 +125,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Config(args) => config::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Reconcile(args) => Box::pin(reconcile::run(args)).await,
+        Command::Recover(args) => Box::pin(recover::run(args)).await,
         Command::Openapi(_) => openapi::run(),
         Command::Health(args) => health::run(args).await,
         #[cfg(feature = "sandbox")]

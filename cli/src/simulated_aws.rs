@@ -1,5 +1,5 @@
-//! Option `--sandbox` of `freehold api`, `worker` and `reconcile`, which lets separate processes use the simulated AWS
-//! of a sandbox.
+//! Option `--sandbox` of `freehold api`, `worker`, `reconcile` and `recover`, which lets separate processes use the
+//! simulated AWS of a sandbox.
 
 use std::path::PathBuf;
 use std::time::Duration;

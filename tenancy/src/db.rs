@@ -21,6 +21,7 @@ pub mod queue;
 pub mod quotas;
 pub mod rates;
 pub mod reconcile;
+pub mod recovery;
 pub mod shared_polls;
 pub mod signup;
 pub mod steps;

@@ -18,6 +18,7 @@ pub mod fleet_hold;
 pub mod ids;
 pub mod operation;
 pub mod quota;
+pub mod recovery;
 pub mod region;
 pub mod secrets;
 pub mod step;

@@ -12,7 +12,7 @@ use freehold_tenancy::account_mapping::AccountMapping;
 use freehold_tenancy::db::{self, PgPool, account_mappings};
 use secrecy::SecretString;
 use sqlx::Connection;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::OnceCell;
 
 /// Database of one test, to which all migrations have been applied.
@@ -60,6 +60,46 @@ impl Database {
         let url = database.url().to_owned();
         let pool = db::connect(&SecretString::from(url.clone()), 10).await.expect("a connection to it");
         Self { pool, url, handle: Some(database), do_not_reuse: AtomicBool::new(false) }
+    }
+
+    /// Copies the database, like a backup. Returns the name of the copy.
+    pub async fn back_up(&self) -> String {
+        let name = self.name();
+        let copy = format!("{name}_backup");
+        self.execute_without_connections(&[format!("create database {copy} template {name}")]).await;
+        copy
+    }
+
+    /// Replaces the database with a copy of `backup`. Connections are closed.
+    pub async fn restore(&self, backup: &str) {
+        let name = self.name();
+        let statements = [format!("drop database {name}"), format!("create database {name} template {backup}")];
+        self.execute_without_connections(&statements).await;
+    }
+
+    /// Deletes a copy.
+    pub async fn delete_backup(&self, backup: &str) {
+        self.execute_without_connections(&[format!("drop database {backup}")]).await;
+    }
+
+    fn name(&self) -> String {
+        let path = self.url.split('?').next().unwrap_or(&self.url);
+        path.rsplit('/').next().unwrap_or(path).to_owned()
+    }
+
+    /// Closes all connections to the database and executes statements in another database of the server.
+    async fn execute_without_connections(&self, statements: &[String]) {
+        let name = self.name();
+        let options: PgConnectOptions = self.url.parse().expect("a URL");
+        let mut server = PgConnection::connect_with(&options.database("postgres")).await.expect("a connection");
+        let terminate = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1";
+        sqlx::query(terminate).bind(&name).execute(&mut server).await.expect("closed connections");
+        for statement in statements {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut server).await.expect(statement);
+        }
+        server.close().await.expect("a closed connection");
+        // The pool checks a connection before use only after an idle time.
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
     }
 
     /// Excludes this database from reuse; needed if a test changes the schema, which is not reset.

@@ -9,6 +9,7 @@ mod offboarding;
 mod onboarding;
 mod pacing;
 pub(crate) mod reconcile;
+mod recover;
 mod skipped_steps;
 mod step_faults;
 mod step_replay;

@@ -23,8 +23,8 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
         code: "ConstraintViolationException",
         message_contains: "TAG_POLICY_VIOLATION",
         attention_code: AttentionCode::TagPolicyViolated,
-        message: "A tag policy of the organisation forbids the tags that identify accounts of Freehold \
-                   (freehold:installation, freehold:tenant, freehold:environment). Allow them, then retry.",
+        message: "A tag policy of the organisation forbids the tags of Freehold's accounts (all keys that start with \
+                   freehold:). Allow them, then retry.",
     },
     Row {
         service: "organizations",

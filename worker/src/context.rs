@@ -25,6 +25,7 @@ use tokio::sync::MutexGuard;
 
 pub(crate) use fleet_holds::{CreationPermit, hold_kind};
 
+use crate::account_tags;
 use crate::aws::Aws;
 use crate::cloud::{Tags, Target};
 use crate::services::Services;
@@ -125,15 +126,24 @@ impl StepContext {
     /// Returns the tags of resources that Freehold creates for this environment.
     pub fn tags(&self) -> Tags {
         Tags::from([
-            ("freehold:installation".to_owned(), self.services.installation.to_string()),
-            ("freehold:tenant".to_owned(), self.tenant().id.to_string()),
-            ("freehold:environment".to_owned(), self.environment().id.to_string()),
+            (account_tags::INSTALLATION.to_owned(), self.services.installation.to_string()),
+            (account_tags::TENANT.to_owned(), self.tenant().id.to_string()),
+            (account_tags::ENVIRONMENT.to_owned(), self.environment().id.to_string()),
         ])
+    }
+
+    /// Returns the tags of the environment's account. They also contain the details from which the environment can be
+    /// recreated.
+    pub(crate) fn account_tags(&self) -> Tags {
+        let mut tags = account_tags::detail_tags(self.tenant(), self.environment());
+        tags.extend(self.tags());
+        tags
     }
 
     /// Returns whether `tags` show that a resource belongs to this environment and this installation.
     pub fn belongs_to_environment(&self, tags: &Tags) -> bool {
-        ["freehold:installation", "freehold:environment"].iter().all(|key| tags.get(*key) == self.tags().get(*key))
+        let own = self.tags();
+        [account_tags::INSTALLATION, account_tags::ENVIRONMENT].iter().all(|key| tags.get(*key) == own.get(*key))
     }
 
     /// Returns the environment's account as the target of AWS calls. If the account is unknown, the operation needs

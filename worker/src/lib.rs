@@ -1,5 +1,6 @@
 //! Background worker of Freehold, the only crate that depends on the AWS SDK.
 
+mod account_tags;
 mod attention_codes;
 pub mod aws;
 mod aws_access;
@@ -18,6 +19,7 @@ pub mod onboarding;
 mod operation_loop;
 mod poll_schedule;
 pub mod reconcile;
+pub mod recover;
 pub mod restoring;
 mod runner;
 pub mod saga;

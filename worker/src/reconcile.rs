@@ -8,7 +8,7 @@ mod compare;
 mod observe;
 pub(crate) mod periodic;
 mod repair;
-mod throttle;
+pub(crate) mod throttle;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use tracing::field::display;
 
 use crate::services::Services;
 use compare::CompareInput;
+pub(crate) use observe::all_pages;
 pub use throttle::ObserveError;
 use throttle::ReadThrottle;
 

@@ -22,6 +22,8 @@ pub mod verify;
 
 mod shared;
 
+pub(crate) use shared::tenant_group::name as tenant_group_name;
+
 use crate::step_outcome::{StepError, StepOutcome};
 
 pub type StepResult = Result<StepOutcome, StepError>;

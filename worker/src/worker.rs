@@ -16,6 +16,7 @@ use crate::key_cleanup;
 use crate::operation_loop::OperationLoop;
 use crate::reconcile::periodic::PeriodicReconciler;
 use crate::reconcile::{ReconcileError, Reconciler};
+use crate::recover::Recoverer;
 use crate::services::{Services, SetupError};
 use crate::webhooks::delivery_loop::DeliveryLoop;
 
@@ -116,6 +117,10 @@ impl Worker {
 
     pub fn reconciler(&self) -> Reconciler {
         Reconciler::new(Arc::clone(&self.services))
+    }
+
+    pub fn recoverer(&self) -> Recoverer {
+        Recoverer::new(Arc::clone(&self.services))
     }
 
     /// Compares AWS with the database if that is due and no other worker is comparing. Returns whether the comparison

@@ -233,7 +233,10 @@ pub(super) fn operation_event(operation_id: Option<Uuid>, seq: Option<i64>) -> O
 pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit: i64) -> Result<ReadResult> {
     let known = sqlx::query!(
         r#"/* db::feed::read */
-        select position as latest, coalesce((select min(position) from feed), position + 1) as "first!" from feed_head"#
+        select position as latest, coalesce((select min(position) from feed), position + 1) as "first!",
+            (select min(position) from feed where position > $1) as next
+        from feed_head"#,
+        after.unwrap_or(-1),
     );
     let known = known.fetch_one(pool).await?;
     let after = after.unwrap_or(known.first - 1);
@@ -243,7 +246,9 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     if after < known.first - 1 {
         return Ok(ReadResult::Expired { first: known.first });
     }
-    let until = known.latest.min(after + MAX_SCANNED_POSITIONS);
+    // A recovery skips positions, which need not be scanned.
+    let scanned_after = known.next.map_or(known.latest, |next| after.max(next - 1));
+    let until = known.latest.min(scanned_after + MAX_SCANNED_POSITIONS);
     let types: Option<Vec<String>> = filter.types.as_ref().map(|types| types.iter().map(ToString::to_string).collect());
     let rows = sqlx::query!(
         r#"/* db::feed::read */

@@ -95,9 +95,9 @@ async fn count_accounts(connection: &mut PgConnection, except: Option<OperationI
         select (
             select count(distinct m.aws_account_id) from account_mappings m
             where m.valid_to is null or not exists (
-                select from operations o join operation_steps s on s.operation_id = o.id
+                select from operations o left join operation_steps s on s.operation_id = o.id
                 where o.environment_id = m.environment_id and o.kind = 'offboard'
-                    and s.name = 'await-closure' and s.facts ? 'took_seconds')
+                    and (o.input ? 'account_closed' or s.name = 'await-closure' and s.facts ? 'took_seconds'))
         ) + (
             select count(*) from slots
             where quota = $1 and granted_at is not null and operation_id is distinct from $2
@@ -108,8 +108,8 @@ async fn count_accounts(connection: &mut PgConnection, except: Option<OperationI
     Ok(count.fetch_one(connection).await?)
 }
 
-/// Returns the times at which the creations of the last 24 hours started, oldest first. The start of a finished creation
-/// is the start of the account mapping.
+/// Returns the times at which the creations of the last 24 hours started, oldest first. The start of a finished
+/// creation is the start of the account mapping.
 pub(super) async fn creations_of_last_day(
     connection: &mut PgConnection,
     except: Option<OperationId>,

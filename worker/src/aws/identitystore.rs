@@ -238,6 +238,22 @@ impl Aws {
         }
     }
 
+    /// Returns the user name, which is the e-mail address, of the only user in a group that Freehold created. Returns
+    /// `None` if there is no such group, or if it does not have exactly one such user.
+    pub async fn group_admin(&self, display_name: &str) -> Result<Option<String>> {
+        let Some(group) = self.group(display_name).await? else { return Ok(None) };
+        let store = self.store().await?;
+        let mut admins = Vec::new();
+        for membership in self.members(&group).await? {
+            let request = store.client.describe_user().identity_store_id(&store.id).user_id(&membership.user_id);
+            let response = self.send(&store.session, "identitystore:DescribeUser", request.send()).await;
+            let user = none_if(response, NOT_FOUND)?;
+            let is_own = |one: &Option<String>| one.as_deref() == Some(FREEHOLD_USER_TYPE);
+            admins.extend(user.filter(|user| is_own(&user.user_type)).and_then(|user| user.user_name));
+        }
+        Ok(admins.pop().filter(|_| admins.is_empty()))
+    }
+
     /// Removes a user from a group. Succeeds if there is no such membership.
     pub async fn remove_member(&self, membership: &Membership) -> Result<()> {
         let store = self.store().await?;

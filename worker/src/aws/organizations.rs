@@ -7,9 +7,9 @@ use aws_sdk_organizations::Client;
 use aws_sdk_organizations::types::{Account, Tag};
 use freehold_tenancy::AwsAccountId;
 
-use super::Aws;
 use super::call::{missing_field, none_if, ok_if_conflict};
 use super::sts::Session;
+use super::{Aws, to_chrono};
 use crate::cloud::{ListedAccount, Result, Tags, Target};
 
 /// Region of the single endpoint of AWS Organizations.
@@ -129,6 +129,7 @@ pub(super) fn to_listed_account(account: Account) -> Option<ListedAccount> {
     let path = account.paths.as_deref().and_then(<[String]>::first);
     let parent = path.and_then(|path| path.trim_end_matches('/').rsplit('/').nth(1)).map(str::to_owned);
     Some(ListedAccount {
+        joined_at: account.joined_timestamp.as_ref().and_then(to_chrono),
         parent,
         id: account.id?.parse().ok()?,
         email: account.email.unwrap_or_default(),

@@ -51,6 +51,8 @@ pub struct ListedAccount {
     pub name: String,
     /// State as reported by AWS, such as `ACTIVE` or `SUSPENDED`.
     pub state: String,
+    /// Time at which the account joined the organisation; `None` if AWS does not report it.
+    pub joined_at: Option<DateTime<Utc>>,
     /// Id of the OU or root that contains the account; `None` if AWS does not report it.
     pub parent: Option<String>,
 }

@@ -278,7 +278,7 @@ fn split_results<T>(
 }
 
 /// Returns all items of a paginated list.
-async fn all_pages<'a, T>(
+pub(crate) async fn all_pages<'a, T>(
     throttle: &ReadThrottle,
     call: &'static str,
     read_page: impl Fn(Option<String>) -> BoxFuture<'a, CloudResult<Page<T>>>,

@@ -35,7 +35,7 @@ pub enum ObserveError {
 }
 
 /// Rate limiter for the reads of one comparison.
-pub(super) struct ReadThrottle {
+pub(crate) struct ReadThrottle {
     clock: Clock,
     quotas: Quotas,
     stop: CancellationToken,
@@ -45,13 +45,13 @@ pub(super) struct ReadThrottle {
 
 impl ReadThrottle {
     /// Creates a rate limiter. Reads fail after `stop` is cancelled.
-    pub(super) fn new(clock: Clock, quotas: Quotas, stop: CancellationToken) -> Self {
+    pub(crate) fn new(clock: Clock, quotas: Quotas, stop: CancellationToken) -> Self {
         Self { clock, quotas, stop, next_calls: Mutex::default() }
     }
 
     /// Runs `read`, which makes the AWS call `call`, within the rate limit of the call. The read is also retried if its
     /// response was lost, because a read changes nothing.
-    pub(super) async fn read<T, F>(&self, call: &'static str, mut read: impl FnMut() -> F) -> Result<T, ObserveError>
+    pub(crate) async fn read<T, F>(&self, call: &'static str, mut read: impl FnMut() -> F) -> Result<T, ObserveError>
     where
         F: Future<Output = cloud::Result<T>>,
     {

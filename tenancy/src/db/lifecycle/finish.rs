@@ -22,21 +22,35 @@ const RECONCILE_AFTER_REPAIR: TimeDelta = TimeDelta::minutes(5);
 /// `grant-access` is due again.
 pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<bool> {
     let mut tx = begin_fenced(pool, claim).await?;
+    let id = claim.operation_id;
+    let kind = sqlx::query_scalar!(
+        r#"/* db::lifecycle::succeed */ select kind as "kind: OperationKind" from operations where id = $1"#,
+        id.as_uuid(),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if kind.state_when_done() == EnvironmentState::Ready && repeat_grant_access(&mut tx, id).await? {
+        tx.commit().await?;
+        return Ok(false);
+    }
+    finish_successfully(&mut tx, id, now).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Marks an operation as succeeded. The caller must have locked the operation.
+pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     let operation = sqlx::query!(
-        r#"/* db::lifecycle::succeed */
+        r#"/* db::lifecycle::finish_successfully */
         select kind as "kind: OperationKind", environment_id from operations where id = $1"#,
-        claim.operation_id.as_uuid(),
+        id.as_uuid(),
     )
     .fetch_one(&mut *tx)
     .await?;
     let achieved = operation.kind.state_when_done();
-    if achieved == EnvironmentState::Ready && repeat_grant_access(&mut tx, claim.operation_id).await? {
-        tx.commit().await?;
-        return Ok(false);
-    }
     let mut news = Vec::new();
     if achieved == EnvironmentState::Offboarded {
-        for account in account_mappings::end(&mut tx, claim.operation_id, now).await? {
+        for account in account_mappings::end(&mut *tx, id, now).await? {
             let data = json!({ "aws_account_id": account });
             news.push(NewEvent { event_type: EventType::AccountReleased, data });
         }
@@ -45,7 +59,7 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
         news.push(NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) });
     }
     news.push(NewEvent { event_type: EventType::OperationSucceeded, data: json!({}) });
-    events::append(&mut tx, claim.operation_id, &news, now).await?;
+    events::append(&mut *tx, id, &news, now).await?;
     sqlx::query!(
         r#"/* db::lifecycle::succeed */
         with operation as (
@@ -59,24 +73,23 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
             ready_at = case when $3 = 'ready' then coalesce(ready_at, $2) else ready_at end,
             offboarded_at = case when $3 = 'offboarded' then $2::timestamptz end
         from operation where e.id = operation.environment_id"#,
-        claim.operation_id.as_uuid(),
+        id.as_uuid(),
         now,
         achieved.as_str(),
     )
     .execute(&mut *tx)
     .await?;
     match operation.kind {
-        OperationKind::Onboard => findings::write_degraded(&mut tx, operation.environment_id.into(), now).await?,
+        OperationKind::Onboard => findings::write_degraded(tx, operation.environment_id.into(), now).await?,
         OperationKind::Repair | OperationKind::UpgradeBaseline => {
-            reconcile::bring_forward(&mut tx, now + RECONCILE_AFTER_REPAIR).await?;
+            reconcile::bring_forward(tx, now + RECONCILE_AFTER_REPAIR).await?;
         }
         OperationKind::Offboard | OperationKind::Restore => {}
     }
     if achieved == EnvironmentState::Offboarded {
-        close_tenant(&mut tx, claim.operation_id, now).await?;
+        close_tenant(tx, id, now).await?;
     }
-    tx.commit().await?;
-    Ok(true)
+    Ok(())
 }
 
 /// Ends an operation with a failed step as failed. Its environment keeps its state.

@@ -38,6 +38,15 @@ impl Aws {
 
     /// Returns the ids of all CreateAccount requests in progress in the organisation.
     pub async fn creations_in_progress(&self) -> Result<Vec<String>> {
+        Ok(self.open_statuses().await?.into_iter().filter_map(|status| status.id).collect())
+    }
+
+    /// Returns all CreateAccount requests in progress in the organisation.
+    pub async fn open_creations(&self) -> Result<Vec<Creation>> {
+        Ok(self.open_statuses().await?.into_iter().filter_map(creation_of).collect())
+    }
+
+    async fn open_statuses(&self) -> Result<Vec<CreateAccountStatus>> {
         const CALL: &str = "organizations:ListCreateAccountStatus";
         let session = self.control_session().await?;
         let (mut found, mut token) = (Vec::new(), None);
@@ -47,7 +56,7 @@ impl Aws {
                 .states(CreateAccountState::InProgress)
                 .set_next_token(token);
             let page = self.send(&session, CALL, request.send()).await?;
-            found.extend(page.create_account_statuses.unwrap_or_default().into_iter().filter_map(|status| status.id));
+            found.extend(page.create_account_statuses.unwrap_or_default());
             token = page.next_token;
             // AWS allows five creations at a time, so there is one page unless AWS returns empty pages.
             if token.is_none() {

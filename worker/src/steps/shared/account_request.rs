@@ -51,7 +51,7 @@ async fn request(context: &StepContext) -> StepResult {
     let account = NewAccount {
         name: account_name(&context.tenant().company_name, environment.id),
         email: email(context),
-        tags: context.tags(),
+        tags: context.account_tags(),
     };
     let slot = slot(context);
     if context.admit_account_request(&slot).await? == CreationPermit::Free {
@@ -163,7 +163,7 @@ pub(in crate::steps) async fn adopt_approved(context: &StepContext, id: AwsAccou
         Some(found) if found.state != "ACTIVE" => "the account is not active",
         Some(_) if context.is_mapped_to_other(&id).await? => "the account is or was mapped to another environment",
         Some(_) => {
-            context.aws().tag_account(&target, &context.tags()).await?;
+            context.aws().tag_account(&target, &context.account_tags()).await?;
             return map_account(context, id).await;
         }
     };

@@ -16,7 +16,7 @@ pub(in crate::steps) struct TenantGroup {
 }
 
 /// Returns the name of the tenant's own group.
-pub(in crate::steps) fn name(tenant: TenantId) -> String {
+pub(crate) fn name(tenant: TenantId) -> String {
     format!("freehold-{tenant}")
 }
 

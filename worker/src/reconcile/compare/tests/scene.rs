@@ -179,6 +179,7 @@ impl Scene {
 
 pub(super) fn listed(id: &str, parent: &str) -> ListedAccount {
     ListedAccount {
+        joined_at: None,
         id: id.parse().unwrap(),
         email: "aws@example.com".to_owned(),
         name: "Example".to_owned(),
