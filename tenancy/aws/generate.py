@@ -248,7 +248,7 @@ def resource_actions():
 
 
 def resource_types():
-    regions = re.findall(r'"([a-z]+-[a-z]+-\d)",', REGIONS.read_text())
+    regions = re.findall(r'^ +"([a-z]+-[a-z]+-\d)",$', REGIONS.read_text(), re.MULTILINE)
     folder = schema_folder() / "providers"
     known = {}
     for region in regions:
