@@ -123,7 +123,7 @@ pub(crate) fn read_object(
     if let Some((text, version)) = bucket.object(&address.key, address.version.as_deref()) {
         return Ok((text.to_owned(), version.map(str::to_owned)));
     }
-    // S3 tells only callers that may list the bucket which objects do not exist.
+    // S3 discloses that an object does not exist only to callers that may list the bucket.
     authorize(state, ctx, Some(bucket), "s3:ListBucket", &format!("arn:aws:s3:::{}", address.bucket))?;
     Err(if address.version.is_some() {
         error(404, "NoSuchVersion", "The specified version does not exist.")

@@ -32,7 +32,7 @@ impl HoldKind {
                  automatically."
             }
             Self::TemplateRejected => {
-                "The template of the tenant stack is rejected, so that Freehold deploys no stack with it. Correct the \
+                "The template of the tenant stack is rejected, so Freehold deploys no stack with it. Correct the \
                  template; the workers read the file again every minute and continue automatically."
             }
             Self::WorkersWithoutAwsAccess => {
@@ -62,7 +62,7 @@ pub struct FleetHold {
     /// Name of the quota whose calls are paused, such as `account-creations`, or [`ALL_WORK`].
     pub quota: String,
     pub kind: HoldKind,
-    /// Cause in the words of the operation or worker that found it; `None` if the kind says everything.
+    /// Cause in the words of the operation or worker that found it; `None` if the kind is sufficient.
     pub detail: Option<String>,
     pub started_at: DateTime<Utc>,
     /// Time at which the first operation in the queue retries the call.

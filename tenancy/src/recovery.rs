@@ -69,7 +69,7 @@ pub struct LostEnvironment {
     pub created_at: DateTime<Utc>,
 }
 
-/// Details of lost environments that their accounts do not have, by environment.
+/// Details of lost environments that the tags of their accounts do not contain, by environment.
 pub type TenantDetails = BTreeMap<EnvironmentId, EnvironmentDetails>;
 
 /// Details of one lost environment; `None` uses the tag of the account.

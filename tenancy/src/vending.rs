@@ -57,15 +57,16 @@ impl VendingStop {
     pub fn message(&self) -> String {
         match self {
             Self::Paused { reason } => format!(
-                "An operator has paused the creation of accounts: {reason}. Run `freehold fleet resume` to continue."
+                "An operator has paused the creation of accounts: {}. Run `freehold fleet resume` to continue.",
+                reason.trim_end_matches('.')
             ),
             Self::CeilingReached { maximum } => format!(
-                "The maximum of {maximum} accounts exists. Raise quotas.max_accounts and restart the workers to \
+                "The maximum of {maximum} accounts exists. Raise quotas.max_accounts and restart API and workers to \
                  continue."
             ),
             Self::DailyCeilingReached { maximum, until } => format!(
                 "The maximum of {maximum} accounts was created in the last 24 hours. The next one can be created on \
-                 {}; raise quotas.max_accounts_per_day and restart the workers to continue earlier.",
+                 {}; raise quotas.max_accounts_per_day and restart API and workers to continue earlier.",
                 until.format("%Y-%m-%d %H:%M UTC")
             ),
         }

@@ -67,7 +67,7 @@ fn document() -> String {
         "# Attention codes\n\n\
          Generated from tenancy/src/attention_code.rs and tests/tests/remedies/cases.rs. Regenerate with\n\
          `UPDATE_DOCS=1 cargo test --workspace --test main -- remedies::attention_codes`. [support.md](support.md) says\n\
-         what to do. An onboarding can also be canceled.\n\n\
+         what to do. An onboarding can also be cancelled.\n\n\
          | code | title | meaning for the customer | remedies | case |\n|-|-|-|-|-|\n",
     );
     for code in AttentionCode::ALL {

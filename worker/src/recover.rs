@@ -77,7 +77,7 @@ impl Recoverer {
     }
 
     /// Compares AWS with the database and returns the changes. Changes nothing. `details` contains the details of lost
-    /// environments that their accounts do not have. `stop` interrupts the comparison.
+    /// environments that the tags of their accounts do not contain. `stop` interrupts the comparison.
     pub fn plan<'a>(
         &'a self,
         details: &'a TenantDetails,

@@ -43,7 +43,7 @@ pub(crate) struct TemplateOutput {
 }
 
 impl Template {
-    /// Parses YAML or JSON. The error says the position of a syntax error.
+    /// Parses YAML or JSON. The error contains the position of a syntax error.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let value = if text.trim_start().starts_with('{') {
             serde_json::from_str(text)

@@ -83,8 +83,8 @@ pub(crate) async fn upgrade_baseline(
         UpgradeResult::Busy { operation, kind } => Err(ApiError::new(
             Code::OperationInProgress,
             format!(
-                "The operation {operation} ({kind}) on the environment is open. Wait until it has finished, or handle \
-                 what it needs, then repeat the request."
+                "The operation {operation} ({kind}) on the environment is open. Wait until it has finished, or \
+                 apply one of its remedies, then repeat the request."
             ),
         )),
         UpgradeResult::NotReady(state) => Err(ApiError::new(

@@ -94,7 +94,7 @@ fn another_account_needs_the_bucket_policy_and_its_own_permission() {
         "Condition": { "StringEquals": { "aws:PrincipalOrgID": organization } } }] });
     assert_eq!(send(&world, &admin, "PUT", "/templates?policy", &policy.to_string()).0, 204);
     assert_eq!(read("/templates/a"), (200, String::new()));
-    // The member may not list the bucket, so S3 does not tell that the object is missing.
+    // The member may not list the bucket, so S3 does not disclose that the object is missing.
     assert_eq!(read("/templates/missing"), (403, "AccessDenied".to_owned()));
     assert_eq!(code(send(&world, member.credentials(), "PUT", "/templates/a", "x")), (403, "AccessDenied".to_owned()));
 }

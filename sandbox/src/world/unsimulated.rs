@@ -13,7 +13,7 @@ const MAX_OPERATION_LENGTH: usize = 200;
 /// Signing names of the services that describe errors in XML and name the operation in the path.
 const REST_XML_SERVICES: [&str; 2] = ["cloudfront", "route53"];
 
-/// Protocol of a client, as far as its request shows it.
+/// Protocol of a client, derived from its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClientProtocol {
     Json,

@@ -111,7 +111,7 @@ pub struct TokenIssuer {
     pub jwks: String,
     /// Required `typ` in the header of a token (RFC 9068); empty for issuers that omit it.
     pub token_type: String,
-    /// Values that claims of a token must have, for example to tell access tokens from other tokens of the issuer.
+    /// Values that claims of a token must have, for example to distinguish access tokens from other tokens.
     pub required_claims: BTreeMap<String, String>,
     /// Claim that identifies the person or program. It must be the same for all clients that a person uses.
     pub subject_claim: ClaimPath,

@@ -26,8 +26,8 @@
 //!     └──────────────────────────────────┘
 //! ```
 //!
-//! An operation that changes an environment which continues to serve can also fail: `fail` ends it from `running`, and
-//! the environment stays `ready`, as it does while such an operation is open or needs attention.
+//! An operation on an environment that continues to serve can also fail: `fail` ends the operation from `running`. The
+//! environment stays `ready`, also while such an operation is open or needs attention.
 //!
 //! An environment; its state is `needs_attention` instead while its open operation needs attention:
 //!
@@ -47,7 +47,8 @@
 //!                     └────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! `change_admin` opens a repair too. `restore` is possible during the cooling-off period only. A tenant is offboarded together with its last environment.
+//! `change_admin` opens a repair too. `restore` is possible during the cooling-off period only. A tenant is offboarded
+//! together with its last environment.
 
 mod add_environment;
 mod attention;

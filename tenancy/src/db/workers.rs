@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 use super::{PgPool, Result};
 use crate::{Clock, WorkerId};
 
-/// Real time in seconds after which a worker without a check counts as stopped. It is several
-/// times as long as the interval between two checks.
+/// Real time in seconds after which a worker without a check counts as stopped. This time is several times as long as
+/// the interval between two checks.
 const MAX_CHECK_AGE_SECONDS: f64 = 180.0;
 
 /// Real time in seconds between two checks of a worker whose last check failed.
@@ -16,7 +16,7 @@ pub const FAILED_CHECK_INTERVAL_SECONDS: f64 = 15.0;
 /// Outage of AWS access: no running worker can call AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsAccessOutage {
-    /// Time at which the access of the worker failed that failed last.
+    /// Start of the outage: the time at which the last running worker lost its access.
     pub since: DateTime<Utc>,
     /// Reason why that worker cannot call AWS.
     pub error: String,

@@ -2,7 +2,7 @@
 //!
 //! The last account creation is compared with the greedy bound: the same creations, with the durations that the
 //! simulated AWS took, each requested as soon as AWS's quotas allow. The ready times are compared with the estimates
-//! that were told at signup.
+//! that the API gave at signup.
 
 mod customers;
 mod sandbox;

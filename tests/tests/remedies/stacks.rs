@@ -65,7 +65,7 @@ async fn template(probe: Probe, from: &str, to: &str) -> Proof {
     template_with_check(probe, from, to, "").await
 }
 
-/// Does the same with further lines of `[stack]`.
+/// Onboards a tenant like [`template`], with further lines of `[stack]`.
 async fn template_with_check(probe: Probe, from: &str, to: &str, stack: &str) -> Proof {
     let broken = TEMPLATE.replace(from, to);
     assert_ne!(broken, TEMPLATE);
@@ -184,7 +184,7 @@ pub(super) async fn protected_stack_of_an_offboarding(probe: Probe) -> Proof {
     scene.apply().await
 }
 
-/// A retry retains the resource, so nothing else is to be done.
+/// A retry retains the resource, so no other action is needed.
 pub(super) async fn resource_that_cannot_be_deleted(probe: Probe) -> Proof {
     let mut scene = Scene::new(probe).await;
     scene.onboard(json!({})).await;

@@ -1,4 +1,4 @@
-//! Tests of workers that cannot call AWS: they claim nothing, say so, and work again as soon as AWS lets them.
+//! Tests of workers that cannot call AWS: they claim nothing, report the reason, and work again when the cause is gone.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

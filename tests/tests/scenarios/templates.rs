@@ -98,7 +98,7 @@ async fn a_rejected_template_causes_one_hold_and_its_correction_lifts_it() {
     assert_eq!(alerts.count(), 1, "alerts");
     assert!(calls(&freehold, "cloudformation:CreateStack").1 <= 5, "each operation was refused at most once");
 
-    // A file that is not valid does not replace the template, and the hold says so.
+    // A file that is not valid does not replace the template, and the message of the hold names the problem.
     file.write("Resources: [");
     freehold.run_until_idle(&worker, TimeDelta::minutes(10)).await;
     let fault = "The changed file is not valid either: stack.template: must be YAML or JSON";

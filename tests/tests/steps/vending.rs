@@ -1,4 +1,4 @@
-//! Tests of the operator's brakes: the pause of account creation, and the maximum numbers of accounts.
+//! Tests of the operator's control of vending: the pause of account creation, and the maximum numbers of accounts.
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;

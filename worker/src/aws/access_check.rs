@@ -39,7 +39,7 @@ pub enum AccessError {
 }
 
 impl AccessError {
-    /// Returns whether AWS gave no answer, which says nothing about the credentials.
+    /// Returns whether AWS gave no answer. The credentials may then be valid.
     pub(crate) fn is_unanswered(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }

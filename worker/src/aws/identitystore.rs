@@ -179,7 +179,7 @@ impl Aws {
         self.find_user_by(store, "emails.value", email).await.map_err(|error| match error.kind {
             CloudErrorKind::Conflict => {
                 let message = "several users of Identity Center have the e-mail address of admin_email (AWS: \
-                               emails.value); leave it with one of them"
+                               emails.value); remove it from all of them but one"
                     .to_owned();
                 let kind = CloudErrorKind::Failed;
                 let request_id = error.request_id;

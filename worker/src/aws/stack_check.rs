@@ -158,7 +158,7 @@ fn rejected_status(call: &'static str, response: &Response) -> CloudError {
         }),
     };
     let code = if code.is_empty() { format!("HTTP {}", response.status) } else { code };
-    // The function of the stack answers, or AWS in its place; the body does not say which.
+    // The response comes from the function of the stack or from AWS; the body does not distinguish the two.
     CloudError { kind, call, origin: ErrorOrigin::Aws, code, message, request_id: response.request_id.clone() }
 }
 

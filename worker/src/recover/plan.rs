@@ -109,7 +109,7 @@ fn mapped_environment(
     }
     let was_offboarded = match known.open {
         None => known.state == EnvironmentState::Ready,
-        // A canceled onboarding is offboarded. Other operations may not have moved the account yet.
+        // A cancelled onboarding is offboarded. Other operations may not have moved the account yet.
         Some(kind) => kind == OperationKind::Onboard,
     };
     if account.is_quarantined && was_offboarded {

@@ -75,8 +75,8 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     templates_of_regions(config, problems);
 }
 
-/// Validates the tables with one entry per region. Whether a template has the configured hash is checked by the worker,
-/// which reads the files.
+/// Validates the tables with one entry per region. The worker, which reads the files, compares a template with the
+/// configured hash.
 fn templates_of_regions(config: &Config, problems: &mut Problems) {
     let stack = &config.stack;
     let regions: BTreeSet<_> = config.residencies.iter().flat_map(|residency| &residency.regions).copied().collect();

@@ -1,4 +1,4 @@
-//! Customers that sign up at the same time, with the estimate that each is told.
+//! Customers that sign up at the same time, each with the estimate that the API gave.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};

@@ -170,7 +170,7 @@ pub(in crate::steps) async fn adopt_approved(context: &StepContext, id: AwsAccou
     Err(StepError::needs_attention(
         AttentionCode::AccountNotAdoptable,
         format!(
-            "Account {id} cannot be adopted: {reason}. Correct that and retry, adopt another account, retry with \
+            "Account {id} cannot be adopted: {reason}. Fix the cause and retry, adopt another account, retry with \
              another e-mail address to create an account, or cancel."
         ),
     ))

@@ -7,7 +7,7 @@ use freehold_tenancy::db::fleet_holds::templates::TemplateFault;
 use crate::cloud::{CloudError, CloudErrorKind};
 use crate::first_match::FirstMatch;
 
-/// Failure that the template causes, whatever the values of a tenant are.
+/// Failure that the template causes for every tenant, independently of the tenant's values.
 #[derive(Debug)]
 struct FaultRow {
     /// Text that AWS's message must contain.

@@ -54,7 +54,10 @@ impl StackDeployment {
             Some(held) => held,
             None => StepError::needs_attention(
                 AttentionCode::StackRejected,
-                format!("{} Correct stack.template_urls.{} and restart, then retry.", fault.message, self.region),
+                format!(
+                    "{} Correct stack.template_urls.{} and restart the workers, then retry.",
+                    fault.message, self.region
+                ),
             ),
         };
         Ok(Comparison::Different(Box::new(StepOutcome::failed(error).with("stack_id", stack_id))))
