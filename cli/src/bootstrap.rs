@@ -28,8 +28,8 @@ const MAX_CONNECTIONS: u32 = 2;
 #[command(after_help = "Examples:\n  \
     AWS_PROFILE=management freehold bootstrap --plan\n  \
     AWS_PROFILE=management freehold bootstrap\n\n\
-    --plan prints one line per change, without changing anything. Warnings do not stop the command. A template that \
-    CloudFormation refuses in a region does.")]
+    --plan prints one line per change, without changing anything. Warnings do not stop the command; a template that \
+    CloudFormation refuses in a region stops it.")]
 pub(crate) struct BootstrapArgs {
     #[command(flatten)]
     config: ConfigArgs,

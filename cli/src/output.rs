@@ -18,7 +18,7 @@ pub(crate) static PROGRESS_BARS: LazyLock<MultiProgress> = LazyLock::new(MultiPr
 pub(crate) enum Format {
     /// Table, for reading on a terminal
     Table,
-    /// JSON in the format of the API
+    /// JSON, for programs
     Json,
 }
 

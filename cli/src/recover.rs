@@ -44,8 +44,8 @@ const MAX_CONNECTIONS: u32 = 5;
     freehold recover\n  \
     freehold recover --plan --output json | jq -r '.items[] | select(.resolution == \"decide\") | .message'\n\n\
     --plan prints one line per change, without changing anything.\n\n\
-    --tenant-details reads the details of lost environments that their accounts do not have, and overrides those that \
-    they have. Each table and each field is optional:\n\n  \
+    --tenant-details reads details of lost environments. They complete and override the tags of the accounts. Each \
+    table and each field is optional:\n\n  \
     [env_01k2m8v3x9e7rt4s5q6w7y8z9c]\n  \
     company_name = \"Example Ltd\"\n  \
     admin_email = \"admin@example.com\"\n  \

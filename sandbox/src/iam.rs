@@ -50,8 +50,8 @@ impl State {
         if is_aws_managed_policy(arn) {
             return Some(managed_policy(arn).unwrap_or_default());
         }
-        let regions = self.accounts.get(account)?.regions.values();
-        regions.filter_map(|region| region.stacks.managed_policy(arn)).next().cloned()
+        let mut regions = self.accounts.get(account)?.regions.values();
+        regions.find_map(|region| region.stacks.managed_policy(arn)).cloned()
     }
 
     /// Creates a role without policies and with sessions of at most one hour, the default of IAM. The role is not added

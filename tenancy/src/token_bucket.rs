@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn no_call_arrives_before_its_token_whatever_the_delays() {
+    fn no_call_arrives_before_its_token_at_any_delay() {
         // Delays far above the interval occur in a sandbox whose clock is fast.
         for longest in [2.0, 9.0, 24.0] {
             let mut random = 7_u32;

@@ -113,8 +113,8 @@ pub fn ideal_timelines(timelines: &[TenantTimeline]) -> Vec<IdealTimeline> {
     ideal
 }
 
-/// Returns the earliest possible times of account creation requests, in seconds after the start, for creations that take
-/// `durations` seconds.
+/// Returns the earliest possible times of account creation requests, in seconds after the start, for creations that
+/// take `durations` seconds.
 pub fn ideal_requests(durations: &[f64]) -> Vec<f64> {
     let mut slots = Slots::new(ACCOUNT_CREATION_SLOTS);
     let (mut bucket_full_at, mut last) = (0.0_f64, 0.0_f64);

@@ -42,8 +42,8 @@ impl AwsRateLimiter {
         }
     }
 
-    /// Records that AWS has answered `call`, so that it has arrived there. Matters only for calls whose token is granted
-    /// together with a slot.
+    /// Records that AWS has answered `call`, so that it has arrived there. Matters only for calls whose token is
+    /// granted together with a slot.
     pub async fn record_answer(&self, call: &'static str) {
         let Some(rate) = self.rate_of(call).filter(CallRate::counts_answers) else { return };
         if let Err(failure) = rates::record_answer(&self.pool, &rate, self.clock.now()).await {

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_step_ends_the_operation_whatever_other_steps_do() {
+    fn a_failed_step_ends_the_operation_in_any_state_of_others() {
         for other in [StepState::Waiting, StepState::Parked, StepState::Done] {
             let journal = [
                 entry(TOP_STEP, StepState::Done, None),

@@ -5,8 +5,8 @@ use freehold_tenancy::config::Api;
 use super::keys::Keys;
 use super::roles::unknown_scopes;
 
-/// Returns the problems of the `[api]` configuration: unknown scopes, and an unsafe source of signing keys. Each message
-/// starts with the name of the field.
+/// Returns the problems of the `[api]` configuration: unknown scopes, and an unsafe source of signing keys. Each
+/// message starts with the name of the field.
 pub fn config_problems(api: &Api) -> Vec<String> {
     let mut problems = unknown_scopes(api);
     for (field, issuer) in api.token_issuers() {

@@ -188,7 +188,8 @@ impl Keys {
         self.check_available()
     }
 
-    /// Like [`Self::check_available`], but waits for a short time if the first attempt to read the keys has not finished.
+    /// Like [`Self::check_available`], but waits for a short time if the first attempt to read the keys has not
+    /// finished.
     pub(super) async fn check_first_read(&self) -> Result<(), KeysError> {
         match self.check_available() {
             Err(error @ KeysError::NotReadYet) => {

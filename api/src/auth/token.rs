@@ -60,13 +60,13 @@ impl TokenVerifier {
         join_all(self.issuers.iter().map(|issuer| issuer.keys.read_until_available())).await;
     }
 
-    /// Returns the reasons why the tokens of an issuer cannot be verified, or `None` if the signing keys of all issuers
-    /// are available.
+    /// Returns the reasons why no token can be verified, or `None` if the signing keys of at least one issuer are
+    /// available: an unreachable issuer must not stop the callers of the others.
     pub(crate) async fn keys_problem(&self) -> Option<String> {
         let checks = self.issuers.iter().map(|issuer| issuer.keys.check_first_read());
         let problems = join_all(checks).await.into_iter().filter_map(Result::err);
         let problems: Vec<_> = problems.map(|error| error.to_string()).collect();
-        (!problems.is_empty()).then(|| problems.join("; "))
+        (problems.len() == self.issuers.len()).then(|| problems.join("; "))
     }
 
     pub(super) async fn verify(&self, token: &str) -> Result<Caller, TokenError> {

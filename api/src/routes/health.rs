@@ -62,7 +62,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiEr
         return Err(ApiError::new(Code::DatabaseNotMigrated, detail).retry_after(5));
     }
     if let Some(reason) = app.token_verifier.keys_problem().await {
-        let detail = format!("The tokens of an issuer cannot be verified: {reason}.");
+        let detail = format!("No token can be verified: {reason}.");
         return Err(ApiError::new(Code::SigningKeysUnavailable, detail).retry_after(5));
     }
     let ceilings = app.config.quotas.account_ceilings();

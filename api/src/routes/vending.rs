@@ -65,7 +65,7 @@ pub struct VendingPause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
-    /// Reason, as a sentence of 1 to 500 characters. Operations that wait show it.
+    /// Reason, as a sentence of 1 to 500 characters. Waiting operations show the reason.
     #[schema(example = "The budget for November is spent.", min_length = 1, max_length = 500)]
     pub reason: String,
 }

@@ -11,7 +11,7 @@ use crate::output::{self, Format};
 
 /// Upgrade the baseline: the roles of Freehold in the AWS accounts of a tenant
 ///
-/// Brings accounts that exist to the version of this installation and its configuration, for example after a change of
+/// Brings existing accounts to the version of this installation and its configuration, for example after a change of
 /// access_role.statements. The environments stay ready. Prints one line per environment: the started operation,
 /// "current", or the reason why no upgrade was started.
 #[derive(Debug, Args)]

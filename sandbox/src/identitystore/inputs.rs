@@ -22,8 +22,9 @@ const RESOURCE_ID: Shape = matching(
         "([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}",
     ),
 );
-/// Characters that AWS refuses in a text: control characters, format characters such as joiners, and private characters.
-/// The service model lists the accepted categories, which the regular expressions of the simulation do not know.
+/// Characters that AWS refuses in a text: control characters, format characters such as joiners, and private
+/// characters. The service model lists the accepted categories, which the regular expressions of the simulation do not
+/// know.
 macro_rules! refused_characters {
     () => {
         concat!(

@@ -33,12 +33,11 @@ impl Pattern {
         while let Some((before, after)) = rest.split_once("${") {
             let Some((variable, after)) = after.split_once('}') else { break };
             pattern.tokens.extend(before.chars().map(Token::of_pattern));
-            match variable_value(variable, keys) {
-                Some(value) => pattern.tokens.extend(value.chars().map(Token::ValueCharacter)),
-                None => {
-                    pattern.tokens.push(Token::AnyText);
-                    pattern.has_unknown_variable = true;
-                }
+            if let Some(value) = variable_value(variable, keys) {
+                pattern.tokens.extend(value.chars().map(Token::ValueCharacter));
+            } else {
+                pattern.tokens.push(Token::AnyText);
+                pattern.has_unknown_variable = true;
             }
             rest = after;
         }

@@ -33,8 +33,7 @@ impl Document {
     /// Checks the document by the rules of its kind. Returns an error message if AWS would refuse it.
     pub fn check(&self, kind: PolicyKind) -> Result<(), String> {
         let is_known_version = match self.version() {
-            None => kind != PolicyKind::ServiceControl,
-            Some(FIRST_VERSION) => kind != PolicyKind::ServiceControl,
+            None | Some(FIRST_VERSION) => kind != PolicyKind::ServiceControl,
             Some(version) => version == CURRENT_VERSION,
         };
         if !is_known_version {

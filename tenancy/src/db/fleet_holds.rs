@@ -301,7 +301,8 @@ pub async fn list_active(pool: &PgPool) -> Result<Vec<FleetHold>> {
 /// Returns the hold on all work while no running worker can call AWS.
 ///
 /// The hold is not stored but follows from the workers' checks, so no process has to lift it, and it cannot remain
-/// after the worker that caused it has died. It stops no worker: a worker that cannot call AWS claims nothing by itself.
+/// after the worker that caused it has died. It stops no worker: a worker that cannot call AWS claims nothing by
+/// itself.
 pub async fn on_all_work(pool: &PgPool) -> Result<Option<FleetHold>> {
     let Some(outage) = workers::aws_access_outage(pool).await? else { return Ok(None) };
     let waiting = sqlx::query_scalar!(

@@ -4,8 +4,8 @@ use super::{PgPool, Result};
 use crate::tenant::Tenant;
 use crate::{EmailAddress, TenantId};
 
-/// Returns the earlier administrators of a tenant, or none if the tenant was changed since it was read: another run then
-/// applies the change.
+/// Returns the earlier administrators of a tenant, or none if the tenant was changed since it was read: another run
+/// then applies the change.
 pub async fn list(pool: &PgPool, tenant: &Tenant) -> Result<Vec<String>> {
     let emails = sqlx::query_scalar!(
         r#"/* db::former_admins::list */
@@ -16,13 +16,15 @@ pub async fn list(pool: &PgPool, tenant: &Tenant) -> Result<Vec<String>> {
     Ok(emails.fetch_optional(pool).await?.unwrap_or_default())
 }
 
-/// Deletes the list of earlier administrators, unless the tenant was changed since it was read.
-pub async fn forget(pool: &PgPool, tenant: &Tenant) -> Result<()> {
+/// Deletes the list of earlier administrators, unless the tenant or the list was changed since they were read.
+pub async fn forget(pool: &PgPool, tenant: &Tenant, listed: &[String]) -> Result<()> {
     sqlx::query!(
         r#"/* db::former_admins::forget */
-        update tenants set former_admin_emails = '{}' where id = $1 and updated_at = $2"#,
+        update tenants set former_admin_emails = '{}'
+        where id = $1 and updated_at = $2 and former_admin_emails = $3"#,
         tenant.id.as_uuid(),
         tenant.updated_at,
+        listed,
     )
     .execute(pool)
     .await?;
@@ -35,8 +37,7 @@ pub async fn add_if_replaced(pool: &PgPool, tenant: TenantId, email: &EmailAddre
     sqlx::query!(
         r#"/* db::former_admins::add_if_replaced */
         update tenants set former_admin_emails = former_admin_emails || $2::text
-        where id = $1 and offboarded_at is null and admin_email is distinct from $2::text
-            and $2::text <> all (former_admin_emails)"#,
+        where id = $1 and offboarded_at is null and admin_email is distinct from $2::text"#,
         tenant.as_uuid(),
         email.as_str(),
     )

@@ -72,7 +72,7 @@ use crate::OperationId;
 
 pub use add_environment::{AddResult, MAX_ENVIRONMENTS, add_environment};
 pub use cancel::cancel;
-pub use change_admin::change_admin;
+pub use change_admin::{ChangeAdminResult, change_admin};
 pub use decide::{DecisionResult, decide};
 pub use finish::{fail, succeed};
 pub use legal_hold::set_legal_hold;

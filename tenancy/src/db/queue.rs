@@ -134,8 +134,8 @@ pub async fn estimate_for_new(
     Ok(asked.collect())
 }
 
-/// Returns the queued operations among `ids`. An onboarding requests its slot some time after the signup, later still if
-/// many sign up at once. Until then, its creation time determines the position.
+/// Returns the queued operations among `ids`. An onboarding requests its slot some time after the signup, later still
+/// if many sign up at once. Until then, its creation time determines the position.
 async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOperation>> {
     let rows = sqlx::query!(
         r#"/* db::queue::list_queued */

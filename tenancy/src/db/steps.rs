@@ -130,8 +130,8 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
     sqlx::query!(
         r#"/* db::steps::reset_for_retry */
         update operation_steps s set state = 'pending', check_at = null, attempts_without_progress = 0,
-            retried_at = $2, waits_for = null, last_error = null, attention = null, blocked_since = null,
-            finished_at = null, skip_reason = null
+            retried_at = $2, waits_for = null, last_error = null, last_error_aws_request_id = null,
+            attention = null, blocked_since = null, finished_at = null, skip_reason = null
         where operation_id = $1 and (
             state = 'parked' or attention is not null
             -- The stack may need permissions that were configured after its baseline was installed.

@@ -13,7 +13,7 @@ use crate::feed::FeedType;
 use crate::finding::Finding;
 use crate::tenant::{LegalHold, Tenant, TenantState};
 use crate::unicode::{comparable, invisible_characters_of_postgresql};
-use crate::{EmailAddress, EnvironmentId, ExternalId, OperationId, Region, TenantId, Tier};
+use crate::{CompanyName, EmailAddress, EnvironmentId, ExternalId, OperationId, Region, TenantId, Tier};
 
 /// Filter for tenants; a field that is `None` matches all tenants.
 #[derive(Debug, Clone, Default)]
@@ -142,8 +142,8 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
             let id = TenantId::from(row.id);
             Ok(Tenant {
                 id,
-                company_name: parse_text(row.company_name)?,
-                admin_email: row.admin_email.map(parse_text).transpose()?,
+                company_name: CompanyName::from_stored(row.company_name),
+                admin_email: row.admin_email.map(EmailAddress::from_stored),
                 tier: parse_text(row.tier)?,
                 external_id: row.external_id.map(parse_text).transpose()?,
                 labels: serde_json::from_value(row.labels).unwrap_or_default(),

@@ -122,7 +122,7 @@ pub(super) async fn creations_of_last_day(
             having min(valid_from) > $1
             union all
             select granted_at from slots
-            where quota = $2 and granted_at is not null and operation_id is distinct from $3
+            where quota = $2 and granted_at > $1 and operation_id is distinct from $3
         ) starts order by at"#,
         now - TimeDelta::days(1),
         Quota::AccountCreations.as_str(),

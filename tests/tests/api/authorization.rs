@@ -34,7 +34,7 @@ fn routes() -> Vec<Route> {
             });
         }
     }
-    assert_eq!(routes.len(), 43, "routes");
+    assert_eq!(routes.len(), 46, "routes");
     routes
 }
 

@@ -128,9 +128,12 @@ async fn a_current_baseline_needs_no_operation() {
     let api = ApiFixture::new().await;
     let tenant = tenant(&api).await;
     api.succeed_operation("111122223333").await;
+    let version = BaselineVersion::current(&api.config.access_role).to_string();
+    let install = sqlx::query("update environments set baseline_version = $1").bind(&version);
+    install.execute(&api.database.pool).await.unwrap();
     let before = api.row_counts().await;
     let current = api.post(&format!("{tenant}/environments/production/baseline-upgrades")).await;
-    let body = json!({ "version": "1", "target_version": "1", "operation_id": null });
+    let body = json!({ "version": version, "target_version": version, "operation_id": null });
     assert_eq!((current.status.as_u16(), current.json()), (200, body));
     assert_eq!(api.row_counts().await, before);
 

@@ -171,6 +171,24 @@ async fn a_changed_admin_is_erased_with_the_tenant() {
 }
 
 #[tokio::test]
+async fn the_admin_cannot_change_during_an_upgrade_of_the_baseline() {
+    let api = ApiFixture::new().await;
+    let path = path_of(&api.sign_up(&signup_body_with(json!({ "tier": "enterprise" }))).await);
+    api.succeed_operation("111122223333").await;
+    let upgrade = api.post(&format!("{path}/environments/production/baseline-upgrades")).await;
+    assert_eq!(upgrade.status, 202, "{}", upgrade.text);
+    let before = api.row_counts().await;
+    let refused = patch(&api, &path, Some("*"), &json!({ "admin_email": "new@example.com" })).await;
+    assert_eq!(refused.status_and_code(), (409, "operation_in_progress".into()));
+    assert!(refused.text.contains(upgrade.json()["operation_id"].as_str().unwrap()), "{}", refused.text);
+    assert_eq!(
+        (api.row_counts().await, &api.get(&path).await.json()["admin_email"]),
+        (before, &json!("admin@example.com"))
+    );
+    assert_eq!(patch(&api, &path, Some("*"), &json!({ "company_name": "Other" })).await.status, 200);
+}
+
+#[tokio::test]
 async fn each_invalid_field_of_an_update_is_reported() {
     let api = ApiFixture::new().await;
     let other = api.sign_up(&signup_body_with(json!({ "external_id": "c-1" }))).await;

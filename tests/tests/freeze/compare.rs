@@ -44,8 +44,8 @@ pub(super) fn assert_unchanged(file: &str, now: &Lines, rename: impl Fn(&Renames
     assert_no_differences(file, &renames, &renamed.collect(), now);
 }
 
-/// Panics if a line of `before` is missing in `now` and `renames.toml` does not accept that. Lines may be added, because
-/// an addition does not break existing clients or stored data.
+/// Panics if a line of `before` is missing in `now` and `renames.toml` does not accept that. Lines may be added,
+/// because an addition does not break existing clients or stored data.
 pub(super) fn assert_no_differences(file: &str, renames: &Renames, before: &Lines, now: &Lines) {
     let accepted: Vec<_> = renames.accepted.iter().filter(|one| one.file == file).collect();
     for one in &accepted {

@@ -208,6 +208,6 @@ async fn a_tag_policy_violation_has_its_own_attention_code() {
     let (tenant, operation) = onboard(&freehold).await;
     let (code, message) = attention(&operation);
     assert_eq!(code, "tag_policy_violated");
-    assert!(message.contains("freehold:environment"), "{message}");
+    assert!(message.contains("start with freehold:"), "{message}");
     assert_ready(&retry(&freehold, &tenant).await);
 }

@@ -157,7 +157,10 @@ async fn a_refused_admin_names_the_field_of_the_tenant() {
     let operation = freehold.operation_of(&tenant).await;
     let (code, message) = attention(&operation);
     assert_eq!(code, "aws_refused");
-    assert!(message.contains("tenant's admin: admin_email (AWS: userName). Correct the value"), "{message}");
+    assert!(
+        message.contains("the tenant's admin_email") && message.contains("Change admin_email with PATCH"),
+        "{message}"
+    );
     assert!(operation.attention.as_ref().is_some_and(|attention| attention.aws_request_id.is_some()));
     assert_ready(&retry(&freehold, &tenant).await);
 }

@@ -221,15 +221,15 @@ async fn a_rejected_stack_is_reported_with_its_cause() {
 #[tokio::test]
 async fn a_long_message_of_aws_keeps_its_reason_and_its_request_id() {
     let freehold = Freehold::instant().await;
-    let reason = "failed to satisfy constraint: Member must have length less than or equal to 51200";
-    let message = format!("1 validation error detected: Value '{}' at 'templateBody' {reason}", TEMPLATE.repeat(20));
+    let reason = "failed to satisfy constraint: Member must have length less than or equal to 60";
+    let message = format!("1 validation error detected: Value '{}' at 'parameters' {reason}", TEMPLATE.repeat(20));
     freehold.world.inject(on_stack_creation(error("ValidationError", &message)).nth(1));
     let (_, operation) = onboard(&freehold).await;
     let (code, message) = attention(&operation);
     assert_eq!(code, "stack_rejected");
     assert!(message.ends_with(reason) && message.chars().count() <= 1_000, "{message}");
     assert!(message.contains("freehold-tenant in eu-central-1"), "{message}");
-    assert!(message.contains("stack.template (AWS: templateBody)"), "{message}");
+    assert!(message.contains("stack.parameters (AWS: parameters)"), "{message}");
     let request_id = operation.attention.as_ref().and_then(|attention| attention.aws_request_id.as_ref());
     let step = operation.steps.iter().find(|step| step.name == "deploy-stack").expect("the step");
     assert_eq!(step.last_error.as_deref(), Some(message));

@@ -10,6 +10,7 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule};
 use freehold_tenancy::Config;
 use freehold_tenancy::baseline::{BASELINE_STACK, BASELINE_TAG, BaselineVersion};
+use freehold_tenancy::config::AccessRole;
 use freehold_tenancy::db::lifecycle::{self, UpgradeResult};
 use freehold_tenancy::db::{events, operations};
 use freehold_tenancy::environment::EnvironmentState;
@@ -127,7 +128,7 @@ async fn a_template_with_a_queue_is_deployed_only_with_its_statement() {
 async fn an_existing_tenant_gets_new_permissions_by_an_upgrade() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let tenant = onboard(&freehold).await;
-    assert_eq!(tenant.environments[0].baseline_version, Some(BaselineVersion::first()));
+    assert_eq!(tenant.environments[0].baseline_version, Some(BaselineVersion::current(&AccessRole::default())));
     assert_eq!(deploy_queue(&freehold, &tenant, "freehold-before").await, "ROLLBACK_COMPLETE");
 
     let freehold = freehold.with_config(&with_statement());
@@ -174,7 +175,7 @@ async fn a_failed_upgrade_reports_its_cause_and_the_environment_serves() {
 
     let tenant = freehold.reload_tenant(&tenant).await;
     assert_eq!(tenant.environments[0].state, EnvironmentState::Ready);
-    assert_eq!(tenant.environments[0].baseline_version, Some(BaselineVersion::first()));
+    assert_eq!(tenant.environments[0].baseline_version, Some(BaselineVersion::current(&AccessRole::default())));
     let home = tenant.environments[0].home_region;
     let outputs = stack(&freehold, &tenant, Role::Access, "freehold-tenant").await.outputs;
     let aws = freehold.aws(None);

@@ -82,7 +82,8 @@ async fn a_lone_throttled_account_request_costs_one_interval() {
     freehold.faulty_client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::Throttle).nth(4));
     run_until_ready(&freehold, &[freehold.worker("worker-1")]).await;
     let times = request_times(&freehold);
-    assert!(times[2] < 1.0, "{times:?}");
+    // An operation waits for two seconds while another one reads the usage of the quota.
+    assert!(times[2] <= 2.0, "{times:?}");
     for (request, expected) in [(3, 20.0), (4, 30.0), (5, 40.0), (6, 50.0), (7, 60.0)] {
         assert!((times[request] - expected).abs() < 1.0, "request {request} at {} s: {times:?}", times[request]);
     }

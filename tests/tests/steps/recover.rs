@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
+use freehold_sandbox::cloudformation::Status;
 use freehold_sandbox::world::AccountView;
 use freehold_tenancy::db::feed::{self, FeedFilter, ReadResult};
 use freehold_tenancy::db::lifecycle::{self, LifecycleResult};
@@ -203,6 +204,23 @@ async fn an_hour_old_database_is_recovered_with_every_account() {
     assert!(events.iter().all(|(position, _)| Some(*position) > last_lost), "a position was used twice");
     let ids = |events: &BTreeSet<(i64, String)>| events.iter().map(|(_, id)| id.clone()).collect::<BTreeSet<_>>();
     assert_eq!(ids(&events).intersection(&ids(&lost_events)).next(), None, "an event id was used twice");
+
+    // The stacks of the offboarded tenants are deleted, although the journal knows no request for them.
+    freehold.run_until_idle(&worker, TimeDelta::days(8)).await;
+    for tenant in [&suspended, &new_suspended] {
+        assert_eq!(state(&freehold, tenant).await, EnvironmentState::Offboarded, "{}", tenant.company_name);
+        assert_eq!(stacks(&freehold, tenant), Vec::<String>::new(), "{}", tenant.company_name);
+    }
+    assert_eq!(stacks(&freehold, &new).len(), 2);
+}
+
+/// Returns the names of the stacks in the account of the tenant.
+fn stacks(freehold: &Freehold, tenant: &Tenant) -> Vec<String> {
+    let id = account(freehold, tenant).expect("an account").id;
+    let world = freehold.world.state();
+    let account = world.accounts.iter().find(|(key, _)| **key == id).expect("the account").1;
+    let stacks = account.regions.values().flat_map(|region| region.stacks.iter());
+    stacks.filter(|stack| stack.status != Status::DeleteComplete).map(|stack| stack.name.clone()).collect()
 }
 
 /// Advances the clock until the account of the tenant exists.

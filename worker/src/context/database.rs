@@ -29,9 +29,9 @@ impl StepContext {
         Ok(former_admins::list(&self.services.pool, self.tenant()).await?)
     }
 
-    /// Records that the access of all earlier administrators was removed.
-    pub(crate) async fn forget_former_admins(&self) -> Result<(), StepError> {
-        Ok(former_admins::forget(&self.services.pool, self.tenant()).await?)
+    /// Records that the access of all `listed` earlier administrators was removed.
+    pub(crate) async fn forget_former_admins(&self, listed: &[String]) -> Result<(), StepError> {
+        Ok(former_admins::forget(&self.services.pool, self.tenant(), listed).await?)
     }
 
     /// Records that the user with this e-mail address has access as the tenant's administrator.

@@ -26,6 +26,9 @@ const MAX_ORDERED_POSITION: i64 = 60;
 /// Interval at which a queued operation checks whether accounts may be created again.
 const STOPPED_CHECK_INTERVAL: TimeDelta = TimeDelta::minutes(15);
 
+/// Minimum time until the next check while a maximum number of accounts is reached.
+const MIN_CHECK_INTERVAL: TimeDelta = TimeDelta::seconds(30);
+
 /// Permission to request an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CreationPermit {
@@ -64,7 +67,7 @@ pub(crate) fn hold_kind(error: &CloudError) -> Option<HoldKind> {
 /// Returns the error that makes the step wait while no account may be created.
 pub(super) fn vending_stopped(stop: VendingStop, now: DateTime<Utc>) -> StepError {
     let until = match &stop {
-        VendingStop::DailyCeilingReached { until, .. } => *until,
+        VendingStop::DailyCeilingReached { until, .. } => (*until).max(now + MIN_CHECK_INTERVAL),
         // Resuming wakes the queue; a changed configuration is noticed by this check.
         VendingStop::Paused { .. } | VendingStop::CeilingReached { .. } => now + STOPPED_CHECK_INTERVAL,
     };

@@ -18,8 +18,8 @@ use crate::services::Services;
 /// Real time until the next attempt, if another worker is comparing or the database is unavailable.
 const RETRY_DELAY: Duration = Duration::from_mins(1);
 
-/// Maximum time that the loop sleeps. A changed schedule takes effect after this time at the latest: a repair brings the
-/// next comparison forward.
+/// Maximum time that the loop sleeps. A changed schedule takes effect after this time at the latest: a repair brings
+/// the next comparison forward.
 const MAX_SLEEP: TimeDelta = TimeDelta::minutes(1);
 
 pub(crate) struct PeriodicReconciler {

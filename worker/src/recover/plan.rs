@@ -102,16 +102,25 @@ fn mapped_environment(
     if !account.is_active() {
         let message = format!(
             "Account {account_id} of {label} is {} but not in the quarantine OU, so Freehold did not close it. Find \
-             out who closed it; AWS can reopen it within 90 days.",
+             out who closed the account; AWS can reopen an account within 90 days.",
             account.listed.state
         );
         return item(Resolution::Decide, message, Vec::new());
     }
     let was_offboarded = match known.open {
         None => known.state == EnvironmentState::Ready,
-        // A cancelled onboarding is offboarded. Other operations may not have moved the account yet.
-        Some(kind) => kind == OperationKind::Onboard,
+        // A cancelled onboarding is offboarded, and an upgrade never moves the account. Other operations may not have
+        // moved it yet.
+        Some(kind) => matches!(kind, OperationKind::Onboard | OperationKind::UpgradeBaseline),
     };
+    if account.is_quarantined && known.open == Some(OperationKind::Repair) {
+        let message = format!(
+            "Account {account_id} of {label} is in the quarantine OU, and a repair of the environment was in progress \
+             at the backup. If the environment was offboarded since, offboard it again; otherwise move the account \
+             back to the OU of its residency."
+        );
+        return item(Resolution::Decide, message, Vec::new());
+    }
     if account.is_quarantined && was_offboarded {
         let message = format!(
             "offboard {label} again: its account {account_id} is in the quarantine OU; the cooling-off period starts \

@@ -157,8 +157,8 @@ pub(super) fn log(context: &StepContext, record: &StepRecord) {
     }
 }
 
-/// Returns the error for an account that another environment has obtained at the same time. A retry helps an offboarding,
-/// which then finishes without the account.
+/// Returns the error for an account that another environment has obtained at the same time. A retry helps an
+/// offboarding, which then finishes without the account.
 pub(super) fn account_taken(context: &StepContext, account: Option<&AwsAccountId>) -> StepError {
     let account = account.map_or_else(String::new, |account| format!(" {account}"));
     let is_onboarding = context.operation_kind() == OperationKind::Onboard;

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     /// Hash of the template of each revision, without comments.
-    const REVISIONS: [(u32, &str); 1] = [(1, "5f9c47fbd4cd")];
+    const REVISIONS: [(u32, &str); 2] = [(1, "5f9c47fbd4cd"), (2, "d6a3f7d54eba")];
 
     fn role(text: &str) -> AccessRole {
         let minimal = include_str!("../../../tenancy/src/config/minimal.toml");

@@ -77,7 +77,7 @@ pub struct Queue {
     #[schema(example = 17, minimum = 1)]
     pub position: u32,
     /// Estimated time at which the environment is ready or, for operations other than onboarding, the operation is
-    /// finished. It is calculated for each response, from the AWS quotas and recent durations. `null` while vending is
+    /// finished. The estimate is calculated for each response, from the AWS quotas and recent durations. `null` while vending is
     /// paused or the maximum number of accounts is reached.
     #[schema(required = true)]
     pub estimated_ready_at: Option<DateTime<Utc>>,

@@ -121,7 +121,7 @@ pub struct OpenFinding {
     /// Human-readable description of the difference and of the necessary action.
     #[schema(example = "Account 111122223333, production of Example GmbH, is in r-ab12 and not in OU freehold-eu.")]
     pub message: String,
-    /// Remedy of the finding. It changes to `person` if the repair fails.
+    /// Remedy of the finding. The remedy changes to `person` if the finding remains after a repair.
     #[schema(value_type = FindingRemedy, example = "repair")]
     pub remedy: String,
     /// Id of the repair operation; `null` if no repair was started.

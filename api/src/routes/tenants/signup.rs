@@ -174,8 +174,8 @@ pub(super) fn parse_tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
     Some(tier)
 }
 
-/// Returns the rule for users of Identity Center that the administrator's e-mail address violates. Returns `None` if the
-/// address is accepted, or if Freehold creates no user for tenants of this tier.
+/// Returns the rule for users of Identity Center that the administrator's e-mail address violates. Returns `None` if
+/// the address is accepted, or if Freehold creates no user for tenants of this tier.
 pub(super) fn user_violation(config: &Config, tier: &Tier, email: &EmailAddress) -> Option<String> {
     config.tier(tier)?.tenant_group_permission_set.as_ref()?;
     let violation = USER_NAME.violation(email.as_str()).or_else(|| USER_EMAIL.violation(email.as_str()))?;

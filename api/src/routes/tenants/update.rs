@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
+use freehold_tenancy::db::lifecycle::ChangeAdminResult;
 use freehold_tenancy::tenant::{Labels, TenantChange, TenantState};
-use freehold_tenancy::{Config, TenantId, db, tenant};
+use freehold_tenancy::{Config, OperationId, TenantId, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -69,8 +70,9 @@ pub struct TenantPatch {
         )),
         (
             status = 409,
-            description = "Another active tenant already has this `external_id` (`external_id_taken`), or the tenant \
-                is offboarded (`tenant_offboarded`)",
+            description = "Another active tenant already has this `external_id` (`external_id_taken`), the tenant is \
+                offboarded (`tenant_offboarded`), or `admin_email` cannot change while an upgrade of the baseline is \
+                in progress (`operation_in_progress`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
         (
@@ -109,7 +111,12 @@ pub(crate) async fn update_tenant(
             let tier = app.config.tier(&tenant.tier);
             let has_group = tier.is_some_and(|tier| tier.tenant_group_permission_set.is_some());
             let by = caller.requester();
-            db::lifecycle::change_admin(&app.pool, &tenant, &changed, &former, has_group, &by, now).await?
+            let result = db::lifecycle::change_admin(&app.pool, &tenant, &changed, &former, has_group, &by, now);
+            match result.await? {
+                ChangeAdminResult::Written => true,
+                ChangeAdminResult::Outdated => false,
+                ChangeAdminResult::UpgradeInProgress(id) => return Err(upgrade_in_progress(id)),
+            }
         }
         None => db::tenants::update(&app.pool, &tenant, &changed, now).await?,
     };
@@ -120,6 +127,14 @@ pub(crate) async fn update_tenant(
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     response_with_etag(&tenant.into())
+}
+
+fn upgrade_in_progress(id: OperationId) -> ApiError {
+    let detail = format!(
+        "The operation {id} (upgrade_baseline) is in progress, which cannot change the administrator. Repeat the \
+         request when the operation has ended."
+    );
+    ApiError::new(Code::OperationInProgress, detail)
 }
 
 pub(crate) fn parse_patch(

@@ -43,15 +43,15 @@ fn a_resource_type_is_refused_only_in_regions_that_lack_it() {
 #[test]
 fn a_resource_that_is_not_simulated_does_nothing() {
     let member = TestClient::member(&instant_world());
-    let template = "Resources: {Queue: {Type: 'AWS::SQS::Queue', Properties: {Any: thing}}}\n\
-                    Outputs: {Name: {Value: !Ref Queue}, Arn: {Value: !GetAtt Queue.Arn}}";
+    let template = "Resources: {Stream: {Type: 'AWS::Kinesis::Stream', Properties: {Any: thing}}}\n\
+                    Outputs: {Name: {Value: !Ref Stream}, Arn: {Value: !GetAtt Stream.Arn}}";
     member.create_stack("one", template, &[]).unwrap();
     assert_eq!(member.stack_status("one"), "CREATE_COMPLETE");
     let name = member.output("one", "Name");
-    assert!(name.starts_with("one-Queue-"), "{name}");
-    assert_eq!(member.output("one", "Arn"), format!("arn:aws:sqs:eu-central-1:{}:{name}", member.account()));
-    for kind in ["AWS::SQS::Queueue", "SQS::Queue", "AWS::SQS", "Vendor::Service::Type"] {
-        let error = member.create_stack("two", &template.replace("AWS::SQS::Queue", kind), &[]).unwrap_err();
+    assert!(name.starts_with("one-Stream-"), "{name}");
+    assert_eq!(member.output("one", "Arn"), format!("arn:aws:kinesis:eu-central-1:{}:{name}", member.account()));
+    for kind in ["AWS::Kinesis::Streem", "Kinesis::Stream", "AWS::Kinesis", "Vendor::Service::Type"] {
+        let error = member.create_stack("two", &template.replace("AWS::Kinesis::Stream", kind), &[]).unwrap_err();
         assert_eq!(error, format!("ValidationError: Template format error: Unrecognized resource types: [{kind}]"));
     }
 }
@@ -82,7 +82,7 @@ fn macros_need_a_capability_and_must_exist() {
 fn an_export_can_be_imported_and_a_missing_one_fails_the_stack() {
     let member = TestClient::member(&instant_world());
     let export = format!("{LOG}\nOutputs: {{Name: {{Value: !Ref Log, Export: {{Name: shared-log}}}}}}");
-    let import = "Resources: {R: {Type: 'AWS::SQS::Queue', Properties: {a: !ImportValue shared-log}}}\n\
+    let import = "Resources: {R: {Type: 'AWS::Kinesis::Stream', Properties: {a: !ImportValue shared-log}}}\n\
                   Outputs: {Log: {Value: !ImportValue shared-log}}";
     member.create_stack("early", import, &[]).unwrap();
     assert_eq!(member.stack_status("early"), "ROLLBACK_COMPLETE");

@@ -8,18 +8,28 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::open_operation::open_operation;
-use super::queries::{active_environments, lock_tenant};
+use super::queries::{ActiveEnvironment, active_environments, lock_tenant};
 use crate::db::{PgPool, Result, finish_transaction, steps, tenants};
 use crate::operation::{OperationKind, Requester};
 use crate::step::StepName;
 use crate::tenant::{OWN_GROUP, Tenant};
 use crate::{EmailAddress, OperationId, TenantId};
 
+/// Result of [`change_admin`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeAdminResult {
+    Written,
+    /// The tenant was changed or offboarded in the meantime. Nothing was written.
+    Outdated,
+    /// This upgrade of the baseline is in progress, and no operation that changes access can start. Nothing was
+    /// written.
+    UpgradeInProgress(OperationId),
+}
+
 /// Writes the changed fields of a tenant like [`tenants::update`], with a new administrator in place of `former`. Opens
 /// a repair of one environment that applies the change in Identity Center, if the tenant has a group there
-/// (`tier_has_group`, or an earlier tier had one). An open operation applies the change itself.
-///
-/// Returns false if the tenant was changed or offboarded in the meantime.
+/// (`tier_has_group`, or an earlier tier had one). An open operation applies the change itself, unless it is an upgrade
+/// of the baseline.
 pub async fn change_admin(
     pool: &PgPool,
     tenant: &Tenant,
@@ -28,10 +38,10 @@ pub async fn change_admin(
     tier_has_group: bool,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<bool> {
+) -> Result<ChangeAdminResult> {
     let mut tx = pool.begin().await?;
-    let answer = change_admin_in_tx(&mut tx, tenant, changed, former, tier_has_group, by, now).await;
-    finish_transaction(tx, answer, |done| *done).await
+    let result = change_admin_in_tx(&mut tx, tenant, changed, former, tier_has_group, by, now).await;
+    finish_transaction(tx, result, |result| *result == ChangeAdminResult::Written).await
 }
 
 async fn change_admin_in_tx(
@@ -42,13 +52,20 @@ async fn change_admin_in_tx(
     tier_has_group: bool,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<bool> {
+) -> Result<ChangeAdminResult> {
     lock_tenant(tx, tenant.id).await?;
     let environments = active_environments(tx, tenant.id, None).await?;
     if !tenants::update(&mut *tx, tenant, changed, now).await? {
-        return Ok(false);
+        return Ok(ChangeAdminResult::Outdated);
     }
     let has_group = tier_has_group || has_own_group(tx, tenant.id).await?;
+    let kind = |environment: &ActiveEnvironment| environment.open.as_ref().map(|open| open.kind);
+    let keeps_access = |kind| matches!(kind, Some(OperationKind::UpgradeBaseline | OperationKind::Offboard));
+    let mut open = environments.iter().filter_map(|environment| environment.open.as_ref());
+    let upgrade = open.find(|open| open.kind == OperationKind::UpgradeBaseline).map(|open| open.id);
+    if let Some(id) = upgrade.filter(|_| has_group && environments.iter().all(|one| keeps_access(kind(one)))) {
+        return Ok(ChangeAdminResult::UpgradeInProgress(id));
+    }
     if has_group || environments.iter().any(|environment| environment.open.is_some()) {
         add_former_admin(tx, tenant, former).await?;
     }
@@ -57,7 +74,7 @@ async fn change_admin_in_tx(
         let input = json!({ "changed": ["admin_email"] });
         open_operation(tx, OperationKind::Repair, environment.id, &input, by, now, now).await?;
     }
-    Ok(true)
+    Ok(ChangeAdminResult::Written)
 }
 
 async fn add_former_admin(tx: &mut PgConnection, tenant: &Tenant, former: &EmailAddress) -> Result<()> {

@@ -13,7 +13,8 @@ use crate::event::{EventType, NewEvent};
 use crate::operation::OperationKind;
 use crate::{OperationId, TenantId};
 
-/// Time between a repair or upgrade and the comparison that resolves its findings. Those that finish meanwhile share it.
+/// Time between a repair or upgrade and the comparison that resolves its findings. Those that finish meanwhile share
+/// it.
 const RECONCILE_AFTER_REPAIR: TimeDelta = TimeDelta::minutes(5);
 
 /// Marks an operation as succeeded and updates its environment, account mapping and tenant.

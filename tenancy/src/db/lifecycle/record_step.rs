@@ -145,7 +145,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
     };
     let last_error_aws_request_id = match &outcome.state {
         StepDisposition::Retrying { aws_request_id, .. } => aws_request_id.as_ref(),
-        StepDisposition::Parked(attention) => attention.aws_request_id.as_ref(),
+        StepDisposition::Parked(attention) | StepDisposition::Failed(attention) => attention.aws_request_id.as_ref(),
         _ => None,
     };
     let failed = matches!(outcome.state, StepDisposition::Retrying { .. }) && !has_new_facts;

@@ -119,8 +119,15 @@ async fn make_change(tx: &mut PgConnection, change: &Change, by: &Requester, now
         }
         Change::Offboard(environment) => match open(tx, *environment).await? {
             Some(open) if open.kind == OperationKind::Offboard => {}
-            Some(open) => _ = cancel_operation(tx, *environment, &open, by, now).await?,
-            None => _ = open_operation(tx, OperationKind::Offboard, *environment, &json!({}), by, now, now).await?,
+            Some(open) => {
+                if let Some(offboarding) = cancel_operation(tx, *environment, &open, by, now).await? {
+                    mark_recovered(tx, offboarding).await?;
+                }
+            }
+            None => {
+                let input = json!({ "recovered": true });
+                _ = open_operation(tx, OperationKind::Offboard, *environment, &input, by, now, now).await?;
+            }
         },
         Change::Restore(environment) => {
             if let Some(open) = open(tx, *environment).await?.filter(|open| open.kind == OperationKind::Offboard) {
@@ -130,6 +137,18 @@ async fn make_change(tx: &mut PgConnection, change: &Change, by: &Requester, now
         }
         Change::RecordClosure(environment) => record_closure(tx, *environment, by, now).await?,
     }
+    Ok(())
+}
+
+/// Marks an operation whose environment has a history that the database does not know.
+async fn mark_recovered(tx: &mut PgConnection, id: OperationId) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::lifecycle::mark_recovered */
+        update operations set input = input || '{"recovered": true}' where id = $1"#,
+        id.as_uuid(),
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -190,8 +209,9 @@ async fn restore_request(
         insert into operation_steps (operation_id, name, position, after, state, intent, intent_at)
         values ($1, 'request-account', 0, '{}', 'pending', $2, $3)
         on conflict (operation_id, name) do update set state = 'pending', intent = excluded.intent,
-            intent_at = excluded.intent_at, waits_for = null, check_at = null, last_error = null, attention = null,
-            blocked_since = null, finished_at = null"#,
+            intent_at = excluded.intent_at, waits_for = null, check_at = null, last_error = null,
+            last_error_aws_request_id = null, attention = null, attempts_without_progress = 0, blocked_since = null,
+            finished_at = null, skip_reason = null"#,
         id.as_uuid(),
         intent,
         requested_at,

@@ -20,7 +20,9 @@ pub(super) fn check(
             check_stack(input, environment, deployed, found, comparison);
         }
     }
-    if let Some(found) = baseline.filter(|found| found.status == StackStatus::Complete) {
+    if let Some(found) =
+        baseline.filter(|found| matches!(found.status, StackStatus::Complete | StackStatus::UpdateRolledBack))
+    {
         check_baseline_version(input, environment, found, comparison);
     }
 }

@@ -300,11 +300,12 @@ fn findings_about_data_isolation_are_critical() {
 fn an_older_baseline_is_a_finding_with_its_remedy() {
     let mut scene = Scene::consistent();
     let statement = "[[access_role.statements]]\nEffect = \"Allow\"\nAction = \"sqs:*\"\nResource = \"*\"";
+    let installed = BaselineVersion::current(&scene.config.access_role);
     scene.config = Scene::config_with(statement);
     assert_eq!(scene.found(), single_finding("baseline_outdated", ACCOUNT, "person"));
     let message = scene.compared().found.remove(0).message;
     let current = BaselineVersion::current(&scene.config.access_role);
-    assert!(message.contains(&format!("has the version 1; the configured one is {current}.")), "{message}");
+    assert!(message.contains(&format!("has the version {installed}; the configured one is {current}.")), "{message}");
     assert!(message.contains("freehold tenants upgrade-baseline ten_"), "{message}");
     // The baseline has been upgraded, or comes from a newer version of Freehold.
     for version in [current.to_string(), "9".to_owned()] {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
 use freehold_tenancy::attention::AttentionCode;
+use freehold_tenancy::baseline::BASELINE_STACK;
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::WaitReason;
 
@@ -10,7 +11,7 @@ use super::{HAS_LEFT, NO_ACCOUNT, preconditions};
 use crate::cloud::{CloudError, CloudErrorKind, Role, StackState, StackStatus, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
-use crate::steps::StepResult;
+use crate::steps::{StepResult, install_baseline};
 
 /// Expected duration of a stack deletion, which is about the same as that of a creation.
 const EXPECTED_SECONDS: u64 = 60;
@@ -33,11 +34,14 @@ impl StackDeletion {
         }
         let mut created =
             context.earlier_entries(self.created_by).filter(|entry| entry.intent.is_some() || !entry.facts.is_empty());
-        let Some(entry) = created.next() else {
+        let entry = created.next();
+        // After a recovery, the journal does not have all requests.
+        let is_recovered = context.input_flag("recovered");
+        if entry.is_none() && !is_recovered {
             return Ok(StepOutcome::skipped(format!("the stack {} was never requested", self.name)));
-        };
+        }
         // CloudFormation finds a deleted stack only by its id.
-        let id = entry.facts.get("stack_id").and_then(serde_json::Value::as_str).unwrap_or(&self.name);
+        let id = entry.and_then(|entry| entry.facts.get("stack_id")?.as_str()).unwrap_or(&self.name);
         let stack = match context.aws().stack(&account, self.role, self.region, id).await {
             Ok(Some(stack)) if context.belongs_to_environment(&stack.tags) => stack,
             Ok(Some(_)) => {
@@ -48,6 +52,10 @@ impl StackDeletion {
             }
             // A crashed run may have deleted the stack.
             Ok(None) => return Ok(StepOutcome::done()),
+            Err(error) if is_recovered && self.is_without_role(context, &account, &error).await? => {
+                let reason = format!("the account has no stack {BASELINE_STACK}, and so no stack {}", self.name);
+                return Ok(StepOutcome::skipped(reason));
+            }
             Err(error) => return self.access_denied(context, &account, error).await,
         };
         match stack.status {
@@ -56,6 +64,21 @@ impl StackDeletion {
             StackStatus::DeleteStuck => self.failed_deletion(context, &account, stack).await,
             _ => self.delete(context, &account, &stack, false).await,
         }
+    }
+
+    /// Returns whether a call was denied because the baseline stack, which contains the role of this deletion, does not
+    /// exist.
+    async fn is_without_role(
+        &self,
+        context: &StepContext,
+        account: &Target,
+        error: &CloudError,
+    ) -> Result<bool, StepError> {
+        if self.role != Role::Access || !matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. }) {
+            return Ok(false);
+        }
+        let baseline = install_baseline::deployment(context);
+        Ok(context.aws().stack(account, baseline.role, baseline.region, &baseline.name).await?.is_none())
     }
 
     async fn delete(&self, context: &StepContext, account: &Target, stack: &StackState, force: bool) -> StepResult {

@@ -233,7 +233,9 @@ impl StackDeployment {
         if let Some(fault) = template_faults::of_resource(&reason)
             && let Some(held) = self.hold(context, &fault).await?
         {
-            return Ok(StepOutcome::failed(held).with("stack_id", stack.id.clone()).with("try", attempt));
+            // The corrected template has all its attempts.
+            let outcome = StepOutcome::failed(held).with("stack_id", stack.id.clone()).with("try", attempt);
+            return Ok(outcome.with("tries_not_counted", uncounted + 1));
         }
         let error = match stack_failure(&reason) {
             FailureAction::NeedsAttention { code, message } => Some(StepError::needs_attention(

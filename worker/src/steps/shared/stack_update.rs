@@ -107,6 +107,7 @@ impl StackDeployment {
             let outcome = outcome.with("update_try", attempt).with("asked_at", now.to_rfc3339());
             self.with_fingerprint(outcome)
         };
+        context.record_intent(&request).await?;
         match context.aws().update_stack(&account, self.role, self.region, &request).await {
             Ok(true) => {
                 let outcome = self.poll_since(context, now, self.deployment_wait()).await?;
@@ -131,7 +132,12 @@ impl StackDeployment {
             Err(error) if error.message.contains("_IN_PROGRESS state and can not be updated") => {
                 self.poll_later(context, self.deployment_wait()).await
             }
-            Err(error) => Err(self.convert_rejection(context, error).await?),
+            Err(error) => {
+                if error.had_no_effect() {
+                    context.withdraw_intent().await?;
+                }
+                Err(self.convert_rejection(context, error).await?)
+            }
         }
     }
 

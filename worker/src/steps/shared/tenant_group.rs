@@ -69,15 +69,15 @@ pub(in crate::steps) async fn remove_former_admins(context: &StepContext) -> Res
     };
     if let Some(TenantGroup { group_id, admin_id }) = group {
         let members = aws.members(&group_id).await?;
-        for email in former {
+        for email in &former {
             // Identity Center ignores the case of user names, so both addresses can name one user.
-            let user = aws.user_id(&email).await?.filter(|id| admin_id.as_ref() != Some(id));
+            let user = aws.user_id(email).await?.filter(|id| admin_id.as_ref() != Some(id));
             if let Some(membership) = members.iter().find(|member| Some(&member.user_id) == user.as_ref()) {
                 remove_user(aws, membership).await?;
             }
         }
     }
-    context.forget_former_admins().await
+    context.forget_former_admins(&former).await
 }
 
 /// Deletes the user of a membership if Freehold created it and it has no other use. Otherwise deletes the membership.

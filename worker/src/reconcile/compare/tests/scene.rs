@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::baseline::{BASELINE_TAG, BaselineVersion};
 use freehold_tenancy::db::reconcile::{DeployedStack, ExpectedState, MappedEnvironment};
 use freehold_tenancy::{AwsAccountId, Config, EnvironmentId, InstallationId, TenantId};
 use serde_json::json;
@@ -84,6 +85,8 @@ impl Scene {
             ("freehold:installation".to_owned(), installation.to_string()),
             ("freehold:tenant".to_owned(), tenant_id.to_string()),
             ("freehold:environment".to_owned(), id.to_string()),
+            // The comparison reads this tag of the baseline stack only.
+            (BASELINE_TAG.to_owned(), BaselineVersion::current(&config.access_role).to_string()),
         ]);
         let stack = |deployed: &Option<DeployedStack>| {
             Some(StackState {
