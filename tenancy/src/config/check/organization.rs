@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Problems;
+use crate::AwsAccountId;
 use crate::aws::constraints::{
     ACCOUNT_ROLE_NAME, EXTERNAL_ID, IDENTITY_STORE_ID, INSTANCE_ARN, OU_NAME, OU_PARENT_ID, ROLE_ARN,
 };
@@ -30,8 +31,16 @@ fn organization(config: &Config, problems: &mut Problems) {
     match organization.control_role_arn.strip_prefix(&prefix).map(|name| name.rsplit('/').next().unwrap_or(name)) {
         None => problems.add(
             "organization.control_role_arn",
-            other_partition(&organization.control_role_arn)
-                .unwrap_or_else(|| format!("must be a role in the management account, {prefix}…")),
+            if let Some(refusal) = other_partition(&organization.control_role_arn) {
+                refusal
+            } else if is_role(&organization.control_role_arn) {
+                format!("must be a role in the management account, {prefix}…")
+            } else {
+                // Without the account id, because the configuration may lack it.
+                "must be the ARN of a role in the management account, such as \
+                 arn:aws:iam::111122223333:role/freehold-control"
+                    .to_owned()
+            },
         ),
         Some(name) if name.is_empty() || ACCOUNT_ROLE_NAME.violation(name).is_some() => {
             problems.add("organization.control_role_arn", format_args!("must end with the name of a role, {prefix}…"));
@@ -52,6 +61,12 @@ fn organization(config: &Config, problems: &mut Problems) {
         problems.check("organization.parent_ou", &OU_PARENT_ID, parent);
     }
     problems.check("organization.quarantine_ou", &OU_NAME, &organization.quarantine_ou);
+}
+
+/// Returns whether a text has the form of the ARN of a role, in any account.
+fn is_role(arn: &str) -> bool {
+    let role = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":role/"));
+    role.is_some_and(|(account, _)| account.parse::<AwsAccountId>().is_ok())
 }
 
 /// Returns the refusal of an ARN of another partition than `aws`, or `None` for any other text.

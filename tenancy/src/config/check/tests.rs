@@ -215,6 +215,7 @@ fn an_inline_policy_must_be_a_policy_document() {
 fn all_problems_are_reported_at_once() {
     let broken = VALID
         .replace("management_account_id = \"111122223333\"", "management_account_id = \"1111\"")
+        .replace("arn:aws:iam::111122223333:role/freehold-control", "freehold-control")
         .replace("account_email = \"aws+{environment_id}@example.com\"", "speed = 3")
         .replace("\"eu-central-2\"]", "\"mars-north-1\"]")
         .replace("name = \"standard\"", "name = \"Standard\"\napproval = \"never\"")
@@ -223,6 +224,7 @@ fn all_problems_are_reported_at_once() {
     let found = problems(&broken);
     for expected in [
         "organization.management_account_id: must be an AWS account id",
+        "organization.control_role_arn: must be the ARN of a role",
         "organization.account_email: must be set",
         "organization.speed: must be removed",
         "residencies.eu.regions.[2]: `mars-north-1` is not an AWS region",
@@ -233,7 +235,7 @@ fn all_problems_are_reported_at_once() {
     ] {
         assert!(found.lines().any(|line| line.trim_start().starts_with(expected)), "no `{expected}`: {found}");
     }
-    assert_eq!(found.lines().count(), 9, "{found}");
+    assert_eq!(found.lines().count(), 10, "{found}");
 }
 
 #[test]
