@@ -83,7 +83,8 @@ pub(crate) async fn run(args: FleetArgs) -> anyhow::Result<Exit> {
         Some(maximum) => format!("{count} of at most {maximum}"),
         None => count.to_string(),
     };
-    output::print_field("account creation", vending.stopped_by.as_deref().unwrap_or("active"))?;
+    let state = vending.stopped_by.as_ref().map_or_else(|| "active".to_owned(), |code| format!("stopped ({code})"));
+    output::print_field("vending", state)?;
     if let Some(message) = &vending.message {
         output::print_field("reason", message)?;
     }
@@ -92,8 +93,8 @@ pub(crate) async fn run(args: FleetArgs) -> anyhow::Result<Exit> {
         output::print_field("paused by", format!("{}, at {at} UTC", pause.paused_by))?;
     }
     output::print_field("accounts", limited(vending.accounts, vending.max_accounts))?;
-    output::print_field("in the last day", limited(vending.accounts_last_day, vending.max_accounts_per_day))?;
-    output::print_field("waiting", vending.waiting.to_string())?;
+    output::print_field("last 24 hours", limited(vending.accounts_last_day, vending.max_accounts_per_day))?;
+    output::print_field("queue length", vending.waiting)?;
     let holds: FleetHoldList = client.api_client()?.get("/v1/fleet-holds", &[]).await?;
     for hold in holds.holds {
         let probe_at = hold.probe_at.format("%Y-%m-%d %H:%M:%S");
