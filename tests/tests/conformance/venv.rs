@@ -33,7 +33,9 @@ fn environment() -> Result<PathBuf, String> {
     }
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
     let mut pip = Command::new(environment.join("bin/pip"));
-    run(pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements))?;
+    // Wheels only, because a source package would run its own code during the installation.
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary=:all:", "-r"]);
+    run(pip.arg(&requirements))?;
     std::fs::write(&installed, wanted).map_err(|error| error.to_string())?;
     Ok(environment)
 }
