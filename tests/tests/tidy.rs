@@ -4,6 +4,7 @@ mod dependencies;
 mod habits;
 mod imports;
 mod language;
+mod lock_files;
 mod stored_names;
 
 use std::fs;
