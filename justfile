@@ -60,6 +60,20 @@ bench NAME *ARGS:
 # Check advisories, licences, sources and bans of dependencies (deny.toml); needs cargo-deny and the internet
 deny:
     cargo deny --locked check
+    cargo deny --manifest-path fuzz/Cargo.toml --locked check --config deny.toml advisories
+
+# Write the software bill of materials of a production build to target/freehold.cdx.json (CycloneDX 1.6)
+sbom *ARGS:
+    mkdir -p target
+    deploy/sbom.py {{ ARGS }} > target/freehold.cdx.json
+
+# Make the root file system of the production image with your CONFIG; needs mmdebstrap
+image CONFIG *ARGS:
+    deploy/image/build.sh --config {{ CONFIG }} {{ ARGS }}
+
+# Regenerate tests/requirements.txt, the hashes of the tests' Python packages; `just requirements --upgrade` updates them
+requirements *ARGS:
+    target/venv/bin/python tests/requirements.py {{ ARGS }}
 
 # Regenerate AWS's limits in tenancy/src/aws after an update of tests/requirements.txt
 constraints:

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod iam;
+mod image;
 mod lint;
+mod sbom;
 mod telemetry;
 mod worker;
 
