@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Write the software bill of materials (SBOM) of a production build to standard output, as CycloneDX 1.6 JSON.
 
-Lists the crates of `cargo build -p freehold --no-default-features`, as resolved by cargo, with the checksums of Cargo.lock.
-Crates that only run during the build, such as macros, have the scope `excluded`. The output depends on the arguments and
-files only, apart from the timestamp; SOURCE_DATE_EPOCH sets it.
+Lists the crates of `cargo build -p freehold --no-default-features`, as resolved by cargo, with the checksums of
+Cargo.lock. Crates that only run during the build, such as macros, have the scope `excluded`. Apart from the timestamp,
+which SOURCE_DATE_EPOCH sets, the output depends on the arguments and files only.
 
 Example:
   deploy/sbom.py > freehold.cdx.json

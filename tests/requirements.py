@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write tests/requirements.txt: every package of tests/requirements.in and of its dependencies, each with its hashes.
 
-Downloads the wheels for each supported Python and architecture with pip, and computes the SHA-256 of each file. Keeps the
-versions of the present file; --upgrade takes the newest ones that tests/requirements.in permits.
+Downloads the wheels for each supported Python and architecture with pip, and computes the SHA-256 of each file. Keeps
+the versions of the present file; --upgrade takes the newest ones that tests/requirements.in permits.
 
 Example, with the Python environment of the tests:
   target/venv/bin/python tests/requirements.py

@@ -4,12 +4,13 @@
 #     cp freehold.example.toml freehold.toml      # then edit it; keep secrets out of it
 #     deploy/image/build.sh --config freehold.toml --rds-ca global-bundle.pem
 #
-# Needs Debian or Ubuntu with mmdebstrap, and Rust. apt checks the signatures of all packages with the keys of the package
-# debian-archive-keyring. Needs no root if user namespaces are available (package uidmap).
+# Needs Debian with mmdebstrap, Python and Rust. apt checks the signatures of all packages with the keys of the package
+# debian-archive-keyring. Root is not needed where user namespaces are available (package uidmap).
 #
 #   --config FILE   configuration, becomes /etc/freehold/freehold.toml
-#   --rds-ca FILE   certificates of Amazon RDS, become /etc/freehold/rds.pem. Keep the file beside your configuration under
-#                   version control, so that each build has the certificates that you reviewed. Not needed for another PostgreSQL.
+#   --rds-ca FILE   certificates of Amazon RDS, become /etc/freehold/rds.pem. Keep the file beside your configuration
+#                   under version control, so that each build has the certificates that you reviewed. Another PostgreSQL
+#                   does not need them.
 #   --binary FILE   program to install [default: build it]
 #   --suite NAME    Debian release of the packages [default: that of this machine]. The program must run with its glibc.
 #   --output DIR    directory for root.tar and the SBOM [default: target/image]
@@ -72,8 +73,8 @@ install -m 0644 "$config" "$staging/freehold.toml"
 [ -z "$rds_ca" ] || install -m 0644 "$rds_ca" "$staging/rds.pem"
 cp "$source/deploy/image/fill_root.sh" "$staging/"
 
-# The hook extracts a few packages and runs none of their scripts. mmdebstrap runs it only if it has a package to extract
-# itself.
+# The hook extracts a few packages and runs none of their scripts. mmdebstrap runs the hook only if it extracts a
+# package itself.
 FREEHOLD_IMAGE_STAGING=$staging mmdebstrap --variant=extract --include=libc6 --skip=cleanup,output/dev \
     --extract-hook="$staging/fill_root.sh" "$suite" - >"$output/root.tar" 2>"$output/mmdebstrap.log" ||
     { cat "$output/mmdebstrap.log" >&2; fail "mmdebstrap failed"; }

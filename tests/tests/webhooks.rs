@@ -9,3 +9,4 @@ mod isolation;
 mod retries;
 mod secrets;
 mod ssrf;
+mod targets;

@@ -64,13 +64,18 @@ impl FromStr for ReceiverUrl {
         if !matches!(url.scheme(), "https" | "http") {
             return Err("must be an https:// URL");
         }
+        // The parser also accepts one slash, three slashes or none before the host; other parsers read a path then.
+        let authority = text.get(url.scheme().len()..).and_then(|rest| rest.strip_prefix("://"));
+        let Some(authority) = authority.filter(|rest| !rest.starts_with('/')) else {
+            return Err("must begin with https:// and the host name");
+        };
         let host = url.host_str().unwrap_or_default();
         if host.is_empty() || host.ends_with('.') {
             return Err("must have a host name that does not end with a dot");
         }
         if !url.username().is_empty()
             || url.password().is_some()
-            || text.split(['/', '?', '#']).nth(2).is_some_and(|authority| authority.contains('@'))
+            || authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
         {
             return Err("must not contain a user name or password; deliveries are signed instead");
         }

@@ -208,8 +208,8 @@ fn wait_until_live(process: &mut Child, address: &str) {
     }
 }
 
-/// Needs mmdebstrap, root and the package mirror of Debian, so it runs on request only: `cargo test --workspace --test main --
-/// --ignored deploy::image --nocapture`.
+/// Needs mmdebstrap, root and the package mirror of Debian, so it runs on request only:
+/// `cargo test --workspace --test main -- --ignored deploy::image --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "slow: downloads Debian packages"]
 async fn the_image_runs_unprivileged_on_a_read_only_file_system() {
@@ -218,9 +218,7 @@ async fn the_image_runs_unprivileged_on_a_read_only_file_system() {
     let missing: Vec<_> =
         ["mmdebstrap", "unshare", "setpriv", "chroot", "strip"].into_iter().filter(|tool| !has(tool)).collect();
     if !missing.is_empty() || !nix::unistd::geteuid().is_root() {
-        eprintln!(
-            "skipped: the test needs root and the programs {missing:?}; `apt-get install mmdebstrap` installs mmdebstrap"
-        );
+        eprintln!("skipped: the test needs root and mmdebstrap (`apt-get install mmdebstrap`); missing: {missing:?}");
         return;
     }
     let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Tests of Cargo.lock and fuzz/Cargo.lock, which also list the dependencies of platforms that this machine does not build
-//! for, and of tests/requirements.txt.
+//! Tests of Cargo.lock and fuzz/Cargo.lock, which also list the dependencies of other platforms than this machine's,
+//! and of tests/requirements.txt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
