@@ -5,6 +5,7 @@ mod habits;
 mod imports;
 mod language;
 mod lock_files;
+mod security;
 mod stored_names;
 
 use std::fs;
