@@ -60,7 +60,7 @@ bench NAME *ARGS:
 # Check advisories, licences, sources and bans of dependencies (deny.toml); needs cargo-deny and the internet
 deny:
     cargo deny --locked check
-    cargo deny --manifest-path fuzz/Cargo.toml --locked check --config deny.toml advisories
+    cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml --locked check advisories
 
 # Write the software bill of materials of a production build to target/freehold.cdx.json (CycloneDX 1.6)
 sbom *ARGS:

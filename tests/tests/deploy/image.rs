@@ -184,7 +184,7 @@ fn check_sbom(image: &Path) {
     let sum = sbom::run(Command::new("sha256sum").arg(image.join("usr/local/bin/freehold")));
     let content = document["metadata"]["component"]["hashes"][0]["content"].as_str().unwrap();
     assert!(sum.starts_with(content) && content.len() == 64, "{content} {sum}");
-    for package in fs::read_dir(image.join("var/lib/dpkg/status.d")).unwrap().map(|entry| entry.unwrap()) {
+    for package in fs::read_dir(image.join("var/lib/dpkg/status.d")).unwrap().map(Result::unwrap) {
         let purl = format!("pkg:deb/debian/{}@", package.file_name().display());
         assert!(document["components"].to_string().contains(&purl), "{purl}");
     }

@@ -73,7 +73,9 @@ fn fuzzing_uses_the_dependencies_of_the_workspace() {
     for package in packages("fuzz/Cargo.lock") {
         match workspace.get(&(package.name.clone(), package.version.clone())) {
             Some(checksum) => assert_eq!(*checksum, package.checksum, "{} {}", package.name, package.version),
-            None => drop(added.insert(package.name)),
+            None => {
+                added.insert(package.name);
+            }
         }
     }
     let expected = BTreeSet::from(ONLY_FOR_FUZZING.map(str::to_owned));

@@ -30,7 +30,6 @@ async fn no_endpoint_is_created_for_an_unsafe_url() {
     let receiver = Receiver::start_at("[::]:0").await;
     let hooks = real_installation(&receiver).await;
     let urls = unsafe_urls(receiver.port);
-    println!("{} webhook targets", urls.len());
     assert!(urls.len() >= 300, "{} webhook targets", urls.len());
     let existing = hooks.create_endpoint(&format!("https://{VALID_HOST}/hook"), &[]).await;
     let existing = format!("/v1/webhook-endpoints/{}", existing["id"].as_str().unwrap());
