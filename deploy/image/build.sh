@@ -5,7 +5,7 @@
 #     deploy/image/build.sh --config freehold.toml --rds-ca global-bundle.pem
 #
 # Needs Debian with mmdebstrap, Python and Rust. apt checks the signatures of all packages with the keys of the package
-# debian-archive-keyring. Root is not needed where user namespaces are available (package uidmap).
+# debian-archive-keyring. Run it as root, or where mmdebstrap can use user namespaces (package uidmap).
 #
 #   --config FILE   configuration, becomes /etc/freehold/freehold.toml
 #   --rds-ca FILE   certificates of Amazon RDS, become /etc/freehold/rds.pem. Keep the file beside your configuration
