@@ -21,10 +21,13 @@ start_database() {
     server=$(mktemp -d "${TMPDIR:-/tmp}/freehold-postgres-XXXXXX")
     [ "$(id -u)" != 0 ] || chown postgres: "$server"
     cd "$server"
-    as_server "$bin/initdb" -D "$server/data" -U freehold -A trust -E UTF8 --locale=C --no-sync >/dev/null
-    # The server listens on a socket in its own directory only: no port conflict, no password.
+    as_server "$bin/initdb" -D "$server/data" -U freehold -A reject -E UTF8 --locale=C --no-sync >/dev/null
+    # Only the current user may connect; the kernel tells PostgreSQL who connects.
+    echo 'local all all peer map=owner' >"$server/data/pg_hba.conf"
+    echo "owner $(id -un) freehold" >"$server/data/pg_ident.conf"
+    # The server listens on a private socket in its own private directory only: no port conflict, no password.
     as_server "$bin/pg_ctl" -D "$server/data" -l "$server/log" -w \
-        -o "-c listen_addresses='' -c unix_socket_directories='$server' -c fsync=off" start >/dev/null
+        -o "-c listen_addresses='' -c unix_socket_directories='$server' -c unix_socket_permissions=0700 -c fsync=off" start >/dev/null
     cd - >/dev/null
     "$bin/createdb" -h "$server" -U freehold freehold
     for migration in migrations/*.sql; do

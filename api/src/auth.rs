@@ -13,6 +13,7 @@ mod scope_claim;
 mod tenant_scope;
 mod token;
 mod token_cache;
+mod token_format;
 
 pub(crate) use bearer::{authenticate, bearer, insufficient_scope};
 pub(crate) use caller::Caller;
@@ -20,5 +21,6 @@ pub use config_check::config_problems;
 pub use keys::KeysError;
 pub(crate) use rate_limit::RateLimiter;
 pub use roles::UnknownScope;
+pub(crate) use tenant_scope::TenantScope;
 pub use token::IssuersError;
 pub(crate) use token::TokenVerifier;

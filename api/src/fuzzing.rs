@@ -14,7 +14,7 @@ use crate::etag::{ETag, IfMatch};
 use crate::extract::{Fields, Instant, JsonFields, QueryFields};
 use crate::idempotency::{self, Key};
 use crate::problem::ApiError;
-use crate::routes::account_mappings::export;
+use crate::routes::account_mappings::csv;
 use crate::routes::account_mappings::format::Format;
 use crate::routes::events::FeedQuery;
 use crate::routes::schema::tenant::Tenant;
@@ -88,7 +88,7 @@ pub fn instant(text: &str) -> Option<DateTime<Utc>> {
 
 /// Writes a row of the CSV export.
 pub fn write_csv_row(out: &mut Vec<u8>, fields: &[&str]) {
-    export::write_csv_row(out, fields.iter().copied());
+    csv::write_csv_row(out, fields.iter().copied());
 }
 
 /// Returns the hash of a request body.

@@ -25,12 +25,13 @@ mod router;
 mod routes;
 mod scope;
 mod server;
+mod tenant_view;
 
 pub use app::{App, AppError};
 pub use auth::{IssuersError, KeysError, UnknownScope, config_problems};
 pub use router::{openapi, openapi_json, router};
 pub use scope::Scope;
-pub use server::serve;
+pub use server::{serve, serve_metrics};
 
 /// Schemas of request and response bodies.
 pub mod schema {

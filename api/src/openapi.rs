@@ -67,7 +67,8 @@ pub(crate) fn base_document() -> OpenApi {
         .description(Some(format!(
             "An access token of the configured issuer. Scopes: {}. A token with the scope `fleet` can access every \
              tenant. A token with the claim `tenant_id` can access only that tenant; other tenants appear not to \
-             exist. A token with neither is refused.",
+             exist, and the fields whose description says so are not sent, even if they are listed as required. A \
+             token with neither is refused.",
             scopes.join(", ")
         )))
         .build();

@@ -6,6 +6,7 @@
 //! 4. audit: open an entry, and complete it with the outcome (not for safe methods)
 //! 5. idempotency: run once per key, or replay the stored response (POST only)
 //! 6. route: the handler in `routes/`
+//! 7. tenant view: remove the fields that a token of one tenant does not see
 //!
 //! Stages do not call each other. Only this file defines their order.
 
@@ -19,11 +20,13 @@ use tracing::Instrument;
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::{self, Caller};
+use crate::auth::{self, Caller, TenantScope};
 use crate::extract::{self, QueryFields};
 use crate::idempotency::{self, ReservedKey};
 use crate::problem::ApiError;
 use crate::route_policy::{AuditMode, IdempotencyMode, RoutePolicy};
+use crate::routes::schema::view::TenantView;
+use crate::tenant_view;
 
 /// Properties of a protected route that the stages need.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub(crate) struct ProtectedRoute {
     pub(crate) action: String,
     /// True if the route declares query parameters.
     pub(crate) has_query_parameters: bool,
+    /// View of the response for a token of one tenant; `None` if such a token sees no field.
+    pub(crate) tenant_view: Option<&'static TenantView>,
 }
 
 /// Runs all stages and returns the response.
@@ -63,6 +68,9 @@ async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, nex
             response
         }
     };
+    if matches!(caller.tenant_scope, TenantScope::Tenant(_)) {
+        response = tenant_view::restrict_response(response, route.tenant_view).await;
+    }
     if let Some(rate_limit) = rate_limit {
         rate_limit.write_headers(response.headers_mut());
     }

@@ -77,6 +77,14 @@ impl ApiError {
         self
     }
 
+    /// Returns the error for a token of one tenant, without the text that an operator has written.
+    pub(crate) fn for_tenant(mut self) -> Self {
+        if self.0.code == Code::LegalHold {
+            "The tenant is under a legal hold.".clone_into(&mut self.0.detail);
+        }
+        self
+    }
+
     /// Adds a response header. An invalid header value is ignored.
     pub(crate) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {

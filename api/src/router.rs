@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::routing::get;
 use axum::{Extension, Router};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -25,6 +26,7 @@ use crate::scope::Scope::{
     AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete,
     TenantsRead, TenantsWrite, WebhooksRead, WebhooksWrite,
 };
+use crate::tenant_view;
 
 static OPENAPI_JSON: LazyLock<String> = LazyLock::new(openapi_json);
 
@@ -96,7 +98,9 @@ pub fn openapi() -> OpenApi {
 
 /// Returns the OpenAPI document as JSON, in a stable order, with a newline at its end.
 pub fn openapi_json() -> String {
-    let mut json = openapi().to_pretty_json().unwrap_or_default();
+    let mut document = serde_json::to_value(openapi()).unwrap_or_default();
+    tenant_view::describe(&mut document);
+    let mut json = serde_json::to_string_pretty(&document).unwrap_or_default();
     json.push('\n');
     json
 }
@@ -114,6 +118,11 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// Returns the service with the metrics only, for a listener of its own.
+pub(crate) fn metrics_router(app: App) -> Router {
+    Router::new().route("/metrics", get(health::all_metrics)).with_state(app)
+}
+
 /// Builder of the route table. Each route is protected by a policy or declared public.
 struct Routes(OpenApiRouter<App>);
 
@@ -129,6 +138,7 @@ impl Routes {
             policy,
             action: route_operation_id(&paths),
             has_query_parameters: has_query_parameters(&paths),
+            tenant_view: tenant_view::view_of(&paths),
         });
         let stages = move |Extension(app): Extension<App>, request: Request, next: Next| {
             let route = Arc::clone(&route);

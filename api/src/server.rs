@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, AppError};
-use crate::router::router;
+use crate::router::{metrics_router, router};
 
 /// Maximum time to finish open responses after a shutdown request. It is less than the 30 seconds after which
 /// supervisors such as Kubernetes and Amazon ECS kill a process.
@@ -17,6 +17,18 @@ const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(25);
 
 /// Interval at which recent metric samples are aggregated.
 const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Serves only the metrics of `app` on `listener`, until `shutdown` is cancelled. The listener must not be reachable
+/// from outside, because the metrics need no token.
+pub async fn serve_metrics(app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
+    let server = axum::serve(listener, metrics_router(app)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    tokio::select! {
+        result = server.into_future() => result?,
+        // A scrape that is still open must not delay the shutdown.
+        () = shutdown.cancelled() => {}
+    }
+    Ok(())
+}
 
 /// Serves `app` on `listener` until `shutdown` is cancelled, then waits at most 25 seconds for open responses to
 /// finish.

@@ -1,18 +1,23 @@
 //! REST API client. It determines the API URL and the token, and maps error responses to exit codes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use freehold_api::schema::Problem;
+use freehold_tenancy::excerpt::{has_credentials, without_credentials};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use url::Host;
 
 use crate::exit::Exit;
-use crate::output::Format;
+use crate::output::{self, Format};
+use crate::secret_arg;
 
 /// API URL that is used if no URL is given and no sandbox is running.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
@@ -25,9 +30,17 @@ pub(crate) struct ClientArgs {
     /// URL of the API [default: the running sandbox, else http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "FREEHOLD_API_URL", hide_env_values = true)]
     api_url: Option<Url>,
-    /// Access token [default: token of the running sandbox]
-    #[arg(long, value_name = "TOKEN", env = "FREEHOLD_TOKEN", hide_env_values = true)]
+    /// Access token; - means the first line of the standard input [default: token of the running sandbox]
+    ///
+    /// Other users of the machine can read a token on the command line: use FREEHOLD_TOKEN or --token-file.
+    #[arg(long, value_name = "TOKEN", env = "FREEHOLD_TOKEN", hide_env_values = true, value_parser = secret_arg::parse)]
     token: Option<SecretString>,
+    /// File with the access token; overrides FREEHOLD_TOKEN
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Send the token over http:// to another machine, where others on the way can read it
+    #[arg(long)]
+    allow_plain_http: bool,
     /// Format of the output
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
@@ -48,17 +61,35 @@ impl ClientArgs {
             (Some(url), _) | (None, Some((url, _))) => url.clone(),
             (None, None) => Url::parse(DEFAULT_URL)?,
         };
-        let token = match (&self.token, sandbox) {
-            (Some(token), _) => token.clone(),
+        let token = match (self.given_token()?, sandbox) {
+            (Some(token), _) => token,
             // The token of a sandbox must not be sent to another server.
             (None, Some((sandbox, token))) if sandbox == url => token,
             (None, _) => {
                 return Err(Exit::TokenRejected.error(format!(
-                    "no token for the API at {url}, and no sandbox is running there; set --token or FREEHOLD_TOKEN"
+                    "no token for the API at {url}, and no sandbox is running there; set FREEHOLD_TOKEN or \
+                     --token-file"
                 )));
             }
         };
-        ApiClient::new(url, token)
+        ApiClient::new(url, token, self.allow_plain_http)
+    }
+
+    /// Returns the token of the arguments or the environment.
+    fn given_token(&self) -> anyhow::Result<Option<SecretString>> {
+        let argument = self.token.as_ref().filter(|token| secret_arg::is_argument(token));
+        match (&self.token_file, argument) {
+            (Some(_), Some(_)) => Err(Exit::Usage.error("--token and --token-file must not be set together")),
+            (Some(file), None) => secret_arg::read_file(file).map(Some),
+            (None, Some(token)) => {
+                output::print_note(
+                    "warning: other users of this machine can read the token in --token; use FREEHOLD_TOKEN, \
+                     --token-file, or --token - (first line of the standard input)",
+                );
+                Ok(Some(token.clone()))
+            }
+            (None, None) => Ok(self.token.clone()),
+        }
     }
 }
 
@@ -83,9 +114,13 @@ fn running_sandbox(_: Option<&Url>) -> anyhow::Result<Option<(Url, SecretString)
 }
 
 impl ApiClient {
-    pub(crate) fn new(url: Url, token: SecretString) -> anyhow::Result<Self> {
-        let mut http = Client::builder().connect_timeout(Duration::from_secs(10));
-        if url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
+    /// Creates a client. Fails if the token would be sent unencrypted to another machine, unless `allow_plain_http` is
+    /// set.
+    pub(crate) fn new(url: Url, token: SecretString, allow_plain_http: bool) -> anyhow::Result<Self> {
+        check_url(&url, allow_plain_http)?;
+        // The API does not redirect, and the token must not reach another server.
+        let mut http = Client::builder().connect_timeout(Duration::from_secs(10)).redirect(Policy::none());
+        if is_loopback(&url) {
             // A proxy on another machine cannot reach loopback addresses of this machine.
             http = http.no_proxy();
         }
@@ -203,6 +238,13 @@ impl ApiClient {
             }
             _ => Exit::Failure,
         };
+        if status.is_redirection() {
+            return Err(exit.error(format!(
+                "{} redirects to another address, and the token is not sent there; set --api-url to the address of \
+                 the API",
+                self.url()
+            )));
+        }
         let text = response.text().await.unwrap_or_default();
         let message = match serde_json::from_str::<Problem>(&text) {
             Ok(problem) => problem_message(&problem),
@@ -217,6 +259,33 @@ impl ApiClient {
             "cannot reach the API at {} ({reason}); check that it is running and that --api-url is correct",
             self.url()
         ))
+    }
+}
+
+/// Checks that the token can be sent to this URL.
+fn check_url(url: &Url, allow_plain_http: bool) -> anyhow::Result<()> {
+    let shown = without_credentials(url);
+    if has_credentials(url) {
+        return Err(Exit::Usage.error(format!("--api-url must not contain a user name or password: {shown}")));
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback(url) || allow_plain_http => Ok(()),
+        "http" => Err(Exit::Usage.error(format!(
+            "--api-url must be an https:// URL, because others on the way to {shown} could read the token; in a \
+             network that you trust, set --allow-plain-http"
+        ))),
+        _ => Err(Exit::Usage.error(format!("--api-url must be an https:// URL, not {shown}"))),
+    }
+}
+
+/// Returns whether the URL refers to this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -250,6 +319,38 @@ fn problem_message(problem: &Problem) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_sent_unencrypted_only_to_this_machine() {
+        let mut refused = 0;
+        for (url, is_safe) in [
+            ("https://api.example.com", true),
+            ("https://192.0.2.1:8443", true),
+            ("http://localhost:8080", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://127.7.7.7", true),
+            ("http://[::1]:8080", true),
+            ("http://api.example.com", false),
+            ("http://127.0.0.1.example.com", false),
+            ("http://127.example.com", false),
+            ("http://localhost.example.com", false),
+            ("http://192.0.2.1", false),
+            ("http://0.0.0.0:8080", false),
+            ("http://[::ffff:192.0.2.1]", false),
+            ("http://[2001:db8::1]", false),
+        ] {
+            let url: Url = url.parse().unwrap();
+            let client = ApiClient::new(url.clone(), "token".into(), false);
+            assert_eq!(client.is_ok(), is_safe, "{url}");
+            refused += usize::from(!is_safe);
+            assert!(ApiClient::new(url, "token".into(), true).is_ok());
+        }
+        assert_eq!(refused, 8);
+        for url in ["ftp://localhost", "https://ann:secret@api.example.com", "unix:/run/freehold.sock"] {
+            let error = ApiClient::new(url.parse().unwrap(), "token".into(), true).unwrap_err().to_string();
+            assert!(error.contains("--api-url must") && !error.contains("secret"), "{error}");
+        }
+    }
 
     #[test]
     fn an_id_cannot_change_the_path() {

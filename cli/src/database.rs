@@ -8,13 +8,17 @@ use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
 use freehold_tenancy::db::{self, DbError, PgPool};
 use secrecy::SecretString;
 
+use crate::secret_arg;
+
 /// PostgreSQL error code (SQLSTATE) `undefined_table`.
 const UNDEFINED_TABLE: &str = "42P01";
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// PostgreSQL URL: postgres://user:password@host/name [default: database.url of the configuration]
-    #[arg(long, value_name = "URL", hide_env_values = true)]
+    /// PostgreSQL URL; - means the first line of the standard input [default: database.url of the configuration]
+    ///
+    /// Other users of the machine can read a password on the command line.
+    #[arg(long, value_name = "URL", hide_env_values = true, value_parser = secret_arg::parse)]
     pub(crate) database_url: Option<SecretString>,
 }
 
@@ -39,6 +43,9 @@ pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connection
     let url = database.database_url.as_ref().or(config.database.url.as_ref()).context(
         "no database is configured; set --database-url, FREEHOLD_DATABASE__URL or database.url in freehold.toml",
     )?;
+    if let Some(url) = &database.database_url {
+        secret_arg::warn_about_password(url);
+    }
     // The database library reads this variable if the URL has no password.
     if std::env::var("PGPASSWORD").is_ok_and(|password| is_rds_iam_token(&password)) {
         bail!("PGPASSWORD {RDS_IAM_TOKEN_REFUSAL}");

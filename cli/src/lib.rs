@@ -21,6 +21,7 @@ mod output;
 mod progress;
 mod reconcile;
 mod recover;
+mod secret_arg;
 mod serve;
 mod shutdown;
 mod steps;

@@ -25,7 +25,7 @@ use crate::client::ApiClient;
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 use crate::serve::{run_worker, serve_api};
-use crate::{output, shutdown};
+use crate::{output, secret_arg, shutdown};
 use aws::SimulatedAws;
 use data_dir::DataDir;
 use database::Database;
@@ -64,7 +64,7 @@ pub(crate) struct SandboxArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// PostgreSQL URL; the database must be empty or belong to a sandbox [default: a private PostgreSQL]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = secret_arg::parse)]
     database_url: Option<SecretString>,
     /// Configuration file; its organisation must be the simulated one [default: built-in]
     #[arg(long, value_name = "FILE")]
@@ -154,7 +154,7 @@ impl Sandbox {
             key: issuer.key_path(),
             token: issuer.write_token(&token)?,
         };
-        let api = ApiClient::new(api_url.parse()?, token.clone())?;
+        let api = ApiClient::new(api_url.parse()?, token.clone(), false)?;
         Ok(Self { data_dir, database, aws, api, token, registration: running.register()?, stop_processes, processes })
     }
 

@@ -46,8 +46,9 @@ pub(crate) struct ConfigArgs {
 /// processes can share a database.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  freehold api --config freehold.toml --listen 0.0.0.0:8080\n\n\
-    Run `freehold migrate` first. The API documentation is at /docs, health checks are at /livez and /readyz, \
-    metrics for Prometheus are at /metrics. On Ctrl-C or SIGTERM, the API finishes open requests and stops.")]
+    Run `freehold migrate` first. The API documentation is at /docs, health checks are at /livez and /readyz. \
+    Metrics for Prometheus are at /metrics on the address api.metrics_listen. On Ctrl-C or SIGTERM, the API finishes \
+    open requests and stops.")]
 pub(crate) struct ApiArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -127,6 +128,12 @@ pub(crate) async fn serve_api(
     let app = App::new(pool, Arc::clone(&config), installation.clock())?.with_installation_kind(installation.kind);
     let address = listener.local_addr()?;
     tracing::info!(%address, installation = %installation.id, "API started, listening on {address}");
+    if let Some(address) = config.api.metrics_listen {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("api.metrics_listen: cannot listen on {address}"))?;
+        tracing::info!(%address, "serving the metrics of this API on {address}");
+        tokio::spawn(freehold_api::serve_metrics(app.clone(), listener, shutdown.clone()));
+    }
     let (audit_writer, api_stopped) = (app.audit_writer(), CancellationToken::new());
     let serve = async {
         let result = freehold_api::serve(app, listener, shutdown).await;

@@ -39,7 +39,7 @@ pub(crate) fn build_tracer(telemetry: &Telemetry, service: &'static str) -> anyh
         .with_timeout(EXPORT_TIMEOUT)
         .with_http_client(ExportClient { client, runtime: Handle::current() })
         .build()
-        .with_context(|| format!("telemetry.otlp_endpoint: cannot export traces to {endpoint}"))?;
+        .context("telemetry.otlp_endpoint: cannot export traces to this URL")?;
     let resource = Resource::builder().with_service_name(service).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let tracer = provider.tracer("freehold");

@@ -3,7 +3,7 @@
 //! PostgreSQL refuses to run as root. If this process runs as root, the server runs as another user ([`ServerUser`]). A
 //! guard process ([`guard`]) stops the server when this process ends, even after a crash. After a crash of the machine,
 //! the next start deletes stale files ([`cleanup`]). Other users of the machine cannot connect: the server listens on a
-//! free loopback port with a random password, or on a socket in a private directory ([`ListenMode`]).
+//! free loopback port with a random password, or on a private socket in a private directory ([`ListenMode`]).
 
 mod binaries;
 mod cleanup;
@@ -11,6 +11,7 @@ mod cluster;
 mod directory;
 mod error;
 mod guard;
+mod private;
 mod server_user;
 mod templates;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::PostgresError;
+pub use private::create_private_directory;
 pub use templates::{TestDatabase, TestDatabases};
 
 use binaries::PostgresInstallation;
@@ -47,8 +49,8 @@ const SOCKET_PORT_NUMBER: u16 = 5432;
 pub enum ListenMode {
     /// A free loopback port with password authentication. All clients support it.
     Loopback,
-    /// A Unix socket that only this user and root can access, without a password. Connecting is faster than with a
-    /// password, because SCRAM authentication takes tens of milliseconds in an unoptimised build.
+    /// A Unix socket that only this user and root can access. PostgreSQL asks the kernel which user connects, which is
+    /// faster than a password: SCRAM authentication takes tens of milliseconds in an unoptimised build.
     Socket,
 }
 
@@ -140,7 +142,9 @@ impl Postgres {
             }
             ListenMode::Socket => {
                 let directory = percent_encoded(&self.directory.path().to_string_lossy());
-                format!("postgres://{SUPERUSER}@localhost/{name}?host={directory}")
+                // A user without a name is identified by the password.
+                let password = if cluster::current_user().is_some() { "" } else { &format!(":{}", self.password) };
+                format!("postgres://{SUPERUSER}{password}@localhost/{name}?host={directory}")
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Approval: the consent of a second person to a specific request.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::operation::Requester;
@@ -42,7 +42,7 @@ pub struct Approval {
     pub action: ApprovalAction,
     /// Requested values as a JSON object; part of the hash.
     pub request: Value,
-    /// Hash that the approver must send, see [`request_hash`].
+    /// Hash that the approver must send, see [`approval_hash`].
     pub request_hash: String,
     pub requested_by: Requester,
     pub requested_at: DateTime<Utc>,
@@ -51,7 +51,13 @@ pub struct Approval {
     pub decided_at: Option<DateTime<Utc>>,
 }
 
-/// Returns the hash of operation, action and requested values. An approval is valid only for a request with this hash.
+/// Returns the hash of one request for approval. It differs between two requests with the same values, so that the
+/// approval of an earlier request cannot be sent again for a later one.
+pub fn approval_hash(id: ApprovalId, operation: OperationId, action: ApprovalAction, request: &Value) -> String {
+    request_hash(operation, action, &json!({ "approval_id": id.to_string(), "request": request }))
+}
+
+/// Returns the hash of operation, action and values.
 pub fn request_hash(operation: OperationId, action: ApprovalAction, request: &Value) -> String {
     let mut request = request.clone();
     request.sort_all_objects();
@@ -65,9 +71,16 @@ pub fn request_hash(operation: OperationId, action: ApprovalAction, request: &Va
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    #[test]
+    fn a_repeated_request_has_another_hash() {
+        let operation = OperationId::new(DateTime::UNIX_EPOCH);
+        let [first, second] = [(); 2].map(|()| ApprovalId::new(DateTime::UNIX_EPOCH));
+        let hash = |id| approval_hash(id, operation, ApprovalAction::Close, &json!({ "close_account": true }));
+        assert_ne!(hash(first), hash(second));
+        assert_eq!(hash(first), hash(first));
+    }
 
     #[test]
     fn a_request_hash_depends_on_operation_action_and_values() {

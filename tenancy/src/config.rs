@@ -15,6 +15,7 @@ mod reconcile;
 mod stack_check;
 mod template_source;
 mod text_list;
+mod toml_error;
 mod webhooks;
 
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub use webhooks::{Secrets, Webhooks};
 
 pub use check::is_forbidden_service;
 
+use crate::excerpt::limit_problems;
 use crate::{Region, ResidencyName, Tier};
 
 /// Complete configuration of an installation.
@@ -150,7 +152,7 @@ impl CheckedConfig {
     pub fn into_config(self) -> Result<Config, ConfigError> {
         match self.config {
             Some(config) if self.problems.is_empty() => Ok(config),
-            _ => Err(ConfigError::Inconsistent(self.problems)),
+            _ => Err(ConfigError::Inconsistent(limit_problems(self.problems))),
         }
     }
 }
@@ -182,7 +184,12 @@ impl Config {
         if !path.is_file() {
             return Err(ConfigError::Missing(path.to_owned()));
         }
-        let checked = parse::parse(Figment::from(Toml::file_exact(path)).merge(parse::environment()));
+        let checked = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        let checked = checked.and_then(|text| toml_error::check_syntax(&text).map(|()| text));
+        let checked = checked.map_err(ConfigError::Unreadable).and_then(|text| {
+            // All problems of the file are found together with those of the environment.
+            parse::parse(Figment::from(Toml::string(&text)).merge(parse::environment()))
+        });
         checked.map_err(|error| match error {
             ConfigError::Unreadable(reason) => {
                 ConfigError::Unreadable(format!("the file {} must be TOML: {reason}", path.display()))
@@ -198,6 +205,7 @@ impl Config {
 
     /// Like [`Config::parse`], but returns the problems of invalid fields together with the rest of the configuration.
     pub fn check_text(text: &str) -> Result<CheckedConfig, ConfigError> {
+        toml_error::check_syntax(text).map_err(ConfigError::Unreadable)?;
         parse::parse(Figment::from(Toml::string(text)))
     }
 

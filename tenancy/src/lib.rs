@@ -12,6 +12,7 @@ pub mod config;
 pub mod db;
 pub mod environment;
 pub mod event;
+pub mod excerpt;
 pub mod feed;
 pub mod finding;
 pub mod fleet_hold;

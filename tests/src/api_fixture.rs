@@ -121,7 +121,8 @@ impl ApiFixture {
         adapt: impl FnOnce(App) -> App,
     ) -> Self {
         let config = format!(
-            "{config}\n[api]\nissuer = {}\naudience = {}\njwks = {}\n{more}",
+            "{config}\n[api]\nissuer = {}\naudience = {}\njwks = {}\n\
+             metrics_on_public_listener = true\n{more}",
             json!(ISSUER),
             json!(AUDIENCE),
             json!(jwks)

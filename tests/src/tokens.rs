@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -100,6 +102,14 @@ impl Issuer {
     /// Signs a token with the latest key.
     pub fn sign(&self, header: &Header, claims: &Value) -> String {
         self.sign_with(self.keys.len(), header, claims)
+    }
+
+    /// Signs header and claims that are given as texts, which need not be JSON.
+    pub fn sign_texts(&self, header: &str, claims: &str) -> String {
+        let key = self.keys.last().expect("a key");
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key.private, self.algorithm);
+        format!("{message}.{}", signature.expect("a signature"))
     }
 
     /// Signs a token with the key `number`; the first key has number 1.

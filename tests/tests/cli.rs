@@ -5,3 +5,4 @@ mod config;
 mod help;
 pub(crate) mod process;
 mod program;
+mod secrets;

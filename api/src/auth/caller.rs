@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::operation::Requester;
+use serde_json::json;
 
 use super::tenant_scope::TenantScope;
 
@@ -27,14 +28,51 @@ pub(crate) struct Caller {
 impl Caller {
     /// Returns the key that identifies the client for rate limits and idempotency keys. The key of a tenant token also
     /// contains the tenant, because users of one tenant must not affect users of another.
+    ///
+    /// No two clients have the same key: a key that starts with `[` is a JSON list, of the client or of the client and
+    /// the tenant; any other key is the client.
     pub(crate) fn client_key(&self) -> String {
         match self.tenant_scope {
+            TenantScope::Fleet if self.client.starts_with('[') => json!([self.client]).to_string(),
             TenantScope::Fleet => self.client.clone(),
-            TenantScope::Tenant(tenant) => format!("{} {tenant}", self.client),
+            TenantScope::Tenant(tenant) => json!([self.client, tenant.to_string()]).to_string(),
         }
     }
 
     pub(crate) fn requester(&self) -> Requester {
         Requester { issuer: self.issuer.clone(), subject: self.subject.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use freehold_tenancy::TenantId;
+
+    use super::*;
+
+    fn key(client: &str, tenant: Option<TenantId>) -> String {
+        let tenant_scope = tenant.map_or(TenantScope::Fleet, TenantScope::Tenant);
+        let client = client.to_owned();
+        let (issuer, subject, scopes) = ("https://issuer.example.com".to_owned(), "ann".to_owned(), BTreeSet::new());
+        Caller { issuer, subject, client, scopes, tenant_scope, expires_at: DateTime::UNIX_EPOCH }.client_key()
+    }
+
+    #[test]
+    fn two_clients_never_have_the_same_key() {
+        let (one, other) = (TenantId::new(DateTime::UNIX_EPOCH), TenantId::new(DateTime::UNIX_EPOCH));
+        let mut names = vec!["a".to_owned(), String::new()];
+        for round in 0..3 {
+            let last = names.clone();
+            names.extend(last.iter().flat_map(|name| {
+                [format!("{name} {one}"), format!("{name}\",\"{one}"), key(name, Some(one)), key(name, None)]
+            }));
+            names.sort_unstable();
+            names.dedup();
+            assert!(names.len() > 2 << round);
+        }
+        let scopes = [None, Some(one), Some(other)];
+        let keys: BTreeSet<_> = names.iter().flat_map(|name| scopes.map(|scope| key(name, scope))).collect();
+        assert_eq!(keys.len(), 3 * names.len());
+        assert_eq!(key("billing", None), "billing", "the stored keys of earlier versions stay valid");
     }
 }

@@ -16,6 +16,7 @@ use super::roles::{Roles, ScopeTable};
 use super::scope_claim::ScopeClaim;
 use super::tenant_scope::TenantScope;
 use super::token_cache::LEEWAY_SECONDS;
+use super::token_format;
 use crate::scope::Scope;
 
 /// Number of tokens without the configured roles claim after which the missing claim is logged.
@@ -71,6 +72,7 @@ impl Issuer {
             validation.validate_aud = false;
         }
         let claims = jsonwebtoken::decode::<Claims>(token, key, &validation).map_err(invalid_token)?.claims;
+        token_format::check_claims(&claims.all, jsonwebtoken::get_current_timestamp())?;
         if !has_standard_audience && !self.is_for_audience(&claims.all) {
             return Err(TokenError::Invalid("wrong audience"));
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use freehold_tenancy::excerpt::without_credentials;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -125,7 +126,7 @@ impl Keys {
                 let client = client.redirect(reqwest::redirect::Policy::none()).build();
                 KeySource::Url(url, client.map_err(|error| KeysError::NoClient { field: field.clone(), error })?)
             }
-            Ok(url) if url.has_host() => return Err(KeysError::InsecureUrl { field, url: url.to_string() }),
+            Ok(url) if url.has_host() => return Err(KeysError::InsecureUrl { field, url: without_credentials(&url) }),
             _ => KeySource::File(PathBuf::from(source)),
         };
         let location = format!("{field}.jwks: {source}");
@@ -277,7 +278,7 @@ impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "the file {}", path.display()),
-            Self::Url(url, _) => fmt::Display::fmt(url, f),
+            Self::Url(url, _) => f.write_str(&without_credentials(url)),
         }
     }
 }

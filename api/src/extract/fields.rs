@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use freehold_tenancy::excerpt::{MAX_LISTED, shorten};
 use serde_json::{Map, Value};
 
 use crate::problem::{ApiError, Code, FieldError};
@@ -12,20 +13,26 @@ use crate::problem::{ApiError, Code, FieldError};
 /// Maximum length of an unknown field name in an error response, in characters.
 const MAX_FIELD_NAME_CHARS: usize = 64;
 
+/// Maximum length of the message of an error, which may contain the invalid value, in characters.
+const MAX_MESSAGE_CHARS: usize = 300;
+
 /// Request fields that are not parsed yet, and the errors of the fields that were parsed.
 pub(crate) struct Fields {
     code: Code,
     values: Map<String, Value>,
+    /// Errors found first; a response contains at most [`MAX_LISTED`].
     errors: Vec<FieldError>,
+    /// Number of all errors.
+    error_count: usize,
 }
 
 impl Fields {
     pub(super) fn from_body(values: Map<String, Value>) -> Self {
-        Self { code: Code::ValidationFailed, values, errors: Vec::new() }
+        Self { code: Code::ValidationFailed, values, errors: Vec::new(), error_count: 0 }
     }
 
     pub(super) fn from_query(values: Map<String, Value>) -> Self {
-        Self { code: Code::InvalidQuery, values, errors: Vec::new() }
+        Self { code: Code::InvalidQuery, values, errors: Vec::new(), error_count: 0 }
     }
 
     /// Returns the values that are not parsed yet.
@@ -107,7 +114,13 @@ impl Fields {
 
     /// Records an error for a field.
     pub(crate) fn error(&mut self, field: impl Into<String>, code: &str, message: impl Into<String>) {
-        self.errors.push(FieldError { field: field.into(), code: code.to_owned(), message: message.into() });
+        self.error_count += 1;
+        if self.errors.len() < MAX_LISTED {
+            // A field can be a key in an object, such as `labels.team`.
+            let field = shorten(&field.into(), 2 * MAX_FIELD_NAME_CHARS).into_owned();
+            let message = shorten(&message.into(), MAX_MESSAGE_CHARS).into_owned();
+            self.errors.push(FieldError { field, code: code.to_owned(), message });
+        }
     }
 
     /// Returns `parsed`, or an error that lists all invalid and unknown fields.
@@ -116,15 +129,19 @@ impl Fields {
             self.error(sanitize_field_name(&name), "unknown_field", "unknown field");
         }
         match parsed {
-            Some(parsed) if self.errors.is_empty() => Ok(parsed),
+            Some(parsed) if self.error_count == 0 => Ok(parsed),
             _ => {
-                let count = match self.errors.len() {
+                let count = match self.error_count {
                     1 => "1 field is invalid".to_owned(),
                     count => format!("{count} fields are invalid"),
                 };
                 let names: Vec<_> = self.errors.iter().take(5).map(|error| error.field.as_str()).collect();
-                let more = if self.errors.len() > names.len() { ", …" } else { "" };
+                let more = if self.error_count > names.len() { ", …" } else { "" };
                 let detail = format!("{count}: {}{more}.", names.join(", "));
+                if self.error_count > self.errors.len() {
+                    let message = format!("{} more fields are invalid", self.error_count - self.errors.len());
+                    self.errors.push(FieldError { field: String::new(), code: "more_errors".to_owned(), message });
+                }
                 Err(ApiError::new(self.code, detail).with_errors(self.errors))
             }
         }

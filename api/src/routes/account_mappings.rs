@@ -1,5 +1,6 @@
 //! Routes for account mappings, which record the tenant and environment of each AWS account. Billing systems read them.
 
+pub(crate) mod csv;
 pub(crate) mod export;
 pub(crate) mod format;
 
@@ -16,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::events;
 use crate::app::App;
-use crate::auth::Caller;
+use crate::auth::{Caller, TenantScope};
 use crate::extract::{Instant, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
@@ -108,8 +109,9 @@ pub struct AccountHistory {
 /// be before it. Company name, external id, tier and `valid_to` always have their current values, even with `at`.
 ///
 /// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the
-/// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, a field that starts with `=`, `+`, `-` or
-/// `@` gets a leading `'`, so that no spreadsheet reads the name of a customer as a formula.
+/// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, each `=`, `+`, `-` or `@` at the start of
+/// a field, or after a separator within a field, gets a leading `'`, so that no spreadsheet reads the name of a customer
+/// as a formula.
 #[utoipa::path(
     get,
     path = "/v1/account-mappings",
@@ -182,7 +184,10 @@ pub(crate) async fn list_account_mappings(
     let snapshot = Snapshot { position, at, tenant };
     let mut response = match format {
         Format::Json => read_page(&app, page.with_position(position), &snapshot).await?.into_response(),
-        Format::NdJson | Format::Csv => export::respond(&app, version, format, snapshot)?,
+        Format::NdJson | Format::Csv => {
+            let is_restricted = matches!(caller.tenant_scope, TenantScope::Tenant(_));
+            export::respond(&app, version, format, is_restricted, snapshot)?
+        }
     };
     response.headers_mut().insert(FEED_POSITION_HEADER, position.into());
     Ok(response)

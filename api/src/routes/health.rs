@@ -8,6 +8,7 @@ use freehold_tenancy::db::{self, DbError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::docs;
 use crate::app::App;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
@@ -80,6 +81,9 @@ fn database_problem(error: DbError) -> ApiError {
 }
 
 /// Get the Prometheus metrics
+///
+/// The listener of the API serves them only with `api.metrics_on_public_listener`. By default, they are served on the
+/// address `api.metrics_listen`, which has no other route.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "service",
     responses(
@@ -88,9 +92,19 @@ fn database_problem(error: DbError) -> ApiError {
             description = "Metrics in the text format of Prometheus",
             body = String, content_type = "text/plain"
         ),
+        (
+            status = 404,
+            description = "This listener does not serve the metrics (`route_not_found`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
-pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+pub(crate) async fn metrics(app: State<App>) -> Result<impl IntoResponse, ApiError> {
+    if app.config.api.metrics_on_public_listener { Ok(all_metrics(app).await) } else { Err(docs::not_found().await) }
+}
+
+/// Returns the metrics without checking the listener.
+pub(crate) async fn all_metrics(State(app): State<App>) -> impl IntoResponse {
     match db::operations::counts(&app.pool).await {
         Ok(counts) => app.metrics.record_operations(&counts),
         // The request metrics are returned even if the database is unavailable.

@@ -7,17 +7,20 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::{Clock, OperationId, db, event};
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::schema::tenant_view::OPERATION_EVENT;
 use crate::app::App;
-use crate::auth::Caller;
+use crate::auth::{Caller, TenantScope};
 use crate::extract::PathParam;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
+use crate::tenant_view::TenantViewApplied;
 
 /// Interval between database polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -100,7 +103,7 @@ pub(crate) async fn follow_operation(
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::operation_not_found)?;
     let last_sent_seq = last_event_id(&headers)?;
     let operation = db::operations::get(&app.pool, id).await?.ok_or_else(ApiError::operation_not_found)?;
@@ -115,11 +118,13 @@ pub(crate) async fn follow_operation(
             }
         }
     };
-    let stream =
-        OperationEventStream { app, id, last_sent_seq, finished: operation.finished_at.is_some(), end_sent: false };
+    let is_restricted = matches!(caller.tenant_scope, TenantScope::Tenant(_));
+    let finished = operation.finished_at.is_some();
+    let stream = OperationEventStream { app, id, last_sent_seq, is_restricted, finished, end_sent: false };
     let events =
         stream::unfold(stream, OperationEventStream::next).map(stream::iter).flatten().take_until(Box::pin(stream_end));
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)))
+    let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL));
+    Ok((Extension(TenantViewApplied), stream).into_response())
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<i64, ApiError> {
@@ -135,6 +140,8 @@ struct OperationEventStream {
     id: OperationId,
     /// Sequence number of the latest sent event.
     last_sent_seq: i64,
+    /// True if the caller sees only the fields of the tenant view.
+    is_restricted: bool,
     /// True if the operation had finished at the last poll. From then on, no new events are written.
     finished: bool,
     /// True after `event: end` was sent.
@@ -159,6 +166,7 @@ impl OperationEventStream {
             if let Some(latest) = events.last() {
                 self.last_sent_seq = latest.seq;
                 self.finished = self.finished || self.is_finished().await;
+                let to_sse = |event| to_sse(event, self.is_restricted);
                 return Some((events.into_iter().filter_map(to_sse).map(Ok).collect(), self));
             }
             if self.finished {
@@ -175,8 +183,11 @@ impl OperationEventStream {
     }
 }
 
-fn to_sse(event: event::Event) -> Option<Event> {
+fn to_sse(event: event::Event, is_restricted: bool) -> Option<Event> {
     let event = OperationEvent::from(event);
     let sse = Event::default().id(event.seq.to_string()).event(&event.r#type);
+    if is_restricted {
+        return sse.json_data(OPERATION_EVENT.restrict(serde_json::to_value(&event).ok()?)).ok();
+    }
     sse.json_data(&event).ok()
 }

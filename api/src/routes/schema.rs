@@ -3,3 +3,5 @@
 pub(crate) mod enums;
 pub(crate) mod operation;
 pub(crate) mod tenant;
+pub(crate) mod tenant_view;
+pub(crate) mod view;

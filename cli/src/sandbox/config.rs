@@ -30,6 +30,8 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
 pub(super) fn configure_api(config: &mut Config, issuer: &Issuer, listen: SocketAddr) {
     config.api.listen = listen;
     trust_issuer(config, &issuer.jwks_path());
+    // The API of a sandbox is reachable from this machine only.
+    config.api.metrics_on_public_listener = true;
 }
 
 /// Configures the API to accept sandbox tokens that are signed with the keys in the file `jwks`.
@@ -41,6 +43,15 @@ pub(crate) fn trust_issuer(config: &mut Config, jwks: &Path) {
         ..TokenIssuer::default()
     };
     let defaults = Api::default();
-    let Api { listen, roles, requests_per_minute, signups_per_day, .. } = std::mem::take(&mut config.api);
-    config.api = Api { listen, roles, requests_per_minute, signups_per_day, issuers: vec![sandbox], ..defaults };
+    let configured = std::mem::take(&mut config.api);
+    config.api = Api {
+        issuers: vec![sandbox],
+        issuer: defaults.issuer,
+        audience: defaults.audience,
+        jwks: defaults.jwks,
+        token_type: defaults.token_type,
+        tenant_claim: defaults.tenant_claim,
+        roles_claim: defaults.roles_claim,
+        ..configured
+    };
 }

@@ -1,15 +1,16 @@
 //! Files of a sandbox: the state of the simulated AWS, the saved session and the signing key of tokens.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use freehold_sandbox::postgres::create_private_directory;
 use serde::{Deserialize, Serialize};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::{Builder, NamedTempFile, TempDir};
 
 #[derive(Clone)]
 pub(super) struct DataDir {
@@ -37,11 +38,13 @@ impl DataDir {
             (Some(data), _) => (data.to_owned(), None),
             (None, Some(parent)) => (parent.join("sandbox"), None),
             (None, None) => {
-                let temporary = TempDir::with_prefix("freehold-sandbox-")?;
+                let mode = Permissions::from_mode(0o700);
+                let temporary = Builder::new().prefix("freehold-sandbox-").permissions(mode).tempdir()?;
                 (temporary.path().to_owned(), Some(Arc::new(temporary)))
             }
         };
-        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        // The parent is private if the directory is inside the directory of PostgreSQL.
+        create_private_directory(&directory)?;
         if let (None, Some(parent)) = (data, postgres_directory) {
             // If the sandbox is killed, the guard process of PostgreSQL deletes the directory. If the sandbox runs as
             // root, the guard process runs as another user.

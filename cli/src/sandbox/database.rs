@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::SandboxArgs;
 use super::data_dir::DataDir;
+use crate::secret_arg;
 
 /// Maximum number of database connections of a component, such as the API or the worker.
 const MAX_CONNECTIONS: u32 = 20;
@@ -24,6 +25,7 @@ pub(super) struct Database {
 impl Database {
     pub(super) async fn start(args: &SandboxArgs) -> anyhow::Result<Self> {
         if let Some(url) = &args.database_url {
+            secret_arg::warn_about_password(url);
             return Ok(Self { private_postgres: None, url: url.clone() });
         }
         let options = PostgresOptions {

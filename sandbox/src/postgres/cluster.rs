@@ -1,17 +1,17 @@
 //! Creation of a PostgreSQL cluster, and start of the server.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::unistd::{Uid, User};
 use rand::distr::{Alphanumeric, SampleString};
 
 use super::binaries::PostgresInstallation;
-use super::directory::ServerDirectory;
+use super::directory::{ServerDirectory, write_private_file};
 use super::error::io_error_at;
 use super::guard::GuardedProcess;
+use super::private::set_mode;
 use super::server_user::ServerUser;
 use super::{ListenMode, PostgresError, START_TIMEOUT, SUPERUSER};
 
@@ -33,11 +33,11 @@ pub(super) async fn ensure_initialized(
     let password_file = directory.password_file();
     if directory.cluster().exists() {
         let password = fs::read_to_string(&password_file).map_err(io_error_at("reading", &password_file))?;
+        set_mode(&password_file, 0o600)?;
         return Ok(password.trim().to_owned());
     }
     let password = Alphanumeric.sample_string(&mut rand::rng(), 32);
-    write_secret(&password_file, &password)?;
-    user.set_owner(&password_file)?;
+    write_private_file(&password_file, &password, user)?;
 
     // The cluster is created under another name and then renamed, so that an incomplete cluster is never used.
     let incomplete = directory.path().join("cluster.new");
@@ -48,9 +48,8 @@ pub(super) async fn ensure_initialized(
         format!("--pgdata={}", incomplete.display()),
         format!("--username={SUPERUSER}"),
         format!("--pwfile={}", password_file.display()),
-        "--auth-host=scram-sha-256".to_owned(),
-        // This is safe, because the socket is in a private directory.
-        "--auth-local=trust".to_owned(),
+        // Each start writes the access rules again.
+        "--auth=reject".to_owned(),
         "--encoding=UTF8".to_owned(),
         // With this locale, the sort order is the same on every machine.
         "--locale=C".to_owned(),
@@ -78,6 +77,8 @@ pub(super) async fn start_server(
     user: &ServerUser,
     settings: &Settings,
 ) -> Result<(GuardedProcess, i32), PostgresError> {
+    write_private_file(&directory.access_rules_file(), &access_rules(settings.listen), user)?;
+    write_private_file(&directory.user_map_file(), &user_map(), user)?;
     let mut arguments = vec!["-D".to_owned(), directory.cluster().display().to_string()];
     for (name, value) in configuration(directory, settings) {
         arguments.push("-c".to_owned());
@@ -112,6 +113,9 @@ fn configuration(directory: &ServerDirectory, settings: &Settings) -> Vec<(&'sta
     let mut configuration = vec![
         ("listen_addresses", addresses.to_owned()),
         ("unix_socket_directories", sockets),
+        ("unix_socket_permissions", "0700".to_owned()),
+        ("hba_file", directory.access_rules_file().display().to_string()),
+        ("ident_file", directory.user_map_file().display().to_string()),
         ("port", settings.port.to_string()),
         ("max_connections", settings.max_connections.to_string()),
         ("timezone", "UTC".to_owned()),
@@ -135,8 +139,26 @@ fn ready_server_pid(cluster: &Path, port: u16) -> Option<i32> {
     (is_ready && has_our_port).then(|| lines[0].parse().ok())?
 }
 
-fn write_secret(file: &Path, secret: &str) -> Result<(), PostgresError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(file).and_then(|mut file| file.write_all(secret.as_bytes())).map_err(io_error_at("writing", file))
+/// Returns the access rules of the server (`pg_hba.conf`).
+fn access_rules(listen: ListenMode) -> String {
+    match listen {
+        ListenMode::Loopback => "host all all 127.0.0.1/32 scram-sha-256\n".to_owned(),
+        ListenMode::Socket => {
+            let superuser = if current_user().is_some() { "peer map=owner" } else { "scram-sha-256" };
+            // Roles without superuser rights exist in tests only. The mode of the socket admits this user only.
+            format!("local all {SUPERUSER} {superuser}\nlocal all all trust\n")
+        }
+    }
+}
+
+/// Returns the user map (`pg_ident.conf`): only the user of this process is the superuser of the database.
+fn user_map() -> String {
+    current_user().map(|name| format!("owner \"{name}\" {SUPERUSER}\n")).unwrap_or_default()
+}
+
+/// Returns the name of the user of this process, by which PostgreSQL identifies the other end of a socket. `None` if
+/// the user has no name, or a name that cannot be part of a user map.
+pub(super) fn current_user() -> Option<String> {
+    let user = User::from_uid(Uid::effective()).ok().flatten()?;
+    Some(user.name).filter(|name| !name.contains(['"', '\n', '/']))
 }

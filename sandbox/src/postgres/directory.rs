@@ -1,11 +1,15 @@
 //! The directory of the private PostgreSQL server: cluster, password, log and lock file.
 
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
 
 use super::PostgresError;
 use super::error::io_error_at;
+use super::private::{create_data_directory, set_mode};
 use super::server_user::ServerUser;
 
 /// Parent directory of the cluster if the server's user cannot access the configured data directory.
@@ -29,7 +33,7 @@ impl ServerDirectory {
             None => create_temporary_directory(user)?,
         };
         let lock_file = path.join("lock");
-        let lock = File::create(&lock_file).map_err(io_error_at("creating", &lock_file))?;
+        let lock = open_private_file(&lock_file)?;
         if lock.try_lock().is_err() {
             return Err(PostgresError::InUse { directory: path });
         }
@@ -46,6 +50,16 @@ impl ServerDirectory {
 
     pub(super) fn password_file(&self) -> PathBuf {
         self.path.join("password")
+    }
+
+    /// Returns the path of the file with the access rules of the server (`pg_hba.conf`).
+    pub(super) fn access_rules_file(&self) -> PathBuf {
+        self.path.join("access.conf")
+    }
+
+    /// Returns the path of the file that maps users of the operating system to roles (`pg_ident.conf`).
+    pub(super) fn user_map_file(&self) -> PathBuf {
+        self.path.join("users.conf")
     }
 
     pub(super) fn log(&self) -> PathBuf {
@@ -82,7 +96,7 @@ impl Drop for ServerDirectory {
 /// access `data_dir` (for example because it is below `/root`), the path is created as a symbolic link to a directory
 /// that the user can access.
 fn open_data_directory(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, PostgresError> {
-    fs::create_dir_all(data_dir).map_err(io_error_at("creating", data_dir))?;
+    create_data_directory(data_dir, user)?;
     let data_dir = data_dir.canonicalize().map_err(io_error_at("opening", data_dir))?;
     let directory = data_dir.join("postgres");
     if !directory.exists() {
@@ -99,7 +113,14 @@ fn open_data_directory(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, Po
         }
     }
     let directory = directory.canonicalize().map_err(io_error_at("opening", &directory))?;
-    if user.can_access(&directory) {
+    let owner = fs::metadata(&directory).map_err(io_error_at("opening", &directory))?.uid();
+    if user.can_access(&directory) && user.trusts_owner(owner) {
+        // An earlier version or another program may have created the directory.
+        set_mode(&directory, 0o700)?;
+        let cluster = directory.join("cluster");
+        if cluster.exists() {
+            set_mode(&cluster, 0o700)?;
+        }
         Ok(directory)
     } else {
         Err(PostgresError::Unreachable { user: user.name().to_owned(), directory })
@@ -114,10 +135,17 @@ fn create_fallback_directory(user: &ServerUser) -> Result<PathBuf, PostgresError
         fs::set_permissions(parent, Permissions::from_mode(0o755))
             .map_err(io_error_at("setting the permissions of", parent))?;
     }
-    let directory =
-        tempfile::Builder::new().prefix("postgres-").tempdir_in(parent).map_err(io_error_at("writing in", parent))?;
+    let directory = create_random_directory("postgres-", parent)?;
     user.set_owner(directory.path())?;
     Ok(directory.keep())
+}
+
+/// Creates a directory with a random name that only this user can access. It is deleted when the value is dropped.
+fn create_random_directory(prefix: &str, parent: &Path) -> Result<TempDir, PostgresError> {
+    let mut builder = tempfile::Builder::new();
+    // Without an explicit mode, other users could enter the directory.
+    builder.prefix(prefix).permissions(Permissions::from_mode(0o700));
+    builder.tempdir_in(parent).map_err(io_error_at("creating a directory in", parent))
 }
 
 fn create_temporary_directory(user: &ServerUser) -> Result<PathBuf, PostgresError> {
@@ -126,12 +154,25 @@ fn create_temporary_directory(user: &ServerUser) -> Result<PathBuf, PostgresErro
         .iter()
         .find(|parent| user.can_write_in(parent))
         .ok_or_else(|| PostgresError::Unreachable { user: user.name().to_owned(), directory: candidates[0].clone() })?;
-    let directory = tempfile::Builder::new()
-        .prefix("freehold-postgres-")
-        .tempdir_in(parent)
-        .map_err(io_error_at("creating a temporary directory in", parent))?;
+    let directory = create_random_directory("freehold-postgres-", parent)?;
     user.set_owner(directory.path())?;
     Ok(directory.keep())
+}
+
+/// Opens a file for writing, which only its owner can access. An existing file keeps its content.
+pub(super) fn open_private_file(path: &Path) -> Result<File, PostgresError> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).write(true).truncate(false).mode(0o600).open(path);
+    let file = file.map_err(io_error_at("opening", path))?;
+    set_mode(path, 0o600)?;
+    Ok(file)
+}
+
+/// Writes a file that only its owner, the user of the server, can access.
+pub(super) fn write_private_file(path: &Path, content: &str, user: &ServerUser) -> Result<(), PostgresError> {
+    let mut file = open_private_file(path)?;
+    file.set_len(0).and_then(|()| file.write_all(content.as_bytes())).map_err(io_error_at("writing", path))?;
+    user.set_owner(path)
 }
 
 fn create_private_directory(directory: &Path, user: &ServerUser) -> Result<(), PostgresError> {

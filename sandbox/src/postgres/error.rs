@@ -42,6 +42,12 @@ pub enum PostgresError {
         .directory.display()
     )]
     Unreachable { user: String, directory: PathBuf },
+    /// Other users can write in the data directory, so they could replace its files.
+    #[error(
+        "{} must be writable for its owner only, because it holds keys and data; choose another data directory",
+        .directory.display()
+    )]
+    SharedDirectory { directory: PathBuf },
     /// Another process runs a PostgreSQL server with the same data directory.
     #[error("another process is using {}; stop it, or choose another data directory", .directory.display())]
     InUse { directory: PathBuf },

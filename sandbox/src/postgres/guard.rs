@@ -6,14 +6,13 @@
 //! temporary directory.
 
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::PostgresError;
-use super::directory::ServerDirectory;
+use super::directory::{ServerDirectory, open_private_file};
 use super::error::io_error_at;
 use super::server_user::ServerUser;
 
@@ -67,8 +66,8 @@ impl GuardedProcess {
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Result<Self, PostgresError> {
         let log = directory.log();
-        let output = OpenOptions::new().create(true).write(true).truncate(true).open(&log);
-        let output = output.map_err(io_error_at("opening", &log))?;
+        let output = open_private_file(&log)?;
+        output.set_len(0).map_err(io_error_at("writing", &log))?;
         let errors = output.try_clone().map_err(io_error_at("opening", &log))?;
         // SIGQUIT is PostgreSQL's immediate shutdown, which does not flush data to disk. SIGINT is the fast shutdown.
         let (temporary_dir, signal) =

@@ -34,6 +34,16 @@ impl ServerUser {
         self.0.is_some()
     }
 
+    /// Returns the group of the server's user, or `None` if the server runs as the current user.
+    pub(super) fn group(&self) -> Option<u32> {
+        self.0.as_ref().map(|user| user.gid.as_raw())
+    }
+
+    /// Returns whether a file of this owner can only have been created by this process's user or the server's user.
+    pub(super) fn trusts_owner(&self, owner: u32) -> bool {
+        owner == Uid::effective().as_raw() || self.0.as_ref().is_some_and(|user| user.uid.as_raw() == owner)
+    }
+
     /// Returns the user name for error messages.
     pub(super) fn name(&self) -> &str {
         self.0.as_ref().map_or("the current user", |user| &user.name)

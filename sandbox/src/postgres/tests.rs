@@ -238,3 +238,110 @@ async fn child_process() {
     std::fs::rename(incomplete, report).unwrap();
     std::future::pending::<()>().await;
 }
+
+/// Returns the path and the mode of every file below `directory`, and of the directory, that other users can access.
+fn accessible_files(directory: &Path) -> Vec<(PathBuf, u32)> {
+    let metadata = std::fs::symlink_metadata(directory).unwrap();
+    let mode = metadata.permissions().mode() & 0o7777;
+    if metadata.is_symlink() {
+        return Vec::new();
+    }
+    let mut found: Vec<_> =
+        Some((directory.to_owned(), mode)).filter(|(_, mode)| mode & 0o077 != 0).into_iter().collect();
+    if metadata.is_dir() {
+        let entries = std::fs::read_dir(directory).unwrap().flatten();
+        found.extend(entries.flat_map(|entry| accessible_files(&entry.path())));
+    }
+    found
+}
+
+#[tokio::test]
+async fn other_users_can_access_no_file_of_a_server() {
+    for listen in [ListenMode::Socket, ListenMode::Loopback] {
+        let postgres = Postgres::start(PostgresOptions { listen, ..PostgresOptions::for_tests() }).await.unwrap();
+        let socket = postgres.directory().join(".s.PGSQL.5432");
+        assert_eq!(socket.exists(), listen == ListenMode::Socket);
+        // Recorded while the server runs, so that the socket and the temporary files are included.
+        assert_eq!(accessible_files(postgres.directory()), []);
+        postgres.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_existing_directory_with_wide_modes_becomes_private() {
+    let data = data_directory();
+    let options = PostgresOptions { data_dir: Some(data.path().to_owned()), ..PostgresOptions::for_tests() };
+    let first = Postgres::start(options.clone()).await.unwrap();
+    let directory = first.directory().to_owned();
+    first.stop().await.unwrap();
+    for path in [data.path(), &directory, &directory.join("cluster")] {
+        std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+    }
+    for file in ["password", "log", "lock", "access.conf", "users.conf"] {
+        std::fs::set_permissions(directory.join(file), Permissions::from_mode(0o666)).unwrap();
+    }
+    let second = Postgres::start(options).await.unwrap();
+    assert_eq!(accessible_files(&directory), []);
+    let mode = std::fs::metadata(data.path()).unwrap().permissions().mode() & 0o7777;
+    // If this process runs as root, the group of the server's user can traverse the directory.
+    assert!([0o700, 0o710].contains(&mode), "{mode:o}");
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn files_are_private_whatever_the_umask() {
+    let data = data_directory();
+    let reports = tempfile::tempdir().unwrap();
+    let report = reports.path().join("report");
+    let program = std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| test_program_path());
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "umask 0; exec \"$@\"", "sh"]).arg(program);
+    shell.args(["--exact", "postgres::tests::child_process", "--include-ignored"]);
+    shell.env(CHILD_REPORT_FILE, &report).env(CHILD_DATA_DIR, data.path().join("new"));
+    let mut child = shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the child has reported", || report.exists()).await;
+    let text = std::fs::read_to_string(&report).unwrap();
+    let (_, directory) = text.split_once(' ').unwrap();
+    let found = accessible_files(Path::new(directory));
+    let mode = std::fs::metadata(data.path().join("new")).unwrap().permissions().mode() & 0o7777;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(found, []);
+    assert!([0o700, 0o710].contains(&mode), "{mode:o}");
+}
+
+#[tokio::test]
+async fn a_directory_that_others_can_write_in_is_refused() {
+    let shared = tempfile::Builder::new().permissions(Permissions::from_mode(0o777)).tempdir().unwrap();
+    std::fs::set_permissions(shared.path(), Permissions::from_mode(0o1777)).unwrap();
+    std::fs::write(shared.path().join("file of another program"), "").unwrap();
+    let options = PostgresOptions { data_dir: Some(shared.path().to_owned()), ..PostgresOptions::for_tests() };
+    let refused = Postgres::start(options).await.unwrap_err();
+    assert!(matches!(refused, PostgresError::SharedDirectory { .. }), "{refused}");
+    let mode = std::fs::metadata(shared.path()).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode, 0o1777, "the directory of other programs was changed");
+}
+
+#[tokio::test]
+async fn another_user_of_the_machine_is_not_the_superuser() {
+    let other = nix::unistd::User::from_name("daemon").unwrap();
+    let (true, Some(other)) = (nix::unistd::Uid::effective().is_root(), other) else { return };
+    let postgres = Postgres::start(PostgresOptions::for_tests()).await.unwrap();
+    // Even in a directory that is opened by mistake, the kernel says which user connects.
+    let socket = postgres.directory().join(".s.PGSQL.5432");
+    std::fs::set_permissions(postgres.directory(), Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&socket, Permissions::from_mode(0o777)).unwrap();
+    let connect = |user: Option<&nix::unistd::User>| {
+        let mut psql = Command::new("psql");
+        psql.args([&postgres.url(), "-Xtc", "select current_user"]).current_dir("/");
+        if let Some(user) = user {
+            std::os::unix::process::CommandExt::uid(&mut psql, user.uid.as_raw());
+        }
+        psql.output().unwrap()
+    };
+    assert!(connect(None).status.success());
+    let refused = connect(Some(&other));
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && message.contains("Peer authentication failed"), "{message}");
+    postgres.stop().await.unwrap();
+}

@@ -15,6 +15,11 @@ use super::text_list::TextList;
 #[serde(deny_unknown_fields, default)]
 pub struct Api {
     pub listen: SocketAddr,
+    /// Address at which the API serves `/metrics`, without a token; it must not be reachable from outside. `None`
+    /// disables it.
+    pub metrics_listen: Option<SocketAddr>,
+    /// True if the listener of the API also serves `/metrics`, to every client that can reach the API.
+    pub metrics_on_public_listener: bool,
     /// Required `iss` of a token.
     pub issuer: Option<String>,
     /// Required `aud` of a token.
@@ -40,6 +45,8 @@ impl Default for Api {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            metrics_listen: None,
+            metrics_on_public_listener: false,
             issuer: None,
             audience: None,
             jwks: None,

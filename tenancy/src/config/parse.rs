@@ -45,7 +45,8 @@ fn field_of(variable: &str) -> String {
 
 /// Parses the configuration and validates it.
 pub(super) fn parse(figment: Figment) -> Result<CheckedConfig, ConfigError> {
-    let mut fields: Value = figment.extract().map_err(|error| ConfigError::Unreadable(without_source(&error)))?;
+    let mut fields: Value =
+        figment.extract().map_err(|_| ConfigError::Unreadable("it must consist of tables and values".to_owned()))?;
     let mut problems: Vec<String> = Vec::new();
     // Fields with a placeholder: their paths, and their names in messages.
     let mut replaced: Vec<(Vec<String>, String)> = Vec::new();
@@ -69,13 +70,6 @@ pub(super) fn parse(figment: Figment) -> Result<CheckedConfig, ConfigError> {
         }
     }
     Ok(CheckedConfig { config: None, problems })
-}
-
-/// Returns the message of a syntax error without the quoted line of the file, because the line may contain a secret.
-fn without_source(error: &Error) -> String {
-    let text = error.to_string();
-    let lines = text.lines().filter(|line| !line.contains('|'));
-    lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns the path of the invalid field and the message of an error.

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{PgPool, Result, events, parse_json};
-use crate::approval::{Approval, ApprovalAction, ApprovalState, request_hash};
+use crate::approval::{Approval, ApprovalAction, ApprovalState, approval_hash};
 use crate::event::{EventType, NewEvent};
 use crate::operation::Requester;
 use crate::{ApprovalId, OperationId};
@@ -85,12 +85,13 @@ pub(super) async fn insert(
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<Approval> {
+    let approval_id = ApprovalId::new(now);
     let approval = Approval {
-        id: ApprovalId::new(now),
+        id: approval_id,
         operation_id: id,
         action,
         request: request.clone(),
-        request_hash: request_hash(id, action, request),
+        request_hash: approval_hash(approval_id, id, action, request),
         requested_by: by.clone(),
         requested_at: now,
         state: ApprovalState::Pending,

@@ -1,7 +1,5 @@
 //! Infrastructure of the crash test: PostgreSQL with fsync enabled, and a simulated AWS on a loopback port.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,12 +51,10 @@ impl Infrastructure {
     /// Starts the infrastructure; `api` is the content of the section `[api]` of the configuration.
     pub async fn start_with_api_config(settings: Settings, speed: f64, api: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("freehold-crash-").tempdir().expect("a directory");
-        // If the tests run as root, PostgreSQL runs as another user, which needs access to the directory.
-        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("directory permissions");
+        let postgres = start_postgres(directory.path()).await;
         let config = format!("{CONFIG}\n[api]\n{api}");
         std::fs::write(directory.path().join("freehold.toml"), config).expect("the configuration");
         let config = Arc::new(Config::parse(CONFIG).expect("a configuration"));
-        let postgres = start_postgres(directory.path()).await;
         let pool = PgPoolOptions::new().max_connections(5).connect_lazy(&postgres.url()).expect("a pool");
         db::migrate(&pool).await.expect("a migrated database");
         // The API and the workers use different database roles, so that the server log shows the source of each query.

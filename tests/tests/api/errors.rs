@@ -152,6 +152,56 @@ async fn each_invalid_query_parameter_is_reported() {
 }
 
 #[tokio::test]
+async fn a_large_invalid_request_gets_a_small_response() {
+    let api = ApiFixture::new().await;
+    let (long, short) = ("x".repeat(60_000), "\u{1}".repeat(300));
+    let unknown: serde_json::Map<_, _> = (0..6000).map(|at| (format!("f{at}"), json!(0))).collect();
+    let mut with_environments = signup_body();
+    with_environments["environments"] = (0..20_000).collect();
+    let mut with_names = signup_body();
+    with_names["environments"] = (0..80).map(|at| format!("{at}{short}")).collect();
+    let mut with_labels = signup_body();
+    with_labels["labels"] = json!((0..4000).map(|at| (format!("l{at}"), json!(7))).collect::<serde_json::Map<_, _>>());
+    let mut bodies = vec![json!(unknown), with_environments, with_names, with_labels, json!({ &long: 1 })];
+    bodies.extend(["company_name", "admin_email", "home_region", "tier", "external_id", "labels", "environments"].map(
+        |field| {
+            let mut body = signup_body();
+            body[field] = long.as_str().into();
+            body
+        },
+    ));
+    let (mut largest, mut cases) = (0, 0);
+    for body in &bodies {
+        let response = send(api.signup_request("7f3a", body)).await;
+        assert!([413, 422].contains(&response.status.as_u16()), "{:.300}", response.text);
+        largest = largest.max(response.text.len());
+        cases += 1;
+    }
+    let names = (0..4000).map(|at| format!("f{at}=0")).collect::<Vec<_>>().join("&");
+    let repeated = "state=x&".repeat(3000);
+    let types = format!("types={}", "a,".repeat(10_000));
+    for path in ["/v1/tenants", "/v1/operations", "/v1/events", "/v1/account-mappings", "/v1/audit-events"] {
+        for query in [&names, &repeated, &types, &format!("state={long:.20000}")] {
+            let response = api.get(&format!("{path}?{query}")).await;
+            assert_eq!(response.status, 400, "{path}: {:.300}", response.text);
+            largest = largest.max(response.text.len());
+            cases += 1;
+        }
+    }
+    eprintln!("{cases} large requests, at most {largest} bytes in a response");
+    assert!(largest < 25_000, "a response has {largest} bytes");
+
+    let many = send(api.signup_request("7f3a", &json!(unknown))).await.json();
+    let errors = many["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 51);
+    assert_eq!((&errors[50]["code"], &errors[50]["field"]), (&json!("more_errors"), &json!("")));
+    // Three required fields are missing.
+    assert_eq!(errors[50]["message"], "5953 more fields are invalid");
+    assert!(many["detail"].as_str().unwrap().starts_with("6003 fields are invalid: "), "{}", many["detail"]);
+    assert_eq!(api.row_counts().await, [0; 5]);
+}
+
+#[tokio::test]
 async fn a_request_id_is_kept_if_it_is_safe_to_log() {
     let api = ApiFixture::new().await;
     let with = |id: &str| send(api.request_without_token(Method::GET, "/livez").header("x-request-id", id));

@@ -147,6 +147,31 @@ async fn metrics_count_requests_and_operations() {
 }
 
 #[tokio::test]
+async fn metrics_are_served_on_a_listener_of_their_own() {
+    let mut api = ApiFixture::new().await;
+    api.restart_with(|config| config.api.metrics_on_public_listener = false).await;
+    for method in [Method::GET, Method::HEAD, Method::POST] {
+        let refused = send(api.request(method, "/metrics")).await;
+        assert!([404, 405].contains(&refused.status.as_u16()), "{}", refused.text);
+        assert!(!refused.text.contains("http_server_request"), "{}", refused.text);
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = App::new(api.database.pool.clone(), Arc::clone(&api.config), api.clock.clone()).unwrap();
+    let shutdown = CancellationToken::new();
+    let server = tokio::spawn(freehold_api::serve_metrics(app, listener, shutdown.clone()));
+    let get = async |path: &str| reqwest::get(format!("http://{address}{path}")).await.unwrap();
+    let metrics = get("/metrics").await;
+    assert_eq!(metrics.status(), 200);
+    assert!(metrics.text().await.unwrap().contains("freehold_operations{state=\"pending\"} 0"));
+    for path in ["/", "/v1/tenants", "/livez", "/openapi.json", "/docs"] {
+        assert_eq!(get(path).await.status(), 404, "{path}");
+    }
+    shutdown.cancel();
+    server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn the_documentation_loads_nothing_from_other_hosts() {
     let api = ApiFixture::new().await;
     let page = send(api.request_without_token(Method::GET, "/docs/")).await;

@@ -61,6 +61,9 @@ async fn adopting_an_account_requires_approval_by_a_second_person() {
     assert_eq!(late.status_and_code(), (409, "approval_not_pending".into()), "a rejected request was approved");
 
     api.send_as("ann", Method::POST, &adopt, &json!({ "aws_account_id": "777788889999" })).await;
+    let replayed = api.send_as("bob", Method::POST, &approve, &hash).await;
+    let reason = "the approval of an earlier request with the same values was accepted";
+    assert_eq!(replayed.status_and_code(), (409, "approval_not_pending".into()), "{reason}");
     let hash = json!({ "request_hash": pending_hash(&api, &path).await });
     let approved = api.send_as("bob", Method::POST, &approve, &hash).await;
     assert_eq!(approved.status, 202);

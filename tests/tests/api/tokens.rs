@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send};
 use freehold_tests::tokens::{Issuer, now};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::Header;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,6 +28,8 @@ async fn valid_tokens_of_the_issuer_are_accepted() {
         ("with scopes in a list", json!({ "scope": ["fleet", "tenants:read"] })),
         ("with scopes in scp", json!({ "scope": null, "scp": ["fleet", "tenants:read"] })),
         ("with scopes in scp as a string", json!({ "scope": null, "scp": "a fleet tenants:read" })),
+        ("issued within the clock skew", json!({ "iat": now() + 10 })),
+        ("issued at a fraction of a second", json!({ "iat": 1_700_000_000.5 })),
         ("with unknown claims", json!({ "tenant": 7, "acr": { "a": [null] }, "jti": "x" })),
     ] {
         assert_eq!(
@@ -46,137 +46,6 @@ async fn valid_tokens_of_the_issuer_are_accepted() {
     let unnamed = Header { kid: None, ..issuer.header() };
     let unnamed = issuer.sign(&unnamed, &issuer.claims("fleet tenants:read", &json!({})));
     assert_eq!(list_tenants(&api, &unnamed).await.status, 200, "the issuer has only one key");
-}
-
-/// Returns invalid claims, each with a description of the error.
-fn invalid_claims() -> Vec<(&'static str, Value)> {
-    vec![
-        ("of another issuer", json!({ "iss": "https://elsewhere.example.com" })),
-        ("of an issuer with the same prefix", json!({ "iss": "https://issuer.example.com.evil.example.com" })),
-        ("of an issuer with an additional slash", json!({ "iss": "https://issuer.example.com/" })),
-        ("of an issuer in capitals", json!({ "iss": "https://ISSUER.example.com" })),
-        ("of several issuers", json!({ "iss": ["https://issuer.example.com"] })),
-        ("of an issuer that is a number", json!({ "iss": 7 })),
-        ("without an issuer", json!({ "iss": null })),
-        ("for another audience", json!({ "aud": "elsewhere" })),
-        ("for an audience with the same prefix", json!({ "aud": "freehold-console" })),
-        ("for other audiences", json!({ "aud": ["elsewhere", "freehold "] })),
-        ("for no audience", json!({ "aud": [] })),
-        ("for an empty audience", json!({ "aud": "" })),
-        ("without an audience", json!({ "aud": null })),
-        ("not valid yet", json!({ "nbf": now() + 120 })),
-        ("valid from an invalid time", json!({ "nbf": "tomorrow" })),
-        ("valid from a number in a string", json!({ "nbf": "0" })),
-        ("without an expiry", json!({ "exp": null })),
-        ("with a string as expiry", json!({ "exp": (now() + 3600).to_string() })),
-        ("with a list as expiry", json!({ "exp": [now() + 3600] })),
-        ("without a subject", json!({ "sub": null })),
-        ("with an empty subject", json!({ "sub": "" })),
-        ("with a subject that is a number", json!({ "sub": 7 })),
-        ("with a subject with a NUL character", json!({ "sub": "a\u{0}b" })),
-        ("with a subject of two lines", json!({ "sub": "a\nb" })),
-        ("with a client with a NUL character", json!({ "client_id": "a\u{0}b" })),
-        ("with scopes that are a number", json!({ "scope": 7 })),
-        ("with scopes in an object", json!({ "scope": { "fleet": true } })),
-        ("with a list of scopes that are not strings", json!({ "scope": ["fleet", 7] })),
-    ]
-}
-
-#[tokio::test]
-async fn forged_tokens_are_rejected() {
-    let api = ApiFixture::new().await;
-    let issuer = &api.issuer;
-    let claims = issuer.claims("fleet tenants:read", &json!({}));
-    let good = issuer.sign(&issuer.header(), &claims);
-    assert_eq!(list_tenants(&api, &good).await.status, 200);
-    let (rest, signature) = good.rsplit_once('.').unwrap();
-    let (head, body) = rest.split_once('.').unwrap();
-    let with_header = |header: &Value| format!("{}.{body}.{signature}", encoded(&header.to_string()));
-    let of = |change: fn(&mut Header)| {
-        let mut header = issuer.header();
-        change(&mut header);
-        issuer.sign(&header, &claims)
-    };
-    let secret = |algorithm| {
-        let header = Header { alg: algorithm, ..issuer.header() };
-        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(issuer.jwks_json().as_bytes())).unwrap()
-    };
-    let other_issuer = Issuer::new();
-    let with_key_url =
-        json!({ "alg": "ES256", "typ": "at+jwt", "kid": "key-1", "jku": "https://evil.example.com/jwks.json" });
-    let other_key: Value = serde_json::from_str(&other_issuer.jwks_json()).unwrap();
-    let embedded = json!({ "alg": "ES256", "typ": "at+jwt", "jwk": other_key["keys"][0] });
-    let (_, other_signature) = {
-        let signed = other_issuer.sign(&other_issuer.header(), &claims);
-        let (rest, signature) = signed.rsplit_once('.').unwrap();
-        (rest.to_owned(), signature.to_owned())
-    };
-    let mut forged: Vec<(&str, String)> = invalid_claims()
-        .into_iter()
-        .map(|(what, changes)| (what, issuer.token_with("fleet tenants:read", &changes)))
-        .collect();
-    forged.extend([
-        ("of another issuer's key with our key's name", other_issuer.sign(&other_issuer.header(), &claims)),
-        ("of an unknown key", of(|header| header.kid = Some("key-9".into()))),
-        ("of a key with an empty name", of(|header| header.kid = Some(String::new()))),
-        ("of a key whose name is a path", of(|header| header.kid = Some("../../dev/null".into()))),
-        ("of a key whose name is SQL", of(|header| header.kid = Some("' or 1=1 --".into()))),
-        ("of another type", of(|header| header.typ = Some("JWT".into()))),
-        ("of the type of an id token", of(|header| header.typ = Some("id+jwt".into()))),
-        ("of no type", of(|header| header.typ = None)),
-        ("with a critical header parameter", of(|header| header.crit = Some(vec!["b64".into()]))),
-        ("with an empty list of critical header parameters", of(|header| header.crit = Some(vec![]))),
-        ("signed with the public key as a secret", secret(Algorithm::HS256)),
-        ("signed with the public key as a longer secret", secret(Algorithm::HS512)),
-        (
-            "with alg none and no signature",
-            format!("{}.{body}.", encoded(r#"{"alg":"none","typ":"at+jwt","kid":"key-1"}"#)),
-        ),
-        (
-            "with alg NONE and no signature",
-            format!("{}.{body}.", encoded(r#"{"alg":"NONE","typ":"at+jwt","kid":"key-1"}"#)),
-        ),
-        (
-            "with alg none and a signature",
-            format!("{}.{body}.{signature}", encoded(r#"{"alg":"none","typ":"at+jwt"}"#)),
-        ),
-        (
-            "with an algorithm that is not accepted",
-            with_header(&json!({ "alg": "ES384", "typ": "at+jwt", "kid": "key-1" })),
-        ),
-        (
-            "with an algorithm for another kind of key",
-            with_header(&json!({ "alg": "RS256", "typ": "at+jwt", "kid": "key-1" })),
-        ),
-        ("without an algorithm", with_header(&json!({ "typ": "at+jwt", "kid": "key-1" }))),
-        ("with an embedded key", format!("{}.{body}.{other_signature}", encoded(&embedded.to_string()))),
-        ("with the URL of a key", format!("{}.{body}.{other_signature}", encoded(&with_key_url.to_string()))),
-        ("with another body", format!("{head}.{}.{signature}", body.replacen('e', "f", 1))),
-        ("with the signature of another issuer", format!("{head}.{body}.{other_signature}")),
-        ("with a signature of zeros", format!("{head}.{body}.{}", "A".repeat(86))),
-        ("with half a signature", format!("{head}.{body}.{}", &signature[..43])),
-        ("with an empty signature", format!("{head}.{body}.")),
-        ("without a signature", format!("{head}.{body}")),
-        ("with four parts", format!("{good}.{signature}")),
-        ("with padding", format!("{head}.{body}.{signature}==")),
-        ("whose body is not JSON", format!("{head}.{}.{signature}", encoded("fleet"))),
-        ("whose header is not JSON", format!("{}.{body}.{signature}", encoded("ES256"))),
-        ("that is not a JWT", "abc".to_owned()),
-        ("of dots only", "..".to_owned()),
-        ("that is very long", "a".repeat(6000)),
-    ]);
-    assert!(forged.len() >= 50, "only {} forged tokens", forged.len());
-    for (what, token) in forged {
-        let response = list_tenants(&api, &token).await;
-        assert_eq!(response.status_and_code(), (401, "token_invalid".into()), "a token {what}");
-        assert!(response.header("www-authenticate").starts_with("Bearer error=\"invalid_token\""), "a token {what}");
-    }
-    let expired = list_tenants(&api, &issuer.token_with("fleet tenants:read", &json!({ "exp": now() - 60 }))).await;
-    assert_eq!(expired.status_and_code(), (401, "token_expired".into()));
-}
-
-fn encoded(text: &str) -> String {
-    URL_SAFE_NO_PAD.encode(text)
 }
 
 #[tokio::test]
@@ -278,7 +147,21 @@ async fn keys_for_other_purposes_verify_no_token() {
     for (restriction, accepted) in [
         (json!({ "use": "sig", "key_ops": ["verify"] }), true),
         (json!({ "use": "enc" }), false),
+        (json!({ "use": "tls" }), false),
+        (json!({ "use": "" }), false),
         (json!({ "key_ops": ["encrypt", "wrapKey"] }), false),
+        (json!({ "key_ops": ["sign"] }), false),
+        (json!({ "key_ops": [] }), false),
+        (json!({ "use": "enc", "key_ops": ["verify"] }), false),
+        (json!({ "use": "sig", "key_ops": ["deriveKey"] }), false),
+        (json!({ "alg": "ES256" }), true),
+        (json!({ "alg": "ES384" }), false),
+        (json!({ "alg": "RS256" }), false),
+        (json!({ "alg": "ECDH-ES" }), false),
+        (json!({ "alg": "HS256" }), false),
+        (json!({ "alg": "none" }), false),
+        (json!({ "crv": "P-384" }), false),
+        (json!({ "kty": "oct", "k": "c2VjcmV0" }), false),
     ] {
         let issuer = Issuer::new();
         let mut keys: Value = serde_json::from_str(&issuer.jwks_json()).unwrap();

@@ -136,6 +136,11 @@ impl Sandbox {
         self.stderr_output.lock().expect("the text").clone()
     }
 
+    /// Returns the directory in which the sandbox is registered.
+    pub(crate) fn runtime(&self) -> &Path {
+        self.runtime.path()
+    }
+
     /// Runs another command of the program, and waits until the command exits.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         command(PROGRAM, self.runtime.path()).args(arguments).output().expect("the program")

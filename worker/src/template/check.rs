@@ -13,6 +13,7 @@ use freehold_tenancy::aws::quotas::{
 };
 use freehold_tenancy::aws::resource_types;
 use freehold_tenancy::config::{CheckKind, is_forbidden_service, sha256_of};
+use freehold_tenancy::excerpt::limit_problems;
 use freehold_tenancy::{Config, Region};
 use serde_json::Value;
 
@@ -82,6 +83,7 @@ pub fn check(config: &Config) -> TemplateReport {
     if let Some(problem) = baseline::size_problem(&config.access_role) {
         report.add("access_role.statements", problem);
     }
+    report.problems = limit_problems(report.problems);
     report
 }
 
@@ -89,7 +91,7 @@ pub fn check(config: &Config) -> TemplateReport {
 pub(crate) fn problems_of(config: &Config, origin: &TemplateOrigin, body: &str) -> Vec<String> {
     let mut report = TemplateReport::default();
     check_text(config, origin, &origin.regions(config), body, &mut report);
-    report.problems
+    limit_problems(report.problems)
 }
 
 /// Validates a text. Returns the template if it is well-formed.

@@ -2,10 +2,10 @@
 //!
 //! The output of PostgreSQL's `COPY` is streamed, so that the whole export is never in memory.
 
-use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::http::{Version, header};
 use axum::response::{IntoResponse, Response};
@@ -15,9 +15,12 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
+use super::csv::write_csv_row;
 use super::format::Format;
 use crate::app::App;
 use crate::problem::{ApiError, Code};
+use crate::routes::schema::tenant_view::ACCOUNT_MAPPING_ROW;
+use crate::tenant_view::TenantViewApplied;
 
 /// Maximum number of chunks that are buffered for a slow client.
 const CHANNEL_CAPACITY: usize = 4;
@@ -73,8 +76,28 @@ pub(crate) struct Row<'a> {
     status: &'static str,
 }
 
-const CSV_HEADER: &str = "BillingAccountId,SubAccountId,SubAccountName,x_TenantId,x_ExternalId,x_Environment,x_Tier,\
-    x_HomeRegion,x_EffectiveFrom,x_EffectiveTo,x_Status\r\n";
+/// Names of the CSV columns.
+const COLUMNS: [&str; 11] = [
+    "BillingAccountId",
+    "SubAccountId",
+    "SubAccountName",
+    "x_TenantId",
+    "x_ExternalId",
+    "x_Environment",
+    "x_Tier",
+    "x_HomeRegion",
+    "x_EffectiveFrom",
+    "x_EffectiveTo",
+    "x_Status",
+];
+
+/// Format of the exported rows.
+#[derive(Debug, Clone, Copy)]
+struct RowFormat {
+    format: Format,
+    /// True if the rows contain only the fields that a token of one tenant sees.
+    is_restricted: bool,
+}
 
 impl Row<'_> {
     /// Returns the fields in the order of the CSV columns.
@@ -97,7 +120,15 @@ impl Row<'_> {
 
 /// Responds with all account mappings. If the export fails halfway, the connection is aborted, so that the client
 /// detects an incomplete export. HTTP/1.0 requests are refused, because HTTP/1.0 cannot signal an incomplete response.
-pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Snapshot) -> Result<Response, ApiError> {
+///
+/// `is_restricted` limits the rows to the fields that a token of one tenant sees.
+pub(super) fn respond(
+    app: &App,
+    version: Version,
+    format: Format,
+    is_restricted: bool,
+    snapshot: Snapshot,
+) -> Result<Response, ApiError> {
     if version < Version::HTTP_11 {
         return Err(ApiError::new(
             Code::HttpVersionNotSupported,
@@ -112,13 +143,18 @@ pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Sna
     let permit = Arc::clone(&app.exports).try_acquire_owned().map_err(busy)?;
     let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
     let (pool, billing_account) = (app.pool.clone(), app.config.organization.management_account_id.to_string());
+    let row_format = RowFormat { format, is_restricted };
     tokio::spawn(async move {
         let _permit = permit;
-        if format == Format::Csv && sender.send(Ok(CSV_HEADER.into())).await.is_err() {
-            return;
+        if format == Format::Csv {
+            let mut header = Vec::new();
+            row_format.write_csv(&mut header, COLUMNS);
+            if sender.send(Ok(header)).await.is_err() {
+                return;
+            }
         }
         let write = |out: &mut Vec<u8>, mapping: &ExportedMapping<'_>| {
-            write_row(out, format, mapping, &billing_account);
+            row_format.write(out, mapping, &billing_account);
         };
         let last_chunk = match account_mappings::export(&pool, &snapshot, write, &sender).await {
             Ok(true) => Ok(END_OF_STREAM),
@@ -139,70 +175,46 @@ pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Sna
             None => Some((Err(io::Error::other("the export failed")), None)),
         }
     });
-    Ok(([(header::CONTENT_TYPE, format.media_type())], Body::from_stream(chunks)).into_response())
+    let headers = [(header::CONTENT_TYPE, format.media_type())];
+    Ok((Extension(TenantViewApplied), headers, Body::from_stream(chunks)).into_response())
 }
 
-fn write_row(out: &mut Vec<u8>, format: Format, mapping: &ExportedMapping<'_>, billing_account_id: &str) {
-    let rfc3339 = |time: &str| {
-        let (day, time) = time.split_once(' ').unwrap_or((time, "00:00:00"));
-        [day, "T", time, "Z"].concat()
-    };
-    let (from, to) = (rfc3339(mapping.valid_from), mapping.valid_to.map(rfc3339));
-    let row = Row {
-        billing_account_id,
-        sub_account_id: mapping.aws_account_id,
-        sub_account_name: mapping.account_name,
-        tenant_id: &mapping.tenant_id.to_string(),
-        external_id: mapping.external_id,
-        environment: mapping.environment,
-        tier: mapping.tier,
-        home_region: mapping.home_region,
-        effective_from: &from,
-        effective_to: to.as_deref(),
-        status: if to.is_some() { "released" } else { "active" },
-    };
-    if format == Format::Csv {
-        write_csv_row(out, row.columns());
-    } else if serde_json::to_writer(&mut *out, &row).is_ok() {
-        out.push(b'\n');
-    }
-}
-
-pub(crate) fn write_csv_row<'a>(out: &mut Vec<u8>, fields: impl IntoIterator<Item = &'a str>) {
-    let mut builder = csv::WriterBuilder::new();
-    let mut writer = builder.terminator(csv::Terminator::CRLF).buffer_capacity(512).from_writer(out);
-    // Most rows fit into the buffer of 512 bytes, and writing to memory cannot fail.
-    _ = writer.write_record(fields.into_iter().map(without_formula));
-}
-
-/// Adds the prefix `'` to a value that a spreadsheet could interpret as a formula. Names are chosen by customers.
-fn without_formula(field: &str) -> Cow<'_, [u8]> {
-    if field.starts_with(['=', '+', '-', '@']) {
-        format!("'{field}").into_bytes().into()
-    } else {
-        field.as_bytes().into()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn special_characters_and_formulas_are_quoted() {
-        for (field, written) in [
-            ("Example", "Example"),
-            ("", ""),
-            ("a,b", "\"a,b\""),
-            ("a \"b\"", "\"a \"\"b\"\"\""),
-            ("a\nb", "\"a\nb\""),
-            ("=1+2", "'=1+2"),
-            ("@SUM(A1,B1)", "\"'@SUM(A1,B1)\""),
-            ("1=2", "1=2"),
-        ] {
-            let mut out = Vec::new();
-            write_csv_row(&mut out, [field, "next"]);
-            assert_eq!(String::from_utf8(out).unwrap(), format!("{written},next\r\n"));
+impl RowFormat {
+    fn write(self, out: &mut Vec<u8>, mapping: &ExportedMapping<'_>, billing_account_id: &str) {
+        let rfc3339 = |time: &str| {
+            let (day, time) = time.split_once(' ').unwrap_or((time, "00:00:00"));
+            [day, "T", time, "Z"].concat()
+        };
+        let (from, to) = (rfc3339(mapping.valid_from), mapping.valid_to.map(rfc3339));
+        let row = Row {
+            billing_account_id,
+            sub_account_id: mapping.aws_account_id,
+            sub_account_name: mapping.account_name,
+            tenant_id: &mapping.tenant_id.to_string(),
+            external_id: mapping.external_id,
+            environment: mapping.environment,
+            tier: mapping.tier,
+            home_region: mapping.home_region,
+            effective_from: &from,
+            effective_to: to.as_deref(),
+            status: if to.is_some() { "released" } else { "active" },
+        };
+        if self.format == Format::Csv {
+            return self.write_csv(out, row.columns());
         }
+        let is_written = if self.is_restricted {
+            let row = serde_json::to_value(&row).map(|row| ACCOUNT_MAPPING_ROW.restrict(row));
+            row.and_then(|row| serde_json::to_writer(&mut *out, &row)).is_ok()
+        } else {
+            serde_json::to_writer(&mut *out, &row).is_ok()
+        };
+        if is_written {
+            out.push(b'\n');
+        }
+    }
+
+    fn write_csv(self, out: &mut Vec<u8>, fields: [&str; 11]) {
+        let is_visible = |name| !self.is_restricted || ACCOUNT_MAPPING_ROW.visible.contains(name);
+        write_csv_row(out, COLUMNS.iter().zip(fields).filter(|(name, _)| is_visible(name)).map(|(_, field)| field));
     }
 }

@@ -31,7 +31,8 @@ pub struct Operation {
     #[schema(value_type = OperationState, example = "running")]
     pub state: String,
     /// Requester: the `sub` of the token.
-    #[schema(example = "ann")]
+    #[serde(default)]
+    #[schema(required = true, example = "ann")]
     pub requested_by: String,
     /// Reason why the operation needs attention, with the available remedies; `null` otherwise. A late operation can
     /// still finish by itself.
@@ -105,7 +106,11 @@ pub struct OperationHold {
     #[schema(example = "workers_without_aws_access")]
     pub code: String,
     /// Human-readable description of the cause and of the necessary action.
-    #[schema(example = "No worker can call AWS with its credentials. Correct the credentials of the workers.")]
+    #[serde(default)]
+    #[schema(
+        required = true,
+        example = "No worker can call AWS with its credentials. Correct the credentials of the workers."
+    )]
     pub message: String,
     /// Start of the fleet hold.
     pub since: DateTime<Utc>,
@@ -124,7 +129,11 @@ pub struct Attention {
     #[schema(example = "account_email_taken")]
     pub code: String,
     /// Human-readable description of the cause.
-    #[schema(example = "The e-mail address of the new AWS account belongs to an account that is not ours.")]
+    #[serde(default)]
+    #[schema(
+        required = true,
+        example = "The e-mail address of the new AWS account belongs to an account that is not ours."
+    )]
     pub message: String,
     /// Actions that resolve the problem: `retry`, `correct`, `adopt`, `approve`, `reject` or `cancel`.
     #[schema(example = json!(["retry"]))]
@@ -141,8 +150,12 @@ pub struct Failure {
     #[schema(example = "stack_failed")]
     pub code: String,
     /// Human-readable description of the cause.
-    #[schema(example = "CloudFormation has rolled back the update of the stack freehold-baseline in eu-central-1, \
-        which works as before. Access failed with: …")]
+    #[serde(default)]
+    #[schema(
+        required = true,
+        example = "CloudFormation has rolled back the update of the stack freehold-baseline in eu-central-1, \
+        which works as before. Access failed with: …"
+    )]
     pub message: String,
 }
 
@@ -187,7 +200,8 @@ pub struct Step {
     #[schema(required = true, example = "b25f48e8-84fd-11e6-80d9-574e0c4664cb")]
     pub aws_request_id: Option<String>,
     /// Values that the step has recorded, such as the id of the stack.
-    #[schema(example = json!({ "region": "eu-central-1" }))]
+    #[serde(default)]
+    #[schema(required = true, example = json!({ "region": "eu-central-1" }))]
     pub facts: Map<String, Value>,
 }
 
@@ -254,16 +268,19 @@ pub struct Approval {
     #[schema(example = "adopt")]
     pub action: String,
     /// Requested values.
-    #[schema(value_type = Object, example = json!({ "adopt_account_id": "111122223333" }))]
+    #[serde(default)]
+    #[schema(required = true, value_type = Object, example = json!({ "adopt_account_id": "111122223333" }))]
     pub request: Value,
-    /// Hash of operation, action and values. The approver sends it back to confirm what is approved.
-    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    /// Hash of approval, operation, action and values. The approver sends it back to confirm what is approved.
+    #[serde(default)]
+    #[schema(required = true, example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub request_hash: String,
     /// State: `pending`, `approved` or `rejected`.
     #[schema(example = "pending")]
     pub state: String,
     /// Requester: the `sub` of the token.
-    #[schema(example = "ann")]
+    #[serde(default)]
+    #[schema(required = true, example = "ann")]
     pub requested_by: String,
     /// Time of the request.
     pub requested_at: DateTime<Utc>,

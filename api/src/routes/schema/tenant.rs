@@ -32,7 +32,8 @@ pub struct Tenant {
     #[schema(required = true, example = "customer-4711")]
     pub external_id: Option<String>,
     /// Labels: key-value pairs of your choice.
-    #[schema(example = json!({ "team": "north" }))]
+    #[serde(default)]
+    #[schema(required = true, example = json!({ "team": "north" }))]
     pub labels: BTreeMap<String, String>,
     /// Environments in the order of their creation.
     pub environments: Vec<Environment>,
@@ -119,7 +120,11 @@ pub struct OpenFinding {
     #[schema(value_type = Severity, example = "critical")]
     pub severity: String,
     /// Human-readable description of the difference and of the necessary action.
-    #[schema(example = "Account 111122223333, production of Example GmbH, is in r-ab12 and not in OU freehold-eu.")]
+    #[serde(default)]
+    #[schema(
+        required = true,
+        example = "Account 111122223333, production of Example GmbH, is in r-ab12 and not in OU freehold-eu."
+    )]
     pub message: String,
     /// Remedy of the finding. The remedy changes to `person` if the finding remains after a repair.
     #[schema(value_type = FindingRemedy, example = "repair")]

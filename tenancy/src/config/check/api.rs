@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Problems;
 use crate::config::{Config, RDS_IAM_TOKEN_REFUSAL, TokenIssuer, is_postgresql_url, is_rds_iam_token};
+use crate::excerpt::has_credentials;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let api = &config.api;
@@ -20,6 +21,13 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
         for (field, issuer) in api.token_issuers() {
             token_issuer(&field, &issuer, problems);
         }
+    }
+    if api.metrics_listen == Some(api.listen) {
+        problems.add(
+            "api.metrics_listen",
+            "must differ from api.listen; to serve the metrics there, set \
+            api.metrics_on_public_listener",
+        );
     }
     let mut known = BTreeSet::new();
     for (field, issuer) in api.token_issuers() {
@@ -43,9 +51,17 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     {
         problems.add("telemetry.otlp_endpoint", "must be an http:// or https:// URL");
     }
+    if config.telemetry.otlp_endpoint.as_deref().is_some_and(is_url_with_credentials) {
+        let instead = "must not contain a user name or password; set the variable OTEL_EXPORTER_OTLP_HEADERS instead";
+        problems.add("telemetry.otlp_endpoint", instead);
+    }
     if config.webhooks.allowed_ports.contains(&0) {
         problems.add("webhooks.allowed_ports", "must contain ports from 1 to 65535");
     }
+}
+
+fn is_url_with_credentials(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| has_credentials(&url))
 }
 
 fn token_issuer(field: &str, issuer: &TokenIssuer, problems: &mut Problems) {
@@ -61,6 +77,9 @@ fn token_issuer(field: &str, issuer: &TokenIssuer, problems: &mut Problems) {
         if text.trim() != text {
             add(name, "must not start or end with whitespace");
         }
+    }
+    if is_url_with_credentials(&issuer.jwks) {
+        add("jwks", "must not contain a user name or password; the keys are public");
     }
     if issuer.audience.0.is_empty() || issuer.audience.0.iter().any(String::is_empty) {
         add("audience", "must not be empty");

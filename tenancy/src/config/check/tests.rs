@@ -283,10 +283,21 @@ fn no_message_contains_a_secret() {
         VALID.replace("url = \"postgres://freehold@localhost/freehold\"", "url = \"hidden"),
         format!("{VALID}\n[audit]\nsigning_key = \"hidden\""),
         format!("{VALID}\n[secrets]\nkey = \"hidden\""),
+        format!("{VALID}\n[secrets]\nkey = hidden"),
+        format!("{VALID}\n[secrets]\nold_keys = \"hidden\""),
+        format!("{VALID}\n[telemetry]\notlp_endpoint = \"https://ann:hidden@traces.example.com\""),
+        VALID.replace("https://login.example.com/.well-known", "https://ann:hidden@login.example.com/.well-known"),
+        VALID.replace("https://login.example.com/.well-known", "http://ann:hidden@login.example.com/.well-known"),
     ] {
         let found = problems(&text);
         assert!(!found.is_empty() && !found.contains("hidden"), "{found}");
     }
+    let key = "aGlkZGVuaGlkZGVuaGlkZGVuaGlkZGVuaGlkZGVuaGk=";
+    let text = VALID.replace("postgres://freehold", "postgres://freehold:hidden");
+    let secrets = format!("[secrets]\nkey = \"{key}\"\nold_keys = [\"{key}\"]");
+    let config = format!("{text}\n[audit]\nsigning_key = \"{key}\"\n{secrets}");
+    let shown = format!("{:?}", Config::parse(&config).unwrap());
+    assert!(!shown.contains("hidden") && !shown.contains(key), "{shown}");
 }
 
 #[test]

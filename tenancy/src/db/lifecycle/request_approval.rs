@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::queries::lock_operation;
 use crate::OperationId;
-use crate::approval::{Approval, ApprovalAction, request_hash};
+use crate::approval::{Approval, ApprovalAction};
 use crate::db::approvals::{granted, insert, pending};
 use crate::db::fence::{Claim, begin_fenced};
 use crate::db::{PgPool, Result, finish_transaction, parse_json};
@@ -54,7 +54,7 @@ async fn request_approval_in_tx(
         Some(true) => {}
     }
     if let Some(pending) = pending(tx, id).await? {
-        let same = pending.request_hash == request_hash(id, action, request);
+        let same = (pending.action, &pending.request) == (action, request);
         return Ok(if same { RequestResult::Created(pending) } else { RequestResult::AlreadyPending(pending) });
     }
     let step = sqlx::query_scalar!(

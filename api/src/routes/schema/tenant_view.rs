@@ -1,0 +1,217 @@
+//! Fields of each response schema that a token of one tenant sees.
+//!
+//! Hidden are: names of staff, the root e-mail address and the management account, ids of organisational units and of
+//! Identity Center, and all free text of workers, AWS and operators, which may contain these. `crate::tenant_view`
+//! applies the views.
+
+use super::view::TenantView;
+
+/// View without fields, from which the views below are built.
+const NONE: TenantView = TenantView { schema: "", visible: &[], parts: &[], replaced: &[], hidden: &[] };
+
+const TENANT: TenantView = TenantView {
+    schema: "Tenant",
+    visible: &["id", "company_name", "admin_email", "state", "tier", "external_id", "created_at", "updated_at"],
+    parts: &[("environments", &ENVIRONMENT)],
+    // Labels are notes of the operator.
+    hidden: &["labels", "legal_hold"],
+    ..NONE
+};
+
+const TENANT_PAGE: TenantView =
+    TenantView { schema: "TenantPage", visible: &["next_page_token"], parts: &[("tenants", &TENANT)], ..NONE };
+
+const ENVIRONMENT: TenantView = TenantView {
+    schema: "Environment",
+    visible: &[
+        "id",
+        "tenant_id",
+        "name",
+        "state",
+        "residency",
+        "home_region",
+        "aws_account_id",
+        "baseline_version",
+        "operation_id",
+        "created_at",
+        "ready_at",
+        "offboarded_at",
+    ],
+    parts: &[("findings", &OPEN_FINDING)],
+    ..NONE
+};
+
+const OPEN_FINDING: TenantView = TenantView {
+    schema: "OpenFinding",
+    visible: &["id", "kind", "severity", "remedy", "operation_id", "first_seen_at"],
+    hidden: &["message"],
+    ..NONE
+};
+
+const OPERATION: TenantView = TenantView {
+    schema: "Operation",
+    visible: &[
+        "id",
+        "tenant_id",
+        "environment_id",
+        "environment",
+        "kind",
+        "state",
+        "wake_at",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "updated_at",
+    ],
+    parts: &[
+        ("attention", &ATTENTION),
+        ("failure", &FAILURE),
+        ("queue", &QUEUE),
+        ("fleet_hold", &OPERATION_HOLD),
+        ("steps", &STEP),
+        ("approvals", &APPROVAL),
+    ],
+    hidden: &["requested_by"],
+    ..NONE
+};
+
+const OPERATION_PAGE: TenantView =
+    TenantView { schema: "OperationPage", visible: &["next_page_token"], parts: &[("operations", &OPERATION)], ..NONE };
+
+const ATTENTION: TenantView =
+    TenantView { schema: "Attention", visible: &["code", "remedies"], hidden: &["message", "aws_request_id"], ..NONE };
+
+const FAILURE: TenantView = TenantView { schema: "Failure", visible: &["code"], hidden: &["message"], ..NONE };
+
+const QUEUE: TenantView =
+    TenantView { schema: "Queue", visible: &["position", "estimated_ready_at", "stopped_by"], ..NONE };
+
+const OPERATION_HOLD: TenantView =
+    TenantView { schema: "OperationHold", visible: &["code", "since"], hidden: &["message"], ..NONE };
+
+const STEP: TenantView = TenantView {
+    schema: "Step",
+    visible: &["name", "after", "state", "attempts", "started_at", "finished_at", "check_at"],
+    parts: &[("attention", &ATTENTION)],
+    // The reasons and the facts contain messages and ids of AWS.
+    hidden: &["reason", "waits_for", "last_error", "aws_request_id", "facts"],
+    ..NONE
+};
+
+const APPROVAL: TenantView = TenantView {
+    schema: "Approval",
+    visible: &["id", "action", "state", "requested_at", "decided_at"],
+    hidden: &["request", "request_hash", "requested_by", "decided_by"],
+    ..NONE
+};
+
+/// View of an event of an operation. `code`, `action` and `aws_account_id` depend on the type of the event.
+pub(crate) const OPERATION_EVENT: TenantView = TenantView {
+    schema: "OperationEvent",
+    visible: &["operation_id", "seq", "type", "step", "occurred_at", "code", "action", "aws_account_id"],
+    ..NONE
+};
+
+const ACCOUNT_MAPPING: TenantView = TenantView {
+    schema: "AccountMapping",
+    visible: &[
+        "id",
+        "aws_account_id",
+        "tenant_id",
+        "company_name",
+        "external_id",
+        "tier",
+        "environment_id",
+        "environment",
+        "home_region",
+        "valid_from",
+        "valid_to",
+    ],
+    ..NONE
+};
+
+const ACCOUNT_MAPPING_PAGE: TenantView = TenantView {
+    schema: "AccountMappingPage",
+    visible: &["feed_position", "next_page_token"],
+    parts: &[("account_mappings", &ACCOUNT_MAPPING)],
+    ..NONE
+};
+
+const ACCOUNT_HISTORY: TenantView =
+    TenantView { schema: "AccountHistory", parts: &[("account_mappings", &ACCOUNT_MAPPING)], ..NONE };
+
+/// View of a row of the export of account mappings.
+pub(crate) const ACCOUNT_MAPPING_ROW: TenantView = TenantView {
+    schema: "AccountMappingRow",
+    visible: &[
+        "SubAccountId",
+        "SubAccountName",
+        "x_TenantId",
+        "x_ExternalId",
+        "x_Environment",
+        "x_Tier",
+        "x_HomeRegion",
+        "x_EffectiveFrom",
+        "x_EffectiveTo",
+        "x_Status",
+    ],
+    hidden: &["BillingAccountId"],
+    ..NONE
+};
+
+const FEED_EVENT: TenantView = TenantView {
+    schema: "FeedEvent",
+    visible: &["specversion", "id", "type", "subject", "time", "datacontenttype", "sequence"],
+    parts: &[("data", &FEED_EVENT_DATA)],
+    // CloudEvents requires a source, and the source contains the management account.
+    replaced: &[("source", "urn:freehold")],
+    ..NONE
+};
+
+const FEED_EVENT_DATA: TenantView = TenantView {
+    schema: "FeedEventData",
+    visible: &[
+        "tenant_id",
+        "environment_id",
+        "operation_id",
+        "aws_account_id",
+        "code",
+        "action",
+        "finding_id",
+        "kind",
+        "severity",
+        "changed",
+    ],
+    ..NONE
+};
+
+const FEED_EVENT_PAGE: TenantView = TenantView {
+    schema: "FeedEventPage",
+    visible: &["next_after", "has_more"],
+    parts: &[("events", &FEED_EVENT)],
+    ..NONE
+};
+
+/// Views of all schemas that routes for tenants use.
+pub(crate) const VIEWS: &[&TenantView] = &[
+    &TENANT,
+    &TENANT_PAGE,
+    &ENVIRONMENT,
+    &OPEN_FINDING,
+    &OPERATION,
+    &OPERATION_PAGE,
+    &ATTENTION,
+    &FAILURE,
+    &QUEUE,
+    &OPERATION_HOLD,
+    &STEP,
+    &APPROVAL,
+    &OPERATION_EVENT,
+    &ACCOUNT_MAPPING,
+    &ACCOUNT_MAPPING_PAGE,
+    &ACCOUNT_HISTORY,
+    &ACCOUNT_MAPPING_ROW,
+    &FEED_EVENT,
+    &FEED_EVENT_DATA,
+    &FEED_EVENT_PAGE,
+];
