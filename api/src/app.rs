@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{IssuersError, RateLimiter, TokenVerifier};
 use crate::metrics::Metrics;
+use crate::stream_limiter::StreamLimiter;
+use crate::watcher::Watcher;
 
 /// Maximum number of concurrent account mapping exports. Each export uses a database connection.
 const MAX_CONCURRENT_EXPORTS: usize = 3;
@@ -28,6 +30,8 @@ pub struct App {
     pub(crate) work_notifier: WorkNotifier,
     pub(crate) token_verifier: Arc<TokenVerifier>,
     pub(crate) rate_limiter: RateLimiter,
+    pub(crate) streams: StreamLimiter,
+    pub(crate) watcher: Watcher,
     pub(crate) audit: AuditWriter,
     /// Permits for exports of account mappings.
     pub(crate) exports: Arc<Semaphore>,
@@ -62,6 +66,8 @@ impl App {
         let rate_limiter = RateLimiter::new(config.api.requests_per_minute);
         let audit = AuditWriter::new(pool.clone(), clock.clone());
         let (metrics, shutdown, tasks) = (Metrics::new(), CancellationToken::new(), TaskTracker::new());
+        let streams = StreamLimiter::new(&config.api.limits, metrics.clone());
+        let watcher = Watcher::new(pool.clone(), clock.clone());
         let exports = Arc::new(Semaphore::new(MAX_CONCURRENT_EXPORTS));
         let destination_policy = DestinationPolicy::new(&config.webhooks, InstallationKind::Real);
         let keyring = Keyring::new(&config.secrets);
@@ -72,6 +78,8 @@ impl App {
             work_notifier,
             token_verifier,
             rate_limiter,
+            streams,
+            watcher,
             audit,
             exports,
             destination_policy,

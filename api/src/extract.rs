@@ -3,6 +3,7 @@
 mod fields;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::body::Body as RequestBody;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -71,8 +72,21 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
     }
 }
 
+/// Reads the request body. Fails if the body is too large or incomplete, or does not arrive within `time_limit`.
+pub(crate) async fn read_body_within(
+    time_limit: Duration,
+    headers: &HeaderMap,
+    body: RequestBody,
+) -> Result<Vec<u8>, ApiError> {
+    tokio::time::timeout(time_limit, read_body(headers, body)).await.unwrap_or_else(|_| {
+        let seconds = time_limit.as_secs();
+        let detail = format!("The body did not arrive within {seconds} seconds; nothing was changed.");
+        Err(ApiError::new(Code::BodyTimeout, detail))
+    })
+}
+
 /// Reads the request body. Fails if the body is too large or incomplete.
-pub(crate) async fn read_body(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u8>, ApiError> {
+async fn read_body(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u8>, ApiError> {
     let content_length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if content_length.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
         return Err(body_too_large());

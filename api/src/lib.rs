@@ -13,6 +13,7 @@ mod etag;
 mod extract;
 #[doc(hidden)]
 pub mod fuzzing;
+mod http_server;
 mod idempotency;
 mod metrics;
 mod middleware;
@@ -25,10 +26,13 @@ mod router;
 mod routes;
 mod scope;
 mod server;
+mod stream_limiter;
 mod tenant_view;
+mod watcher;
 
 pub use app::{App, AppError};
 pub use auth::{IssuersError, KeysError, UnknownScope, config_problems};
+pub use http_server::{required_file_handles, serve_router};
 pub use router::{openapi, openapi_json, router};
 pub use scope::Scope;
 pub use server::{serve, serve_metrics};

@@ -8,7 +8,7 @@ use freehold_tenancy::fleet_hold::{FleetHold, HoldKind};
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::vending::{VendingStatus, VendingStop, VendingStopCode};
 use freehold_tenancy::webhook::DisabledReason;
-use metrics::{gauge, histogram};
+use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 const REQUEST_DURATION_METRIC: &str = "http_server_request_duration_seconds";
@@ -17,6 +17,10 @@ const FLEET_HOLDS_METRIC: &str = "freehold_fleet_holds";
 const VENDING_STOPPED_METRIC: &str = "freehold_vending_stopped";
 const FINDINGS_METRIC: &str = "freehold_findings";
 const WEBHOOK_ENDPOINTS_METRIC: &str = "freehold_webhook_endpoints";
+const CONNECTIONS_METRIC: &str = "freehold_api_connections";
+const CLOSED_CONNECTIONS_METRIC: &str = "freehold_api_connections_closed_total";
+const STREAMS_METRIC: &str = "freehold_api_streams";
+const REFUSALS_METRIC: &str = "freehold_api_refusals_total";
 
 /// Histogram bucket bounds in seconds, as OpenTelemetry recommends for HTTP servers ("Semantic conventions for HTTP
 /// metrics").
@@ -49,6 +53,10 @@ impl Metrics {
                 WEBHOOK_ENDPOINTS_METRIC,
                 "Webhook endpoints by state: enabled, or the reason why they were disabled."
             );
+            metrics::describe_gauge!(CONNECTIONS_METRIC, "Open connections.");
+            metrics::describe_counter!(CLOSED_CONNECTIONS_METRIC, "Connections closed by the server, by reason.");
+            metrics::describe_gauge!(STREAMS_METRIC, "Open event streams and waiting feed requests.");
+            metrics::describe_counter!(REFUSALS_METRIC, "Connections and requests refused by a limit, by limit.");
         });
         Self(Arc::new(recorder))
     }
@@ -118,6 +126,26 @@ impl Metrics {
                     .set(count as f64);
             }
         });
+    }
+
+    pub(crate) fn record_connections(&self, count: u32) {
+        metrics::with_local_recorder(&*self.0, || gauge!(CONNECTIONS_METRIC).set(f64::from(count)));
+    }
+
+    /// Counts a connection that the server has closed because of a time limit.
+    pub(crate) fn count_closed_connection(&self, reason: &'static str) {
+        metrics::with_local_recorder(&*self.0, || {
+            counter!(CLOSED_CONNECTIONS_METRIC, "reason" => reason).increment(1);
+        });
+    }
+
+    pub(crate) fn record_streams(&self, count: u32) {
+        metrics::with_local_recorder(&*self.0, || gauge!(STREAMS_METRIC).set(f64::from(count)));
+    }
+
+    /// Counts a connection or a request that was refused because of `limit`, a field of the configuration.
+    pub(crate) fn count_refusal(&self, limit: &'static str) {
+        metrics::with_local_recorder(&*self.0, || counter!(REFUSALS_METRIC, "limit" => limit).increment(1));
     }
 
     /// Returns all metrics in the Prometheus text format.

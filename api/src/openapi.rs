@@ -108,7 +108,7 @@ struct CommonResponse {
 const CHALLENGE_HEADER: (&str, &str) = ("WWW-Authenticate", "Reason for the refusal (RFC 6750).");
 const RETRY_AFTER_HEADER: (&str, &str) = ("Retry-After", "Seconds after which to retry.");
 
-const COMMON_RESPONSES: [CommonResponse; 12] = [
+const COMMON_RESPONSES: [CommonResponse; 13] = [
     CommonResponse {
         name: "BadRequest",
         description: "The query, a header or the body is malformed.",
@@ -149,6 +149,15 @@ const COMMON_RESPONSES: [CommonResponse; 12] = [
         applies_to: |operation, _| accepts_idempotency_key(operation),
     },
     CommonResponse {
+        name: "RequestTimeout",
+        description: "The body did not arrive in time. Nothing was changed.",
+        example: Code::BodyTimeout,
+        headers: &[],
+        applies_to: |operation, _| {
+            operation.request_body.is_some() || accepts_idempotency_key(operation) || accepts_if_match(operation)
+        },
+    },
+    CommonResponse {
         name: "ContentTooLarge",
         description: "The body is larger than 65536 bytes.",
         example: Code::BodyTooLarge,
@@ -173,7 +182,7 @@ const COMMON_RESPONSES: [CommonResponse; 12] = [
     },
     CommonResponse {
         name: "TooManyRequests",
-        description: "The client has exceeded its rate limit, or its daily limit of signups.",
+        description: "The client has exceeded its rate limit, its daily limit of signups, or its number of open streams.",
         example: Code::TooManyRequests,
         headers: &[RETRY_AFTER_HEADER],
         applies_to: |_, policy| policy.is_some(),
@@ -187,7 +196,8 @@ const COMMON_RESPONSES: [CommonResponse; 12] = [
     },
     CommonResponse {
         name: "ServiceUnavailable",
-        description: "The database or the token issuer is unavailable. Nothing was changed.",
+        description: "The database or the token issuer is unavailable, or the server has too many connections, streams \
+            or exports. Nothing was changed.",
         example: Code::DatabaseUnavailable,
         headers: &[RETRY_AFTER_HEADER],
         applies_to: |_, policy| policy.is_some(),

@@ -50,7 +50,8 @@ pub(crate) async fn run(route: &ProtectedRoute, app: &App, request: Request, nex
 
 async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let caller = auth::authenticate(&app.token_verifier, request.headers()).await?;
-    let rate_limit = app.rate_limiter.check(&caller)?;
+    let rate_limit =
+        app.rate_limiter.check(&caller).inspect_err(|_| app.metrics.count_refusal("requests_per_minute"))?;
     let is_safe = request.method().is_safe();
     let (mut parts, body) = request.into_parts();
     let authorized = authorize(route, app, &caller, &mut parts).await;
@@ -96,7 +97,8 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
     let (entry, tenant) = audit::audit_entry(&route.action, caller, &request);
     // The body is read first, so that no audit entry stays open during a slow upload.
     let (mut parts, body) = request.into_parts();
-    let body = match extract::read_body(&parts.headers, body).await {
+    let time_limit = app.config.api.limits.body_timeout();
+    let body = match extract::read_body_within(time_limit, &parts.headers, body).await {
         Ok(body) => body,
         Err(refusal) => {
             let response = refusal.into_response();

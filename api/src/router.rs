@@ -123,6 +123,17 @@ pub(crate) fn metrics_router(app: App) -> Router {
     Router::new().route("/metrics", get(health::all_metrics)).with_state(app)
 }
 
+/// Returns the service for connections above the ceiling: the health check of the process and its metrics. All other
+/// requests are refused.
+pub(crate) fn overload_router(app: App) -> Router {
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/metrics", get(health::metrics))
+        .fallback(health::refuse_connection)
+        .layer(from_fn_with_state(app.metrics.clone(), middleware::request_middleware))
+        .with_state(app)
+}
+
 /// Builder of the route table. Each route is protected by a policy or declared public.
 struct Routes(OpenApiRouter<App>);
 

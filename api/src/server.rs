@@ -1,7 +1,5 @@
-//! HTTP server of the API, with graceful shutdown.
+//! Server of the API with its background work, and its graceful shutdown.
 
-use std::future::IntoFuture;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +7,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, AppError};
-use crate::router::{metrics_router, router};
+use crate::http_server::{HttpServer, serve_router};
+use crate::router::{metrics_router, overload_router, router};
 
 /// Maximum time to finish open responses after a shutdown request. It is less than the 30 seconds after which
 /// supervisors such as Kubernetes and Amazon ECS kill a process.
@@ -20,14 +19,13 @@ const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves only the metrics of `app` on `listener`, until `shutdown` is cancelled. The listener must not be reachable
 /// from outside, because the metrics need no token.
-pub async fn serve_metrics(app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
-    let server = axum::serve(listener, metrics_router(app)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+pub async fn serve_metrics(app: App, listener: TcpListener, shutdown: CancellationToken) {
+    let limits = app.config.api.limits.clone();
     tokio::select! {
-        result = server.into_future() => result?,
+        () = serve_router(listener, metrics_router(app), &limits, shutdown.clone()) => {}
         // A scrape that is still open must not delay the shutdown.
         () = shutdown.cancelled() => {}
     }
-    Ok(())
 }
 
 /// Serves `app` on `listener` until `shutdown` is cancelled, then waits at most 25 seconds for open responses to
@@ -35,8 +33,9 @@ pub async fn serve_metrics(app: App, listener: TcpListener, shutdown: Cancellati
 pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
     app.shutdown = shutdown.clone();
     let (metrics, tasks, token_verifier) = (app.metrics.clone(), app.tasks.clone(), Arc::clone(&app.token_verifier));
-    let routes = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let (limits, watcher, overload) =
+        (app.config.api.limits.clone(), app.watcher.clone(), overload_router(app.clone()));
+    let server = HttpServer::new(router(app), overload, &limits, Some(metrics.clone()));
     let upkeep = async {
         loop {
             tokio::time::sleep(METRICS_UPKEEP_INTERVAL).await;
@@ -52,16 +51,16 @@ pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationTo
         tokio::time::sleep(SHUTDOWN_GRACE_PERIOD).await;
     };
     let serve = async {
-        server.into_future().await?;
+        server.run(listener, shutdown.clone()).await;
         tasks.close();
         tasks.wait().await;
-        Ok(())
     };
     tokio::select! {
-        result = serve => return result,
+        () = serve => {}
         () = grace_period_expired => tracing::warn!("shutdown grace period expired; open requests were dropped"),
         () = upkeep => {}
         () = read_keys => {}
+        () = watcher.run() => {}
     }
     Ok(())
 }

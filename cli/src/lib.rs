@@ -9,6 +9,7 @@ mod config;
 mod database;
 mod event_stream;
 mod exit;
+mod file_handles;
 mod findings;
 mod fleet;
 mod format_queue;

@@ -24,7 +24,7 @@ use crate::logging::LogArgs;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::SimulatedAwsArgs;
 use crate::worker_metrics::{self, MetricsServer};
-use crate::{config, shutdown, steps, telemetry};
+use crate::{config, file_handles, shutdown, steps, telemetry};
 
 /// Maximum number of database connections of an API process.
 const MAX_API_CONNECTIONS: u32 = 20;
@@ -125,6 +125,7 @@ pub(crate) async fn serve_api(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    file_handles::raise_limit(&config.api.limits)?;
     let app = App::new(pool, Arc::clone(&config), installation.clock())?.with_installation_kind(installation.kind);
     let address = listener.local_addr()?;
     tracing::info!(%address, installation = %installation.id, "API started, listening on {address}");

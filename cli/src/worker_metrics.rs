@@ -10,6 +10,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
+use freehold_api::serve_router;
+use freehold_tenancy::config::ApiLimits;
 use freehold_tenancy::db::{self, DbError, PgPool};
 use freehold_worker::AwsAccessStatus;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -26,6 +28,9 @@ const AWS_CALL_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 /// Histogram buckets for operations, in seconds: from one minute to the cooling-off period of seven days.
 const OPERATION_BUCKETS: [f64; 10] =
     [60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0, 604_800.0];
+
+/// Maximum number of connections.
+const MAX_CONNECTIONS: u32 = 100;
 
 pub(crate) struct MetricsServer {
     listener: TcpListener,
@@ -94,7 +99,9 @@ pub(crate) fn serve(
             }),
         );
     tracing::info!(address = %listener.local_addr()?, "serving the metrics of this worker");
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let limits = ApiLimits { max_connections: MAX_CONNECTIONS, ..ApiLimits::default() };
+    // The checks are served until the process exits.
+    tokio::spawn(async move { serve_router(listener, router, &limits, CancellationToken::new()).await });
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 mod access;
 mod access_role;
 mod api;
+mod api_limits;
 mod audit;
 mod check;
 mod organization;
@@ -30,6 +31,7 @@ use url::Url;
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig, VendingApproval};
 pub use access_role::{AccessRole, Statement, Texts};
 pub use api::{Api, ClaimPath, TokenIssuer};
+pub use api_limits::ApiLimits;
 pub use audit::Audit;
 pub use organization::{
     CloseAccounts, EmailPattern, OWN_STACK_PARAMETERS, Offboarding, Organization, Residency, Stack, Timeouts,

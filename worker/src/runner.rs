@@ -82,6 +82,7 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
             Decision::Run(ready) => {
                 let names: Vec<_> = ready.iter().map(|step| step.name).collect();
                 steps::begin(pool, &claim, &names, now).await?;
+                services.report_events();
                 journal = Arc::new(steps::journal(pool, id).await?);
                 let runs = ready.into_iter().map(|step| {
                     let services = Arc::clone(services);
@@ -103,7 +104,7 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
                     // The next claim reads the new administrator.
                     return operations::release(pool, &claim, Some(now), now).await;
                 }
-                services.wake_signals.notify_webhooks();
+                services.report_events();
                 let seconds = (now - data.subject.created_at).as_seconds_f64();
                 metrics::histogram!("freehold_operation_duration_seconds", "kind" => kind.as_str()).record(seconds);
                 let end = if has_failed { "failed" } else { "finished" };

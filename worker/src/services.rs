@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::Installation;
-use freehold_tenancy::db::notify::WorkNotifier;
+use freehold_tenancy::db::notify::{ChangeNotifier, WorkNotifier};
 use freehold_tenancy::db::rates::CallRate;
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::{Clock, Config, InstallationId};
@@ -34,6 +34,7 @@ pub(crate) struct Services {
     pub(crate) clock: Clock,
     pub(crate) aws: Arc<Aws>,
     pub(crate) work_notifier: WorkNotifier,
+    pub(crate) change_notifier: ChangeNotifier,
     pub(crate) wake_signals: WakeSignals,
     pub(crate) aws_access: AwsAccess,
     pub(crate) installation: InstallationId,
@@ -60,6 +61,7 @@ impl Services {
         Ok(Self {
             template: TemplateSource::open(Arc::clone(&config))?,
             work_notifier: WorkNotifier::new(pool.clone()),
+            change_notifier: ChangeNotifier::new(pool.clone()),
             durations: DurationHistory::new(pool.clone()),
             wake_signals: WakeSignals::default(),
             aws_access: AwsAccess::new(name, pool.clone(), clock.clone(), Arc::clone(&aws)),
@@ -71,6 +73,13 @@ impl Services {
             clock,
             aws,
         })
+    }
+
+    /// Reports that this worker has written events, to its delivery loop and to the API processes, whose callers may
+    /// follow the operation.
+    pub(crate) fn report_events(&self) {
+        self.wake_signals.notify_webhooks();
+        self.change_notifier.notify();
     }
 
     /// Returns the duration of a claim, measured on the installation's clock. In a sandbox with a faster clock, it is

@@ -23,12 +23,37 @@ const RATE_LIMIT_WINDOW: Duration = Duration::from_mins(1);
 /// Number of clients in memory above which idle clients are removed.
 const CLEANUP_THRESHOLD: usize = 10_000;
 
+/// Maximum number of clients in memory. If more are active within a minute, their counts start again.
+const MAX_CLIENTS: usize = 100_000;
+
 /// Rate limiter with the state of each client; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimiter {
     per_minute: u32,
+    clients: Arc<Mutex<Clients>>,
+}
+
+#[derive(Debug)]
+struct Clients {
     /// Time at which a client has its full number of requests available again, by issuer and client key.
-    bucket_full_at: Arc<Mutex<HashMap<(String, String), Instant>>>,
+    bucket_full_at: HashMap<(String, String), Instant>,
+    /// Number of clients at which idle clients are removed. It is twice the number of active clients at least, so that
+    /// not each request searches all clients.
+    cleanup_at: usize,
+}
+
+impl Clients {
+    /// Removes idle clients if there are many clients.
+    fn clean_up(&mut self, now: Instant) {
+        if self.bucket_full_at.len() < self.cleanup_at {
+            return;
+        }
+        self.bucket_full_at.retain(|_, bucket_full_at| *bucket_full_at > now);
+        if self.bucket_full_at.len() >= MAX_CLIENTS {
+            self.bucket_full_at.clear();
+        }
+        self.cleanup_at = (2 * self.bucket_full_at.len()).clamp(CLEANUP_THRESHOLD, MAX_CLIENTS);
+    }
 }
 
 /// Rate limit and number of remaining requests of a client.
@@ -43,7 +68,8 @@ pub(crate) struct RateLimitStatus {
 impl RateLimiter {
     /// Creates a limiter; 0 requests per minute means unlimited.
     pub(crate) fn new(per_minute: u32) -> Self {
-        Self { per_minute, bucket_full_at: Arc::default() }
+        let clients = Clients { bucket_full_at: HashMap::new(), cleanup_at: CLEANUP_THRESHOLD };
+        Self { per_minute, clients: Arc::new(Mutex::new(clients)) }
     }
 
     /// Counts a request of the caller. Returns `None` if no rate limit is configured; fails if the limit is exceeded.
@@ -73,11 +99,9 @@ impl RateLimiter {
     /// by one, at equal intervals.
     fn consume_request(&self, caller: (String, String), now: Instant) -> Result<RateLimitStatus, RateLimitStatus> {
         let interval = RATE_LIMIT_WINDOW / self.per_minute;
-        let mut callers = self.bucket_full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= CLEANUP_THRESHOLD {
-            callers.retain(|_, bucket_full_at| *bucket_full_at > now);
-        }
-        let bucket_full_at = callers.entry(caller).or_insert(now);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.clean_up(now);
+        let bucket_full_at = clients.bucket_full_at.entry(caller).or_insert(now);
         let used = bucket_full_at.saturating_duration_since(now) + interval;
         let status = |used: Duration, next_request_in| {
             let remaining =
@@ -147,6 +171,15 @@ mod tests {
             let at = start + Duration::from_millis(u64::try_from(number).unwrap());
             limiter.consume_request(caller(&number.to_string()), at).unwrap();
         }
-        assert!(limiter.bucket_full_at.lock().unwrap().len() <= CLEANUP_THRESHOLD);
+        assert!(limiter.clients.lock().unwrap().bucket_full_at.len() <= CLEANUP_THRESHOLD);
+    }
+
+    #[test]
+    fn the_number_of_clients_in_memory_is_limited() {
+        let (limiter, start) = (RateLimiter::new(600), Instant::now());
+        for number in 0..2 * MAX_CLIENTS {
+            limiter.consume_request(caller(&number.to_string()), start).unwrap();
+            assert!(limiter.clients.lock().unwrap().bucket_full_at.len() <= MAX_CLIENTS);
+        }
     }
 }

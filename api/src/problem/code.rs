@@ -51,6 +51,7 @@ codes! {
     404 "webhook_not_found"           WebhookNotFound:          "The webhook endpoint or delivery does not exist";
     405 "method_not_allowed"          MethodNotAllowed:         "The route does not support this method";
     406 "not_acceptable"              NotAcceptable:            "No requested format is available";
+    408 "body_timeout"                BodyTimeout:              "The body did not arrive in time";
     409 "idempotency_key_in_flight"   IdempotencyKeyInFlight:   "The same request is still running";
     409 "external_id_taken"           ExternalIdTaken:          "An active tenant has this external id";
     409 "environment_exists"          EnvironmentExists:        "The tenant has an environment with this name";
@@ -78,10 +79,13 @@ codes! {
     422 "idempotency_key_reused"      IdempotencyKeyReused:     "The Idempotency-Key belongs to another request";
     428 "precondition_required"       PreconditionRequired:     "If-Match is missing";
     429 "too_many_requests"           TooManyRequests:          "Rate limit exceeded";
+    429 "too_many_streams"            TooManyStreams:           "The client has too many open streams";
     429 "daily_account_limit_reached" DailyAccountLimitReached: "Daily signup limit reached";
     500 "internal_error"              InternalError:            "Internal server error";
     503 "database_unavailable"        DatabaseUnavailable:      "The database is unavailable";
     503 "too_many_exports"            TooManyExports:           "Too many exports are running";
+    503 "stream_limit_reached"        StreamLimitReached:       "The process has too many open streams";
+    503 "too_many_connections"        TooManyConnections:       "Too many connections are open";
     503 "database_not_migrated"       DatabaseNotMigrated:      "The database schema is not up to date";
     503 "signing_keys_unavailable"    SigningKeysUnavailable:   "The token signing keys are unavailable";
     504 "timeout"                     Timeout:                  "The request took too long";

@@ -28,9 +28,6 @@ const MAX_PAGE_SIZE: i64 = 1000;
 /// Maximum value of `wait` in seconds. It must be less than the request timeout.
 const MAX_WAIT_SECONDS: i64 = 25;
 
-/// Interval between database polls while a request with `wait` waits for events.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
-
 /// Page of the feed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeedEventPage {
@@ -97,22 +94,51 @@ pub(crate) async fn list_events(
     Extension(caller): Extension<Caller>,
     QueryFields(query): QueryFields,
 ) -> Result<Json<FeedEventPage>, ApiError> {
-    let FeedQuery { mut after, size, wait, types, tenant } = FeedQuery::from_query(query)?;
+    let FeedQuery { after, size, wait, types, tenant } = FeedQuery::from_query(query)?;
     let size = size.unwrap_or(DEFAULT_PAGE_SIZE);
     let filter = FeedFilter { tenant: caller.tenant_scope.filter(tenant)?, types };
 
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(wait.map_or(0, i64::unsigned_abs));
+    let mut page = read_feed_page(&app, &filter, after, size).await?;
+    if let Some(wait @ 1..) = wait
+        && page.entries.is_empty()
+    {
+        let _permit = app.streams.acquire(&caller)?;
+        let wait = Duration::from_secs(wait.unsigned_abs());
+        page = wait_for_events(&app, &filter, page.next_after, size, wait).await?;
+    }
+    let events = page.entries.into_iter().map(|entry| FeedEvent::of(entry, &app.config)).collect();
+    Ok(Json(FeedEventPage { events, next_after: page.next_after, has_more: page.has_more }))
+}
+
+/// Returns the next page as soon as there are events after `after` that match the filter. Returns an empty page after
+/// the duration `wait` or when the process stops.
+async fn wait_for_events(
+    app: &App,
+    filter: &FeedFilter,
+    mut after: i64,
+    size: i64,
+    wait: Duration,
+) -> Result<FeedPage, ApiError> {
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut follower = app.watcher.follow_feed();
+    let limit = usize::try_from(size).unwrap_or_default();
     loop {
-        let page = read_feed_page(&app, &filter, after, size).await?;
-        let must_wait =
-            page.entries.is_empty() && tokio::time::Instant::now() < deadline && !app.shutdown.is_cancelled();
-        if !must_wait {
-            let events = page.entries.into_iter().map(|entry| FeedEvent::of(entry, &app.config)).collect();
-            return Ok(Json(FeedEventPage { events, next_after: page.next_after, has_more: page.has_more }));
+        // The watcher delivers what is written after this read.
+        let page = read_feed_page(app, filter, Some(after), size).await?;
+        after = page.next_after;
+        if !page.entries.is_empty() {
+            return Ok(page);
         }
-        after = Some(page.next_after);
-        if !page.has_more {
-            tokio::time::sleep_until(deadline.min(tokio::time::Instant::now() + POLL_INTERVAL)).await;
+        if page.has_more {
+            continue;
+        }
+        let new = tokio::select! {
+            page = follower.next(&mut after, filter, limit) => page,
+            () = tokio::time::sleep_until(deadline) => Some(page),
+            () = app.shutdown.cancelled() => Some(page),
+        };
+        if let Some(page) = new {
+            return Ok(FeedPage { next_after: page.next_after.max(after), ..page });
         }
     }
 }

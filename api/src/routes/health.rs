@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use freehold_tenancy::db::{self, DbError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -78,6 +78,14 @@ fn database_problem(error: DbError) -> ApiError {
     }
     tracing::error!(%error, "the database is unavailable");
     ApiError::new(Code::DatabaseUnavailable, format!("The database is unavailable: {error}.")).retry_after(5)
+}
+
+/// Refuses a request on a connection above the ceiling.
+pub(crate) async fn refuse_connection() -> Response {
+    let detail = "The server has its maximum of open connections; retry in 5 s, and reuse connections.";
+    let mut response = ApiError::new(Code::TooManyConnections, detail).retry_after(5).into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Get the Prometheus metrics

@@ -20,10 +20,9 @@ use crate::app::App;
 use crate::auth::{Caller, TenantScope};
 use crate::extract::PathParam;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
+use crate::stream_limiter::StreamPermit;
 use crate::tenant_view::TenantViewApplied;
-
-/// Interval between database polls.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
+use crate::watcher::{OperationFollower, OperationNews};
 
 /// Interval between keep-alive comments, which prevent proxies from closing an idle connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -75,7 +74,8 @@ impl From<event::Event> for OperationEvent {
 /// Follow the events of an operation
 ///
 /// Server-sent events: first all past events, then new ones as they occur, and `event: end` after the last event of a
-/// finished operation. The stream also ends when the token expires. Resume an interrupted stream with `Last-Event-ID`.
+/// finished operation. The stream also ends when the token expires, and after an hour by default. Resume an interrupted
+/// stream with `Last-Event-ID`.
 #[utoipa::path(
     get,
     path = "/v1/operations/{id}/events",
@@ -106,21 +106,33 @@ pub(crate) async fn follow_operation(
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::operation_not_found)?;
     let last_sent_seq = last_event_id(&headers)?;
+    let permit = app.streams.acquire(&caller)?;
+    let follower = app.watcher.follow_operation(id);
     let operation = db::operations::get(&app.pool, id).await?.ok_or_else(ApiError::operation_not_found)?;
 
     let stream_end = {
         let token_lifetime = (caller.expires_at - Clock::real().now()).to_std().unwrap_or_default();
+        let lifetime = token_lifetime.min(app.config.api.limits.max_stream_duration());
         let shutdown = app.shutdown.clone();
         async move {
             tokio::select! {
-                () = tokio::time::sleep(token_lifetime) => {}
+                () = tokio::time::sleep(lifetime) => {}
                 () = shutdown.cancelled() => {}
             }
         }
     };
     let is_restricted = matches!(caller.tenant_scope, TenantScope::Tenant(_));
-    let finished = operation.finished_at.is_some();
-    let stream = OperationEventStream { app, id, last_sent_seq, is_restricted, finished, end_sent: false };
+    let stream = OperationEventStream {
+        app,
+        id,
+        last_sent_seq,
+        is_restricted,
+        finished: operation.finished_at.is_some(),
+        must_read: true,
+        end_sent: false,
+        follower,
+        _permit: permit,
+    };
     let events =
         stream::unfold(stream, OperationEventStream::next).map(stream::iter).flatten().take_until(Box::pin(stream_end));
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL));
@@ -142,10 +154,14 @@ struct OperationEventStream {
     last_sent_seq: i64,
     /// True if the caller sees only the fields of the tenant view.
     is_restricted: bool,
-    /// True if the operation had finished at the last poll. From then on, no new events are written.
+    /// True if the operation is known to have finished. From then on, no new events are written.
     finished: bool,
+    /// True if events may exist that the watcher does not deliver, because they are older or were missed.
+    must_read: bool,
     /// True after `event: end` was sent.
     end_sent: bool,
+    follower: OperationFollower,
+    _permit: StreamPermit,
 }
 
 impl OperationEventStream {
@@ -155,31 +171,49 @@ impl OperationEventStream {
             return None;
         }
         loop {
-            let events = match db::events::after(&self.app.pool, self.id, self.last_sent_seq, BATCH_SIZE).await {
-                Ok(events) => events,
-                Err(error) => {
-                    // The client can resume the stream with `Last-Event-ID`.
-                    tracing::warn!(%error, "cannot read the events of an operation; the stream ends");
-                    return None;
+            if self.must_read {
+                let events = match db::events::after(&self.app.pool, self.id, self.last_sent_seq, BATCH_SIZE).await {
+                    Ok(events) => events,
+                    Err(error) => {
+                        // The client can resume the stream with `Last-Event-ID`.
+                        tracing::warn!(%error, "cannot read the events of an operation; the stream ends");
+                        return None;
+                    }
+                };
+                self.must_read = i64::try_from(events.len()).is_ok_and(|count| count == BATCH_SIZE);
+                self.last_sent_seq = events.last().map_or(self.last_sent_seq, |latest| latest.seq);
+                if !self.must_read {
+                    self.follower.start_after(self.last_sent_seq);
                 }
-            };
-            if let Some(latest) = events.last() {
-                self.last_sent_seq = latest.seq;
-                self.finished = self.finished || self.is_finished().await;
-                let to_sse = |event| to_sse(event, self.is_restricted);
-                return Some((events.into_iter().filter_map(to_sse).map(Ok).collect(), self));
+                if !events.is_empty() {
+                    return Some((self.to_stream_items(events), self));
+                }
             }
             if self.finished {
                 self.end_sent = true;
                 return Some((vec![Ok(Event::default().event("end").data("{}"))], self));
             }
-            tokio::time::sleep(POLL_INTERVAL).await;
+            match self.follower.next().await {
+                OperationNews::Events(news) => {
+                    self.finished = news.finished;
+                    let new: Vec<_> =
+                        news.events.iter().filter(|event| event.seq > self.last_sent_seq).cloned().collect();
+                    let Some((first, latest)) = new.first().zip(new.last()) else { continue };
+                    if first.seq > self.last_sent_seq + 1 {
+                        self.must_read = true;
+                        continue;
+                    }
+                    self.last_sent_seq = latest.seq;
+                    return Some((self.to_stream_items(new), self));
+                }
+                OperationNews::Missed => self.must_read = true,
+                OperationNews::Ended => (self.finished, self.must_read) = (true, true),
+            }
         }
     }
 
-    async fn is_finished(&self) -> bool {
-        let operation = db::operations::get(&self.app.pool, self.id).await;
-        operation.is_ok_and(|operation| operation.is_none_or(|operation| operation.finished_at.is_some()))
+    fn to_stream_items(&self, events: Vec<event::Event>) -> Vec<Result<Event, Infallible>> {
+        events.into_iter().filter_map(|event| to_sse(event, self.is_restricted)).map(Ok).collect()
     }
 }
 

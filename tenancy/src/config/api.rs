@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::api_limits::ApiLimits;
 use super::text_list::TextList;
 
 /// Section `[api]`: the REST API.
@@ -39,6 +40,7 @@ pub struct Api {
     pub requests_per_minute: u32,
     /// Maximum number of signups per client in 24 hours; 0 means unlimited.
     pub signups_per_day: u32,
+    pub limits: ApiLimits,
 }
 
 impl Default for Api {
@@ -57,6 +59,7 @@ impl Default for Api {
             roles: BTreeMap::new(),
             requests_per_minute: 6000,
             signups_per_day: 1000,
+            limits: ApiLimits::default(),
         }
     }
 }

@@ -75,12 +75,69 @@ pub async fn after(pool: &PgPool, id: OperationId, after: i64, limit: i64) -> Re
             seq: row.seq,
             tenant_id: row.tenant_id.into(),
             environment_id: row.environment_id.into(),
-            event_type: match row.event_type {
-                EventType::StepSucceeded if row.data.get(SKIP_REASON_FIELD).is_some() => EventType::StepSkipped,
-                stored => stored,
-            },
+            event_type: public_type(row.event_type, &row.data),
             data: row.data,
             occurred_at: row.occurred_at,
         })
         .collect())
+}
+
+fn public_type(stored: EventType, data: &Value) -> EventType {
+    match stored {
+        EventType::StepSucceeded if data.get(SKIP_REASON_FIELD).is_some() => EventType::StepSkipped,
+        stored => stored,
+    }
+}
+
+/// New events of one operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvents {
+    pub operation_id: OperationId,
+    pub events: Vec<Event>,
+    /// Whether the operation has finished and `events` contains its last event or is empty.
+    pub finished: bool,
+}
+
+/// Returns the new events of several operations, at most `limit` in total. Each operation is given with the `seq` of
+/// the latest known event. An operation without a new event is returned only if it has finished.
+pub async fn after_all(pool: &PgPool, known: &[(OperationId, i64)], limit: i64) -> Result<Vec<NewEvents>> {
+    let (ids, seqs): (Vec<_>, Vec<_>) = known.iter().map(|(id, seq)| (id.as_uuid(), *seq)).unzip();
+    let rows = sqlx::query!(
+        r#"/* db::events::after_all */
+        select o.id as operation_id, o.tenant_id, o.environment_id, o.last_seq, o.finished_at is not null as "finished!",
+            e.seq as "seq?", e.type as "event_type?: EventType", e.data as "data?", e.occurred_at as "occurred_at?"
+        from unnest($1::uuid[], $2::bigint[]) as known (id, seq)
+            join operations o on o.id = known.id and (o.last_seq > known.seq or o.finished_at is not null)
+            left join events e on e.operation_id = o.id and e.seq > known.seq
+        order by o.id, e.seq limit $3"#,
+        &ids,
+        &seqs,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut changed: Vec<NewEvents> = Vec::new();
+    for row in rows {
+        let operation_id = row.operation_id.into();
+        if changed.last().is_none_or(|one| one.operation_id != operation_id) {
+            changed.push(NewEvents { operation_id, events: Vec::new(), finished: false });
+        }
+        let Some(one) = changed.last_mut() else { continue };
+        // The limit can cut off the last events of an operation.
+        one.finished = row.finished && row.seq.is_none_or(|seq| seq == row.last_seq);
+        if let (Some(seq), Some(stored), Some(data), Some(occurred_at)) =
+            (row.seq, row.event_type, row.data, row.occurred_at)
+        {
+            one.events.push(Event {
+                operation_id,
+                seq,
+                tenant_id: row.tenant_id.into(),
+                environment_id: row.environment_id.into(),
+                event_type: public_type(stored, &data),
+                data,
+                occurred_at,
+            });
+        }
+    }
+    Ok(changed)
 }

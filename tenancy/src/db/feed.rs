@@ -24,6 +24,13 @@ pub struct FeedFilter {
     pub types: Option<Vec<FeedType>>,
 }
 
+impl FeedFilter {
+    pub fn matches(&self, entry: &Entry) -> bool {
+        self.tenant.is_none_or(|tenant| tenant == entry.tenant_id)
+            && self.types.as_ref().is_none_or(|types| types.contains(&entry.feed_type))
+    }
+}
+
 /// Page of feed entries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedPage {

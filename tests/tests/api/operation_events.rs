@@ -4,59 +4,10 @@ use std::time::Duration;
 
 use freehold_tenancy::db::lifecycle::StepDisposition;
 use freehold_tests::api_fixture::{ApiFixture, send, signup_body};
+use freehold_tests::event_stream::EventStream;
 use freehold_tests::tokens::now;
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-
-/// Reader of the server-sent events in a response.
-struct Stream {
-    response: Response,
-    rest: String,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Event {
-    id: String,
-    name: String,
-    data: Value,
-}
-
-impl Stream {
-    async fn open(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, rest: String::new() }
-    }
-
-    /// Returns the next event, or `None` at the end of the stream.
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            while let Some((block, rest)) = self.rest.clone().split_once("\n\n") {
-                rest.clone_into(&mut self.rest);
-                let field = |name: &str| {
-                    let prefix = format!("{name}: ");
-                    block.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().to_owned()
-                };
-                if !field("event").is_empty() {
-                    let data = serde_json::from_str(&field("data")).unwrap();
-                    return Some(Event { id: field("id"), name: field("event"), data });
-                }
-            }
-            let chunk =
-                tokio::time::timeout(Duration::from_mins(1), self.response.chunk()).await.expect("a silent stream");
-            self.rest.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
-        }
-    }
-
-    async fn names(&mut self) -> Vec<String> {
-        let mut names = Vec::new();
-        while let Some(event) = self.next().await {
-            names.push(format!("{} {}", event.id, event.name).trim().to_owned());
-        }
-        names
-    }
-}
 
 async fn operation(api: &ApiFixture) -> String {
     let tenant = api.sign_up(&signup_body()).await;
@@ -98,7 +49,7 @@ async fn a_skipped_step_is_reported_with_its_reason() {
             .unwrap();
     assert_eq!(stored, ("done".to_owned(), "step.succeeded".to_owned()));
 
-    let mut stream = Stream::open(event_stream_request(&api, &id)).await;
+    let mut stream = EventStream::open(event_stream_request(&api, &id)).await;
     let skipped = loop {
         let event = stream.next().await.unwrap();
         if event.name != "operation.accepted" && event.name != "operation.started" && event.name != "step.started" {
@@ -122,7 +73,7 @@ async fn run_to_success(api: &ApiFixture) {
 async fn events_arrive_as_they_occur_until_the_operation_ends() {
     let api = ApiFixture::new().await;
     let id = operation(&api).await;
-    let mut stream = Stream::open(event_stream_request(&api, &id)).await;
+    let mut stream = EventStream::open(event_stream_request(&api, &id)).await;
     let first = stream.next().await.unwrap();
     assert_eq!((first.id.as_str(), first.name.as_str()), ("1", "operation.accepted"));
     assert_eq!(first.data["operation_id"], id);
@@ -155,11 +106,11 @@ async fn a_stream_resumes_after_the_last_event_id() {
     let api = ApiFixture::new().await;
     let id = operation(&api).await;
     run_to_success(&api).await;
-    let all = Stream::open(event_stream_request(&api, &id)).await.names().await;
+    let all = EventStream::open(event_stream_request(&api, &id)).await.names().await;
     assert_eq!(all.len(), SUCCESS_EVENTS.len());
     assert_eq!(all.last().unwrap(), "end");
     for last_event in 0..=8 {
-        let rest = Stream::open(event_stream_request(&api, &id).header("Last-Event-ID", last_event.to_string()))
+        let rest = EventStream::open(event_stream_request(&api, &id).header("Last-Event-ID", last_event.to_string()))
             .await
             .names()
             .await;
@@ -178,14 +129,14 @@ async fn a_stream_ends_when_the_token_expires() {
     let token = api.issuer.token_with("fleet operations:read", &json!({ "exp": now() + 1 }));
     let request = api.request_without_token(Method::GET, &format!("/v1/operations/{id}/events")).bearer_auth(token);
     // The operation is still open, so there is no `end` event.
-    assert_eq!(Stream::open(request).await.names().await, SUCCESS_EVENTS[..1]);
+    assert_eq!(EventStream::open(request).await.names().await, SUCCESS_EVENTS[..1]);
 }
 
 #[tokio::test]
 async fn an_open_stream_does_not_delay_shutdown() {
     let mut api = ApiFixture::new().await;
     let id = operation(&api).await;
-    let mut stream = Stream::open(event_stream_request(&api, &id)).await;
+    let mut stream = EventStream::open(event_stream_request(&api, &id)).await;
     assert_eq!(stream.next().await.unwrap().name, "operation.accepted");
     api.shutdown.cancel();
     assert_eq!(stream.next().await, None);

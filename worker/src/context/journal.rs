@@ -86,7 +86,7 @@ impl StepContext {
     pub(crate) async fn record(&self, record: &StepRecord) -> Result<(), DbError> {
         let services = &self.services;
         lifecycle::record_step(&services.pool, &self.claim, record, self.now()).await?;
-        services.wake_signals.notify_webhooks();
+        services.report_events();
         let released = record.released.iter().map(|slot| slot.quota);
         let parked = record.quota.filter(|_| matches!(record.state, StepDisposition::Parked(_)));
         for quota in released.chain(parked).collect::<BTreeSet<_>>() {

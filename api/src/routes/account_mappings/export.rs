@@ -137,6 +137,7 @@ pub(super) fn respond(
         ));
     }
     let busy = |_| {
+        app.metrics.count_refusal("exports");
         ApiError::new(Code::TooManyExports, "Too many exports of account mappings are running; retry in a moment.")
             .retry_after(10)
     };

@@ -16,6 +16,7 @@ const MAX_PER_SECOND: f64 = 10_000.0;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     quotas(config, problems);
+    api_limits(config, problems);
     let (timeouts, expected) = (&config.timeouts, &config.expected_durations);
     for (name, timeout) in [
         ("account_creation_seconds", timeouts.account_creation_seconds),
@@ -92,6 +93,35 @@ fn quotas(config: &Config, problems: &mut Problems) {
         if rate.burst == 0 {
             problems.add(&field, "burst must be at least 1");
         }
+    }
+}
+
+/// Checks `[api.limits]`. A body must be read before the time limit of a request, 30 seconds.
+fn api_limits(config: &Config, problems: &mut Problems) {
+    let limits = &config.api.limits;
+    for (name, value, range) in [
+        ("header_timeout_seconds", limits.header_timeout_seconds, 1..=60),
+        ("body_timeout_seconds", limits.body_timeout_seconds, 1..=25),
+        ("idle_timeout_seconds", limits.idle_timeout_seconds, 1..=HOUR),
+        ("response_stall_seconds", limits.response_stall_seconds, 1..=HOUR),
+        // The HTTP library needs 8 KiB at least.
+        ("max_header_bytes", limits.max_header_bytes.into(), 8 * 1024..=1024 * 1024),
+        ("max_http2_streams", limits.max_http2_streams.into(), 1..=1_000),
+        ("max_connections", limits.max_connections.into(), 1..=1_000_000),
+        ("max_connections_per_address", limits.max_connections_per_address.into(), 0..=1_000_000),
+        ("max_streams", limits.max_streams.into(), 1..=1_000_000),
+        ("max_stream_seconds", limits.max_stream_seconds, 1..=DAY),
+    ] {
+        in_range(problems, &format!("api.limits.{name}"), value, range);
+    }
+    // Ordinary requests need connections too.
+    if limits.max_streams > limits.max_connections {
+        let most = limits.max_connections;
+        problems.add("api.limits.max_streams", format_args!("must be at most max_connections ({most})"));
+    }
+    if !(1..=limits.max_streams).contains(&limits.max_streams_per_client) {
+        let most = limits.max_streams;
+        problems.add("api.limits.max_streams_per_client", format_args!("must be from 1 to max_streams ({most})"));
     }
 }
 
