@@ -168,7 +168,7 @@ async fn metrics_are_served_on_a_listener_of_their_own() {
         assert_eq!(get(path).await.status(), 404, "{path}");
     }
     shutdown.cancel();
-    server.await.unwrap().unwrap();
+    server.await.unwrap();
 }
 
 #[tokio::test]
