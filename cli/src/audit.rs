@@ -46,7 +46,8 @@ enum AuditCommand {
 #[command(after_help = "Examples:\n  \
     freehold audit verify --anchors /mnt/elsewhere/audit-anchors.jsonl\n  \
     freehold audit verify --public-key \"$AUDIT_PUBLIC_KEY\" --anchors anchors.jsonl\n\n\
-    Without --public-key, the signatures of anchors must match audit.signing_key or one of audit.old_public_keys.\n\n\
+    Without --public-key, the signatures of anchors must match audit.signing_key, or a key of audit.public_keys or \
+    audit.old_public_keys.\n\n\
     Exit codes:\n  \
     0  the audit trail is intact\n  \
     1  the audit trail is not intact, or cannot be read\n  \
@@ -89,7 +90,7 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<Exit> {
 async fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     args.log.start("warn");
     let config = Config::load(&args.config.config)?;
-    let pool = connect(&args.database, &config, MAX_CONNECTIONS).await?;
+    let pool = connect(&args.database, &config, MAX_CONNECTIONS, None).await?;
     let installation =
         installation::read(&pool).await?.context("the database has no installation; run `freehold migrate`")?;
     // Pending entries are added to the chain first, so that they are verified too.
@@ -115,7 +116,7 @@ fn read_anchors(args: &VerifyArgs, config: &Config, id: InstallationId) -> anyho
     };
     let mut keys = args.public_keys.clone();
     if keys.is_empty() {
-        keys.clone_from(&config.audit.old_public_keys);
+        keys.extend(config.audit.public_keys.iter().chain(&config.audit.old_public_keys).cloned());
         if let Some(key) = &config.audit.signing_key {
             keys.push(Signer::new(key)?.public_key());
         }

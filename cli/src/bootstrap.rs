@@ -6,13 +6,14 @@ use clap::Args;
 use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::config::ConfigError;
 use freehold_tenancy::db::installation::InstallationKind;
+use freehold_tenancy::db::login::Process;
 use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::bootstrap::{apply, plan};
 use freehold_worker::template::validate_in_aws;
 
 use crate::config;
-use crate::database::{DatabaseArgs, connect_and_check};
+use crate::database::{DatabaseArgs, Login, connect_and_check};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 use crate::output;
@@ -90,7 +91,8 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
 /// migrate`.
 async fn open_audit_writer(config: &Config) -> Option<AuditWriter> {
     let database = DatabaseArgs { database_url: None };
-    match connect_and_check(&database, config, InstallationKind::Real, MAX_CONNECTIONS).await {
+    let login = Login::Process(Process::Worker);
+    match connect_and_check(&database, config, InstallationKind::Real, MAX_CONNECTIONS, login).await {
         Ok((pool, _)) => Some(AuditWriter::new(pool, Clock::real())),
         Err(error) => {
             output::print_note(format!("warning: changes are not recorded in the audit trail: {error:#}"));

@@ -3,9 +3,10 @@
 use anyhow::{Context, bail};
 use clap::Args;
 use freehold_tenancy::Config;
-use freehold_tenancy::config::{RDS_IAM_TOKEN_REFUSAL, is_rds_iam_token};
+use freehold_tenancy::config::{RDS_IAM_TOKEN_REFUSAL, RoleName, is_rds_iam_token};
 use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
-use freehold_tenancy::db::{self, DbError, PgPool};
+use freehold_tenancy::db::login::{self, Process};
+use freehold_tenancy::db::{self, ConnectionSettings, DbError, MigrationReport, PgPool};
 use secrecy::SecretString;
 
 use crate::secret_arg;
@@ -22,24 +23,49 @@ pub(crate) struct DatabaseArgs {
     pub(crate) database_url: Option<SecretString>,
 }
 
-/// Connects to the database. Fails if the schema is not up to date, or if the database belongs to a different kind of
-/// installation or to a different organisation.
+/// Rights that a command needs in the database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Login {
+    /// Those of one kind of process. A login with more rights is refused in a real installation.
+    Process(Process),
+    /// Those of the owner of all tables.
+    Owner,
+}
+
+/// Connects to the database. Fails if the schema is not up to date, if the database belongs to a different kind of
+/// installation or to a different organisation, or if the login has other rights than the command needs.
 pub(crate) async fn connect_and_check(
     database: &DatabaseArgs,
     config: &Config,
     kind: InstallationKind,
     connections: u32,
+    required: Login,
 ) -> anyhow::Result<(PgPool, Installation)> {
-    let pool = connect(database, config, connections).await?;
+    let act_as = match required {
+        Login::Process(_) => None,
+        Login::Owner => Some(config.database.owner_role.clone()),
+    };
+    let pool = connect(database, config, connections, act_as).await?;
     if !db::is_migrated(&pool).await? {
         bail!("the database schema is not up to date; run `freehold migrate`, then repeat this command");
     }
     let installation = installation::check(&pool, kind, &config.organization.management_account_id).await?;
+    if let (Login::Process(process), InstallationKind::Real) = (required, kind)
+        && let Some(warning) = login::check(&pool, &config.database, process).await?
+    {
+        tracing::warn!("{warning}");
+    }
     Ok((pool, installation))
 }
 
-/// Connects to the database that is given on the command line or, by default, in the configuration.
-pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connections: u32) -> anyhow::Result<PgPool> {
+/// Connects to the database that is given on the command line or, by default, in the configuration. The sessions act as
+/// the role `act_as` if it is set.
+pub(crate) async fn connect(
+    database: &DatabaseArgs,
+    config: &Config,
+    connections: u32,
+    act_as: Option<RoleName>,
+) -> anyhow::Result<PgPool> {
     let url = database.database_url.as_ref().or(config.database.url.as_ref()).context(
         "no database is configured; set --database-url, FREEHOLD_DATABASE__URL or database.url in freehold.toml",
     )?;
@@ -50,16 +76,18 @@ pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connection
     if std::env::var("PGPASSWORD").is_ok_and(|password| is_rds_iam_token(&password)) {
         bail!("PGPASSWORD {RDS_IAM_TOKEN_REFUSAL}");
     }
-    db::connect(url, connections).await.context("no database connection; check the URL of the database")
+    let settings = ConnectionSettings { allow_plaintext: config.database.allow_plaintext, act_as };
+    let pool = db::connect_with(url, connections, &settings).await;
+    pool.context("no database connection; check the URL of the database")
 }
 
 /// Applies database migrations. Fails if the database belongs to a different kind of installation or to a different
-/// organisation. Returns the number of applied migrations and the installation that was registered before, if any.
+/// organisation. Returns the changes and the installation that was registered before, if any.
 pub(crate) async fn migrate(
     pool: &PgPool,
     kind: InstallationKind,
     config: &Config,
-) -> anyhow::Result<(usize, Option<Installation>)> {
+) -> anyhow::Result<(MigrationReport, Option<Installation>)> {
     // The schema of another version may lack a column that the next statement reads.
     db::check_schema(pool).await?;
     let existing = match installation::read(pool).await {
@@ -69,7 +97,7 @@ pub(crate) async fn migrate(
     if existing.is_some() {
         installation::check(pool, kind, &config.organization.management_account_id).await?;
     }
-    Ok((db::migrate(pool).await?, existing))
+    Ok((db::migrate(pool, &config.database).await?, existing))
 }
 
 fn is_undefined_table(error: &DbError) -> bool {

@@ -2,6 +2,8 @@
 
 use clap::Args;
 use freehold_tenancy::Clock;
+use freehold_tenancy::config::Database;
+use freehold_tenancy::db::MigrationReport;
 use freehold_tenancy::db::installation::{self, InstallationKind};
 
 use crate::config;
@@ -12,12 +14,15 @@ use crate::serve::ConfigArgs;
 
 /// Migrate the database to the schema of this version
 ///
-/// The first run also records the AWS organisation of the database; processes that are configured for another
-/// organisation refuse to start. There are no down migrations. Processes of the previous version can keep running.
+/// Creates the database roles of owner, API and worker, migrates the tables as the owner, and grants API and worker
+/// what they need. The user of the URL must be a superuser, a user with CREATEROLE, or a member of the owner role. The
+/// first run also records the AWS organisation of the database; processes that are configured for another organisation
+/// refuse to start. There are no down migrations. Processes of the previous version can keep running.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
-    freehold migrate --config freehold.toml --database-url postgres://freehold@localhost/freehold\n\n\
-    Can be repeated: migrations that have been applied are skipped.")]
+    freehold migrate --config freehold.toml --database-url postgres://postgres@localhost/freehold\n\n\
+    Can be repeated: what has been done is skipped. FREEHOLD_DATABASE__API_PASSWORD and \
+    FREEHOLD_DATABASE__WORKER_PASSWORD set the passwords of the two roles.")]
 pub(crate) struct MigrateArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -27,16 +32,50 @@ pub(crate) struct MigrateArgs {
 
 pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<Exit> {
     let config = config::load(&args.config.config)?;
-    let pool = connect(&args.database, &config, 1).await?;
-    let (applied, _) = database::migrate(&pool, InstallationKind::Real, &config).await?;
+    let pool = connect(&args.database, &config, 1, None).await?;
+    let (report, _) = database::migrate(&pool, InstallationKind::Real, &config).await?;
     let management = &config.organization.management_account_id;
     let now = Clock::real().now();
     let installation = installation::ensure(&pool, InstallationKind::Real, management, None, now).await?;
-    output::print_line(match applied {
-        0 => "the database is up to date".to_owned(),
-        1 => "applied 1 migration".to_owned(),
-        count => format!("applied {count} migrations"),
-    })?;
+    for line in describe(&report, &config.database) {
+        output::print_line(line)?;
+    }
     output::print_line(format!("installation {}, management account {management}", installation.id))?;
     Ok(Exit::Success)
+}
+
+/// Returns one line for each kind of change, and one for each new role that cannot log in yet.
+fn describe(report: &MigrationReport, config: &Database) -> Vec<String> {
+    let count = |count: usize, one: &str, several: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {several}"),
+    };
+    let names = |roles: &[_]| roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut lines = Vec::new();
+    if !report.created_roles.is_empty() {
+        lines.push(format!("created the database roles {}", names(&report.created_roles)));
+    }
+    if report.taken_over > 0 {
+        let objects = count(report.taken_over, "object", "objects");
+        lines.push(format!("{objects} now belong to {}", config.owner_role));
+    }
+    lines.push(match report.applied {
+        0 => "the database is up to date".to_owned(),
+        applied => format!("applied {}", count(applied, "migration", "migrations")),
+    });
+    if report.privileges > 0 {
+        lines.push(format!("changed privileges with {}", count(report.privileges, "statement", "statements")));
+    }
+    if !report.passwords.is_empty() {
+        lines.push(format!("set the passwords of {}", names(&report.passwords)));
+    }
+    for (role, variable) in [(&config.api_role, "API_PASSWORD"), (&config.worker_role, "WORKER_PASSWORD")] {
+        if report.created_roles.contains(role) && !report.passwords.contains(role) {
+            lines.push(format!(
+                "the role {role} has no password; set one with `\\password {role}` in psql or with \
+                 FREEHOLD_DATABASE__{variable}, or let the role log in with a certificate"
+            ));
+        }
+    }
+    lines
 }

@@ -8,6 +8,7 @@ use freehold_tenancy::Config;
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, AuditWriter};
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
+use freehold_tenancy::db::login::Process;
 use freehold_worker::Worker;
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::limits::AwsRateLimiter;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::database::{DatabaseArgs, connect_and_check};
+use crate::database::{DatabaseArgs, Login, connect_and_check};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 use crate::output::{self, Format};
@@ -93,17 +94,18 @@ pub(crate) async fn run(args: ReconcileArgs) -> anyhow::Result<Exit> {
     // Findings are printed to stdout; logging would repeat them.
     args.log.start("off");
     let shutdown = shutdown::listen_for_signals()?;
+    let login = Login::Process(Process::Worker);
     #[cfg(feature = "sandbox")]
     if let Some(config) = args.simulated_aws.config(&args.config)? {
         let connection = args.simulated_aws.connection()?;
         let (pool, installation) =
-            connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_CONNECTIONS).await?;
+            connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_CONNECTIONS, login).await?;
         return compare(&args, pool, config, &installation, connection, &shutdown).await;
     }
     let config = config::load(&args.config.config)?;
     let connection = Connection::from_environment().await?;
     let (pool, installation) =
-        connect_and_check(&args.database, &config, InstallationKind::Real, MAX_CONNECTIONS).await?;
+        connect_and_check(&args.database, &config, InstallationKind::Real, MAX_CONNECTIONS, login).await?;
     compare(&args, pool, config, &installation, connection, &shutdown).await
 }
 

@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::database::{DatabaseArgs, connect_and_check};
+use crate::database::{DatabaseArgs, Login, connect_and_check};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 use crate::output::{self, Format};
@@ -104,17 +104,18 @@ pub(crate) async fn run(args: RecoverArgs) -> anyhow::Result<Exit> {
     let details = args.tenant_details.as_deref().map(read_details).transpose();
     let details = details.map_err(|error| Exit::Usage.error(error))?.unwrap_or_default();
     let shutdown = shutdown::listen_for_signals()?;
+    let login = Login::Owner;
     #[cfg(feature = "sandbox")]
     if let Some(config) = args.simulated_aws.config(&args.config)? {
         let connection = args.simulated_aws.connection()?;
         let (pool, installation) =
-            connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_CONNECTIONS).await?;
+            connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_CONNECTIONS, login).await?;
         return recover(&args, pool, config, &installation, connection, &details, &shutdown).await;
     }
     let config = config::load(&args.config.config)?;
     let connection = Connection::from_environment().await?;
     let (pool, installation) =
-        connect_and_check(&args.database, &config, InstallationKind::Real, MAX_CONNECTIONS).await?;
+        connect_and_check(&args.database, &config, InstallationKind::Real, MAX_CONNECTIONS, login).await?;
     recover(&args, pool, config, &installation, connection, &details, &shutdown).await
 }
 

@@ -63,7 +63,7 @@ pub(crate) struct SandboxArgs {
     /// Directory in which to keep the data for the next start [default: a temporary directory, deleted on exit]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// PostgreSQL URL; the database must be empty or belong to a sandbox [default: a private PostgreSQL]
+    /// PostgreSQL URL of an administrator; the database must be empty or a sandbox's [default: a private PostgreSQL]
     #[arg(long, value_name = "URL", value_parser = secret_arg::parse)]
     database_url: Option<SecretString>,
     /// Configuration file; its organisation must be the simulated one [default: built-in]
@@ -138,12 +138,14 @@ impl Sandbox {
             session.aws_port = Some(aws.port());
         })?;
         processes.spawn(shut_down_after(shutdown, {
-            let (pool, config, installation) = (database.pool().await?, Arc::clone(&config), installation.clone());
+            let pool = database.pool(&config, Some(&config.database.api_role)).await?;
+            let (config, installation) = (Arc::clone(&config), installation.clone());
             let stop = stop_processes.clone();
             async move { serve_api(pool, config, &installation, api_listener, stop).await }
         }));
         processes.spawn(shut_down_after(shutdown, {
-            let (pool, connection, stop) = (database.pool().await?, aws.worker_connection()?, stop_processes.clone());
+            let pool = database.pool(&config, Some(&config.database.worker_role)).await?;
+            let (connection, stop) = (aws.worker_connection()?, stop_processes.clone());
             async move { run_worker(pool, config, &installation, connection, None, None, stop).await }
         }));
         let running = RunningSandbox {

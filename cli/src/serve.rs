@@ -12,13 +12,14 @@ use freehold_tenancy::Config;
 use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
+use freehold_tenancy::db::login::Process;
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::limits::AwsRateLimiter;
 use freehold_worker::{Worker, WorkerOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::{DatabaseArgs, connect_and_check};
+use crate::database::{DatabaseArgs, Login, connect_and_check};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 #[cfg(feature = "sandbox")]
@@ -110,7 +111,12 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
     if let Some(listen) = args.listen {
         config.api.listen = listen;
     }
-    let (pool, installation) = connect_and_check(&args.database, &config, kind, MAX_API_CONNECTIONS).await?;
+    // Only workers sign the audit trail.
+    if config.audit.signing_key.take().is_some() && kind == InstallationKind::Real {
+        tracing::warn!("audit.signing_key must be set for workers only; the API does not use it");
+    }
+    let login = Login::Process(Process::Api);
+    let (pool, installation) = connect_and_check(&args.database, &config, kind, MAX_API_CONNECTIONS, login).await?;
     let listener = TcpListener::bind(config.api.listen).await;
     let listener = listener.with_context(|| format!("the API cannot listen on {}", config.api.listen))?;
     serve_api(pool, Arc::new(config), &installation, listener, shutdown).await?;
@@ -149,6 +155,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     if let Some(WorkerCommand::Steps(args)) = &args.command {
         return steps::run(args);
     }
+    let login = Login::Process(Process::Worker);
     let shutdown = shutdown::listen_for_signals()?;
     #[cfg(feature = "sandbox")]
     if let Some(config) = args.simulated_aws.config(&args.config)? {
@@ -156,8 +163,8 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
         let address = args.metrics_listen.or(config.telemetry.worker_metrics_listen);
         let metrics_server = worker_metrics::start_recording(address).await?;
         let connection = args.simulated_aws.connection()?;
-        let (pool, installation) =
-            connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_WORKER_CONNECTIONS).await?;
+        let (database, kind) = (&args.database, InstallationKind::Sandbox);
+        let (pool, installation) = connect_and_check(database, &config, kind, MAX_WORKER_CONNECTIONS, login).await?;
         let lease = args.simulated_aws.lease();
         run_worker(pool, Arc::new(config), &installation, connection, lease, metrics_server, shutdown).await?;
         return Ok(Exit::Success);
@@ -170,8 +177,8 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     let address = args.metrics_listen.or(config.telemetry.worker_metrics_listen);
     let metrics_server = worker_metrics::start_recording(address).await?;
     let connection = Connection::from_environment().await?;
-    let (pool, installation) =
-        connect_and_check(&args.database, &config, InstallationKind::Real, MAX_WORKER_CONNECTIONS).await?;
+    let (database, kind) = (&args.database, InstallationKind::Real);
+    let (pool, installation) = connect_and_check(database, &config, kind, MAX_WORKER_CONNECTIONS, login).await?;
     run_worker(pool, Arc::new(config), &installation, connection, None, metrics_server, shutdown).await?;
     Ok(Exit::Success)
 }

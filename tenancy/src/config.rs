@@ -9,6 +9,7 @@ mod api;
 mod api_limits;
 mod audit;
 mod check;
+mod database;
 mod organization;
 mod parse;
 mod quotas;
@@ -24,15 +25,14 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
-use secrecy::SecretString;
 use serde::Deserialize;
-use url::Url;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig, VendingApproval};
 pub use access_role::{AccessRole, Statement, Texts};
 pub use api::{Api, ClaimPath, TokenIssuer};
 pub use api_limits::ApiLimits;
 pub use audit::Audit;
+pub use database::{Database, DatabaseRoles, RDS_IAM_TOKEN_REFUSAL, RoleName, is_rds_iam_token};
 pub use organization::{
     CloseAccounts, EmailPattern, OWN_STACK_PARAMETERS, Offboarding, Organization, Residency, Stack, Timeouts,
 };
@@ -46,6 +46,7 @@ pub use text_list::TextList;
 pub use webhooks::{Secrets, Webhooks};
 
 pub use check::is_forbidden_service;
+pub(crate) use database::parse_url;
 
 use crate::excerpt::limit_problems;
 use crate::{Region, ResidencyName, Tier};
@@ -113,30 +114,6 @@ pub struct Telemetry {
     pub worker_metrics_listen: Option<SocketAddr>,
     /// URL that receives traces as OTLP over HTTP, such as `http://localhost:4318`. `None` disables tracing.
     pub otlp_endpoint: Option<String>,
-}
-
-/// Section `[database]`: the connection to PostgreSQL.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Database {
-    /// Connection URL `postgres://user:password@host/name`; a secret, because it contains the password.
-    pub url: Option<SecretString>,
-}
-
-/// Returns whether `url` is a URL of PostgreSQL.
-pub(crate) fn is_postgresql_url(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
-}
-
-/// Rule for the password of the database.
-pub const RDS_IAM_TOKEN_REFUSAL: &str = "must contain a password that stays valid, not an IAM token of Amazon RDS: the \
-    token expires after 15 minutes, and later connections would fail";
-
-/// Returns whether a password, or a URL with a password, contains an IAM token of Amazon RDS, which is a signed URL.
-pub fn is_rds_iam_token(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    // The names of the parameters are unchanged if the token is escaped as part of a URL.
-    text.contains("x-amz-signature") || text.contains("x-amz-security-token")
 }
 
 /// Configuration with the problems that were found in it.

@@ -15,6 +15,8 @@ pub mod former_admins;
 pub mod idempotency;
 pub mod installation;
 pub mod lifecycle;
+pub mod login;
+pub mod migration;
 pub mod notify;
 pub mod operations;
 pub mod queue;
@@ -34,7 +36,8 @@ use std::collections::BTreeMap;
 
 use sqlx::{Postgres, Transaction};
 
-pub use connection::{connect, explain, is_ready};
+pub use connection::{ConnectionSettings, connect, connect_with, explain, is_ready};
+pub use migration::{MigrationReport, migrate};
 pub use sqlx::PgPool;
 
 /// Database migrations that are embedded in the program, in order.
@@ -78,6 +81,22 @@ pub enum DbError {
     /// version.
     #[error("the database was migrated by a newer version of Freehold (migration {0}); migrate with that version")]
     NewerSchema(i64),
+    /// The user of the database may not execute statements that `freehold migrate` needs.
+    #[error(
+        "the database refuses what `freehold migrate` needs: {reason}; run this as an administrator of the database, \
+         then repeat the command:\n{}",
+        .statements.iter().map(|one| format!("  {one};")).collect::<Vec<_>>().join("\n")
+    )]
+    MissingPrivilege { reason: String, statements: Vec<String> },
+    /// A role has more rights than a process needs.
+    #[error("{0}")]
+    UnsafeRole(String),
+    /// The session cannot act as a role.
+    #[error(
+        "this command acts as the database role {role}, but {user} may not ({reason}); use the URL of the \
+        administrator that runs `freehold migrate`"
+    )]
+    CannotActAs { role: String, user: String, reason: String },
     /// Another worker has claimed the operation; nothing was written.
     #[error("another worker has claimed the operation")]
     LeaseLost,
@@ -154,18 +173,6 @@ impl From<sqlx::Error> for DbError {
 
 /// Result of a database call, with [`DbError`] as the error.
 pub type Result<T> = std::result::Result<T, DbError>;
-
-/// Applies the pending migrations and returns their number.
-///
-/// Fails with [`DbError::ForeignSchema`] or [`DbError::NewerSchema`] before anything is changed.
-pub async fn migrate(pool: &PgPool) -> Result<usize> {
-    let schema = read_schema(pool).await?;
-    if let Some(version) = schema.newer {
-        return Err(DbError::NewerSchema(version));
-    }
-    MIGRATIONS.run(pool).await?;
-    Ok(schema.pending)
-}
 
 /// Returns whether all migrations of this version are applied.
 ///

@@ -21,6 +21,7 @@ pub mod operation;
 pub mod quota;
 pub mod recovery;
 pub mod region;
+mod scram;
 pub mod secrets;
 pub mod step;
 mod string_enum;

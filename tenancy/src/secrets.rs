@@ -46,14 +46,11 @@ pub enum SealError {
 }
 
 impl SealingKey {
-    /// Parses a key from the base64 text of 32 bytes.
+    /// Parses a key from the base64 or hexadecimal text of 32 bytes.
     pub fn parse(text: &SecretString) -> Result<Self, &'static str> {
-        let bytes = STANDARD.decode(text.expose_secret().trim()).unwrap_or_default();
-        if bytes.len() == KEY_LENGTH {
-            Ok(Self(bytes.into()))
-        } else {
-            Err("must be base64 of 32 random bytes (openssl rand -base64 32)")
-        }
+        let bytes = decode_key(text)
+            .ok_or("must be base64 of 32 random bytes (openssl rand -base64 32), or 64 hexadecimal digits")?;
+        Ok(Self(bytes.into()))
     }
 
     /// Derives a predictable key from `name`, for tests only.
@@ -69,6 +66,14 @@ impl SealingKey {
     fn cipher(&self) -> Option<RandomizedNonceKey> {
         RandomizedNonceKey::new(&AES_256_GCM, self.0.expose_secret()).ok()
     }
+}
+
+/// Decodes a key of 32 bytes from base64, or from hexadecimal digits, which AWS Secrets Manager can generate. The
+/// length of the text distinguishes them.
+pub(crate) fn decode_key(text: &SecretString) -> Option<Vec<u8>> {
+    let text = text.expose_secret().trim();
+    let bytes = if text.len() == 2 * KEY_LENGTH { hex::decode(text).ok() } else { STANDARD.decode(text).ok() };
+    bytes.filter(|bytes| bytes.len() == KEY_LENGTH)
 }
 
 impl fmt::Debug for SealingKey {
@@ -156,6 +161,17 @@ mod tests {
             changed[index] ^= 1;
             assert!(keyring.open(&changed, "whe_1").is_err(), "byte {index}");
             assert!(keyring.open(&sealed[..index], "whe_1").is_err(), "truncated at {index}");
+        }
+    }
+
+    #[test]
+    fn a_key_can_be_written_in_hexadecimal_digits() {
+        let digits = "0f".repeat(KEY_LENGTH);
+        let base64 = STANDARD.encode([0x0f; KEY_LENGTH]);
+        let id = |text: &str| SealingKey::parse(&text.into()).map(|key| key.id());
+        assert_eq!(id(&digits), id(&base64));
+        for wrong in ["0f".repeat(KEY_LENGTH - 1), "0g".repeat(KEY_LENGTH), STANDARD.encode([0x0f; 48])] {
+            assert!(id(&wrong).is_err(), "{wrong}");
         }
     }
 

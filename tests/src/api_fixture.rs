@@ -143,7 +143,7 @@ impl ApiFixture {
         adapt: impl FnOnce(App) -> App,
     ) -> Self {
         let config = Arc::new(config);
-        let app = adapt(App::new(database.pool.clone(), Arc::clone(&config), clock.clone()).expect("an API"));
+        let app = adapt(App::new(database.api_pool.clone(), Arc::clone(&config), clock.clone()).expect("an API"));
         let (url, shutdown, server) = serve(app).await;
         let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build().expect("an HTTP client");
         Self { url, issuer, database, config, clock, shutdown, server, http }
@@ -155,7 +155,8 @@ impl ApiFixture {
         change(&mut config);
         self.shutdown.cancel();
         self.config = Arc::new(config);
-        let app = App::new(self.database.pool.clone(), Arc::clone(&self.config), self.clock.clone()).expect("an API");
+        let app =
+            App::new(self.database.api_pool.clone(), Arc::clone(&self.config), self.clock.clone()).expect("an API");
         (self.url, self.shutdown, self.server) = serve(app).await;
     }
 

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use freehold_sandbox::postgres::{Postgres, PostgresOptions, TestDatabase, TestDatabases};
 use freehold_tenancy::Clock;
 use freehold_tenancy::account_mapping::AccountMapping;
+use freehold_tenancy::config::{self, DatabaseRoles, RoleName};
 use freehold_tenancy::db::{self, PgPool, account_mappings};
 use secrecy::SecretString;
 use sqlx::Connection;
@@ -17,8 +18,16 @@ use tokio::sync::OnceCell;
 
 /// Database of one test, to which all migrations have been applied.
 pub struct Database {
+    /// Connections of the test itself, as an administrator.
     pub pool: PgPool,
+    /// URL for an administrator.
     pub url: String,
+    /// Connections with the role of API processes.
+    pub api_pool: PgPool,
+    pub api_url: String,
+    /// Connections with the role of workers.
+    pub worker_pool: PgPool,
+    pub worker_url: String,
     /// Handle of the database; `None` only while this value is being dropped.
     handle: Option<TestDatabase>,
     do_not_reuse: AtomicBool,
@@ -58,8 +67,14 @@ impl Database {
             None => databases.create().await.expect("a new database"),
         };
         let url = database.url().to_owned();
-        let pool = db::connect(&SecretString::from(url.clone()), 10).await.expect("a connection to it");
-        Self { pool, url, handle: Some(database), do_not_reuse: AtomicBool::new(false) }
+        let roles = DatabaseRoles::default();
+        let (api_url, worker_url) = (with_user(&url, &roles.api), with_user(&url, &roles.worker));
+        let connect = async |url: &String| {
+            db::connect(&SecretString::from(url.clone()), 10).await.expect("a connection to the database")
+        };
+        let (pool, api_pool, worker_pool) = (connect(&url).await, connect(&api_url).await, connect(&worker_url).await);
+        let (handle, do_not_reuse) = (Some(database), AtomicBool::new(false));
+        Self { pool, url, api_pool, api_url, worker_pool, worker_url, handle, do_not_reuse }
     }
 
     /// Copies the database, like a backup. Returns the name of the copy.
@@ -108,6 +123,12 @@ impl Database {
     }
 }
 
+/// Returns the URL with another user. The server of the tests needs no password.
+pub fn with_user(url: &str, user: &RoleName) -> String {
+    let (_, address) = url.split_once('@').expect("a URL with a user");
+    format!("postgres://{user}@{address}")
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         let database = self.handle.take().filter(|_| !self.do_not_reuse.load(Ordering::Relaxed));
@@ -130,7 +151,7 @@ async fn start_server() -> (Postgres, TestDatabases) {
     let server = Postgres::start(PostgresOptions::for_tests()).await.expect("PostgreSQL for the tests");
     let migrate = |url: String| async move {
         let pool = db::connect(&SecretString::from(url), 1).await?;
-        db::migrate(&pool).await?;
+        db::migrate(&pool, &config::Database::default()).await?;
         pool.close().await;
         Ok::<_, db::DbError>(())
     };

@@ -145,7 +145,8 @@ impl Freehold {
 
     /// Prepares the organisation for the current configuration, as `freehold bootstrap` does.
     pub async fn bootstrap(&self) {
-        let limits = AwsRateLimiter::new(self.pool().clone(), self.clock.clone(), self.config.quotas.clone());
+        let limits =
+            AwsRateLimiter::new(self.database.worker_pool.clone(), self.clock.clone(), self.config.quotas.clone());
         let aws = self.aws(Some(Arc::new(limits)));
         let prepare = async {
             let plan = bootstrap::plan(&aws, &self.config).await.expect("a plan");
@@ -181,7 +182,7 @@ impl Freehold {
 
     /// Returns a worker that shares no memory with other workers, like a separate process.
     pub fn worker(&self, name: &str) -> Arc<Worker> {
-        self.worker_on(name, &self.database.url)
+        self.worker_on(name, &self.database.worker_url)
     }
 
     /// Returns a worker that connects to the database at `url`.
@@ -200,6 +201,7 @@ impl Freehold {
         Arc::new(Worker::new(name, pool, config, self.clock.clone(), &self.installation, cloud).expect("a worker"))
     }
 
+    /// Returns the connections of the test itself, as an administrator.
     pub fn pool(&self) -> &PgPool {
         &self.database.pool
     }
@@ -209,7 +211,7 @@ impl Freehold {
         // The random values of the simulated AWS depend on these ids, which are therefore the same in every run.
         let id = self.signups.fetch_add(1, Ordering::Relaxed).into();
         let tenant = signup::new_tenant(&self.config, self.clock.now(), id, company, home_region, tier);
-        signup::accept_signup(self.pool(), &tenant).await;
+        signup::accept_signup(&self.database.api_pool, &tenant).await;
         tenant
     }
 

@@ -87,7 +87,7 @@ impl WebhookFixture {
     }
 
     pub fn worker_with(&self, config: &Arc<Config>) -> Worker {
-        self.worker_with_pool(self.database().pool.clone(), config)
+        self.worker_with_pool(self.database().worker_pool.clone(), config)
     }
 
     pub fn worker_with_pool(&self, pool: PgPool, config: &Arc<Config>) -> Worker {
@@ -96,7 +96,7 @@ impl WebhookFixture {
 
     /// Returns a worker whose leases expire after the duration `lease`, measured in real time.
     pub fn worker_with_lease(&self, lease: Duration) -> Worker {
-        self.create_worker(self.database().pool.clone(), &self.api.config, Some(lease))
+        self.create_worker(self.database().worker_pool.clone(), &self.api.config, Some(lease))
     }
 
     fn create_worker(&self, pool: PgPool, config: &Arc<Config>, lease: Option<Duration>) -> Worker {

@@ -6,6 +6,7 @@ mod iam;
 mod image;
 mod lint;
 mod sbom;
+mod secrets;
 mod telemetry;
 mod worker;
 

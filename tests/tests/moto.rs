@@ -125,9 +125,10 @@ impl Onboarding {
         let (kind, management) = (InstallationKind::Sandbox, &config.organization.management_account_id);
         let installation =
             installation::ensure(pool, kind, management, Some(scale), start).await.expect("an installation");
-        let limits = Arc::new(AwsRateLimiter::new(pool.clone(), clock.clone(), config.quotas.clone()));
+        let limits = Arc::new(AwsRateLimiter::new(database.worker_pool.clone(), clock.clone(), config.quotas.clone()));
         let cloud = Arc::new(aws(&moto, &config, &clock, Some(limits)));
-        let worker = Worker::new("worker-1", pool.clone(), Arc::clone(&config), clock.clone(), &installation, cloud);
+        let (worker_pool, worker_config) = (database.worker_pool.clone(), Arc::clone(&config));
+        let worker = Worker::new("worker-1", worker_pool, worker_config, clock.clone(), &installation, cloud);
         let worker = Arc::new(worker.expect("a worker"));
 
         let tenant = signup::new_tenant(&config, start, 1, "Example", home_region, "enterprise");

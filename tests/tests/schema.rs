@@ -1,9 +1,11 @@
-//! Tests of the constraints and migrations of the database.
+//! Tests of the constraints, migrations, roles and privileges of the database.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod expand;
 mod history;
+mod privileges;
+mod roles;
 
 use freehold_tenancy::db::DbError;
 use freehold_tests::database::Database;

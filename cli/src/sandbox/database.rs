@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use freehold_sandbox::postgres::{ListenMode, Postgres, PostgresOptions};
 use freehold_tenancy::clock::Scale;
+use freehold_tenancy::config::RoleName;
 use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
-use freehold_tenancy::db::{self, PgPool};
+use freehold_tenancy::db::{self, ConnectionSettings, PgPool};
 use freehold_tenancy::{Clock, Config};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -52,8 +53,11 @@ impl Database {
         self.private_postgres.is_some().then(|| self.url.expose_secret())
     }
 
-    pub(super) async fn pool(&self) -> anyhow::Result<PgPool> {
-        db::connect(&self.url, MAX_CONNECTIONS).await.context("cannot connect to the PostgreSQL of the sandbox")
+    /// Returns connections that act as the role `act_as`, or as the user of the URL if it is `None`.
+    pub(super) async fn pool(&self, config: &Config, act_as: Option<&RoleName>) -> anyhow::Result<PgPool> {
+        let settings = ConnectionSettings { allow_plaintext: config.database.allow_plaintext, act_as: act_as.cloned() };
+        let pool = db::connect_with(&self.url, MAX_CONNECTIONS, &settings).await;
+        pool.context("cannot connect to the PostgreSQL of the sandbox")
     }
 
     /// Migrates the database and starts the simulated clock. The clock continues from the time of the previous run.
@@ -63,7 +67,7 @@ impl Database {
         data_dir: &DataDir,
         speed: f64,
     ) -> anyhow::Result<Installation> {
-        let pool = self.pool().await?;
+        let pool = self.pool(config, None).await?;
         let (_, existing) = crate::database::migrate(&pool, InstallationKind::Sandbox, config).await?;
         if existing.is_some() && !data_dir.has_saved_world() {
             bail!(

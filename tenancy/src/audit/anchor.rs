@@ -7,11 +7,12 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::ChainHead;
 use crate::InstallationId;
+use crate::secrets::decode_key;
 
 /// First line of every signed text. It prevents the reuse of a signature for a different kind of text.
 const PURPOSE: &str = "freehold audit head v1";
@@ -32,7 +33,7 @@ pub struct Anchor {
 /// Error while reading or writing anchors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnchorError {
-    #[error("audit.signing_key: must be base64 of 32 random bytes (openssl rand -base64 32)")]
+    #[error("audit.signing_key: must be base64 of 32 random bytes (openssl rand -base64 32), or 64 hexadecimal digits")]
     Key,
     #[error("cannot read {0}: {1}")]
     File(PathBuf, String),
@@ -108,9 +109,9 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// Creates a signer from base64 of 32 random bytes.
+    /// Creates a signer from 32 random bytes in base64 or hexadecimal digits.
     pub fn new(key: &SecretString) -> Result<Self, AnchorError> {
-        let seed = BASE64_STANDARD.decode(key.expose_secret().trim()).map_err(|_| AnchorError::Key)?;
+        let seed = decode_key(key).ok_or(AnchorError::Key)?;
         Ed25519KeyPair::from_seed_unchecked(&seed).map(Self).map_err(|_| AnchorError::Key)
     }
 

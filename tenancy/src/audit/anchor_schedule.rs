@@ -17,7 +17,7 @@ pub(super) struct AnchorSchedule {
     installation: InstallationId,
     interval: Duration,
     anchored_position: i64,
-    /// Time at which the next anchor is due; `None` if the head has not changed since the last anchor.
+    /// Time at which the head is read again; `None` before the first time, and without a key.
     next_at: Option<Instant>,
     last_at: Option<Instant>,
 }
@@ -37,7 +37,7 @@ impl AnchorSchedule {
         }
     }
 
-    /// Waits until the next anchor is due; waits forever if none is scheduled.
+    /// Waits until the head must be read again; waits forever without a key.
     pub(super) async fn wait_until_due(&self) {
         match self.next_at {
             Some(at) => tokio::time::sleep_until(at).await,
@@ -49,7 +49,8 @@ impl AnchorSchedule {
     pub(super) fn observe_head(&mut self, head: ChainHead, at: DateTime<Utc>, now: bool) {
         let Some(signer) = &self.signer else { return };
         if head.position == self.anchored_position {
-            self.next_at = None;
+            // Processes without the key append records, and do not wake this one.
+            self.next_at = Some(Instant::now() + self.interval);
             return;
         }
         let next = self.last_at.map(|last| last + self.interval).filter(|next| *next > Instant::now());
@@ -60,8 +61,9 @@ impl AnchorSchedule {
         let anchor = signer.sign(self.installation, head, at);
         self.publish(&anchor);
         self.anchored_position = head.position;
-        self.last_at = Some(Instant::now());
-        self.next_at = None;
+        let signed_at = Instant::now();
+        self.last_at = Some(signed_at);
+        self.next_at = Some(signed_at + self.interval);
     }
 
     fn publish(&self, anchor: &Anchor) {

@@ -78,7 +78,8 @@ impl AuditWriter {
         self.entry_added.notify_one();
     }
 
-    /// Chains stored entries and anchors the head until `shutdown`. Does not query the database while idle.
+    /// Chains stored entries and anchors the head until `shutdown`. While idle, reads the head once per anchor interval
+    /// if a signing key is configured, and otherwise does not query the database.
     pub async fn run(&self, config: &Audit, installation: &Installation, shutdown: CancellationToken) {
         let mut anchors = AnchorSchedule::new(config, installation);
         // Another process may have stopped before it chained its entries.

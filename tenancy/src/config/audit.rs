@@ -10,8 +10,10 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
-    /// Ed25519 key that signs anchors: base64 of 32 random bytes. `None` disables anchors.
+    /// Ed25519 key that signs anchors: base64 of 32 random bytes. `None` disables anchors. Only workers use it.
     pub signing_key: Option<SecretString>,
+    /// Public keys of current signing keys, in base64, for `freehold audit verify` without the signing key.
+    pub public_keys: Vec<String>,
     /// Public keys of previous signing keys, in base64.
     pub old_public_keys: Vec<String>,
     /// File to which anchors are appended. Anchors are also logged.
@@ -25,6 +27,7 @@ impl Default for Audit {
     fn default() -> Self {
         Self {
             signing_key: None,
+            public_keys: Vec::new(),
             old_public_keys: Vec::new(),
             anchor_file: None,
             anchor_interval_seconds: 60,

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Row};
 
 use super::{DbError, Result};
-use crate::config::{RDS_IAM_TOKEN_REFUSAL, is_postgresql_url, is_rds_iam_token};
+use crate::config::{RoleName, parse_url};
 
 /// Maximum time to wait for a connection.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,20 +37,51 @@ const EXPLANATION_TIMEOUT: Duration = Duration::from_secs(1);
 /// before use.
 static LAST_READ_ONLY_ERROR: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// Connects to PostgreSQL with at most `connections` connections.
+/// Properties of the connections that the URL does not contain.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionSettings {
+    /// Whether a connection to another machine may be unencrypted.
+    pub allow_plaintext: bool,
+    /// Role that each session acts as, although another one has logged in.
+    pub act_as: Option<RoleName>,
+}
+
+/// Connects to PostgreSQL with at most `connections` connections and the default settings.
 ///
 /// Fails with [`DbError::Unreachable`], which contains the address and the reason, if no connection can be opened.
 pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
-    let options = parse_url(url.expose_secret())?;
-    check_connection(&options).await?;
+    connect_with(url, connections, &ConnectionSettings::default()).await
+}
+
+/// Connects to PostgreSQL with at most `connections` connections.
+///
+/// Fails like [`connect`], and with [`DbError::CannotActAs`] if the user is not a member of the role to act as.
+pub async fn connect_with(url: &SecretString, connections: u32, settings: &ConnectionSettings) -> Result<PgPool> {
+    let options = parse_url(url.expose_secret(), settings.allow_plaintext).map_err(DbError::InvalidUrl)?;
+    let options = options.extra_float_digits(None).application_name("freehold");
+    let mut connection = open_connection(&options).await?;
+    // The name of a role is a plain identifier.
+    let set_role = settings.act_as.as_ref().map(|role| format!("set role \"{role}\""));
+    if let (Some(role), Some(set_role)) = (&settings.act_as, &set_role) {
+        let result = sqlx::raw_sql(AssertSqlSafe(set_role.clone())).execute(&mut connection).await;
+        let user = options.get_username();
+        result.map_err(|error| DbError::CannotActAs {
+            role: role.to_string(),
+            user: user.to_owned(),
+            reason: reason(&error),
+        })?;
+    }
+    connection.close().await?;
+    let set_role = set_role.unwrap_or_default();
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
+            let set_role = set_role.clone();
             Box::pin(async move {
                 let error = || sqlx::Error::Configuration(DbError::ReadOnly.to_string().into());
-                if prepare_session(connection).await? { Ok(()) } else { Err(error()) }
+                if prepare_session(connection, &set_role).await? { Ok(()) } else { Err(error()) }
             })
         })
         .before_acquire(|connection, meta| {
@@ -118,14 +149,14 @@ fn time_since_read_only_error() -> Option<Duration> {
     LAST_READ_ONLY_ERROR.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
 }
 
-/// Sets the parameters of a new session. Returns whether the session can write.
+/// Sets the parameters of a new session and its role, if any. Returns whether the session can write.
 ///
 /// They are not startup parameters, because PgBouncer refuses a connection with startup parameters that it does not
 /// know.
-async fn prepare_session(connection: &mut PgConnection) -> sqlx::Result<bool> {
+async fn prepare_session(connection: &mut PgConnection, set_role: &str) -> sqlx::Result<bool> {
     // A transaction never waits for anything but the database, so an idle transaction belongs to a dead process.
-    let statements = "show transaction_read_only; set idle_in_transaction_session_timeout = '30s'";
-    let row = sqlx::raw_sql(statements).fetch_one(connection).await?;
+    let statements = format!("show transaction_read_only; set idle_in_transaction_session_timeout = '30s'; {set_role}");
+    let row = sqlx::raw_sql(AssertSqlSafe(statements)).fetch_one(connection).await?;
     Ok(row.try_get::<String, _>(0)? == "off")
 }
 
@@ -135,27 +166,15 @@ async fn is_writable(connection: &mut PgConnection) -> sqlx::Result<bool> {
     Ok(row.try_get::<String, _>(0)? == "off")
 }
 
-fn parse_url(url: &str) -> Result<PgConnectOptions> {
-    if !is_postgresql_url(url) {
-        return Err(DbError::InvalidUrl("must be a URL such as postgres://user:password@host/name".to_owned()));
-    }
-    if is_rds_iam_token(url) {
-        return Err(DbError::InvalidUrl(RDS_IAM_TOKEN_REFUSAL.to_owned()));
-    }
-    let options: PgConnectOptions =
-        url.parse().map_err(|error: sqlx::Error| DbError::InvalidUrl(format!("is invalid: {error}")))?;
-    Ok(options.extra_float_digits(None).application_name("freehold"))
-}
-
 /// Opens a connection without the pool, because the pool would report every connection error as a timeout. Retries for
 /// [`ACQUIRE_TIMEOUT`] if the server is temporarily unavailable, for example because it restarts.
-async fn check_connection(options: &PgConnectOptions) -> Result<()> {
+async fn open_connection(options: &PgConnectOptions) -> Result<PgConnection> {
     let deadline = Instant::now() + ACQUIRE_TIMEOUT;
     let unreachable = |reason: String| DbError::Unreachable { address: address(options), reason };
     loop {
         let remaining = deadline.saturating_duration_since(Instant::now());
         let error = match tokio::time::timeout(remaining, options.connect()).await {
-            Ok(Ok(connection)) => return Ok(connection.close().await?),
+            Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => error,
             Err(_) => return Err(unreachable(format!("no response within {} s", ACQUIRE_TIMEOUT.as_secs()))),
         };

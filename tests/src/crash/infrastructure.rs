@@ -56,11 +56,7 @@ impl Infrastructure {
         std::fs::write(directory.path().join("freehold.toml"), config).expect("the configuration");
         let config = Arc::new(Config::parse(CONFIG).expect("a configuration"));
         let pool = PgPoolOptions::new().max_connections(5).connect_lazy(&postgres.url()).expect("a pool");
-        db::migrate(&pool).await.expect("a migrated database");
-        // The API and the workers use different database roles, so that the server log shows the source of each query.
-        for role in ["create role api superuser login", "create role worker superuser login"] {
-            sqlx::query(role).execute(&pool).await.expect("a role");
-        }
+        db::migrate(&pool, &config.database).await.expect("a migrated database");
         let now = Clock::real().now();
         let scale = Scale { anchored_at: now, origin: now, speed };
         let management = &config.organization.management_account_id;

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::Infrastructure;
+use crate::database::with_user;
 
 /// Shell script that kills the remaining processes when its standard input is closed, even if the test itself is
 /// killed. It reads `+ PID` for a started process and `- PID` for a stopped one.
@@ -52,9 +53,11 @@ impl Processes {
         let mut guard = guard.spawn().expect("a shell");
         let guard_stdin = guard.stdin.take().expect("its standard input");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a free port").port();
-        let process = |name: &str, user: &str, more: &[&str]| {
-            let database = infrastructure.database_url().replace("//freehold@", &format!("//{user}@"));
-            let mut arguments = vec![user.to_owned()];
+        let roles = infrastructure.config.database.roles();
+        let process = |name: &str, command: &str, more: &[&str]| {
+            let user = if command == "api" { &roles.api } else { &roles.worker };
+            let database = with_user(&infrastructure.database_url(), user);
+            let mut arguments = vec![command.to_owned()];
             for (flag, value) in [
                 ("--sandbox", infrastructure.aws_url()),
                 ("--database-url", database),

@@ -310,3 +310,38 @@ async fn the_chain_head_is_anchored_after_changes_and_at_shutdown() {
     let positions: Vec<_> = anchor_file.anchors.iter().map(|anchor| anchor.head.position).collect();
     assert_eq!(positions, [1, 2], "one after the first entry, one at shutdown");
 }
+
+#[tokio::test]
+async fn entries_of_processes_without_the_key_are_anchored() {
+    let freehold = Freehold::instant().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let anchors = directory.path().join("anchors.jsonl");
+    let of_worker = Audit {
+        signing_key: Some(SIGNING_KEY.to_owned().into()),
+        anchor_file: Some(anchors.clone()),
+        anchor_interval_seconds: 1,
+        ..Audit::default()
+    };
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let run = |pool: &sqlx::PgPool, config: Audit| {
+        let writer = AuditWriter::new(pool.clone(), freehold.clock.clone());
+        let (shutdown, installation) = (shutdown.clone(), freehold.installation.clone());
+        let running = writer.clone();
+        (writer, tokio::spawn(async move { running.run(&config, &installation, shutdown).await }))
+    };
+    let (_, worker) = run(&freehold.database.worker_pool, of_worker);
+    let (of_api, api) = run(&freehold.database.api_pool, Audit::default());
+    let keys = [Signer::new(&SIGNING_KEY.to_owned().into()).expect("a key").public_key()];
+    let last_anchored = || {
+        let file = AnchorFile::new(&anchors).read(freehold.installation.id, &keys).ok()?;
+        file.anchors.last().map(|anchor| anchor.head.position)
+    };
+    let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
+    for position in 1..=2 {
+        of_api.note(&freehold_tests::signup::audit_entry(), None, &done).await;
+        wait_until("the entry is anchored", async || last_anchored() == Some(position)).await;
+    }
+    shutdown.cancel();
+    worker.await.expect("a finished task");
+    api.await.expect("a finished task");
+}

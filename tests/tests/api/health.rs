@@ -117,7 +117,7 @@ async fn the_api_is_ready_while_its_database_is_reachable() {
     sqlx::query(latest).execute(&api.database.pool).await.unwrap();
     assert_eq!(get("/readyz").await, (503, "database_not_migrated".into()));
 
-    api.database.pool.close().await;
+    api.database.api_pool.close().await;
     assert_eq!(get("/readyz").await, (503, "database_unavailable".into()));
     assert_eq!(get("/livez").await.0, 200);
     let signup = send(api.signup_request("7f3a", &signup_body())).await;

@@ -83,7 +83,7 @@ async fn operations_are_found_by_their_tenant() {
 #[tokio::test]
 async fn a_signup_and_a_retry_notify_the_workers() {
     let api = ApiFixture::new().await;
-    let mut listener = WorkListener::new(api.database.pool.clone());
+    let mut listener = WorkListener::new(api.database.worker_pool.clone());
     // The first notification means that the listener is connected.
     listener.notified().await;
     let wait_for_notification = async |listener: &mut WorkListener| {

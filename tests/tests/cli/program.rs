@@ -194,8 +194,13 @@ async fn real_and_simulated_installations_do_not_mix() {
     let files = tempfile::tempdir().unwrap();
     let config = files.path().join("freehold.toml");
     std::fs::write(&config, CONFIG).unwrap();
-    let here = ["--config", config.to_str().unwrap(), "--database-url", &database.url];
     let run = |command: &[&str]| {
+        let url = match command[0] {
+            "api" => &database.api_url,
+            "worker" => &database.worker_url,
+            _ => &database.url,
+        };
+        let here = ["--config", config.to_str().unwrap(), "--database-url", url];
         let run = freehold(&[command, &here[..]].concat());
         (run.status.code(), text(&run.stderr) + &text(&run.stdout))
     };
@@ -221,9 +226,11 @@ async fn the_api_reports_that_it_serves_only_with_a_valid_issuer() {
     let files = tempfile::tempdir().unwrap();
     let config = files.path().join("freehold.toml");
     std::fs::write(&config, CONFIG).unwrap();
-    let here = ["--config", config.to_str().unwrap(), "--database-url", &database.url];
-    assert_eq!(freehold(&[&["migrate"][..], &here].concat()).status.code(), Some(0));
-    let api = freehold(&[&["api", "--listen", "127.0.0.1:0"][..], &here].concat());
+    let config = ["--config", config.to_str().unwrap()];
+    let migrated = freehold(&[&["migrate", "--database-url", &database.url][..], &config].concat());
+    assert_eq!(migrated.status.code(), Some(0));
+    let api = ["api", "--listen", "127.0.0.1:0", "--database-url", &database.api_url];
+    let api = freehold(&[&api[..], &config].concat());
     let output = text(&api.stderr);
     assert!(api.status.code() == Some(1) && output.contains("api.issuer: must be"), "{output}");
     assert!(!output.contains("API started"), "{output}");
@@ -239,6 +246,8 @@ fn each_command_names_the_database_that_it_cannot_use() {
         ("api", "postgres://freehold@127.0.0.1:1/freehold", "PostgreSQL at 127.0.0.1:1: Connection refused"),
         ("api", "mysql://root@127.0.0.1/freehold", "must be a URL such as postgres://user:password@host/name"),
         ("migrate", "mysql://root@127.0.0.1/freehold", "must be a URL such as postgres://user:password@host/name"),
+        ("api", "postgres://freehold@db.example.com/freehold", "must contain sslmode=verify-full"),
+        ("migrate", "postgres://freehold@db.example.com/freehold?sslmode=disable", "must contain sslmode=verify-full"),
     ] {
         let output = freehold(&[command, "--config", config.to_str().unwrap(), "--database-url", url]);
         assert_eq!(output.status.code(), Some(1), "{command} {url}");

@@ -71,8 +71,8 @@ async fn a_worker_without_aws_credentials_is_not_ready_and_says_why() {
     let config = directory.path().join("freehold.toml");
     std::fs::write(&config, CONFIG).unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let common = ["--config", config.to_str().unwrap(), "--database-url", &database.url];
-    let migrated = freehold(&[&["migrate"][..], &common].concat());
+    let config = ["--config", config.to_str().unwrap()];
+    let migrated = freehold(&[&["migrate", "--database-url", &database.url][..], &config].concat());
     assert!(migrated.status.success(), "{}", text(&migrated.stderr));
 
     let log = std::fs::File::create(directory.path().join("log")).unwrap();
@@ -81,7 +81,10 @@ async fn a_worker_without_aws_credentials_is_not_ready_and_says_why() {
     let worker = worker.env("HOME", directory.path()).env("AWS_REGION", "eu-central-1");
     // The credentials source must not ask the metadata service of the machine.
     let worker = worker.env("AWS_EC2_METADATA_DISABLED", "true").stdin(Stdio::null()).stderr(log);
-    let worker = worker.arg("worker").args(common).args(["--metrics-listen", &address]);
+    let worker = worker
+        .args(["worker", "--database-url", &database.worker_url])
+        .args(config)
+        .args(["--metrics-listen", &address]);
     let mut worker = worker.spawn().unwrap();
 
     let health = async || {

@@ -1,6 +1,6 @@
 //! Compares the database schema after all migrations, and the rows that the migrations insert, with the frozen schema.
 
-use freehold_tenancy::db;
+use freehold_tenancy::{config, db};
 use freehold_tests::database::Database;
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -58,7 +58,7 @@ async fn migrated() -> PgPool {
     let (server, _) = address.rsplit_once('/').expect("a URL of a database");
     let url = format!("{server}/{name}?{parameters}");
     let pool = db::connect(&SecretString::from(url), 2).await.expect("a connection");
-    db::migrate(&pool).await.expect("a migrated database");
+    db::migrate(&pool, &config::Database::default()).await.expect("a migrated database");
     pool
 }
 

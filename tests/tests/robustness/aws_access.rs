@@ -21,7 +21,7 @@ async fn sign_up(freehold: &Freehold) -> Tenant {
 }
 
 async fn worker_with_key(freehold: &Freehold, name: &str, key: &str) -> Arc<Worker> {
-    let worker = freehold.worker_with_key(name, &freehold.database.url, key);
+    let worker = freehold.worker_with_key(name, &freehold.database.worker_url, key);
     worker.check_aws_access().await;
     worker
 }

@@ -27,8 +27,8 @@ async fn late_commits_are_never_missed() {
     let (writers, events) =
         (read_variable("FREEHOLD_WRITERS", DEFAULT_WRITERS), read_variable("FREEHOLD_EVENTS", DEFAULT_EVENTS.into()));
     let events = u32::try_from(events).expect("a number of events");
-    // Each writer uses a connection until its late commit.
-    let url = SecretString::from(api.database.url.clone());
+    // Each writer uses a connection until its late commit. The test writes what workers write.
+    let url = SecretString::from(api.database.worker_url.clone());
     let pool =
         &db::connect(&url, u32::try_from(writers + 8).expect("a number of connections")).await.expect("connections");
     let mut operations: Vec<(EnvironmentId, OperationId)> = Vec::new();

@@ -37,7 +37,7 @@ struct CountedApi {
 
 impl CountedApi {
     async fn start(api: &ApiFixture) -> Self {
-        let counter = QueryCounter::start(&api.database.url);
+        let counter = QueryCounter::start(&api.database.api_url);
         let pool = PgPoolOptions::new().max_connections(10).connect_lazy(&counter.url()).unwrap();
         let app = App::new(pool, Arc::clone(&api.config), Clock::real()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -54,8 +54,8 @@ async fn onboard(at: CutAt, cut: ConnectionFault) -> RunResult {
     inject_faults(&freehold);
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
     let proxy = match at {
-        CutAt::Count(spared) => DatabaseProxy::new(&freehold.database.url, spared, cut),
-        CutAt::Name(name) => DatabaseProxy::for_statement(&freehold.database.url, name, 0, cut),
+        CutAt::Count(spared) => DatabaseProxy::new(&freehold.database.worker_url, spared, cut),
+        CutAt::Name(name) => DatabaseProxy::for_statement(&freehold.database.worker_url, name, 0, cut),
     };
     let first = freehold.worker_on("worker-1", proxy.url());
     tokio::select! {

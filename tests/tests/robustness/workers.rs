@@ -104,7 +104,8 @@ async fn two_workers_share_the_work_without_duplicates() {
 async fn measure_onboarding(writes_before_cut: usize) -> (TimeDelta, Option<String>) {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    let proxy = DatabaseProxy::new(&freehold.database.url, writes_before_cut, ConnectionFault::DisconnectBeforeWrite);
+    let (url, fault) = (&freehold.database.worker_url, ConnectionFault::DisconnectBeforeWrite);
+    let proxy = DatabaseProxy::new(url, writes_before_cut, fault);
     let worker = freehold.worker_on("worker-1", proxy.url());
     let until_done = async {
         while freehold.operation_of(&tenant).await.state != OperationState::Succeeded {
@@ -155,7 +156,7 @@ async fn write_shared_poll(freehold: &Freehold, time: &str) {
 async fn a_due_shared_poll_does_not_cause_a_busy_loop() {
     let freehold = Freehold::instant().await;
     write_shared_poll(&freehold, "next_at").await;
-    let proxy = DatabaseProxy::new(&freehold.database.url, usize::MAX, ConnectionFault::DisconnectBeforeWrite);
+    let proxy = DatabaseProxy::new(&freehold.database.worker_url, usize::MAX, ConnectionFault::DisconnectBeforeWrite);
     let worker = freehold.worker_on("worker-1", proxy.url());
     let working = worker.run(CancellationToken::new());
     assert!(tokio::time::timeout(Duration::from_millis(500), working).await.is_err(), "the worker stopped");

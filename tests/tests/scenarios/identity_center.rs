@@ -51,7 +51,7 @@ async fn an_assignment_of_a_crashed_worker_is_not_requested_again() {
         let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
         let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
         // The first request id that the worker stores belongs to the account, the second to the assignment.
-        let proxy = DatabaseProxy::for_statement(&freehold.database.url, "db::quotas::note_request", 1, cut);
+        let proxy = DatabaseProxy::for_statement(&freehold.database.worker_url, "db::quotas::note_request", 1, cut);
         let first = freehold.worker_on("worker-1", proxy.url());
         tokio::select! {
             () = freehold.run_until_idle(&first, super::MAX_SIMULATED_TIME) => panic!("the worker survived"),

@@ -1,5 +1,6 @@
 //! Tests that Freehold rejects a database whose applied migrations do not match the migrations of this version.
 
+use freehold_tenancy::config;
 use freehold_tenancy::db::{self, DbError};
 use freehold_tests::database::Database;
 use freehold_tests::fixture::CONFIG;
@@ -39,7 +40,7 @@ async fn a_database_with_other_migrations_is_rejected() {
         let results = [
             db::is_migrated(&database.pool).await.map(drop),
             db::check_schema(&database.pool).await,
-            db::migrate(&database.pool).await.map(drop),
+            db::migrate(&database.pool, &config::Database::default()).await.map(drop),
         ];
         for result in results {
             assert!(
@@ -59,7 +60,8 @@ async fn a_rejected_database_is_reported_with_the_fix() {
     std::fs::write(&config, CONFIG).unwrap();
     let config = config.to_str().unwrap();
     for command in ["migrate", "api", "sandbox"] {
-        let output = freehold(&[command, "--config", config, "--database-url", &database.url]);
+        let url = if command == "api" { &database.api_url } else { &database.url };
+        let output = freehold(&[command, "--config", config, "--database-url", url]);
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{command}: {message}");
         assert!(
@@ -73,7 +75,7 @@ async fn a_rejected_database_is_reported_with_the_fix() {
 async fn a_database_of_a_newer_version_is_used_but_not_migrated() {
     let database = database(&insert_migrations("generate_series(1001, 1002)")).await;
     assert!(db::is_migrated(&database.pool).await.unwrap());
-    let refused = db::migrate(&database.pool).await.unwrap_err();
+    let refused = db::migrate(&database.pool, &config::Database::default()).await.unwrap_err();
     assert!(matches!(refused, DbError::NewerSchema(1001)), "{refused}");
 }
 

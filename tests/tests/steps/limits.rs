@@ -252,8 +252,8 @@ async fn next_token_at(limits: &AwsRateLimiter, call: &'static str) -> DateTime<
 async fn throttling_slows_all_workers_until_the_rate_recovers() {
     const CALL: &str = "organizations:MoveAccount";
     let freehold = Freehold::instant().await;
-    let limits =
-        || AwsRateLimiter::new(freehold.pool().clone(), freehold.clock.clone(), freehold.config.quotas.clone());
+    let pool = &freehold.database.worker_pool;
+    let limits = || AwsRateLimiter::new(pool.clone(), freehold.clock.clone(), freehold.config.quotas.clone());
     let (one, other) = (limits(), limits());
     assert_eq!(available_calls(&one, CALL).await, 3, "a rate of two per second, a burst of three");
     freehold.clock.advance(Duration::from_mins(1));

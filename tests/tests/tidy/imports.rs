@@ -17,7 +17,7 @@ const ACCEPTED_CYCLES: [(&str, &[&str]); 2] = [
 const CRATES: [&str; 3] = ["api", "tenancy", "worker"];
 
 /// Modules of `tenancy::db` that are not stores and may import several stores.
-const NOT_STORES: [&str; 3] = ["lifecycle", "signup", "queue"];
+const NOT_STORES: [&str; 4] = ["lifecycle", "migration", "signup", "queue"];
 
 /// Stores that may import another store, each with a comment that gives the reason.
 const ACCEPTED_IMPORTS: [(&str, &str); 10] = [

@@ -17,7 +17,7 @@ const MAX_QUERIES_PER_SECOND: f64 = 0.2;
 #[tokio::test]
 async fn a_worker_without_endpoints_makes_no_additional_queries() {
     let hooks = WebhookFixture::new().await;
-    let counter = QueryCounter::start(&hooks.database().url);
+    let counter = QueryCounter::start(&hooks.database().worker_url);
     let pool = PgPoolOptions::new().max_connections(10).connect_lazy(&counter.url()).unwrap();
     let worker = Arc::new(hooks.worker_with_pool(pool, &hooks.api.config));
     let running = tokio::spawn(async move { worker.run(CancellationToken::new()).await });

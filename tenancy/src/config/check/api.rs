@@ -1,13 +1,12 @@
-//! Validation of `[api]`, `[database]`, `[telemetry]` and `[webhooks]`. The API crate validates the scopes of roles,
+//! Validation of `[api]`, `[telemetry]` and `[webhooks]`. The API crate validates the scopes of roles,
 //! because only that crate knows the scopes.
 
 use std::collections::BTreeSet;
 
-use secrecy::ExposeSecret;
 use url::Url;
 
 use super::Problems;
-use crate::config::{Config, RDS_IAM_TOKEN_REFUSAL, TokenIssuer, is_postgresql_url, is_rds_iam_token};
+use crate::config::{Config, TokenIssuer};
 use crate::excerpt::has_credentials;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
@@ -37,14 +36,6 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     }
     for role in api.roles.keys().filter(|role| role.trim().is_empty()) {
         problems.add(format!("api.roles.{role:?}"), "must be the name of a role");
-    }
-    if let Some(url) = &config.database.url {
-        // No message contains the URL, because the URL contains the password.
-        if !is_postgresql_url(url.expose_secret()) {
-            problems.add("database.url", "must be a URL such as postgres://user:password@host/name");
-        } else if is_rds_iam_token(url.expose_secret()) {
-            problems.add("database.url", RDS_IAM_TOKEN_REFUSAL);
-        }
     }
     if let Some(endpoint) = &config.telemetry.otlp_endpoint
         && !Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())

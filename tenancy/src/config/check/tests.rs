@@ -1,6 +1,7 @@
 //! Tests that each rule rejects an invalid value with a message that contains the name of the field.
 
 mod access_role;
+mod database;
 
 use super::super::Config;
 

@@ -19,7 +19,8 @@ fn verify(freehold: &Freehold, directory: &Path) -> (bool, String) {
     let text = format!("{CONFIG}\n[audit]\nsigning_key = {}\nanchor_file = {}\n", json!(SIGNING_KEY), json!(anchors));
     std::fs::write(&config, text).expect("a configuration");
     let output = Command::new(env!("CARGO_BIN_EXE_freehold-under-test"))
-        .args(["audit", "verify", "--config", config.to_str().expect("text"), "--database-url", &freehold.database.url])
+        .args(["audit", "verify", "--config", config.to_str().expect("text")])
+        .args(["--database-url", &freehold.database.worker_url])
         .output()
         .expect("the program");
     let output_text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,0 +1,79 @@
+//! Privileges of API and worker on each table, view and function.
+//!
+//! A privilege is `select`, `insert`, `update`, `delete` or `execute`. `update(a, b)` is limited to these columns, and
+//! `update except(a, b)` to all others, including those that a later migration adds. A lock of a row (`for update`)
+//! needs the privilege to update any column. Foreign keys and cascades need no privilege. Nothing else is granted.
+
+/// Name of the object, privileges of the API, privileges of the worker.
+pub(super) type Grants = (&'static str, &'static str, &'static str);
+
+/// The tables and views. A new table needs a line here.
+#[rustfmt::skip]
+pub(super) const TABLES: &[Grants] = &[
+    ("_sqlx_migrations", "select", "select"),
+    ("account_mappings",
+        "select, update(opened_at_position, closed_at_position)",
+        "select, insert, update(valid_to, opened_at_position, closed_at_position)"),
+    // Only the API decides, and a worker cannot insert an approval that is already decided.
+    ("approvals",
+        "select, insert except(decided_by, decided_at), update(state, decided_by, decided_at)",
+        "select, insert except(decided_by, decided_at)"),
+    // The privileges to update and delete rows of the audit trail end when functions of the owner chain the entries and
+    // delete expired records.
+    ("audit_head", "select, update", "select, update"),
+    ("audit_pending", "select, insert, update(outcome), delete", "select, insert, update(outcome), delete"),
+    ("audit_records", "select, insert, delete", "select, insert, delete"),
+    ("aws_call_rates", "select", "select, insert, update"),
+    ("degraded_environments", "select", "select"),
+    ("environments",
+        "select, insert, update except(id, tenant_id, name, residency, home_region, created_at)",
+        "select, update except(id, tenant_id, name, residency, home_region, created_at)"),
+    ("events", "select, insert", "select, insert"),
+    ("feed", "select, insert, delete", "select, insert, delete"),
+    ("feed_head", "select, update(position)", "select, update(position)"),
+    ("feed_pending", "select, insert, delete", "select, insert, delete"),
+    ("findings",
+        "select",
+        "select, insert, update except(id, kind, subject, aws_account_id, tenant_id, environment_id, first_seen_at)"),
+    ("fleet_holds", "select", "select, insert, update, delete"),
+    // A worker deletes expired keys, and erases an e-mail address in the response of a signup.
+    ("idempotency_keys",
+        "select, insert, update, delete",
+        "select(created_at, location, response), update(response), delete"),
+    ("installation", "select", "select"),
+    ("operation_steps",
+        "select, update except(operation_id, name)",
+        "select, insert, update except(operation_id, name)"),
+    ("operations",
+        "select, insert, update except(id, tenant_id, environment_id, kind, requested_by, created_at)",
+        "select, insert, update except(id, tenant_id, environment_id, kind, requested_by, created_at)"),
+    ("reconciler", "", "select, insert, update"),
+    // Only `freehold recover` uses this table, as the owner.
+    ("recoveries", "", ""),
+    ("shared_polls", "select", "select, insert, update"),
+    ("slots", "select, update, delete", "select, insert, update, delete"),
+    // A worker cannot lift a legal hold.
+    ("tenants",
+        "select, insert, update except(id, created_at)",
+        "select, update(admin_email, former_admin_emails, offboarded_at, updated_at)"),
+    ("vending_pause", "select, insert, update, delete", "select"),
+    ("webhook_attempts", "select", "select, insert"),
+    // The API locks the row, but never moves the cursor.
+    ("webhook_cursor", "select, update(singleton)", "select, update(position)"),
+    ("webhook_deliveries",
+        "select, insert, update(state, tries, started_at, next_attempt_at)",
+        "select, insert, update, delete"),
+    // A worker cannot change the destination of deliveries.
+    ("webhook_endpoints",
+        "select, insert, update, delete",
+        "select, update(secret, previous_secret, previous_secret_until, disabled_at, disabled_reason, failing_since, \
+            paused_until, updated_at)"),
+    ("workers", "select", "select, insert, update, delete"),
+];
+
+/// The functions. A new function needs a line here. A trigger needs no privilege to execute its function.
+#[rustfmt::skip]
+pub(super) const FUNCTIONS: &[Grants] = &[
+    ("queue_event_for_feed", "", ""),
+    ("refuse_change", "", ""),
+];
