@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use freehold_tenancy::db::audit::AuditStatus;
 use freehold_tenancy::finding::Severity;
 use freehold_tenancy::fleet_hold::{FleetHold, HoldKind};
 use freehold_tenancy::operation::OperationState;
@@ -21,6 +23,8 @@ const CONNECTIONS_METRIC: &str = "freehold_api_connections";
 const CLOSED_CONNECTIONS_METRIC: &str = "freehold_api_connections_closed_total";
 const STREAMS_METRIC: &str = "freehold_api_streams";
 const REFUSALS_METRIC: &str = "freehold_api_refusals_total";
+const AUDIT_PENDING_AGE_METRIC: &str = "freehold_audit_pending_age_seconds";
+const AUDIT_STRAYS_METRIC: &str = "freehold_audit_strays";
 
 /// Histogram bucket bounds in seconds, as OpenTelemetry recommends for HTTP servers ("Semantic conventions for HTTP
 /// metrics").
@@ -57,6 +61,14 @@ impl Metrics {
             metrics::describe_counter!(CLOSED_CONNECTIONS_METRIC, "Connections closed by the server, by reason.");
             metrics::describe_gauge!(STREAMS_METRIC, "Open event streams and waiting feed requests.");
             metrics::describe_counter!(REFUSALS_METRIC, "Connections and requests refused by a limit, by limit.");
+            metrics::describe_gauge!(
+                AUDIT_PENDING_AGE_METRIC,
+                "Age of the oldest audit entry that is not chained yet; 0 if there is none."
+            );
+            metrics::describe_gauge!(
+                AUDIT_STRAYS_METRIC,
+                "Rows that were found in the audit tables but were not written by Freehold."
+            );
         });
         Self(Arc::new(recorder))
     }
@@ -146,6 +158,16 @@ impl Metrics {
     /// Counts a connection or a request that was refused because of `limit`, a field of the configuration.
     pub(crate) fn count_refusal(&self, limit: &'static str) {
         metrics::with_local_recorder(&*self.0, || counter!(REFUSALS_METRIC, "limit" => limit).increment(1));
+    }
+
+    /// Records the state of the audit tables at `now`.
+    pub(crate) fn record_audit(&self, status: &AuditStatus, now: DateTime<Utc>) {
+        metrics::with_local_recorder(&*self.0, || {
+            let age = status.pending_since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0));
+            gauge!(AUDIT_PENDING_AGE_METRIC).set(age);
+            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 rows can be inserted")]
+            gauge!(AUDIT_STRAYS_METRIC).set(status.strays as f64);
+        });
     }
 
     /// Returns all metrics in the Prometheus text format.

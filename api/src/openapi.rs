@@ -36,9 +36,14 @@ pub(crate) fn route_operation_id(paths: &Paths) -> String {
     operations(paths).find_map(|operation| operation.operation_id.clone()).unwrap_or_default()
 }
 
-/// Returns whether the route declares query parameters.
-pub(crate) fn has_query_parameters(paths: &Paths) -> bool {
-    operations(paths).any(|operation| has_parameter_in(operation, ParameterIn::Query))
+/// Returns the names of the query parameters that the route declares.
+pub(crate) fn query_parameters(paths: &Paths) -> Vec<String> {
+    let parameters = operations(paths).flat_map(|operation| operation.parameters.iter().flatten());
+    let names = parameters.filter_map(|parameter| match parameter {
+        RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
+        _ => None,
+    });
+    names.collect()
 }
 
 fn operations(paths: &Paths) -> impl Iterator<Item = &Operation> {

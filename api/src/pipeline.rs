@@ -24,21 +24,8 @@ use crate::auth::{self, Caller, TenantScope};
 use crate::extract::{self, QueryFields};
 use crate::idempotency::{self, ReservedKey};
 use crate::problem::ApiError;
-use crate::route_policy::{AuditMode, IdempotencyMode, RoutePolicy};
-use crate::routes::schema::view::TenantView;
+use crate::route_policy::{AuditMode, IdempotencyMode, ProtectedRoute, RoutePolicy};
 use crate::tenant_view;
-
-/// Properties of a protected route that the stages need.
-#[derive(Debug, Clone)]
-pub(crate) struct ProtectedRoute {
-    pub(crate) policy: RoutePolicy,
-    /// `operationId` in OpenAPI; it is also the action in the audit trail.
-    pub(crate) action: String,
-    /// True if the route declares query parameters.
-    pub(crate) has_query_parameters: bool,
-    /// View of the response for a token of one tenant; `None` if such a token sees no field.
-    pub(crate) tenant_view: Option<&'static TenantView>,
-}
 
 /// Runs all stages and returns the response.
 pub(crate) async fn run(route: &ProtectedRoute, app: &App, request: Request, next: Next) -> Response {
@@ -63,9 +50,9 @@ async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, nex
         }
         Err(refusal) if is_safe => refusal.into_response(),
         Err(refusal) => {
-            let (entry, tenant) = audit::audit_entry(&route.action, &caller, &request);
+            let (entry, tenant) = audit::audit_entry(route, &caller, &request);
             let response = refusal.into_response();
-            app.audit.note(&entry, tenant, &audit::audit_outcome(&response)).await;
+            app.audit.note(&entry, tenant, &audit::refused_outcome(&route.action, &response)).await;
             response
         }
     };
@@ -84,7 +71,7 @@ async fn authorize(route: &ProtectedRoute, app: &App, caller: &Caller, parts: &m
         return Err(auth::insufficient_scope(scope));
     }
     caller.tenant_scope.authorize(resource, parts, &app.pool).await?;
-    if !route.has_query_parameters && !parts.method.is_safe() {
+    if route.query_parameters.is_empty() && !parts.method.is_safe() {
         // An unknown query parameter on a write is refused: `?dry_run=true` must not be ignored.
         let QueryFields(query) = QueryFields::from_request_parts(parts, &()).await?;
         query.finish(Some(()))?;
@@ -94,7 +81,7 @@ async fn authorize(route: &ProtectedRoute, app: &App, caller: &Caller, parts: &m
 
 /// Runs the audit, idempotency and route stages of a request that may change data.
 async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: Request, next: Next) -> Response {
-    let (entry, tenant) = audit::audit_entry(&route.action, caller, &request);
+    let (mut entry, tenant) = audit::audit_entry(route, caller, &request);
     // The body is read first, so that no audit entry stays open during a slow upload.
     let (mut parts, body) = request.into_parts();
     let time_limit = app.config.api.limits.body_timeout();
@@ -102,10 +89,11 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
         Ok(body) => body,
         Err(refusal) => {
             let response = refusal.into_response();
-            app.audit.note(&entry, tenant, &audit::audit_outcome(&response)).await;
+            app.audit.note(&entry, tenant, &audit::refused_outcome(&route.action, &response)).await;
             return response;
         }
     };
+    audit::add_body(&mut entry, &body);
     let (route, app, caller, tasks) = (route.clone(), app.clone(), caller.clone(), &app.tasks);
     let work = async move {
         match route.policy.audit {
@@ -114,8 +102,9 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
                     Ok(open_entry) => open_entry,
                     Err(error) => return ApiError::from(error).into_response(),
                 };
-                let response = run_idempotent(&route, &app, &caller, parts, body, next).await;
-                app.audit.end(open_entry, &audit::audit_outcome(&response)).await;
+                let handler = run_idempotent(&route, &app, &caller, parts, body, next);
+                let (response, changes) = audit::with_changes(handler).await;
+                app.audit.end(open_entry, &audit::audit_outcome(&route.action, &response, changes)).await;
                 response
             }
             AuditMode::InStatement => {
@@ -125,7 +114,7 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
                     app.audit.schedule_chaining();
                 } else {
                     let tenant = tenant.or_else(|| audit::tenant_from_location(&response));
-                    app.audit.note(&entry, tenant, &audit::audit_outcome(&response)).await;
+                    app.audit.note(&entry, tenant, &audit::refused_outcome(&route.action, &response)).await;
                 }
                 response
             }

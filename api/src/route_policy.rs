@@ -1,6 +1,19 @@
 //! Policy of a route, which the pipeline applies before and after the route handler. `router.rs` declares the policies.
 
+use crate::routes::schema::view::TenantView;
 use crate::scope::Scope;
+
+/// Properties of a protected route that the stages need.
+#[derive(Debug, Clone)]
+pub(crate) struct ProtectedRoute {
+    pub(crate) policy: RoutePolicy,
+    /// `operationId` in OpenAPI; it is also the action in the audit trail.
+    pub(crate) action: String,
+    /// Names of the query parameters that the route declares.
+    pub(crate) query_parameters: Vec<String>,
+    /// View of the response for a token of one tenant; `None` if such a token sees no field.
+    pub(crate) tenant_view: Option<&'static TenantView>,
+}
 
 /// Access, idempotency and audit rules of one protected route.
 #[derive(Debug, Clone, Copy)]

@@ -12,12 +12,12 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::middleware;
-use crate::openapi::{base_document, has_query_parameters, route_operation_id, with_common_responses};
-use crate::pipeline::{self, ProtectedRoute};
+use crate::openapi::{base_document, query_parameters, route_operation_id, with_common_responses};
+use crate::pipeline;
 use crate::route_policy::AuditMode::InStatement;
 use crate::route_policy::IdempotencyMode::{InTransaction, ResponseInTransaction};
 use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
-use crate::route_policy::{RoutePolicy, policy};
+use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings, fleet_holds, health,
     legal_hold, offboarding, operation_events, operations, tenants, vending, webhooks,
@@ -148,7 +148,7 @@ impl Routes {
         let route = Arc::new(ProtectedRoute {
             policy,
             action: route_operation_id(&paths),
-            has_query_parameters: has_query_parameters(&paths),
+            query_parameters: query_parameters(&paths),
             tenant_view: tenant_view::view_of(&paths),
         });
         let stages = move |Extension(app): Extension<App>, request: Request, next: Next| {

@@ -80,7 +80,7 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
     })
     .await?;
     if let Some(audit_writer) = audit_writer {
-        audit_writer.chain_now(&config.audit).await?;
+        audit_writer.chain_now().await?;
     }
     written?;
     output::print_line("the organisation matches the configuration")?;

@@ -3,11 +3,13 @@
 use anyhow::{Context, bail};
 use clap::Args;
 use freehold_tenancy::Config;
+use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult};
 use freehold_tenancy::config::{RDS_IAM_TOKEN_REFUSAL, RoleName, is_rds_iam_token};
 use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
 use freehold_tenancy::db::login::{self, Process};
 use freehold_tenancy::db::{self, ConnectionSettings, DbError, MigrationReport, PgPool};
 use secrecy::SecretString;
+use serde_json::json;
 
 use crate::secret_arg;
 
@@ -49,7 +51,7 @@ pub(crate) async fn connect_and_check(
     if !db::is_migrated(&pool).await? {
         bail!("the database schema is not up to date; run `freehold migrate`, then repeat this command");
     }
-    let installation = installation::check(&pool, kind, &config.organization.management_account_id).await?;
+    let installation = check_installation(&pool, kind, config).await?;
     if let (Login::Process(process), InstallationKind::Real) = (required, kind)
         && let Some(warning) = login::check(&pool, &config.database, process).await?
     {
@@ -95,9 +97,41 @@ pub(crate) async fn migrate(
         existing => existing?,
     };
     if existing.is_some() {
-        installation::check(pool, kind, &config.organization.management_account_id).await?;
+        check_installation(pool, kind, config).await?;
     }
-    Ok((db::migrate(pool, &config.database).await?, existing))
+    let report = db::migrate(pool, &config.database).await?;
+    store_retention(pool, config, existing.as_ref()).await?;
+    Ok((report, existing))
+}
+
+/// Stores the retention of the audit trail, and records a change of it.
+async fn store_retention(pool: &PgPool, config: &Config, installation: Option<&Installation>) -> anyhow::Result<()> {
+    let days = config.audit.retention_days;
+    let before = db::audit::set_retention(pool, days).await?;
+    let (Some(before), Some(installation)) =
+        (before.filter(|before| i64::from(*before) != i64::from(days)), installation)
+    else {
+        return Ok(());
+    };
+    let actor = Actor::Process { process: "freehold migrate".to_owned() };
+    let entry = AuditEntry::new(AuditKind::Command, "setAuditRetention", actor);
+    let mut outcome = AuditOutcome::of(AuditResult::Succeeded);
+    outcome.changes.insert("retention_days".to_owned(), json!({ "old": before, "new": days }));
+    db::audit::note(pool, &entry, None, &outcome, installation.clock().now()).await?;
+    Ok(())
+}
+
+/// Returns the installation of the database. Fails if it is not the configured one.
+async fn check_installation(pool: &PgPool, kind: InstallationKind, config: &Config) -> anyhow::Result<Installation> {
+    let installation = installation::check(pool, kind, &config.organization.management_account_id).await?;
+    match config.audit.installation_id {
+        Some(expected) if expected != installation.id => bail!(
+            "the database belongs to installation {}, but audit.installation_id is {expected}; use the database of \
+             that installation, or correct audit.installation_id",
+            installation.id
+        ),
+        _ => Ok(installation),
+    }
 }
 
 fn is_undefined_table(error: &DbError) -> bool {

@@ -1,10 +1,10 @@
 //! `freehold migrate`: apply database migrations and record the installation.
 
 use clap::Args;
-use freehold_tenancy::Clock;
 use freehold_tenancy::config::Database;
 use freehold_tenancy::db::MigrationReport;
 use freehold_tenancy::db::installation::{self, InstallationKind};
+use freehold_tenancy::{Clock, audit};
 
 use crate::config;
 use crate::database::{self, DatabaseArgs, connect};
@@ -17,7 +17,8 @@ use crate::serve::ConfigArgs;
 /// Creates the database roles of owner, API and worker, migrates the tables as the owner, and grants API and worker
 /// what they need. The user of the URL must be a superuser, a user with CREATEROLE, or a member of the owner role. The
 /// first run also records the AWS organisation of the database; processes that are configured for another organisation
-/// refuse to start. There are no down migrations. Processes of the previous version can keep running.
+/// refuse to start. If audit.signing_key is set, the first run also anchors the empty audit trail. Each run stores
+/// audit.retention_days. There are no down migrations. Processes of the previous version can keep running.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
     freehold migrate --config freehold.toml --database-url postgres://postgres@localhost/freehold\n\n\
@@ -33,7 +34,7 @@ pub(crate) struct MigrateArgs {
 pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<Exit> {
     let config = config::load(&args.config.config)?;
     let pool = connect(&args.database, &config, 1, None).await?;
-    let (report, _) = database::migrate(&pool, InstallationKind::Real, &config).await?;
+    let (report, existing) = database::migrate(&pool, InstallationKind::Real, &config).await?;
     let management = &config.organization.management_account_id;
     let now = Clock::real().now();
     let installation = installation::ensure(&pool, InstallationKind::Real, management, None, now).await?;
@@ -41,6 +42,19 @@ pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<Exit> {
         output::print_line(line)?;
     }
     output::print_line(format!("installation {}, management account {management}", installation.id))?;
+    if config.audit.installation_id.is_none() {
+        let id = installation.id;
+        output::print_note(format!("set audit.installation_id = \"{id}\", which `freehold audit verify` compares"));
+    }
+    if existing.is_none() {
+        match audit::anchor_first(&pool, &config.audit, &installation, now).await? {
+            Some(anchor) => output::print_line(format!("first anchor of the audit trail: {}", anchor.line()))?,
+            None => output::print_note(
+                "no anchor of the audit trail was written, because audit.signing_key is not set here; the process that \
+                 has the key writes the first one when it starts",
+            ),
+        }
+    }
     Ok(Exit::Success)
 }
 

@@ -128,7 +128,7 @@ async fn compare(
         let report = reconciler.run_once(RepairMode::All, shutdown).await;
         let result = if report.is_ok() { AuditResult::Succeeded } else { AuditResult::Failed };
         audit_writer.end(open_entry, &AuditOutcome::of(result)).await;
-        audit_writer.chain_now(&config.audit).await?;
+        audit_writer.chain_now().await?;
         report?
     } else {
         reconciler.run_once(RepairMode::Off, shutdown).await?

@@ -142,7 +142,7 @@ async fn recover(
         let is_recovered = matches!(result, Ok(RecoverResult::Recovered));
         let outcome = if is_recovered { AuditResult::Succeeded } else { AuditResult::Failed };
         audit_writer.end(open_entry, &AuditOutcome::of(outcome)).await;
-        audit_writer.chain_now(&config.audit).await?;
+        audit_writer.chain_now().await?;
         match result? {
             RecoverResult::Recovered => {}
             RecoverResult::DatabaseChanged => {

@@ -142,6 +142,7 @@ pub(crate) async fn serve_api(
         tokio::spawn(freehold_api::serve_metrics(app.clone(), listener, shutdown.clone()));
     }
     let (audit_writer, api_stopped) = (app.audit_writer(), CancellationToken::new());
+    audit_writer.anchor_first(&config.audit, installation).await?;
     let serve = async {
         let result = freehold_api::serve(app, listener, shutdown).await;
         api_stopped.cancel();
@@ -197,6 +198,7 @@ pub(crate) async fn run_worker(
     let clock = installation.clock();
     let limits = Arc::new(AwsRateLimiter::new(pool.clone(), clock.clone(), config.quotas.clone()));
     let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
+    audit_writer.anchor_first(&config.audit, installation).await?;
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
     let name = format!("{host}-{}", std::process::id());
     let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);

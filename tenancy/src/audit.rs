@@ -5,17 +5,20 @@ mod anchor_schedule;
 mod verify;
 mod writer;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use anchor::{Anchor, AnchorError, AnchorFile, AnchorFileContents, Signer};
+pub use anchor_schedule::anchor_first;
 pub use verify::{ChainDefect, Verifier};
 pub use writer::{AuditWriter, OpenEntry};
 
+use crate::OperationId;
 use crate::string_enum::string_enum;
-use crate::{OperationId, TenantId};
 
 string_enum! {
     /// Kind of an audited action.
@@ -28,6 +31,8 @@ string_enum! {
         Command = "command",
         /// Deletion of the oldest records at the end of their retention period.
         Dropped = "audit.dropped",
+        /// Discovery of rows in the audit tables that Freehold did not write.
+        Strays = "audit.strays",
     }
 }
 
@@ -61,6 +66,15 @@ pub struct AuditEntry {
     /// Path of the API resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
+    /// Ids in the path of the API resource, decoded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// Query parameters that the route declares.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// Fields of the request body that the route records, without secrets and personal data.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub request: Map<String, Value>,
     /// Operation that caused the action, or that the action changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_id: Option<OperationId>,
@@ -82,6 +96,9 @@ impl AuditEntry {
             source: None,
             request_id: None,
             resource: None,
+            ids: Vec::new(),
+            query: BTreeMap::new(),
+            request: Map::new(),
             operation_id: None,
             step: None,
             aws_role: None,
@@ -129,12 +146,18 @@ pub struct AuditOutcome {
     /// Request id that AWS returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_request_id: Option<String>,
+    /// Ids of what the action created or started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// Changed fields, each with its old and new value, or `changed` for a secret or personal data.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub changes: Map<String, Value>,
 }
 
 impl AuditOutcome {
     /// Creates an outcome without optional fields.
     pub fn of(result: AuditResult) -> Self {
-        Self { result, status: None, code: None, aws_request_id: None }
+        Self { result, status: None, code: None, aws_request_id: None, ids: Vec::new(), changes: Map::new() }
     }
 }
 
@@ -176,18 +199,4 @@ pub fn chain_hash(previous: &Hash, position: i64, recorded_at: DateTime<Utc>, te
     hash.update(recorded_at.timestamp_micros().to_be_bytes());
     hash.update(text);
     hash.finalize().into()
-}
-
-/// Returns the JSON text of a record, which contains time, entry, tenant and outcome in one object.
-pub fn text(entry: Value, at: DateTime<Utc>, tenant: Option<TenantId>, outcome: Value) -> String {
-    let mut record = serde_json::Map::new();
-    record.insert("at".to_owned(), at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true).into());
-    if let Value::Object(entry) = entry {
-        record.extend(entry);
-    }
-    if let Some(tenant) = tenant {
-        record.insert("tenant_id".to_owned(), tenant.to_string().into());
-    }
-    record.insert("outcome".to_owned(), outcome);
-    Value::Object(record).to_string()
 }

@@ -82,8 +82,16 @@ fn the_time_is_read_only_from_the_clock() {
         .collect();
     assert_eq!(in_sql, [""; 0]);
     for migration in fs::read_dir(root().join("migrations")).expect("migrations") {
-        let text = fs::read_to_string(migration.expect("a migration").path()).expect("a text").to_lowercase();
-        assert!(sql.iter().all(|word| !text.contains(word)), "a migration uses the time of PostgreSQL");
+        let path = migration.expect("a migration").path();
+        let text = fs::read_to_string(&path).expect("a text").to_lowercase();
+        // The audit functions limit the time that a caller passes, so that it cannot end the retention early
+        // (docs/decisions/0045-audit-functions.md).
+        let text = if path.ends_with("0012_audit_functions.sql") {
+            text.replacen("clock_timestamp()", "", 2)
+        } else {
+            text
+        };
+        assert!(sql.iter().all(|word| !text.contains(word)), "{} uses the time of PostgreSQL", path.display());
     }
 }
 

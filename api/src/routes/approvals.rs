@@ -3,6 +3,7 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
+use freehold_tenancy::approval::ApprovalState;
 use freehold_tenancy::db::lifecycle::DecisionResult;
 use freehold_tenancy::{OperationId, db};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use super::operations::load::accepted_response;
 use super::schema::operation::Operation;
 use crate::app::App;
+use crate::audit::record_approval;
 use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
@@ -94,7 +96,8 @@ async fn decide(
     let hash: Option<RequestHash> = fields.required("request_hash");
     let RequestHash(hash) = fields.finish(hash)?;
     match db::lifecycle::decide(&app.pool, id, &hash, approve, &caller.requester(), app.clock.now()).await? {
-        DecisionResult::Recorded(_) => {
+        DecisionResult::Recorded(approval) => {
+            record_approval(Some(ApprovalState::Pending), &approval);
             app.work_notifier.notify();
             accepted_response(&app, id).await
         }

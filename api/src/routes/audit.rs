@@ -28,9 +28,10 @@ pub struct AuditEvent {
     pub position: i64,
     /// Time at which the entry was added to the hash chain, about a second after the action finished.
     pub recorded_at: chrono::DateTime<chrono::Utc>,
-    /// Recorded action: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`), `action`, `actor` and
-    /// `outcome`; and, if known, `source`, `request_id`, `resource`, `tenant_id`, `operation_id`, `step` and
-    /// `aws_role`.
+    /// Recorded action: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`, `audit.strays`), `action`,
+    /// `actor` and `outcome`, with the `changes` and the `ids` of what was created; and, if known, `source`,
+    /// `request_id`, `resource` with its `ids` and `query`, fields of the `request`, `tenant_id`, `operation_id`,
+    /// `step`, `aws_role`, and for several refused requests their number as `aggregated`.
     #[schema(value_type = Object, example = json!({
         "at": "2026-11-01T09:30:00.000000Z",
         "kind": "api.call",
@@ -138,8 +139,15 @@ pub(crate) async fn list_audit_events(
         request_id: query.optional("request_id").map(|SearchText::<256>(text)| text),
     };
     let filter = query.finish(Some(filter))?;
-    let (pool, retention, now) = (app.pool.clone(), app.config.audit.retention(), app.clock.now());
-    let head = run_detached(async move { db::audit::advance(&pool, retention, now).await }).await?;
+    let (pool, now) = (app.pool.clone(), app.clock.now());
+    let head = match run_detached(async move { db::audit::advance(&pool, now).await }).await {
+        Ok(head) => head,
+        // The trail stays readable up to its head while new entries cannot be chained.
+        Err(error) => {
+            tracing::warn!(%error, "cannot chain the audit trail before it is listed");
+            db::audit::chain_ends(&app.pool).await?.0
+        }
+    };
     if after > head.position {
         let detail = format!(
             "`after` is beyond the end of the trail at position {}; it may come from another installation.",

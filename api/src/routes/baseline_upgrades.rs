@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::environments;
 use crate::app::App;
+use crate::audit::record_change;
 use crate::auth::Caller;
 use crate::extract::PathParam;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
@@ -71,6 +72,7 @@ pub(crate) async fn upgrade_baseline(
     let (by, now) = (caller.requester(), app.clock.now());
     match db::lifecycle::open_baseline_upgrade(&app.pool, id, &name, &target, &by, now).await? {
         UpgradeResult::Started { operation, from } | UpgradeResult::AlreadyOpen { operation, from } => {
+            record_change("baseline_version", from.to_string(), target.to_string());
             app.work_notifier.notify();
             let location = format!("/v1/operations/{operation}");
             let mut response = respond(StatusCode::ACCEPTED, &location, &from, &target, Some(operation.to_string()))?;

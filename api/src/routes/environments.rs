@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::schema::tenant::Environment;
 use super::tenants::signup::residency_of;
 use crate::app::App;
+use crate::audit::record_id;
 use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam};
 use crate::idempotency::{self, Key};
@@ -112,6 +113,8 @@ pub(crate) async fn create_environment(
         .await?
     {
         AddResult::Created => {
+            record_id(environment.id);
+            record_id(environment.operation_id);
             app.work_notifier.notify();
             Ok(idempotency::accepted_response(response))
         }

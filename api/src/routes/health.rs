@@ -134,5 +134,9 @@ pub(crate) async fn all_metrics(State(app): State<App>) -> impl IntoResponse {
         Ok(counts) => app.metrics.record_webhook_endpoints(&counts),
         Err(error) => tracing::warn!(%error, "cannot count webhook endpoints for the metrics"),
     }
+    match db::audit::status(&app.pool).await {
+        Ok(status) => app.metrics.record_audit(&status, app.clock.now()),
+        Err(error) => tracing::warn!(%error, "cannot read the state of the audit trail for the metrics"),
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::schema::tenant::Tenant;
 use super::tenants::etag::check_if_match;
 use crate::app::App;
+use crate::audit::record_change;
 use crate::etag::IfMatch;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
@@ -101,7 +102,9 @@ async fn update_legal_hold(
 ) -> Result<Json<Tenant>, ApiError> {
     let id = id.ok_or_else(ApiError::tenant_not_found)?;
     check_if_match(&app, id, if_match.as_ref()).await?;
+    let before = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     db::lifecycle::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
+    record_change("legal_hold", before.legal_hold.map(|hold| hold.reason), reason);
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     Ok(Json(tenant.into()))

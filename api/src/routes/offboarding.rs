@@ -12,6 +12,7 @@ use super::environments;
 use super::schema::tenant::Tenant;
 use super::tenants::etag::check_if_match;
 use crate::app::App;
+use crate::audit::record_id;
 use crate::auth::Caller;
 use crate::etag::IfMatch;
 use crate::extract::{PathParam, QueryFields};
@@ -204,7 +205,10 @@ async fn restore(
 
 async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResult) -> Result<Response, ApiError> {
     match result {
-        LifecycleResult::Started(_) => app.work_notifier.notify(),
+        LifecycleResult::Started(operations) => {
+            operations.iter().for_each(record_id);
+            app.work_notifier.notify();
+        }
         LifecycleResult::NotFound if named => return Err(environments::not_found()),
         LifecycleResult::NotFound => return Err(ApiError::tenant_not_found()),
         LifecycleResult::LegalHold(reason) => return Err(ApiError::legal_hold(&reason)),

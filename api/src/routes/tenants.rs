@@ -81,7 +81,7 @@ pub struct TenantPage {
 pub(crate) async fn create_tenant(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Extension(entry): Extension<AuditEntry>,
+    Extension(mut entry): Extension<AuditEntry>,
     QueryFields(mut query): QueryFields,
     key: Result<Key, ApiError>,
     JsonFields(fields): JsonFields,
@@ -105,6 +105,10 @@ pub(crate) async fn create_tenant(
     let per_day = signup::daily_signup_limit(&app.config);
     let requested_by = &caller.requester();
     let (key, tenant_id) = (&key, tenant.id);
+    entry.ids.push(tenant_id.to_string());
+    for environment in &tenant.environments {
+        entry.ids.extend([environment.id.to_string(), environment.operation_id.to_string()]);
+    }
     let signup = db::signup::Signup {
         key,
         request_hash,

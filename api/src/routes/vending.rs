@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::legal_hold::Reason;
 use crate::app::App;
+use crate::audit::record_change;
 use crate::auth::Caller;
 use crate::extract::JsonFields;
 use crate::problem::ApiError;
@@ -95,7 +96,8 @@ pub(crate) async fn pause_vending(
 ) -> Result<Json<Vending>, ApiError> {
     let reason: Option<Reason> = fields.required("reason");
     let Reason(reason) = fields.finish(reason)?;
-    db::vending::pause(&app.pool, &reason, &caller.requester(), app.clock.now()).await?;
+    let before = db::vending::pause(&app.pool, &reason, &caller.requester(), app.clock.now()).await?;
+    record_change("vending_pause", before, reason);
     load(&app).await
 }
 
@@ -107,7 +109,8 @@ pub(crate) async fn pause_vending(
     responses((status = 200, description = "Vending is not paused", body = Vending)),
 )]
 pub(crate) async fn resume_vending(State(app): State<App>) -> Result<Json<Vending>, ApiError> {
-    if db::vending::resume(&app.pool).await? {
+    if let Some(reason) = db::vending::resume(&app.pool).await? {
+        record_change("vending_pause", Some(reason), None::<String>);
         let limit = app.config.quotas.account_creations;
         let (pool, quota) = (&app.pool, Quota::AccountCreations);
         db::fleet_holds::wake_in_order(pool, quota, limit, db::fleet_holds::WAKE_SPACING, app.clock.now()).await?;

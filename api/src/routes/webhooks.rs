@@ -12,6 +12,7 @@ use freehold_tenancy::webhook::{DestinationError, Endpoint, WebhookSecret};
 use freehold_tenancy::{WebhookEndpointId, db};
 
 use crate::app::App;
+use crate::audit::{record_change, recorded_url};
 use crate::extract::Fields;
 use crate::problem::{ApiError, Code};
 
@@ -22,6 +23,17 @@ fn not_found() -> ApiError {
 /// Loads the webhook endpoint whose id is in the path.
 async fn load_endpoint(app: &App, id: Option<WebhookEndpointId>) -> Result<Endpoint, ApiError> {
     db::webhooks::endpoints::get(&app.pool, id.ok_or_else(not_found)?).await?.ok_or_else(not_found)
+}
+
+/// Records the change of an endpoint for the audit trail; `None` before its creation and after its deletion.
+fn record_endpoint(before: Option<&Endpoint>, after: Option<&Endpoint>) {
+    let url = |endpoint: &Endpoint| recorded_url(endpoint.url.as_str());
+    record_change("url", before.map(url), after.map(url));
+    // `null` means all types.
+    let types = |endpoint: &Endpoint| endpoint.types.clone();
+    record_change("types", before.map(types), after.map(types));
+    let description = |endpoint: &Endpoint| endpoint.description.clone();
+    record_change("description", before.map(description), after.map(description));
 }
 
 /// Generates a webhook secret. Returns the secret in plain text and encrypted for the endpoint with this id.

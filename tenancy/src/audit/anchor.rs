@@ -17,6 +17,9 @@ use crate::secrets::decode_key;
 /// First line of every signed text. It prevents the reuse of a signature for a different kind of text.
 const PURPOSE: &str = "freehold audit head v1";
 
+/// Upper bound of the length of a line in an anchor file.
+const MAX_LINE_BYTES: u64 = 4096;
+
 /// Signed head of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchor {
@@ -37,9 +40,6 @@ pub enum AnchorError {
     Key,
     #[error("cannot read {0}: {1}")]
     File(PathBuf, String),
-    /// The anchor was signed with an unknown key or changed after it was signed.
-    #[error("the anchor at position {0} was not signed with the configured key, or was changed after it was signed")]
-    Signature(i64),
 }
 
 /// JSON form of an anchor, which is one line of the anchor file.
@@ -131,13 +131,18 @@ impl Signer {
 #[derive(Debug, Clone)]
 pub struct AnchorFile(PathBuf);
 
-/// Contents of an anchor file.
+/// Contents of an anchor file. Lines are counted from 1.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AnchorFileContents {
-    /// Anchors of the requested installation.
-    pub anchors: Vec<Anchor>,
-    /// Numbers of incomplete lines, which remain after a full disk or a power failure has interrupted a write.
-    pub incomplete_lines: Vec<usize>,
+    /// Signed anchors with their line numbers.
+    pub anchors: Vec<(usize, Anchor)>,
+    /// Numbers of the lines with an anchor that was signed with an unknown key, or changed after it was signed.
+    pub unsigned_lines: Vec<usize>,
+    /// Numbers of the lines that are not an anchor, except the last line.
+    pub malformed_lines: Vec<usize>,
+    /// Number of the last line if it is incomplete, as after a full disk or a power failure. The next
+    /// [`AnchorFile::append`] removes it.
+    pub incomplete_last_line: Option<usize>,
 }
 
 impl AnchorFile {
@@ -146,34 +151,38 @@ impl AnchorFile {
         Self(path.to_owned())
     }
 
-    /// Appends an anchor. Starts a new line first if the last line is incomplete.
+    /// Appends an anchor. Removes the last line first if it is incomplete.
     pub fn append(&self, anchor: &Anchor) -> std::io::Result<()> {
         let mut file = std::fs::OpenOptions::new().create(true).read(true).append(true).open(&self.0)?;
-        let mut last = [b'\n'];
-        if file.metadata()?.len() > 0 {
-            file.seek(SeekFrom::End(-1))?;
-            file.read_exact(&mut last)?;
+        let mut bytes = Vec::new();
+        let start = file.metadata()?.len().saturating_sub(MAX_LINE_BYTES);
+        file.seek(SeekFrom::Start(start))?;
+        file.read_to_end(&mut bytes)?;
+        let mut line_start = "";
+        if bytes.last().is_some_and(|last| *last != b'\n') {
+            let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
+            // A file that can only be appended to keeps the incomplete line.
+            if file.set_len(start + complete).is_err() {
+                line_start = "\n";
+            }
         }
-        let line_start = if last == [b'\n'] { "" } else { "\n" };
         file.write_all(format!("{line_start}{}\n", anchor.line()).as_bytes())?;
         file.sync_data()
     }
 
-    /// Reads the anchors of `installation`. Fails if any anchor in the file is not signed with one of `keys`.
-    pub fn read(&self, installation: InstallationId, keys: &[String]) -> Result<AnchorFileContents, AnchorError> {
+    /// Reads the file and verifies the signatures with `keys`, which are public keys in base64.
+    pub fn read(&self, keys: &[String]) -> Result<AnchorFileContents, AnchorError> {
         let bytes = std::fs::read(&self.0).map_err(|error| AnchorError::File(self.0.clone(), error.to_string()))?;
         let text = String::from_utf8_lossy(&bytes);
         let mut contents = AnchorFileContents::default();
-        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-            let Some(anchor) = Anchor::parse(line) else {
-                contents.incomplete_lines.push(number);
-                continue;
-            };
-            if !anchor.is_signed_with(keys) {
-                return Err(AnchorError::Signature(anchor.head.position));
-            }
-            if anchor.installation == installation {
-                contents.anchors.push(anchor);
+        let lines = || (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+        let last = lines().last().map(|(number, _)| number);
+        for (number, line) in lines() {
+            match Anchor::parse(line) {
+                Some(anchor) if anchor.is_signed_with(keys) => contents.anchors.push((number, anchor)),
+                Some(_) => contents.unsigned_lines.push(number),
+                None if Some(number) == last && !text.ends_with('\n') => contents.incomplete_last_line = last,
+                None => contents.malformed_lines.push(number),
             }
         }
         Ok(contents)

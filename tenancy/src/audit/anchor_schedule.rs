@@ -9,6 +9,26 @@ use super::{Anchor, AnchorFile, ChainHead, Signer};
 use crate::InstallationId;
 use crate::config::Audit;
 use crate::db::installation::Installation;
+use crate::db::{PgPool, Result, audit};
+
+/// Anchors the empty trail of a new installation, so that the first records cannot be replaced before there is an
+/// anchor. Returns `None` if the trail has records, or if `config` has no signing key.
+pub async fn anchor_first(
+    pool: &PgPool,
+    config: &Audit,
+    installation: &Installation,
+    at: DateTime<Utc>,
+) -> Result<Option<Anchor>> {
+    let schedule = AnchorSchedule::new(config, installation);
+    let Some(signer) = &schedule.signer else { return Ok(None) };
+    let (head, _) = audit::chain_ends(pool).await?;
+    if head.position > 0 {
+        return Ok(None);
+    }
+    let anchor = signer.sign(installation.id, head, at);
+    schedule.publish(&anchor);
+    Ok(Some(anchor))
+}
 
 /// Schedule for writing anchors. An unchanged head is not anchored again.
 pub(super) struct AnchorSchedule {

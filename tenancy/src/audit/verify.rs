@@ -80,6 +80,7 @@ impl Verifier {
     /// verified head and the position of the last anchor. The position is `None` if no anchor covers the remaining
     /// records.
     pub fn end(self, head: ChainHead, now: DateTime<Utc>) -> Result<(ChainHead, Option<i64>), ChainDefect> {
+        let has_anchors = !self.anchors.is_empty();
         let anchored = self.anchors.last().map_or(0, |anchor| anchor.head.position);
         let expected = anchored.max(head.position);
         if self.last.position < expected {
@@ -90,7 +91,7 @@ impl Verifier {
         }
         self.compare_with_anchors(self.dropped)?;
         self.check_retention_drop(now)?;
-        Ok((self.last, (anchored > 0 && anchored >= self.dropped.position).then_some(anchored)))
+        Ok((self.last, (has_anchors && anchored >= self.dropped.position).then_some(anchored)))
     }
 
     /// Compares a head with all anchors at its position. An anchor with a different head proves that the trail was

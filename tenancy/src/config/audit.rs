@@ -6,10 +6,14 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::InstallationId;
+
 /// Section `[audit]`: retention and anchors of the audit trail.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
+    /// Id of the installation, as `freehold migrate` prints it. The database must belong to it.
+    pub installation_id: Option<InstallationId>,
     /// Ed25519 key that signs anchors: base64 of 32 random bytes. `None` disables anchors. Only workers use it.
     pub signing_key: Option<SecretString>,
     /// Public keys of current signing keys, in base64, for `freehold audit verify` without the signing key.
@@ -26,6 +30,7 @@ pub struct Audit {
 impl Default for Audit {
     fn default() -> Self {
         Self {
+            installation_id: None,
             signing_key: None,
             public_keys: Vec::new(),
             old_public_keys: Vec::new(),

@@ -2,20 +2,16 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 
-use super::{DbError, PgPool, Result, finish_transaction};
-use crate::audit::{AuditEntry, AuditKind, AuditOutcome, AuditResult, ChainHead, Hash, Record, chain_hash, text};
+use super::{DbError, PgPool, Result};
+use crate::audit::{AuditEntry, AuditOutcome, ChainHead, Hash, Record};
 use crate::{OperationId, TenantId};
-
-/// Maximum number of entries chained in one transaction.
-const MAX_BATCH_SIZE: i64 = 1000;
 
 /// Age after which an entry without an outcome is chained as *unknown*, because its process must have died.
 const OPEN_ENTRY_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 
-/// Interval between deletions of expired records.
-const DELETION_INTERVAL: TimeDelta = TimeDelta::days(1);
+/// Maximum difference between the clocks of the processes that write and chain entries.
+const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// Writes an entry before its action is carried out, and returns the id of the entry. An entry of an operation gets the
 /// tenant of the operation.
@@ -56,117 +52,70 @@ async fn insert(
 
 /// Writes the outcome of an entry. Returns false if the entry was already chained as *unknown*.
 pub async fn end(pool: &PgPool, id: i64, outcome: &AuditOutcome) -> Result<bool> {
-    let done =
-        sqlx::query!("/* db::audit::end */ update audit_pending set outcome = $2 where id = $1", id, json!(outcome));
-    Ok(done.execute(pool).await?.rows_affected() == 1)
+    let done = sqlx::query_scalar!(
+        r#"/* db::audit::end */ select audit_complete($1, $2) as "is_completed!""#,
+        id,
+        json!(outcome),
+    );
+    Ok(done.fetch_one(pool).await?)
 }
 
-/// Appends all finished entries to the chain and returns its head. Deletes records older than `retention`.
-pub async fn advance(pool: &PgPool, retention: TimeDelta, now: DateTime<Utc>) -> Result<ChainHead> {
+/// Appends all finished entries to the chain and returns its head. Deletes records whose retention has ended.
+pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<ChainHead> {
+    Ok(chain(pool, now).await?.head)
+}
+
+/// Chain after a pass of [`chain`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    pub head: ChainHead,
+    /// Time at which the counted refusals of an hour become a record; `None` if none are counted.
+    pub refusals_due_at: Option<DateTime<Utc>>,
+}
+
+/// Appends all finished entries to the chain. Rows that Freehold did not write are moved out of the trail and reported
+/// as an alert.
+pub async fn chain(pool: &PgPool, now: DateTime<Utc>) -> Result<Chain> {
+    let mut was_idle = false;
     loop {
         let row = sqlx::query!(
-            r#"/* db::audit::advance */
-            select position, hash, exists (
-                select from audit_pending where outcome is not null or started_at < $1) as "pending!"
-            from audit_head"#,
+            r#"/* db::audit::chain */
+            select position, hash, s.refusals_due_at, coalesce(s.refusals_due_at <= $1, false) or exists (
+                    select from audit_pending where outcome is not null or started_at not between $2 and $3
+                ) or exists (select from audit_records r where r.position > h.position) as "is_due!"
+            from audit_head h, audit_status() s"#,
+            now,
             now - OPEN_ENTRY_TIMEOUT,
+            now + CLOCK_SKEW,
         );
         let row = row.fetch_one(pool).await?;
-        if !row.pending {
-            return Ok(ChainHead { position: row.position, hash: hash(row.hash)? });
+        let chain = Chain {
+            head: ChainHead { position: row.position, hash: hash(row.hash)? },
+            refusals_due_at: row.refusals_due_at,
+        };
+        if !row.is_due {
+            return Ok(chain);
         }
-        let mut tx = pool.begin().await?;
-        let chain_hash = chain(&mut tx, retention, now).await;
-        let (head, taken) = finish_transaction(tx, chain_hash, |(_, taken)| *taken > 0).await?;
-        if taken < usize::try_from(MAX_BATCH_SIZE).unwrap_or(usize::MAX) {
-            return Ok(head);
+        let pass = sqlx::query!(
+            r#"/* db::audit::chain */ select chained as "chained!", strays as "strays!" from audit_chain($1)"#,
+            now,
+        );
+        let pass = pass.fetch_one(pool).await?;
+        if pass.strays > 0 {
+            tracing::error!(
+                target: "freehold::alert",
+                count = pass.strays,
+                "{} rows in the audit tables were not written by Freehold; they were moved to audit_strays",
+                pass.strays
+            );
         }
+        // The function limits the time to that of the database, so what is due by the clock here may not be due there.
+        let is_idle = pass.chained == 0 && pass.strays == 0;
+        if is_idle && was_idle {
+            return Ok(chain);
+        }
+        was_idle = is_idle;
     }
-}
-
-async fn chain(tx: &mut PgConnection, retention: TimeDelta, now: DateTime<Utc>) -> Result<(ChainHead, usize)> {
-    // The row lock serialises chaining. A transaction that had to wait sees the committed changes in its next
-    // statement.
-    let head = sqlx::query!("/* db::audit::chain */ select position, hash from audit_head for no key update");
-    let head = head.fetch_one(&mut *tx).await?;
-    let mut head = ChainHead { position: head.position, hash: hash(head.hash)? };
-    let pending = sqlx::query!(
-        r#"/* db::audit::chain */
-        with taken as (
-            select id from audit_pending where outcome is not null or started_at < $1 order by id limit $2
-        )
-        delete from audit_pending p using taken where p.id = taken.id
-        returning p.id, p.started_at, p.tenant_id, p.entry, p.outcome"#,
-        now - OPEN_ENTRY_TIMEOUT,
-        MAX_BATCH_SIZE,
-    );
-    let mut pending = pending.fetch_all(&mut *tx).await?;
-    pending.sort_unstable_by_key(|one| one.id);
-    let taken = pending.len();
-    if taken == 0 {
-        return Ok((head, 0));
-    }
-    let unknown = || json!(AuditOutcome::of(AuditResult::Unknown));
-    let mut texts: Vec<String> = pending
-        .into_iter()
-        .map(|one| {
-            text(one.entry, one.started_at, one.tenant_id.map(TenantId::from), one.outcome.unwrap_or_else(unknown))
-        })
-        .collect();
-    texts.extend(delete_expired(&mut *tx, retention, now).await?);
-
-    let (mut positions, mut hashes) = (Vec::new(), Vec::new());
-    for text in &texts {
-        let position = head.position + 1;
-        head = ChainHead { position, hash: chain_hash(&head.hash, position, now, text) };
-        positions.push(position);
-        hashes.push(head.hash.to_vec());
-    }
-    sqlx::query!(
-        r#"/* db::audit::chain */
-        with appended as (
-            insert into audit_records (position, recorded_at, record, hash)
-            select position, $4, record::json, hash
-            from unnest($1::bigint[], $2::text[], $3::bytea[]) as news (position, record, hash)
-        )
-        update audit_head set position = $5, hash = $6"#,
-        &positions,
-        &texts,
-        &hashes,
-        now,
-        head.position,
-        head.hash.as_slice(),
-    )
-    .execute(tx)
-    .await?;
-    Ok((head, taken))
-}
-
-/// Deletes expired records and returns the record that documents the deletion.
-async fn delete_expired(tx: &mut PgConnection, retention: TimeDelta, now: DateTime<Utc>) -> Result<Option<String>> {
-    let oldest = sqlx::query_scalar!(
-        "/* db::audit::delete_expired */ select recorded_at from audit_records order by position limit 1"
-    );
-    if oldest.fetch_optional(&mut *tx).await?.is_none_or(|oldest| oldest > now - retention - DELETION_INTERVAL) {
-        return Ok(None);
-    }
-    let dropped = sqlx::query!(
-        r#"/* db::audit::delete_expired */
-        with old as (delete from audit_records where recorded_at < $1 returning position, hash),
-        last as (select position, hash from old order by position desc limit 1)
-        update audit_head set dropped_position = last.position, dropped_hash = last.hash from last
-        returning dropped_position, dropped_hash"#,
-        now - retention,
-    );
-    let Some(dropped) = dropped.fetch_optional(tx).await? else { return Ok(None) };
-    let entry = json!({
-        "kind": AuditKind::Dropped,
-        "action": "dropAuditRecords",
-        "actor": { "process": "freehold" },
-        "through": dropped.dropped_position,
-        "hash": hex::encode(dropped.dropped_hash),
-    });
-    Ok(Some(text(entry, now, None, json!(AuditOutcome::of(AuditResult::Succeeded)))))
 }
 
 /// Filter for audit records; a field that is `None` matches all records.
@@ -186,7 +135,7 @@ pub async fn list(pool: &PgPool, filter: &AuditFilter, after: i64, limit: i64) -
     let rows = sqlx::query!(
         r#"/* db::audit::list */
         select position, recorded_at, record::text as "record!", hash from audit_records
-        where position > $1
+        where position > $1 and position <= (select h.position from audit_head h)
             and ($2::text is null or record ->> 'tenant_id' = $2)
             and ($3::text is null or record ->> 'action' = $3)
             and ($4::text is null or record -> 'actor' ->> 'subject' = $4)
@@ -214,6 +163,50 @@ pub async fn chain_ends(pool: &PgPool) -> Result<(ChainHead, ChainHead)> {
     let row = row.fetch_one(pool).await?;
     let head = ChainHead { position: row.position, hash: hash(row.hash)? };
     Ok((head, ChainHead { position: row.dropped_position, hash: hash(row.dropped_hash)? }))
+}
+
+/// Returns the number of records beyond the head, which Freehold did not write.
+pub async fn count_beyond_head(pool: &PgPool) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"/* db::audit::count_beyond_head */
+        select count(*) as "count!" from audit_records where position > (select position from audit_head)"#
+    );
+    Ok(count.fetch_one(pool).await?)
+}
+
+/// State of the audit tables that API and worker cannot read themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditStatus {
+    /// Retention that the deletion of records uses; `None` if nothing is deleted.
+    pub retention_days: Option<i32>,
+    /// Number of rows that Freehold did not write, in `audit_strays`.
+    pub strays: i64,
+    /// Start of the oldest entry that is not chained yet.
+    pub pending_since: Option<DateTime<Utc>>,
+}
+
+pub async fn status(pool: &PgPool) -> Result<AuditStatus> {
+    let status = sqlx::query_as!(
+        AuditStatus,
+        r#"/* db::audit::status */ select retention_days, strays as "strays!", pending_since from audit_status()"#
+    );
+    Ok(status.fetch_one(pool).await?)
+}
+
+/// Stores the retention of the audit trail, which only the owner of the database can do. Returns the retention before,
+/// or `None` if none was stored.
+pub async fn set_retention(pool: &PgPool, days: u32) -> Result<Option<i32>> {
+    let before = sqlx::query_scalar!(
+        r#"/* db::audit::set_retention */
+        with before as (select retention_days from audit_settings),
+        stored as (
+            insert into audit_settings (retention_days) values ($1)
+            on conflict (singleton) do update set retention_days = excluded.retention_days
+        )
+        select retention_days from before"#,
+        i32::try_from(days).unwrap_or(i32::MAX),
+    );
+    Ok(before.fetch_optional(pool).await?)
 }
 
 fn hash(bytes: Vec<u8>) -> Result<Hash> {

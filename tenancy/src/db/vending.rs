@@ -11,25 +11,29 @@ use crate::operation::Requester;
 use crate::quota::Quota;
 use crate::vending::{AccountCeilings, VendingPause, VendingStatus, VendingStop};
 
-/// Pauses vending. If vending is paused already, only the reason changes.
-pub async fn pause(pool: &PgPool, reason: &str, by: &Requester, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query!(
+/// Pauses vending. If vending is paused already, only the reason changes. Returns the reason before, or `None` if
+/// vending was not paused.
+pub async fn pause(pool: &PgPool, reason: &str, by: &Requester, now: DateTime<Utc>) -> Result<Option<String>> {
+    let before = sqlx::query_scalar!(
         r#"/* db::vending::pause */
-        insert into vending_pause (reason, paused_by, paused_at) values ($1, $2, $3)
-        on conflict (singleton) do update set reason = excluded.reason, paused_by = excluded.paused_by"#,
+        with before as (select reason from vending_pause),
+        paused as (
+            insert into vending_pause (reason, paused_by, paused_at) values ($1, $2, $3)
+            on conflict (singleton) do update set reason = excluded.reason, paused_by = excluded.paused_by
+        )
+        select reason from before"#,
         reason,
         Json(by) as _,
         now,
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
+    );
+    Ok(before.fetch_optional(pool).await?)
 }
 
-/// Ends the pause of vending. Returns whether vending was paused.
-pub async fn resume(pool: &PgPool) -> Result<bool> {
-    let deleted = sqlx::query!(r#"/* db::vending::resume */ delete from vending_pause"#);
-    Ok(deleted.execute(pool).await?.rows_affected() == 1)
+/// Ends the pause of vending. Returns its reason, or `None` if vending was not paused.
+pub async fn resume(pool: &PgPool) -> Result<Option<String>> {
+    let deleted =
+        sqlx::query_scalar!(r#"/* db::vending::resume */ delete from vending_pause returning reason as "reason!""#);
+    Ok(deleted.fetch_optional(pool).await?)
 }
 
 /// Returns the reason why no account may be requested now. The account of operation `except` is not counted.

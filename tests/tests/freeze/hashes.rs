@@ -2,11 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::{ApprovalAction, request_hash};
-use freehold_tenancy::audit::{ChainHead, Signer, chain_hash, text};
+use freehold_tenancy::audit::{
+    Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, ChainHead, Signer, chain_hash,
+};
 use freehold_tenancy::config::Secrets;
+use freehold_tenancy::db::audit::{self, AuditFilter};
 use freehold_tenancy::secrets::{Keyring, SealingKey};
 use freehold_tenancy::webhook::WebhookSecret;
 use freehold_tenancy::{InstallationId, OperationId, TenantId};
+use freehold_tests::database::Database;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use uuid::Uuid;
@@ -29,20 +33,26 @@ fn the_hash_of_an_approval_is_unchanged() {
     );
 }
 
-#[test]
-fn the_text_and_the_hash_of_an_audit_record_are_unchanged() {
-    let tenant = TenantId::from(Uuid::from_u128(7));
+#[tokio::test]
+async fn the_text_and_the_hash_of_an_audit_record_are_unchanged() {
+    let database = Database::new().await;
+    let actor = Actor::Process { process: "tests".to_owned() };
     let entry =
-        json!({ "kind": "api.call", "action": "createTenant", "actor": { "process": "tests" }, "step": "verify" });
-    let record = text(entry, fixed_time(), Some(tenant), json!({ "result": "succeeded", "status": 202 }));
+        AuditEntry { step: Some("verify".to_owned()), ..AuditEntry::new(AuditKind::ApiCall, "createTenant", actor) };
+    let outcome = AuditOutcome { status: Some(202), ..AuditOutcome::of(AuditResult::Succeeded) };
+    let tenant = TenantId::from(Uuid::from_u128(7));
+    audit::note(&database.pool, &entry, Some(tenant), &outcome, fixed_time()).await.expect("an entry");
+    let head = audit::advance(&database.pool, fixed_time()).await.expect("a chain");
+    let records = audit::list(&database.pool, &AuditFilter::default(), 0, 10).await.expect("the trail");
     assert_eq!(
-        record,
+        records[0].text,
         concat!(
-            r#"{"at":"2026-01-02T03:04:05.678901Z","kind":"api.call","action":"createTenant","#,
-            r#""actor":{"process":"tests"},"step":"verify","tenant_id":"ten_00000000000000000000000007","#,
-            r#""outcome":{"result":"succeeded","status":202}}"#
+            r#"{"at": "2026-01-02T03:04:05.678901Z", "kind": "api.call", "step": "verify", "#,
+            r#""actor": {"process": "tests"}, "action": "createTenant", "#,
+            r#""tenant_id": "ten_00000000000000000000000007", "outcome": {"result": "succeeded", "status": 202}}"#
         )
     );
+    assert_eq!(head.hash, chain_hash(&[0; 32], 1, fixed_time(), &records[0].text), "the hash of the database");
     let record = r#"{"at":"2026-01-02T03:04:05.678901Z","kind":"command"}"#;
     assert_eq!(
         hex(&chain_hash(&[7; 32], 42, fixed_time(), record)),

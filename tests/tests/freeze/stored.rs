@@ -66,7 +66,7 @@ async fn run_until_idle(freehold: &Freehold, worker: &Arc<Worker>, at_most: Time
         read(freehold.pool(), lines).await;
     }
     feed::advance(freehold.pool(), freehold.clock.now()).await.expect("a feed");
-    audit::advance(freehold.pool(), TimeDelta::days(365), freehold.clock.now()).await.expect("a chain");
+    audit::advance(freehold.pool(), freehold.clock.now()).await.expect("a chain");
     read(freehold.pool(), lines).await;
 }
 
@@ -149,7 +149,8 @@ async fn repair_and_cancel(lines: &mut Lines) {
         .expect("an entry");
     read(freehold.pool(), lines).await;
     freehold.clock.advance(std::time::Duration::from_mins(5));
-    audit::advance(freehold.pool(), TimeDelta::hours(1), freehold.clock.now()).await.expect("a chain");
+    audit::set_retention(freehold.pool(), 1).await.expect("a retention");
+    audit::advance(freehold.pool(), freehold.clock.now()).await.expect("a chain");
     read(freehold.pool(), lines).await;
 }
 
@@ -168,7 +169,7 @@ async fn store_through_api(lines: &mut Lines) {
     let cancel = format!("/v1/operations/{operation}/cancel");
     assert_eq!(api.send_as("bob", Method::POST, &cancel, &json!({})).await.status, 202);
     let pool = &api.database.pool;
-    while audit::advance(pool, TimeDelta::days(1), api.clock.now()).await.expect("a chain").position < 5 {
+    while audit::advance(pool, api.clock.now()).await.expect("a chain").position < 5 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     read(pool, lines).await;

@@ -154,6 +154,7 @@ fn the_json_of_every_stored_or_sent_type_is_unchanged() {
         status: Some(409),
         code: Some("legal_hold".to_owned()),
         aws_request_id: Some("4f0c".to_owned()),
+        ..AuditOutcome::of(AuditResult::Refused)
     };
     add(&mut lines, "AuditOutcome", &outcome);
     add(&mut lines, "AuditOutcome", &AuditOutcome::of(AuditResult::Unknown));

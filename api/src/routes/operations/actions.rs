@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::load::accepted_response;
 use crate::app::App;
+use crate::audit::{record_approval, record_id};
 use crate::auth::Caller;
 use crate::extract::{JsonFields, OptionalJsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
@@ -142,6 +143,7 @@ pub(crate) async fn cancel_operation(
     let id = id.ok_or_else(ApiError::operation_not_found)?;
     match db::lifecycle::cancel(&app.pool, id, &caller.requester(), app.clock.now()).await? {
         LifecycleResult::Started(followed_by) => {
+            followed_by.iter().for_each(record_id);
             app.work_notifier.notify();
             accepted_response(&app, followed_by.first().copied().unwrap_or(id)).await
         }
@@ -213,7 +215,10 @@ async fn request_approval(
 ) -> Result<Response, ApiError> {
     match db::lifecycle::request_approval(&app.pool, id, action, &request, &caller.requester(), app.clock.now()).await?
     {
-        RequestResult::Created(_) => accepted_response(app, id).await,
+        RequestResult::Created(approval) => {
+            record_approval(None, &approval);
+            accepted_response(app, id).await
+        }
         RequestResult::NotFound => Err(ApiError::operation_not_found()),
         RequestResult::AlreadyPending(pending) => Err(ApiError::new(
             Code::ApprovalPending,

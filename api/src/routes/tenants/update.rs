@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::etag::{compute_etag, response_with_etag};
 use super::signup;
 use crate::app::App;
+use crate::audit::{record_change, record_hidden_change};
 use crate::auth::Caller;
 use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
@@ -100,7 +101,8 @@ pub(crate) async fn update_tenant(
     if tenant.state() == TenantState::Offboarded {
         return Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded and can no longer be changed."));
     }
-    let former_admin = tenant.admin_email.clone();
+    let before = tenant.clone();
+    let former_admin = before.admin_email.clone();
     let changed = parse_patch(fields, &app.config, &tenant)?.apply(&mut tenant);
     if changed.is_empty() {
         return response_with_etag(&tenant.into());
@@ -123,10 +125,22 @@ pub(crate) async fn update_tenant(
     if !is_written {
         return Err(precondition_failed());
     }
+    record_changes(&before, &tenant);
     // The change adds a feed event, which may have to be delivered to webhook endpoints, and may open an operation.
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     response_with_etag(&tenant.into())
+}
+
+fn record_changes(before: &tenant::Tenant, after: &tenant::Tenant) {
+    record_change("company_name", before.company_name.as_str(), after.company_name.as_str());
+    record_change("tier", before.tier.as_str(), after.tier.as_str());
+    let external_id = |tenant: &tenant::Tenant| tenant.external_id.as_ref().map(ToString::to_string);
+    record_change("external_id", external_id(before), external_id(after));
+    record_change("labels", &before.labels, &after.labels);
+    if before.admin_email != after.admin_email {
+        record_hidden_change("admin_email");
+    }
 }
 
 fn upgrade_in_progress(id: OperationId) -> ApiError {

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Description, check_url, generate_secret, load_endpoint, not_found, parse_types};
+use super::{Description, check_url, generate_secret, load_endpoint, not_found, parse_types, record_endpoint};
 use crate::app::App;
 use crate::etag::{ETag, IfMatch};
 use crate::extract::{JsonFields, PathParam, QueryFields};
@@ -201,6 +201,7 @@ pub(crate) async fn create_webhook_endpoint(
         );
         return Err(ApiError::new(Code::TooManyWebhooks, detail));
     }
+    record_endpoint(None, Some(&endpoint));
     app.work_notifier.notify();
     tracing::info!(endpoint = %endpoint.id, "webhook endpoint {} was created", endpoint.id);
     let location = HeaderValue::from_str(&location).map_err(|_| ApiError::internal())?;
@@ -289,6 +290,7 @@ pub(crate) async fn delete_webhook_endpoint(
     if let Some(if_match) = if_match {
         if_match.check(&etag(&load_endpoint(&app, Some(id)).await?))?;
     }
-    let deleted = db::webhooks::endpoints::delete(&app.pool, id).await?;
-    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_found()) }
+    let deleted = db::webhooks::endpoints::delete(&app.pool, id).await?.ok_or_else(not_found)?;
+    record_endpoint(Some(&deleted), None);
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::endpoints::{WebhookEndpoint, body_without_secret, etag, response_with_etag, response_with_secret};
-use super::{Description, check_url, generate_secret, load_endpoint, not_found, parse_types};
+use super::{Description, check_url, generate_secret, load_endpoint, not_found, parse_types, record_endpoint};
 use crate::app::App;
+use crate::audit::{record_change, record_hidden_change};
 use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
@@ -86,6 +87,7 @@ pub(crate) async fn update_webhook_endpoint(
     if !db::webhooks::endpoints::update(&app.pool, &after, app.clock.now()).await? {
         return Err(precondition_failed());
     }
+    record_endpoint(Some(&before), Some(&after));
     app.work_notifier.notify();
     response_with_etag(load_endpoint(&app, id).await?)
 }
@@ -130,8 +132,11 @@ pub(crate) async fn disable_webhook_endpoint(
     State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
 ) -> Result<Response, ApiError> {
-    db::webhooks::endpoints::disable(&app.pool, id.ok_or_else(not_found)?, app.clock.now()).await?;
-    response_with_etag(load_endpoint(&app, id).await?)
+    let before = load_endpoint(&app, id).await?;
+    db::webhooks::endpoints::disable(&app.pool, before.id, app.clock.now()).await?;
+    let after = load_endpoint(&app, id).await?;
+    record_change("is_enabled", before.disabled.is_none(), after.disabled.is_none());
+    response_with_etag(after)
 }
 
 /// Enable a webhook endpoint
@@ -151,9 +156,12 @@ pub(crate) async fn enable_webhook_endpoint(
     State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
 ) -> Result<Response, ApiError> {
-    db::webhooks::endpoints::enable(&app.pool, id.ok_or_else(not_found)?, app.clock.now()).await?;
+    let before = load_endpoint(&app, id).await?;
+    db::webhooks::endpoints::enable(&app.pool, before.id, app.clock.now()).await?;
     app.work_notifier.notify();
-    response_with_etag(load_endpoint(&app, id).await?)
+    let after = load_endpoint(&app, id).await?;
+    record_change("is_enabled", before.disabled.is_none(), after.disabled.is_none());
+    response_with_etag(after)
 }
 
 /// Rotate the secret of a webhook endpoint
@@ -189,6 +197,7 @@ pub(crate) async fn rotate_webhook_secret(
         (reservation.as_ref().map(|Extension(reservation)| reservation), now + PREVIOUS_SECRET_VALIDITY);
     let rotated = db::webhooks::secrets::rotate(&app.pool, id, &encrypted, until, now, reservation, response).await?;
     let endpoint = rotated.ok_or_else(not_found)?;
+    record_hidden_change("secret");
     tracing::info!(endpoint = %id, "the secret of webhook endpoint {id} was rotated");
     Ok(response_with_secret(endpoint, &secret))
 }

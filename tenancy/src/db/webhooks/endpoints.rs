@@ -137,11 +137,17 @@ pub async fn update(pool: &PgPool, endpoint: &Endpoint, now: DateTime<Utc>) -> R
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Deletes an endpoint with its deliveries. Returns whether it existed.
-pub async fn delete(pool: &PgPool, id: WebhookEndpointId) -> Result<bool> {
-    let done =
-        sqlx::query!("/* db::webhooks::endpoints::delete */ delete from webhook_endpoints where id = $1", id.as_uuid());
-    Ok(done.execute(pool).await?.rows_affected() == 1)
+/// Deletes an endpoint with its deliveries. Returns the deleted endpoint, or `None` if it did not exist.
+pub async fn delete(pool: &PgPool, id: WebhookEndpointId) -> Result<Option<Endpoint>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"/* db::webhooks::endpoints::delete */
+        delete from webhook_endpoints where id = $1
+        returning id, url, description, types, disabled_at, disabled_reason as "disabled_reason: DisabledReason",
+            failing_since, paused_until, previous_secret_until, created_at, updated_at"#,
+        id.as_uuid(),
+    );
+    row.fetch_optional(pool).await?.map(Row::read).transpose()
 }
 
 /// Disables an endpoint. Its pending deliveries are kept until the endpoint is enabled again.

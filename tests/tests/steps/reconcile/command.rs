@@ -57,5 +57,5 @@ async fn the_command_prints_findings_and_sets_the_exit_code() {
     assert_eq!(code, Some(1), "{output}");
     let records = recorded().await;
     assert_eq!(records.len(), 1);
-    assert!(records[0].text.contains(r#""outcome":{"result":"succeeded"}"#), "{}", records[0].text);
+    assert!(records[0].text.contains(r#""outcome": {"result": "succeeded"}"#), "{}", records[0].text);
 }

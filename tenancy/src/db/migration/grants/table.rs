@@ -18,11 +18,13 @@ pub(super) const TABLES: &[Grants] = &[
     ("approvals",
         "select, insert except(decided_by, decided_at), update(state, decided_by, decided_at)",
         "select, insert except(decided_by, decided_at)"),
-    // The privileges to update and delete rows of the audit trail end when functions of the owner chain the entries and
-    // delete expired records.
-    ("audit_head", "select, update", "select, update"),
-    ("audit_pending", "select, insert, update(outcome), delete", "select, insert, update(outcome), delete"),
-    ("audit_records", "select, insert, delete", "select, insert, delete"),
+    // Functions of the owner chain the entries, complete them, and delete expired records.
+    ("audit_head", "select", "select"),
+    ("audit_pending", "select, insert", "select, insert"),
+    ("audit_records", "select", "select"),
+    ("audit_refusals", "", ""),
+    ("audit_settings", "", ""),
+    ("audit_strays", "", ""),
     ("aws_call_rates", "select", "select, insert, update"),
     ("degraded_environments", "select", "select"),
     ("environments",
@@ -74,6 +76,16 @@ pub(super) const TABLES: &[Grants] = &[
 /// The functions. A new function needs a line here. A trigger needs no privilege to execute its function.
 #[rustfmt::skip]
 pub(super) const FUNCTIONS: &[Grants] = &[
+    ("audit_append", "", ""),
+    ("audit_chain", "execute", "execute"),
+    ("audit_complete", "execute", "execute"),
+    ("audit_count_refusal", "", ""),
+    ("audit_delete_expired", "", ""),
+    ("audit_end_refusals", "", ""),
+    ("audit_own_text", "", ""),
+    ("audit_status", "execute", "execute"),
+    ("audit_text", "", ""),
     ("queue_event_for_feed", "", ""),
     ("refuse_change", "", ""),
+    ("tenant_id_text", "", ""),
 ];
