@@ -10,6 +10,7 @@ mod audit;
 mod auth;
 mod detached;
 mod etag;
+mod export;
 mod extract;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -42,6 +43,9 @@ pub mod schema {
     pub use freehold_tenancy::feed::{FeedEvent, FeedEventData};
 
     pub use crate::problem::{FieldError, Problem};
+    pub use crate::routes::access_review::{
+        AccessApproval, AccessEntry, AccessFinding, AccessOperation, AccessPrincipal, AccessReviewPage,
+    };
     pub use crate::routes::account_mappings::{AccountHistory, AccountMapping, AccountMappingPage};
     pub use crate::routes::approvals::ApprovalDecision;
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};

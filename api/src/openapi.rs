@@ -95,6 +95,7 @@ pub(crate) fn base_document() -> OpenApi {
         ("events", "Ordered feed of events."),
         ("webhooks", "Delivery of the events of the feed to your URL, according to Standard Webhooks 1.0."),
         ("audit", "Chained record of all changes and their callers."),
+        ("access-review", "Current and former access to the accounts."),
         ("service", "Health, metrics and OpenAPI document of the API. These routes need no token."),
     ];
     let tags = tags.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build());

@@ -19,12 +19,12 @@ use crate::route_policy::IdempotencyMode::{InTransaction, ResponseInTransaction}
 use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
-    account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings, fleet_holds, health,
-    legal_hold, offboarding, operation_events, operations, tenants, vending, webhooks,
+    access_review, account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings,
+    fleet_holds, health, legal_hold, offboarding, operation_events, operations, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
-    AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete,
-    TenantsRead, TenantsWrite, WebhooksRead, WebhooksWrite,
+    AccessRead, AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite,
+    TenantsDelete, TenantsRead, TenantsWrite, WebhooksRead, WebhooksWrite,
 };
 use crate::tenant_view;
 
@@ -66,6 +66,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(AccountMappingsRead, List), routes!(account_mappings::get_account_history))
         .protected(policy(EventsRead, List), routes!(events::list_events))
         .protected(policy(AuditRead, Fleet), routes!(audit::list_audit_events))
+        .protected(policy(AccessRead, Fleet), routes!(access_review::review_access))
         .protected(
             policy(WebhooksWrite, Fleet).idempotency(ResponseInTransaction),
             routes!(webhooks::endpoints::create_webhook_endpoint),

@@ -1,5 +1,6 @@
 //! Route handlers with their request and response schemas, one file per resource.
 
+pub(crate) mod access_review;
 pub(crate) mod account_mappings;
 pub(crate) mod approvals;
 pub(crate) mod audit;

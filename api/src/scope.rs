@@ -26,6 +26,8 @@ pub enum Scope {
     EventsRead,
     /// Read the audit trail.
     AuditRead,
+    /// Review who has access to the accounts.
+    AccessRead,
     /// Read webhook endpoints and deliveries.
     WebhooksRead,
     /// Create, change and delete webhook endpoints; replay deliveries.
@@ -33,7 +35,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
@@ -44,6 +46,7 @@ impl Scope {
         Self::AccountMappingsRead,
         Self::EventsRead,
         Self::AuditRead,
+        Self::AccessRead,
         Self::WebhooksRead,
         Self::WebhooksWrite,
     ];
@@ -61,6 +64,7 @@ impl Scope {
             Self::AccountMappingsRead => "account-mappings:read",
             Self::EventsRead => "events:read",
             Self::AuditRead => "audit:read",
+            Self::AccessRead => "access:read",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",
         }

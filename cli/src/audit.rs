@@ -1,6 +1,8 @@
-//! `freehold audit`: verify the audit trail, print its public key.
+//! `freehold audit`: list, export and verify the audit trail, print its public key.
 
+mod list;
 mod verify;
+mod verify_file;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -11,9 +13,13 @@ use crate::exit::Exit;
 use crate::output;
 use crate::serve::ConfigArgs;
 
-/// Verify the audit trail (to list its entries, use GET /v1/audit-events)
+/// List, export and verify the audit trail
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  freehold audit verify --anchors /mnt/elsewhere/audit-anchors.jsonl")]
+#[command(after_help = "Examples:\n  \
+    freehold audit list --actor ann --from 2026-11-01\n  \
+    freehold audit list --output ndjson > export.ndjson\n  \
+    freehold audit verify --file export.ndjson\n  \
+    freehold audit verify --anchors /mnt/elsewhere/audit-anchors.jsonl")]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,
@@ -21,6 +27,7 @@ pub(crate) struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
+    List(Box<list::ListArgs>),
     Verify(verify::VerifyArgs),
     PublicKey(PublicKeyArgs),
 }
@@ -35,6 +42,7 @@ pub(crate) struct PublicKeyArgs {
 
 pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<Exit> {
     match args.command {
+        AuditCommand::List(args) => list::run(*args).await,
         AuditCommand::Verify(args) => verify::run(args).await,
         AuditCommand::PublicKey(args) => {
             let config = Config::load(&args.config.config)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use freehold_api::schema::Problem;
 use freehold_tenancy::excerpt::{has_credentials, without_credentials};
 use reqwest::redirect::Policy;
@@ -26,7 +26,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "API connection")]
-pub(crate) struct ClientArgs {
+pub(crate) struct ClientArgs<F: ValueEnum + Clone + Send + Sync + 'static = Format> {
     /// URL of the API [default: the running sandbox, else http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "FREEHOLD_API_URL", hide_env_values = true)]
     api_url: Option<Url>,
@@ -43,7 +43,7 @@ pub(crate) struct ClientArgs {
     allow_plain_http: bool,
     /// Format of the output
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: Format,
+    pub(crate) output: F,
 }
 
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub(crate) struct ApiClient {
     http: Client,
 }
 
-impl ClientArgs {
+impl<F: ValueEnum + Clone + Send + Sync + 'static> ClientArgs<F> {
     /// Builds a client from the arguments. A missing URL or token is taken from the running sandbox.
     pub(crate) fn api_client(&self) -> anyhow::Result<ApiClient> {
         let sandbox = running_sandbox(self.api_url.as_ref())?;
@@ -186,6 +186,16 @@ impl ApiClient {
         let request =
             self.request(Method::GET, &format!("/v1/operations/{}/events", encode_path_segment(operation)), &[])?;
         self.send(request.header("accept", "text/event-stream").header("last-event-id", last_seen)).await
+    }
+
+    /// Requests a list as a stream of the format `accept`.
+    pub(crate) async fn open_export(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+        accept: &str,
+    ) -> anyhow::Result<Response> {
+        self.send(self.request(Method::GET, path, query)?.header("accept", accept)).await
     }
 
     /// Requests all pages of a list. `read_page` processes a page and returns the token of the next page.

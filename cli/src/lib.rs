@@ -2,6 +2,7 @@
 //!
 //! [`Command`] lists the commands; each command has its own file.
 
+mod access_review;
 mod audit;
 mod bootstrap;
 mod client;
@@ -9,6 +10,7 @@ mod config;
 mod database;
 mod event_stream;
 mod exit;
+mod export;
 mod file_handles;
 mod findings;
 mod fleet;
@@ -86,6 +88,7 @@ enum Command {
     Fleet(fleet::FleetArgs),
     Findings(findings::FindingsArgs),
     Webhooks(webhooks::WebhooksArgs),
+    AccessReview(access_review::AccessReviewArgs),
 }
 
 /// Runs the program. The first argument is the name of the program.
@@ -137,5 +140,6 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Fleet(args) => fleet::run(args).await,
         Command::Findings(args) => findings::run(args).await,
         Command::Webhooks(args) => webhooks::run(args).await,
+        Command::AccessReview(args) => access_review::run(args).await,
     }
 }

@@ -55,6 +55,21 @@ pub(crate) fn print_json_line(data: &impl Serialize) -> anyhow::Result<()> {
     Ok(write_line(&escape_json(&serde_json::to_string(data)?))?)
 }
 
+/// Writes lines of an export to stdout. A file or a pipe gets the exact bytes, because they are signed or parsed; on a
+/// terminal, invisible characters are shown as their codes.
+pub(crate) fn write_export(lines: &[u8]) -> io::Result<()> {
+    PROGRESS_BARS.suspend(|| {
+        let mut stdout = io::stdout().lock();
+        if stdout.is_terminal() {
+            let text = String::from_utf8_lossy(lines);
+            stdout.write_all(escape_invisible(&text, &['\n', '\r', '\t']).as_bytes())?;
+        } else {
+            stdout.write_all(lines)?;
+        }
+        stdout.flush()
+    })
+}
+
 /// Writes a message to stderr.
 pub(crate) fn print_note(text: impl AsRef<str>) {
     PROGRESS_BARS.suspend(|| {
@@ -76,6 +91,13 @@ impl TextTable {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Never wraps cells, so that ids can be copied from a narrow terminal.
+    #[must_use]
+    pub(crate) fn without_wrapping(mut self) -> Self {
+        self.0.set_content_arrangement(ContentArrangement::Disabled);
+        self
     }
 }
 

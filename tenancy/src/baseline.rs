@@ -13,6 +13,12 @@ pub const BASELINE_REVISION: u32 = 2;
 /// Name of the baseline stack in every tenant account.
 pub const BASELINE_STACK: &str = "freehold-baseline";
 
+/// Name of the role in a tenant's account that deploys the tenant's stack. The baseline creates it.
+pub const ACCESS_ROLE: &str = "freehold-access";
+
+/// Name of the role in a tenant's account that verifies the tenant's stack. The baseline creates it.
+pub const VERIFY_ROLE: &str = "freehold-verify";
+
 /// Tag of the baseline stack that contains its version. The first release set no tag.
 pub const BASELINE_TAG: &str = "freehold:baseline";
 

@@ -105,6 +105,8 @@ ids! {
     FindingId = "find";
     /// Id of an approval.
     ApprovalId = "apr";
+    /// Id of an entry of the access review.
+    AccessGrantId = "grant";
     /// Id of a webhook endpoint.
     WebhookEndpointId = "whe";
     /// Id of a webhook delivery.

@@ -1,5 +1,6 @@
 //! Domain types, their states and all SQL statements of Freehold. This crate has no HTTP server and makes no AWS calls.
 
+pub mod access_grant;
 pub mod account_mapping;
 pub mod approval;
 pub mod attention;
@@ -38,8 +39,8 @@ pub mod webhook;
 pub use clock::Clock;
 pub use config::Config;
 pub use ids::{
-    ApprovalId, EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId, WebhookDeliveryId,
-    WebhookEndpointId, WorkerId,
+    AccessGrantId, ApprovalId, EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId,
+    WebhookDeliveryId, WebhookEndpointId, WorkerId,
 };
 pub use region::Region;
 pub use text::{AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, ResidencyName, Tier};

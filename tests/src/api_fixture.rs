@@ -26,7 +26,7 @@ use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write \
-    operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
+    operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read access:read";
 
 pub struct ApiFixture {
     /// Base URL without a trailing slash.
@@ -231,6 +231,7 @@ impl ApiFixture {
             released: vec![],
             quota: None,
             mapped: account,
+            access: None,
         };
         lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
+mod access_review;
 mod account_mappings;
 mod audit;
 mod authorization;

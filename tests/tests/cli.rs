@@ -5,4 +5,5 @@ mod config;
 mod help;
 pub(crate) mod process;
 mod program;
+mod review;
 mod secrets;

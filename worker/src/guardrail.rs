@@ -1,9 +1,11 @@
 //! Service control policies that Freehold manages. They restrict every principal in a tenant's account.
 //!
 //! This module only creates the policy documents. `freehold bootstrap` writes them to AWS, and the step
-//! `enforce-residency` compares them with the attached policies.
+//! `enforce-residency` compares them with the attached policies. The region guardrail does not apply to the access
+//! role; it applies to the verify role in the same way as to the tenant.
 
 use freehold_tenancy::Region;
+pub use freehold_tenancy::baseline::{ACCESS_ROLE, VERIFY_ROLE};
 use freehold_tenancy::config::{Organization, Residency};
 use serde_json::{Value, json};
 
@@ -12,12 +14,6 @@ pub const LONGEST_POLICY: usize = 10_240;
 
 /// Name of the policy on the quarantine OU.
 pub const QUARANTINE_POLICY: &str = "freehold-quarantine";
-
-/// Name of the role that deploys stacks. The region guardrail does not apply to it.
-pub const ACCESS_ROLE: &str = "freehold-access";
-
-/// Name of the role that verifies stacks. The guardrail applies to this role in the same way as to the tenant.
-pub const VERIFY_ROLE: &str = "freehold-verify";
 
 /// Region of services that have a single global endpoint.
 const GLOBAL_REGION: &str = "us-east-1";

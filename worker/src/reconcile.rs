@@ -7,6 +7,7 @@
 mod compare;
 mod observe;
 pub(crate) mod periodic;
+mod record_access;
 mod repair;
 pub(crate) mod throttle;
 
@@ -120,6 +121,7 @@ impl Reconciler {
             installation: self.services.installation,
             started_at,
         };
+        record_access::record(&self.services.pool, &input, self.services.clock.now()).await?;
         let comparison = compare::compare(&input);
         let (reported, resolved) = self.record(&comparison, started_at).await?;
         let mut report = Report {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::AwsAccountId;
+use freehold_tenancy::access_grant::AccessChanges;
 use freehold_tenancy::attention::{Attention, AttentionCode};
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::quotas::QuotaSlot;
@@ -31,6 +32,8 @@ pub struct StepOutcome {
     pub released: Vec<QuotaSlot>,
     /// Account to map to the environment.
     pub mapped: Option<AwsAccountId>,
+    /// Assignments that the step has made and revoked so far; stored even if the run failed.
+    pub access: Option<AccessChanges>,
 }
 
 /// Wait of a step until its next check.

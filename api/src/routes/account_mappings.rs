@@ -162,13 +162,7 @@ pub(crate) async fn list_account_mappings(
     format: Format,
     QueryFields(mut query): QueryFields,
 ) -> Result<Response, ApiError> {
-    if format != Format::Json {
-        for name in ["page_size", "page_token"] {
-            if query.has_value(name) {
-                query.error(name, "invalid", "not supported with CSV or NDJSON: the export is not paginated");
-            }
-        }
-    }
+    format.refuse_pages_of_exports(&mut query);
     let page = Page::from_query("account-mappings", &mut query)?;
     let at = query.optional("at").map(|Instant(at)| at);
     if at.is_some_and(|at| at > app.clock.now()) {

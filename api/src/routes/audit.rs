@@ -1,18 +1,23 @@
-//! Route that lists the audit trail.
+//! Route that lists and exports the audit trail.
+
+mod export;
 
 use axum::Json;
 use axum::extract::State;
-use freehold_tenancy::TenantId;
+use axum::http::{HeaderMap, Version};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use freehold_tenancy::audit::Record;
 use freehold_tenancy::db::{self, audit::AuditFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::account_mappings::format::Format;
 use crate::app::App;
 use crate::detached::run_detached;
-use crate::extract::{BoundedInt, QueryFields, SearchText};
-use crate::problem::{ApiError, Code};
+use crate::extract::{BoundedInt, Fields, Instant, QueryFields, SearchText};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
 /// Number of entries per page if `page_size` is not given.
 const DEFAULT_PAGE_SIZE: i64 = 100;
@@ -27,7 +32,7 @@ pub struct AuditEvent {
     #[schema(example = 4711)]
     pub position: i64,
     /// Time at which the entry was added to the hash chain, about a second after the action finished.
-    pub recorded_at: chrono::DateTime<chrono::Utc>,
+    pub recorded_at: DateTime<Utc>,
     /// Recorded action: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`, `audit.strays`), `action`,
     /// `actor` and `outcome`, with the `changes` and the `ids` of what was created; and, if known, `source`,
     /// `request_id`, `resource` with its `ids` and `query`, fields of the `request`, `tenant_id`, `operation_id`,
@@ -91,6 +96,13 @@ pub struct AuditHead {
 /// The trail contains all API requests that may change something, all actions of operators and all AWS calls that
 /// change something. Its entries are chained by hashes, so that `freehold audit verify` detects changed or removed
 /// ones.
+///
+/// `from` and `until` select entries by the time at which they were added to the trail, which is about a second after
+/// the action finished: the entries of a time range are consecutive, and those of adjacent ranges overlap nowhere.
+///
+/// With `Accept: application/x-ndjson`, one response contains all entries up to the current end of the trail, each
+/// with the exact text that was hashed; `freehold audit verify --file` verifies it. To resume an interrupted export,
+/// send the last position as `after`.
 #[utoipa::path(
     get,
     path = "/v1/audit-events",
@@ -108,36 +120,81 @@ pub struct AuditHead {
             minimum = 1, maximum = 1000, example = 100
         ),
         (
+            "from" = Option<DateTime<Utc>>, Query,
+            description = "Only entries that were added to the trail at this time or later",
+            example = "2026-10-01T00:00:00Z"
+        ),
+        (
+            "until" = Option<DateTime<Utc>>, Query,
+            description = "Only entries that were added to the trail before this time",
+            example = "2026-11-01T00:00:00Z"
+        ),
+        (
             "tenant" = Option<String>, Query,
             description = "Only entries about this tenant",
             example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
+        (
+            "environment" = Option<String>, Query,
+            description = "Only entries about this environment, its account or its operations",
+            example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a"
+        ),
+        (
+            "aws_account_id" = Option<String>, Query,
+            description = "Only entries about the environment that this AWS account belongs or belonged to",
+            example = "111122223333"
+        ),
+        (
+            "operation" = Option<String>, Query,
+            description = "Only entries of this operation",
+            example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c"
         ),
         (
             "action" = Option<String>, Query,
             description = "Only entries with this action",
             example = "organizations:CreateAccount"
         ),
+        (
+            "actor" = Option<String>, Query,
+            description = "Only entries of this token subject or process",
+            example = "ann"
+        ),
         ("subject" = Option<String>, Query, description = "Only entries of this token subject", example = "ann"),
+        ("client" = Option<String>, Query, description = "Only entries of this client", example = "signup-flow"),
         (
             "request_id" = Option<String>, Query,
             description = "Only entries with this request id (of the API or of AWS)",
             example = "0198c1f0"
         ),
     ),
-    responses((status = 200, description = "Page of the audit trail", body = AuditEventPage)),
+    responses(
+        (status = 200, description = "Page of the audit trail, or all of it", content(
+            (AuditEventPage = "application/json"),
+            (export::AuditExportLine = "application/x-ndjson"),
+        )),
+        (
+            status = 406,
+            description = "`Accept` allows neither JSON nor NDJSON",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 505,
+            description = "NDJSON requires HTTP/1.1 or later (`http_version_not_supported`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+    ),
 )]
 pub(crate) async fn list_audit_events(
     State(app): State<App>,
+    version: Version,
+    headers: HeaderMap,
     QueryFields(mut query): QueryFields,
-) -> Result<Json<AuditEventPage>, ApiError> {
+) -> Result<Response, ApiError> {
+    let format = Format::negotiate(&headers, &[Format::Json, Format::NdJson])?;
+    format.refuse_pages_of_exports(&mut query);
     let after = query.optional("after").map_or(0, |BoundedInt::<0, { i64::MAX }>(after)| after);
     let size = query.optional("page_size").map_or(DEFAULT_PAGE_SIZE, |BoundedInt::<1, MAX_PAGE_SIZE>(size)| size);
-    let filter = AuditFilter {
-        tenant: query.optional::<TenantId>("tenant"),
-        action: query.optional("action").map(|SearchText::<256>(text)| text),
-        subject: query.optional("subject").map(|SearchText::<256>(text)| text),
-        request_id: query.optional("request_id").map(|SearchText::<256>(text)| text),
-    };
+    let filter = parse_filter(&mut query);
     let filter = query.finish(Some(filter))?;
     let (pool, now) = (app.pool.clone(), app.clock.now());
     let head = match run_detached(async move { db::audit::advance(&pool, now).await }).await {
@@ -155,7 +212,11 @@ pub(crate) async fn list_audit_events(
         );
         return Err(ApiError::new(Code::InvalidQuery, detail));
     }
-    let mut records = db::audit::list(&app.pool, &filter, after, size + 1).await?;
+    if format == Format::NdJson {
+        return export::respond(&app, version, filter, after, head.position);
+    }
+    let pool = app.pool.clone();
+    let mut records = run_detached(async move { db::audit::list(&pool, &filter, after, size + 1).await }).await?;
     let page_size = usize::try_from(size).unwrap_or(usize::MAX);
     let has_more = records.len() > page_size;
     records.truncate(page_size);
@@ -166,5 +227,31 @@ pub(crate) async fn list_audit_events(
         next_after: if has_more { last } else { last.max(head.position) },
         has_more,
         head: AuditHead { position: head.position, hash: head.hash_text() },
-    }))
+    })
+    .into_response())
+}
+
+fn parse_filter(query: &mut Fields) -> AuditFilter {
+    let (from, until) = (query.optional("from"), query.optional("until"));
+    if let (Some(Instant(from)), Some(Instant(until))) = (&from, &until)
+        && from >= until
+    {
+        query.error("until", "invalid", "must be after `from`");
+    }
+    let mut text = |name| query.optional(name).map(|SearchText::<256>(text)| text);
+    let (action, actor, subject) = (text("action"), text("actor"), text("subject"));
+    let (client, request_id) = (text("client"), text("request_id"));
+    AuditFilter {
+        from: from.map(|Instant(from)| from),
+        until: until.map(|Instant(until)| until),
+        tenant: query.optional("tenant"),
+        environment: query.optional("environment"),
+        account: query.optional("aws_account_id"),
+        operation: query.optional("operation"),
+        action,
+        actor,
+        subject,
+        client,
+        request_id,
+    }
 }

@@ -10,6 +10,7 @@ use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_tenancy::db::{PgPool, audit, installation};
 use freehold_tenancy::{Config, InstallationId};
 
+use super::verify_file;
 use crate::database::{DatabaseArgs, connect};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
@@ -29,7 +30,8 @@ const MAX_CONNECTIONS: u32 = 2;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     freehold audit verify --anchors /mnt/elsewhere/audit-anchors.jsonl\n  \
-    freehold audit verify --public-key \"$AUDIT_PUBLIC_KEY\" --anchors anchors.jsonl\n\n\
+    freehold audit verify --public-key \"$AUDIT_PUBLIC_KEY\" --anchors anchors.jsonl\n  \
+    freehold audit verify --file export.ndjson\n\n\
     Without --public-key, the signatures of anchors must match audit.signing_key, or a key of audit.public_keys or \
     audit.old_public_keys.\n\n\
     The installation is audit.installation_id or --installation, or else the one that all anchors name; it is never \
@@ -39,6 +41,14 @@ const MAX_CONNECTIONS: u32 = 2;
     1  the audit trail is not intact, or cannot be read\n  \
     2  invalid command line")]
 pub(super) struct VerifyArgs {
+    /// Verify this export of `freehold audit list --output ndjson` instead of the database
+    ///
+    /// Needs neither configuration nor database. Prints the last position with its hash, to compare with an anchor.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["anchors", "public_keys", "installation"])]
+    file: Option<PathBuf>,
+    /// Accept missing positions in the file, because it was exported with filters
+    #[arg(long, requires = "file")]
+    filtered: bool,
     /// File with anchors, one per line [default: audit.anchor_file of the configuration]
     #[arg(long, value_name = "FILE")]
     anchors: Option<PathBuf>,
@@ -64,6 +74,9 @@ struct Anchors {
 }
 
 pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
+    if let Some(file) = &args.file {
+        return verify_file::run(file, args.filtered);
+    }
     args.log.start("warn");
     let config = Config::load(&args.config.config)?;
     let mut defects = Vec::new();

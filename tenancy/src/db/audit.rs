@@ -1,11 +1,15 @@
 //! Stores the audit trail: writes entries, chains them, and reads them in order.
 
+mod list;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{DbError, PgPool, Result};
-use crate::audit::{AuditEntry, AuditOutcome, ChainHead, Hash, Record};
+use crate::audit::{AuditEntry, AuditOutcome, ChainHead, Hash};
 use crate::{OperationId, TenantId};
+
+pub use list::{AuditFilter, list, list_with_previous};
 
 /// Age after which an entry without an outcome is chained as *unknown*, because its process must have died.
 const OPEN_ENTRY_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
@@ -116,43 +120,6 @@ pub async fn chain(pool: &PgPool, now: DateTime<Utc>) -> Result<Chain> {
         }
         was_idle = is_idle;
     }
-}
-
-/// Filter for audit records; a field that is `None` matches all records.
-#[derive(Debug, Clone, Default)]
-pub struct AuditFilter {
-    pub tenant: Option<TenantId>,
-    /// Name of the audited action, such as `createTenant`.
-    pub action: Option<String>,
-    /// Subject of the token of the actor.
-    pub subject: Option<String>,
-    /// Id that Freehold or AWS assigned to the request.
-    pub request_id: Option<String>,
-}
-
-/// Returns at most `limit` records after the position `after`, in order.
-pub async fn list(pool: &PgPool, filter: &AuditFilter, after: i64, limit: i64) -> Result<Vec<Record>> {
-    let rows = sqlx::query!(
-        r#"/* db::audit::list */
-        select position, recorded_at, record::text as "record!", hash from audit_records
-        where position > $1 and position <= (select h.position from audit_head h)
-            and ($2::text is null or record ->> 'tenant_id' = $2)
-            and ($3::text is null or record ->> 'action' = $3)
-            and ($4::text is null or record -> 'actor' ->> 'subject' = $4)
-            and ($5::text is null or record ->> 'request_id' = $5 or record -> 'outcome' ->> 'aws_request_id' = $5)
-        order by position limit $6"#,
-        after,
-        filter.tenant.map(|tenant| tenant.to_string()),
-        filter.action,
-        filter.subject,
-        filter.request_id,
-        limit,
-    );
-    let rows = rows.fetch_all(pool).await?.into_iter();
-    rows.map(|row| {
-        Ok(Record { position: row.position, recorded_at: row.recorded_at, text: row.record, hash: hash(row.hash)? })
-    })
-    .collect()
 }
 
 /// Returns position and hash of the last record in the chain and of the last deleted record.

@@ -3,6 +3,7 @@
 
 mod changes;
 mod functions;
+mod list;
 mod refusals;
 mod tampering;
 mod verify;

@@ -34,7 +34,7 @@ fn routes() -> Vec<Route> {
             });
         }
     }
-    assert!(routes.len() >= 46, "only {} routes", routes.len());
+    assert!(routes.len() >= 47, "only {} routes", routes.len());
     routes
 }
 

@@ -55,13 +55,13 @@ async fn a_full_last_page_has_no_next_page() {
 }
 
 #[tokio::test]
-async fn operations_and_account_mappings_are_paginated() {
+async fn operations_mappings_and_access_are_paginated() {
     let api = ApiFixture::new().await;
     for n in 0..5 {
         api.sign_up(&signup_body_with(json!({ "company_name": format!("Example {n}") }))).await;
         api.succeed_operation(&format!("11112222333{n}")).await;
     }
-    for list in ["operations", "account-mappings"] {
+    for list in ["operations", "account-mappings", "access-review"] {
         let pages = read_all_pages(&api, list, "page_size=2", async || ()).await;
         assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1], "{list}");
         let mut rows = pages.concat();

@@ -37,8 +37,16 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     steps::plan(pool, &fresh, std::slice::from_ref(&plan), later).await.expect("a plan of the new holder");
     let before = freehold.operation_of(&tenant).await;
     let (facts, released) = (Facts::new(), vec![]);
-    let done =
-        StepRecord { step, state: StepDisposition::Done, late: None, facts, released, quota: None, mapped: None };
+    let done = StepRecord {
+        step,
+        state: StepDisposition::Done,
+        late: None,
+        facts,
+        released,
+        quota: None,
+        mapped: None,
+        access: None,
+    };
     let intent = serde_json::json!({ "name": "stale" });
     let fenced = |result: Result<(), DbError>| assert!(matches!(result, Err(DbError::LeaseLost)), "{result:?}");
     fenced(steps::plan(pool, &stale, &[plan], later).await);

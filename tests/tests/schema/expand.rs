@@ -15,7 +15,11 @@ const RELEASED_MIGRATIONS: &[(i64, &str)] =
 
 /// Statements that are accepted although they break a rule: number of the migration, beginning of the statement,
 /// reason.
-const EXCEPTIONS: &[(i64, &str, &str)] = &[];
+const EXCEPTIONS: &[(i64, &str, &str)] = &[(
+    14,
+    "create index audit_records_by_",
+    "only the chaining of audit entries waits; requests write to another table",
+)];
 
 /// Returns the numbers of released migrations that are missing or have a different checksum.
 fn changed_migrations(released: &[(i64, &str)]) -> Vec<i64> {

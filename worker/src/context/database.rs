@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::Approval;
-use freehold_tenancy::db::{account_mappings, approvals, closures, former_admins, lifecycle, tenants};
+use freehold_tenancy::db::{access_grants, account_mappings, approvals, closures, former_admins, lifecycle, tenants};
 use freehold_tenancy::{AwsAccountId, EmailAddress};
 use serde_json::Value;
 
@@ -22,6 +22,11 @@ impl StepContext {
 
     pub(crate) async fn is_on_legal_hold(&self) -> Result<bool, StepError> {
         Ok(tenants::is_on_legal_hold(&self.services.pool, self.tenant().id).await?)
+    }
+
+    /// Returns the permission set ARN and the group id of each assignment that the account is known to have.
+    pub(crate) async fn known_assignments(&self) -> Result<Vec<(String, String)>, StepError> {
+        Ok(access_grants::current_groups(&self.services.pool, self.environment().id).await?)
     }
 
     /// Returns the earlier administrators whose access remains to be removed.

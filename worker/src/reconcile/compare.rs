@@ -21,6 +21,7 @@ use freehold_tenancy::finding::{Finding, FindingKind, FindingRemedy, NewFinding}
 use freehold_tenancy::{AwsAccountId, Config, InstallationId};
 
 use super::observe::{AccountStacks, Observed};
+pub(super) use access::own_group_id;
 
 /// Input of a comparison of AWS with the database.
 pub(super) struct CompareInput<'a> {
@@ -101,7 +102,7 @@ pub(super) fn compare(input: &CompareInput<'_>) -> Comparison {
 }
 
 /// Returns whether the environment was ready and had no open operation during all reads of the comparison.
-fn is_settled(input: &CompareInput<'_>, environment: &MappedEnvironment) -> bool {
+pub(super) fn is_settled(input: &CompareInput<'_>, environment: &MappedEnvironment) -> bool {
     environment.settled_at.is_some_and(|at| at < input.started_at)
 }
 

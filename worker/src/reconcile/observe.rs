@@ -5,7 +5,7 @@
 //! | accounts, their states and their OUs | one `ListAccounts` per 20 | 4 |
 //! | tags of accounts without mapping | one `ListTagsForResource` each | 5 |
 //! | OUs and guardrails | three per residency | |
-//! | accounts with a permission set | one per 100, for each set | 10, shared |
+//! | accounts with a permission set | one per 100, for each set of the organisation | 10, shared |
 //! | principals with the set in an account | one `ListAccountAssignments` for each account and set | 10, shared |
 //! | stacks | one `AssumeRole` and two `DescribeStacks` per account, 16 accounts at a time | |
 //!
@@ -14,6 +14,9 @@
 //! accounts with one permission set each, this takes 250 / 4 s + (50 + 5,000) / 10 s: **about nine and a half
 //! minutes**; with two sets each, eighteen. Reading the stacks takes less than three minutes, with 16 accounts at a
 //! time and half a second for the three calls per account. A test checks this formula with a smaller organisation.
+//!
+//! Permission sets that are not configured are read for the access review only. They cause no findings: the
+//! organisation may use them on purpose, for example to audit all accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +54,10 @@ pub(super) struct Observed {
     pub(super) groups: BTreeMap<String, Option<String>>,
     /// Principals by configured permission set, for each account that could be read.
     pub(super) access: BTreeMap<AwsAccountId, BTreeMap<String, Vec<Principal>>>,
+    /// ARNs by name of the permission sets that are not configured, but assigned in an account of an environment.
+    pub(super) other_permission_sets: BTreeMap<String, String>,
+    /// Principals by permission set that is not configured, for each account that could be read.
+    pub(super) other_access: BTreeMap<AwsAccountId, BTreeMap<String, Vec<Principal>>>,
     /// Stacks in each account that could be read.
     pub(super) account_stacks: BTreeMap<AwsAccountId, AccountStacks>,
     /// Accounts that could not be read, with the error.
@@ -101,7 +108,8 @@ pub(super) async fn observe(
     let (access, account_stacks) = (access?, account_stacks?);
     seen.permission_sets = access.permission_sets;
     seen.groups = access.groups;
-    seen.access = access.principals;
+    (seen.access, seen.other_access) = split_by_set(access.principals, |set| seen.permission_sets.contains_key(set));
+    seen.other_permission_sets = access.other_permission_sets;
     seen.account_stacks = account_stacks.0;
     seen.unseen = access.unseen.into_iter().chain(account_stacks.1).collect();
     Ok(seen)
@@ -155,9 +163,26 @@ async fn organization(
 /// Observed permission sets, groups and assignments.
 struct Access {
     permission_sets: BTreeMap<String, Option<String>>,
+    other_permission_sets: BTreeMap<String, String>,
     groups: BTreeMap<String, Option<String>>,
-    principals: BTreeMap<AwsAccountId, BTreeMap<String, Vec<Principal>>>,
+    principals: PrincipalsByAccount,
     unseen: Vec<(AwsAccountId, String)>,
+}
+
+/// Principals by account and name of the permission set.
+type PrincipalsByAccount = BTreeMap<AwsAccountId, BTreeMap<String, Vec<Principal>>>;
+
+/// Splits the principals into those with a permission set that `is_configured` accepts, and the others. Both results
+/// contain each account.
+fn split_by_set(
+    principals: PrincipalsByAccount,
+    is_configured: impl Fn(&str) -> bool,
+) -> (PrincipalsByAccount, PrincipalsByAccount) {
+    let split = principals.into_iter().map(|(account, by_set)| {
+        let (configured, others) = by_set.into_iter().partition(|(set, _)| is_configured(set));
+        ((account.clone(), configured), (account, others))
+    });
+    split.unzip()
 }
 
 async fn access(
@@ -174,30 +199,36 @@ async fn access(
     for group in config.access.iter().map(|access| &access.group).collect::<BTreeSet<_>>() {
         groups.insert(group.clone(), throttle.read("identitystore:GetGroupId", || aws.group(group)).await?);
     }
-    let mut sets_of: BTreeMap<AwsAccountId, Vec<(&str, &str)>> = BTreeMap::new();
-    for (name, arn) in permission_sets.iter().filter_map(|(name, arn)| Some((name, arn.as_deref()?))) {
-        let call = "sso:ListAccountsForProvisionedPermissionSet";
-        for account in all_pages(throttle, call, move |page| {
-            Box::pin(async move { aws.accounts_with_permission_set(arn, page.as_deref()).await })
-        })
-        .await?
-        {
-            sets_of.entry(account).or_default().push((name, arn));
+    let (mut arns_of, mut other_permission_sets) = (BTreeMap::<AwsAccountId, Vec<String>>::new(), BTreeMap::new());
+    let accounts: BTreeSet<_> = targets.iter().map(|(target, _)| target.id()).collect();
+    let mut names: BTreeMap<String, String> =
+        permission_sets.iter().filter_map(|(name, arn)| Some((arn.clone()?, name.clone()))).collect();
+    for arn in throttle.read("sso:ListPermissionSets", || aws.all_permission_sets()).await? {
+        let mut provisioned = accounts_with_permission_set(aws, throttle, &arn).await?;
+        provisioned.retain(|account| accounts.contains(account));
+        if !provisioned.is_empty() && !names.contains_key(&arn) {
+            let name = throttle.read("sso:DescribePermissionSet", || aws.permission_set_name(&arn)).await?;
+            other_permission_sets.insert(name.clone(), arn.clone());
+            names.insert(arn.clone(), name);
+        }
+        for account in provisioned {
+            arns_of.entry(account).or_default().push(arn.clone());
         }
     }
 
     let reads = targets.iter().map(|(target, _)| {
-        let sets = sets_of.get(target.id()).cloned().unwrap_or_default();
+        let arns = arns_of.remove(target.id()).unwrap_or_default();
+        let sets: Vec<_> = arns.into_iter().filter_map(|arn| Some((names.get(&arn)?.clone(), arn))).collect();
         // Boxed, because the compiler cannot prove that the whole future is `Send` for every lifetime.
         async move {
             let mut principals = BTreeMap::new();
             for (name, arn) in sets {
-                let call = "sso:ListAccountAssignments";
+                let (call, arn) = ("sso:ListAccountAssignments", arn.as_str());
                 let found = all_pages(throttle, call, move |page| {
                     Box::pin(async move { aws.assignment_principals(target, arn, page.as_deref()).await })
                 })
                 .await;
-                principals.insert(name.to_owned(), found.map_err(|error| (target.id().clone(), error))?);
+                principals.insert(name, found.map_err(|error| (target.id().clone(), error))?);
             }
             Ok((target.id().clone(), principals))
         }
@@ -206,7 +237,19 @@ async fn access(
     let reads: Vec<BoxFuture<'_, _>> = reads.collect();
     let reads: Vec<_> = stream::iter(reads).buffer_unordered(ACCESS_CONCURRENCY).collect().await;
     let (principals, unseen) = split_results(reads)?;
-    Ok(Access { permission_sets, groups, principals, unseen })
+    Ok(Access { permission_sets, other_permission_sets, groups, principals, unseen })
+}
+
+/// Returns all accounts in which a permission set is provisioned.
+async fn accounts_with_permission_set(
+    aws: &Aws,
+    throttle: &ReadThrottle,
+    arn: &str,
+) -> Result<Vec<AwsAccountId>, ObserveError> {
+    all_pages(throttle, "sso:ListAccountsForProvisionedPermissionSet", move |page| {
+        Box::pin(async move { aws.accounts_with_permission_set(arn, page.as_deref()).await })
+    })
+    .await
 }
 
 /// Stacks by account, and the accounts that could not be read.

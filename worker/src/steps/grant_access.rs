@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::access_grant::{AccessChanges, Assignment as Assigned, PrincipalKind};
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::quota::Quota;
@@ -55,13 +56,13 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             // Continue with the other grants.
             Err(error @ StepError::Blocked { .. }) => blocked = Some(error),
             // Keep the progress of the other grants.
-            Err(error) => return Ok(with_grants(StepOutcome::failed(error), released, &grants)),
+            Err(error) => return Ok(with_grants(context, StepOutcome::failed(error), released, &grants)),
         }
     }
     if grants.values().all(|progress| progress.done)
         && let Err(error) = tenant_group::remove_former_admins(context).await
     {
-        return Ok(with_grants(StepOutcome::failed(error), released, &grants));
+        return Ok(with_grants(context, StepOutcome::failed(error), released, &grants));
     }
     let since = grants.values().filter_map(|progress| progress.asked_at).min();
     let outcome = if grants.is_empty() {
@@ -90,15 +91,19 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         let retry = StepError::Blocked { reason, until: Some(until), at_most: None };
         StepOutcome::failed(blocked.unwrap_or(retry))
     };
-    Ok(with_grants(outcome, released, &grants))
+    Ok(with_grants(context, outcome, released, &grants))
 }
 
 fn with_grants(
+    context: &StepContext,
     outcome: StepOutcome,
     released: Vec<QuotaSlot>,
     grants: &BTreeMap<String, GrantProgress>,
 ) -> StepOutcome {
-    StepOutcome { released, ..outcome }.with("grants", json!(grants))
+    let done = grants.iter().filter(|(_, progress)| progress.done);
+    let granted = done.filter_map(|(name, progress)| progress.to_assignment(context, name)).collect();
+    let access = context.account_id().map(|account| AccessChanges { granted, ..AccessChanges::of(account) });
+    StepOutcome { released, access, ..outcome }.with("grants", json!(grants))
 }
 
 /// Discards requests made before the last manual retry, so that the step reads the existing grants first.
@@ -127,6 +132,22 @@ impl GrantProgress {
 
     pub(super) fn permission_set_arn(&self) -> &str {
         &self.grant.permission_set_arn
+    }
+
+    /// Returns the assignment of a grant with the key `name`, which [`declared_grants`] builds.
+    fn to_assignment(&self, context: &StepContext, name: &str) -> Option<Assigned> {
+        let (permission_set, group) = name.split_once(" to ")?;
+        let (principal_kind, principal_name) = match group {
+            OWN_GROUP => (PrincipalKind::TenantGroup, tenant_group::name(context.tenant().id)),
+            _ => (PrincipalKind::ConfiguredGroup, group.to_owned()),
+        };
+        Some(Assigned {
+            permission_set: permission_set.to_owned(),
+            permission_set_arn: self.grant.permission_set_arn.clone(),
+            principal_kind,
+            principal_id: self.grant.group_id.clone(),
+            principal_name: Some(principal_name),
+        })
     }
 
     /// Returns the time of the request in progress, or `None` without a request.

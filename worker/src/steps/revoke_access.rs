@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::access_grant::AccessChanges;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::quota::Quota;
@@ -34,6 +35,12 @@ struct Revocation {
     failures: u32,
 }
 
+impl Revocation {
+    fn of(grant: Grant) -> Self {
+        Self { grant, request_id: None, asked_at: None, done: false, failures: 0 }
+    }
+}
+
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::skipped(NO_ACCOUNT)) };
     let mut revocations = match context.step_fact::<BTreeMap<String, Revocation>>("revocations") {
@@ -50,10 +57,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         match advance(context, &account, name, revocation).await {
             Ok(()) => {}
             Err(error @ StepError::Blocked { .. }) => blocked = Some(error),
-            Err(error) => return Ok(StepOutcome::failed(error).with("revocations", json!(revocations))),
+            Err(error) => return Ok(with_revocations(context, StepOutcome::failed(error), &account, &revocations)),
         }
     }
-    let with_revocations = |outcome: StepOutcome| outcome.with("revocations", json!(revocations));
+    let with_revocations = |outcome| with_revocations(context, outcome, &account, &revocations);
     let since =
         revocations.values().filter(|one| !one.done).filter_map(|one| one.request_id.as_ref().and(one.asked_at)).min();
     if let Some(since) = since {
@@ -83,6 +90,19 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     Ok(release_slots(with_revocations(StepOutcome::done()), context))
 }
 
+fn with_revocations(
+    context: &StepContext,
+    outcome: StepOutcome,
+    account: &Target,
+    revocations: &BTreeMap<String, Revocation>,
+) -> StepOutcome {
+    let done = revocations.values().filter(|revocation| revocation.done).map(|revocation| &revocation.grant);
+    let revoked = done.map(|grant| (grant.permission_set_arn.clone(), grant.group_id.clone())).collect();
+    let has_left = preconditions::has_left(context);
+    let access = AccessChanges { revoked, has_left, ..AccessChanges::of(account.id().clone()) };
+    StepOutcome { access: Some(access), ..outcome }.with("revocations", json!(revocations))
+}
+
 /// Releases the slots that the onboarding acquired for assignments.
 fn release_slots(mut outcome: StepOutcome, context: &StepContext) -> StepOutcome {
     let granted = grant_access::earlier_progress(context).into_keys();
@@ -109,7 +129,8 @@ async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>,
     Ok(certain_at.map(|at| StepOutcome::wait(WaitReason::LostResponse(RequestedWork::Assignment), at)))
 }
 
-/// Returns all assignments of Freehold's permission sets in the account, including those that other programs created.
+/// Returns all assignments of Freehold's permission sets in the account, including those that other programs created,
+/// and the assignments that earlier operations made with permission sets that are no longer configured.
 async fn assignments(context: &StepContext, account: &Target) -> Result<BTreeMap<String, Revocation>, StepError> {
     let config = context.config();
     let mut sets: BTreeSet<String> = grant_access::earlier_progress(context)
@@ -119,15 +140,31 @@ async fn assignments(context: &StepContext, account: &Target) -> Result<BTreeMap
     for set in &config.permission_sets {
         sets.extend(context.aws().permission_set(&set.name).await?);
     }
+    let known = context.known_assignments().await?;
+    let former: BTreeSet<_> = known.iter().map(|(arn, _)| arn.clone()).filter(|arn| !sets.contains(arn)).collect();
     let mut revocations = BTreeMap::new();
-    for permission_set_arn in sets {
-        for group_id in context.aws().assigned_groups(account, &permission_set_arn).await? {
-            let grant = Grant { permission_set_arn: permission_set_arn.clone(), group_id: group_id.clone() };
-            let revocation = Revocation { grant, request_id: None, asked_at: None, done: false, failures: 0 };
-            revocations.insert(format!("{permission_set_arn} to {group_id}"), revocation);
+    for (permission_set_arn, group_id) in known {
+        // AWS may not have this assignment any more.
+        let grant = Grant { permission_set_arn, group_id };
+        revocations.insert(key(&grant), Revocation { done: true, ..Revocation::of(grant) });
+    }
+    for permission_set_arn in sets.iter().chain(&former) {
+        let groups = match context.aws().assigned_groups(account, permission_set_arn).await {
+            // A permission set that was deleted has no assignments.
+            Err(error) if error.code == "ResourceNotFoundException" && former.contains(permission_set_arn) => continue,
+            groups => groups?,
+        };
+        for group_id in groups {
+            let grant = Grant { permission_set_arn: permission_set_arn.clone(), group_id };
+            revocations.insert(key(&grant), Revocation::of(grant));
         }
     }
     Ok(revocations)
+}
+
+/// Returns the key under which the journal stores the revocation of a grant.
+fn key(grant: &Grant) -> String {
+    format!("{} to {}", grant.permission_set_arn, grant.group_id)
 }
 
 /// Requests one revocation, or reads the status of its request.

@@ -1,19 +1,20 @@
-//! Content negotiation for the list of account mappings (RFC 9110, 12.5.1).
+//! Content negotiation for lists with exports (RFC 9110, 12.5.1).
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 
+use crate::extract::Fields;
 use crate::problem::{ApiError, Code};
 
-/// Response format of the list of account mappings.
+/// Response format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// JSON, one page per response.
     Json,
-    /// All mappings, one JSON object per line.
+    /// The whole list, one JSON object per line.
     NdJson,
-    /// All mappings as comma-separated values.
+    /// The whole list as comma-separated values.
     Csv,
 }
 
@@ -29,14 +30,36 @@ impl Format {
     }
 
     /// Returns the format with the highest quality value in the `Accept` header, or `None` if no format is acceptable.
-    /// If several formats have the same quality value, the first of them in `ALL` is returned.
-    fn from_accept_header(accept: &str) -> Option<Self> {
+    /// If several formats have the same quality value, the first of them in `available` is returned.
+    fn from_accept_header(accept: &str, available: &[Self]) -> Option<Self> {
         let quality = |format: Self| {
             let ranges = accept.split(',').filter_map(|range| MediaRange::parse(range, format.media_type()));
             ranges.max_by_key(|range| range.specificity).map_or(0, |range| range.quality)
         };
-        let best = Self::ALL.into_iter().rev().max_by_key(|format| quality(*format))?;
+        let best = available.iter().copied().rev().max_by_key(|format| quality(*format))?;
         (quality(best) > 0).then_some(best)
+    }
+
+    /// Returns the format for the `Accept` headers of a request. Without such a header, the format is JSON.
+    pub(crate) fn negotiate(headers: &HeaderMap, available: &[Self]) -> Result<Self, ApiError> {
+        let given: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        if given.is_empty() {
+            return Ok(Self::Json);
+        }
+        Self::from_accept_header(&given.join(","), available).ok_or_else(|| {
+            let known: Vec<_> = available.iter().map(|format| format.media_type()).collect();
+            let detail = format!("Available formats are {}; Accept must allow one of them.", known.join(", "));
+            ApiError::new(Code::NotAcceptable, detail)
+        })
+    }
+
+    /// Records an error for each field of pages, which only JSON supports.
+    pub(crate) fn refuse_pages_of_exports(self, query: &mut Fields) {
+        for name in ["page_size", "page_token"] {
+            if self != Self::Json && query.has_value(name) {
+                query.error(name, "invalid", "not supported with CSV or NDJSON: the export is not paginated");
+            }
+        }
     }
 }
 
@@ -71,15 +94,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let given: Vec<_> =
-            parts.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-        if given.is_empty() {
-            return Ok(Self::Json);
-        }
-        Self::from_accept_header(&given.join(",")).ok_or_else(|| {
-            let known = Self::ALL.map(Self::media_type).join(", ");
-            ApiError::new(Code::NotAcceptable, format!("Available formats are {known}; Accept must allow one of them."))
-        })
+        Self::negotiate(&parts.headers, &Self::ALL)
     }
 }
 
@@ -105,7 +120,9 @@ mod tests {
             ("", None),
             ("text/csv;q=much", None),
         ] {
-            assert_eq!(Format::from_accept_header(accept), format, "{accept}");
+            assert_eq!(Format::from_accept_header(accept, &Format::ALL), format, "{accept}");
         }
+        let accept = "text/csv, application/json;q=0.5";
+        assert_eq!(Format::from_accept_header(accept, &[Format::Json, Format::NdJson]), Some(Format::Json));
     }
 }

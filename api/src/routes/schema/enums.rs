@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use freehold_tenancy::{finding, operation, step, tenant, webhook};
+use freehold_tenancy::{access_grant, finding, operation, step, tenant, webhook};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -41,6 +41,12 @@ enum_schemas! {
     FindingState = finding::FindingState::ALL.iter().map(|state| state.as_str());
     /// Remedy of a finding: `repair` (an operation repairs it) or `person` (a person must act).
     FindingRemedy = finding::FindingRemedy::ALL.iter().map(|remedy| remedy.as_str());
+    /// Kind of access: `freehold_role` if Freehold works in the account through this role.
+    AccessKind = access_grant::AccessKind::ALL.iter().map(|kind| kind.as_str());
+    /// Kind of principal: `tenant_group` for the group that Freehold created for the tenant.
+    PrincipalKind = access_grant::PrincipalKind::ALL.iter().map(|kind| kind.as_str());
+    /// Source of an entry: `freehold` if an operation gave the access, `observed` if it was only found in AWS.
+    GrantSource = access_grant::GrantSource::ALL.iter().map(|source| source.as_str());
     /// State of a delivery: `failed` after ten attempts over more than three days.
     WebhookDeliveryState = webhook::DeliveryState::ALL.iter().map(|state| state.as_str());
     /// State of a webhook endpoint.

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::change_admin::repeat_grant_access;
 use crate::db::fence::{Claim, begin_fenced};
-use crate::db::{PgPool, Result, account_mappings, events, findings, reconcile};
+use crate::db::{PgPool, Result, access_grants, account_mappings, events, findings, reconcile};
 use crate::environment::EnvironmentState;
 use crate::event::{EventType, NewEvent};
 use crate::operation::OperationKind;
@@ -51,6 +51,7 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
     let achieved = operation.kind.state_when_done();
     let mut news = Vec::new();
     if achieved == EnvironmentState::Offboarded {
+        access_grants::end_all(&mut *tx, id, now).await?;
         for account in account_mappings::end(&mut *tx, id, now).await? {
             let data = json!({ "aws_account_id": account });
             news.push(NewEvent { event_type: EventType::AccountReleased, data });

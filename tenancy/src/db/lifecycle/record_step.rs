@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::attention::recompute_attention;
+use crate::access_grant::AccessChanges;
 use crate::attention::{Attention, Remedy};
 use crate::baseline::BASELINE_VERSION_FACT;
 use crate::db::fence::{Claim, begin_fenced};
 use crate::db::steps::object;
-use crate::db::{PgPool, Result, account_mappings, approvals, events, parse_json, quotas};
+use crate::db::{PgPool, Result, access_grants, account_mappings, approvals, events, parse_json, quotas};
 use crate::event::{EventType, NewEvent};
 use crate::quota::Quota;
 use crate::step::{Facts, StepName, StepState};
@@ -32,6 +33,8 @@ pub struct StepRecord {
     pub quota: Option<Quota>,
     /// Account to map to the environment of the operation.
     pub mapped: Option<AwsAccountId>,
+    /// Assignments that the step has made and revoked; `None` if it does not change access.
+    pub access: Option<AccessChanges>,
 }
 
 /// State of a step after a run.
@@ -184,6 +187,9 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
     {
         let data = json!({ "aws_account_id": account });
         journal.push(NewEvent { event_type: EventType::AccountAssigned, data });
+    }
+    if let Some(changes) = &outcome.access {
+        access_grants::record(&mut tx, id, changes, now).await?;
     }
     if let (StepDisposition::Parked(_), Some(quota)) = (&outcome.state, outcome.quota) {
         quotas::release_all(&mut tx, id, quota).await?;

@@ -114,6 +114,13 @@ impl Administrator {
         group
     }
 
+    pub(crate) async fn create_permission_set(&self, name: &str) {
+        let sso = self.0.sso();
+        let instances = sso.list_instances().send().await.expect("instances").instances.unwrap_or_default();
+        let instance = instances.into_iter().next().and_then(|one| one.instance_arn).expect("an ARN");
+        sso.create_permission_set().instance_arn(instance).name(name).send().await.expect("a permission set");
+    }
+
     async fn identity_store_id(&self) -> String {
         let instances = self.0.sso().list_instances().send().await.expect("instances").instances;
         instances.into_iter().flatten().next().and_then(|one| one.identity_store_id).expect("a store")

@@ -37,6 +37,18 @@ impl Aws {
         Ok(found)
     }
 
+    /// Returns the ARNs of all permission sets, including those that Freehold does not manage.
+    pub async fn all_permission_sets(&self) -> Result<Vec<String>> {
+        let sso = self.sso().await?;
+        self.permission_set_arns(&sso).await
+    }
+
+    /// Returns the name of a permission set.
+    pub async fn permission_set_name(&self, arn: &str) -> Result<String> {
+        let sso = self.sso().await?;
+        self.name_of(&sso, arn).await
+    }
+
     async fn permission_set_arns(&self, sso: &Sso) -> Result<Vec<String>> {
         let (mut arns, mut token) = (Vec::new(), None);
         loop {

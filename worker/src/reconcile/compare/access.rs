@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use freehold_tenancy::db::reconcile::MappedEnvironment;
 use freehold_tenancy::finding::FindingKind;
 use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
+use freehold_tenancy::tenant::OWN_GROUP;
 
 use super::{CompareInput, Comparison, environment_label};
 use crate::cloud::Principal;
@@ -98,9 +99,14 @@ fn wanted<'a>(input: &CompareInput<'a>, environment: &MappedEnvironment) -> Vec<
     });
     let tier = input.config.tier(&environment.tier);
     let own = tier.and_then(|tier| tier.tenant_group_permission_set.as_deref()).map(|set| {
-        let grant = environment.grants.get(own_group_grant(set));
-        let id = grant.and_then(|grant| grant.get("group_id")?.as_str()).map(str::to_owned);
-        RequiredGrant { set, group: "the tenant's own group", id }
+        let id = own_group_id(environment, set);
+        RequiredGrant { set, group: OWN_GROUP, id }
     });
     everywhere.chain(own).collect()
+}
+
+/// Returns the id of the tenant's own group, if an operation has assigned the permission set to it.
+pub(in crate::reconcile) fn own_group_id(environment: &MappedEnvironment, permission_set: &str) -> Option<String> {
+    let grant = environment.grants.get(own_group_grant(permission_set))?;
+    Some(grant.get("group_id")?.as_str()?.to_owned())
 }

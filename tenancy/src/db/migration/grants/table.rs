@@ -11,6 +11,9 @@ pub(super) type Grants = (&'static str, &'static str, &'static str);
 #[rustfmt::skip]
 pub(super) const TABLES: &[Grants] = &[
     ("_sqlx_migrations", "select", "select"),
+    ("access_grants",
+        "select",
+        "select, insert, update except(id, tenant_id, environment_id, aws_account_id)"),
     ("account_mappings",
         "select, update(opened_at_position, closed_at_position)",
         "select, insert, update(valid_to, opened_at_position, closed_at_position)"),

@@ -127,7 +127,7 @@ impl Scene {
                 ]),
             )]),
             account_stacks: BTreeMap::from([(account(), account_stacks)]),
-            unseen: Vec::new(),
+            ..Observed::default()
         };
         let known = ExpectedState {
             environments: vec![environment],
