@@ -11,11 +11,11 @@ use axum::extract::{ConnectInfo, Query, Request};
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, Source};
-use freehold_tenancy::{OperationId, TenantId, WebhookDeliveryId, WebhookEndpointId};
+use freehold_tenancy::{ApprovalId, OperationId, TenantId, WebhookDeliveryId, WebhookEndpointId};
 
 use self::changes::Changes;
 pub(crate) use self::changes::{
-    record_approval, record_change, record_hidden_change, record_id, recorded_url, with_changes,
+    record_approval, record_approval_state, record_change, record_hidden_change, record_id, recorded_url, with_changes,
 };
 
 use crate::auth::Caller;
@@ -84,6 +84,7 @@ fn ids_in_path(path: &str) -> Vec<String> {
     let is_id = |part: &&str| {
         part.parse::<TenantId>().is_ok()
             || part.parse::<OperationId>().is_ok()
+            || part.parse::<ApprovalId>().is_ok()
             || part.parse::<WebhookEndpointId>().is_ok()
             || part.parse::<WebhookDeliveryId>().is_ok()
     };

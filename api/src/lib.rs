@@ -47,7 +47,7 @@ pub mod schema {
         AccessApproval, AccessEntry, AccessFinding, AccessOperation, AccessPrincipal, AccessReviewPage,
     };
     pub use crate::routes::account_mappings::{AccountHistory, AccountMapping, AccountMappingPage};
-    pub use crate::routes::approvals::ApprovalDecision;
+    pub use crate::routes::approvals::{ApprovalDecision, ApprovalPage};
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
     pub use crate::routes::baseline_upgrades::BaselineUpgrade;
     pub use crate::routes::environments::NewEnvironment;
@@ -59,8 +59,10 @@ pub mod schema {
     pub use crate::routes::operation_events::OperationEvent;
     pub use crate::routes::operations::OperationPage;
     pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};
+    pub use crate::routes::schema::approval::ApprovalDetails;
     pub use crate::routes::schema::operation::{Approval, Attention, Operation, OperationHold, Queue, Step};
-    pub use crate::routes::schema::tenant::{Environment, OpenFinding, Tenant};
+    pub use crate::routes::schema::tenant::{Environment, OpenFinding, Suspension, Tenant};
+    pub use crate::routes::suspension::{ResumeRequest, SuspendRequest};
     pub use crate::routes::tenants::{Collision, EnvironmentPreview, Signup, SignupPreview, TenantPage, TenantPatch};
     pub use crate::routes::vending::{PauseRequest, Vending, VendingPause};
     pub use crate::routes::webhooks::deliveries::{

@@ -18,6 +18,7 @@ const OPERATIONS_METRIC: &str = "freehold_operations";
 const FLEET_HOLDS_METRIC: &str = "freehold_fleet_holds";
 const VENDING_STOPPED_METRIC: &str = "freehold_vending_stopped";
 const FINDINGS_METRIC: &str = "freehold_findings";
+const ACCOUNT_LIMIT_REFUSALS_METRIC: &str = "freehold_account_limit_refusals_total";
 const WEBHOOK_ENDPOINTS_METRIC: &str = "freehold_webhook_endpoints";
 const CONNECTIONS_METRIC: &str = "freehold_api_connections";
 const CLOSED_CONNECTIONS_METRIC: &str = "freehold_api_connections_closed_total";
@@ -52,6 +53,12 @@ impl Metrics {
                 VENDING_STOPPED_METRIC,
                 "Reasons why no account is created, in force (1) or not (0), by code."
             );
+            metrics::describe_counter!(
+                ACCOUNT_LIMIT_REFUSALS_METRIC,
+                "Requests for accounts that were refused because of the daily limit of the client."
+            );
+            // The series exists from the start, so that an alert sees the first refusal.
+            counter!(ACCOUNT_LIMIT_REFUSALS_METRIC).increment(0);
             metrics::describe_gauge!(FINDINGS_METRIC, "Open findings by severity.");
             metrics::describe_gauge!(
                 WEBHOOK_ENDPOINTS_METRIC,
@@ -83,6 +90,11 @@ impl Metrics {
             )
             .record(took);
         });
+    }
+
+    /// Counts a request that was refused because of the daily limit of accounts.
+    pub(crate) fn record_account_limit_refusal(&self) {
+        metrics::with_local_recorder(&*self.0, || counter!(ACCOUNT_LIMIT_REFUSALS_METRIC).increment(1));
     }
 
     /// Records the number of operations per state. A state that is missing in `counts` is recorded as 0.

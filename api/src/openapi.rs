@@ -188,7 +188,7 @@ const COMMON_RESPONSES: [CommonResponse; 13] = [
     },
     CommonResponse {
         name: "TooManyRequests",
-        description: "The client has exceeded its rate limit, its daily limit of signups, or its number of open streams.",
+        description: "The client has exceeded its rate limit, its daily limit of accounts, or its number of open streams.",
         example: Code::TooManyRequests,
         headers: &[RETRY_AFTER_HEADER],
         applies_to: |_, policy| policy.is_some(),
@@ -316,9 +316,11 @@ fn add_idempotency_key(post: &mut Operation) {
 
 /// Returns the scopes that a route requires. A route for the whole fleet also requires `fleet`; on other routes, a
 /// token of the tenant is enough.
-fn scopes(RoutePolicy { scope, resource, .. }: RoutePolicy) -> Vec<&'static str> {
-    match resource {
+fn scopes(RoutePolicy { scope, further_scope, resource, .. }: RoutePolicy) -> Vec<&'static str> {
+    let mut scopes = match resource {
         ResourceScope::Fleet => vec![scope.as_str(), Scope::Fleet.as_str()],
         ResourceScope::Tenant | ResourceScope::Operation | ResourceScope::List => vec![scope.as_str()],
-    }
+    };
+    scopes.extend(further_scope.map(Scope::as_str));
+    scopes
 }

@@ -66,9 +66,11 @@ async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, nex
 }
 
 async fn authorize(route: &ProtectedRoute, app: &App, caller: &Caller, parts: &mut Parts) -> Result<(), ApiError> {
-    let RoutePolicy { scope, resource, .. } = route.policy;
-    if !caller.scopes.contains(scope.as_str()) {
-        return Err(auth::insufficient_scope(scope));
+    let RoutePolicy { scope, further_scope, resource, .. } = route.policy;
+    for scope in std::iter::once(scope).chain(further_scope) {
+        if !caller.scopes.contains(scope.as_str()) {
+            return Err(auth::insufficient_scope(scope));
+        }
     }
     caller.tenant_scope.authorize(resource, parts, &app.pool).await?;
     if route.query_parameters.is_empty() && !parts.method.is_safe() {

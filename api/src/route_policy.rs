@@ -20,6 +20,8 @@ pub(crate) struct ProtectedRoute {
 pub(crate) struct RoutePolicy {
     /// Scope that the token must have.
     pub(crate) scope: Scope,
+    /// Further scope that the token must have.
+    pub(crate) further_scope: Option<Scope>,
     pub(crate) resource: ResourceScope,
     pub(crate) idempotency: IdempotencyMode,
     pub(crate) audit: AuditMode,
@@ -62,10 +64,20 @@ pub(crate) enum AuditMode {
 
 /// Returns the default policy, with which the pipeline handles idempotency keys and audit entries.
 pub(crate) const fn policy(scope: Scope, resource: ResourceScope) -> RoutePolicy {
-    RoutePolicy { scope, resource, idempotency: IdempotencyMode::ByMiddleware, audit: AuditMode::ByMiddleware }
+    RoutePolicy {
+        scope,
+        further_scope: None,
+        resource,
+        idempotency: IdempotencyMode::ByMiddleware,
+        audit: AuditMode::ByMiddleware,
+    }
 }
 
 impl RoutePolicy {
+    pub(crate) const fn and(self, scope: Scope) -> Self {
+        Self { further_scope: Some(scope), ..self }
+    }
+
     pub(crate) const fn idempotency(self, idempotency: IdempotencyMode) -> Self {
         Self { idempotency, ..self }
     }

@@ -20,11 +20,11 @@ use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     access_review, account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings,
-    fleet_holds, health, legal_hold, offboarding, operation_events, operations, tenants, vending, webhooks,
+    fleet_holds, health, legal_hold, offboarding, operation_events, operations, suspension, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
-    AccessRead, AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite,
-    TenantsDelete, TenantsRead, TenantsWrite, WebhooksRead, WebhooksWrite,
+    AccessRead, AccountMappingsRead, AuditRead, EventsRead, LegalHoldsLift, OperationsApprove, OperationsRead,
+    OperationsWrite, TenantsDelete, TenantsRead, TenantsSuspend, TenantsWrite, WebhooksRead, WebhooksWrite,
 };
 use crate::tenant_view;
 
@@ -43,7 +43,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::offboard_tenant))
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::restore_tenant))
         .protected(policy(TenantsDelete, Fleet), routes!(legal_hold::set_legal_hold))
-        .protected(policy(TenantsDelete, Fleet), routes!(legal_hold::lift_legal_hold))
+        .protected(policy(TenantsDelete, Fleet).and(LegalHoldsLift), routes!(legal_hold::lift_legal_hold))
+        .protected(policy(TenantsSuspend, Fleet), routes!(suspension::suspend_tenant))
+        .protected(policy(TenantsSuspend, Fleet), routes!(suspension::resume_tenant))
         .protected(policy(TenantsWrite, Tenant).idempotency(InTransaction), routes!(environments::create_environment))
         .protected(policy(TenantsRead, Tenant), routes!(environments::get_environment))
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::offboard_environment))
@@ -57,6 +59,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(OperationsWrite, Fleet), routes!(operations::actions::adopt_account))
         .protected(policy(OperationsApprove, Fleet), routes!(approvals::approve_operation))
         .protected(policy(OperationsApprove, Fleet), routes!(approvals::reject_operation))
+        .protected(policy(OperationsRead, Fleet), routes!(approvals::list_approvals))
+        .protected(policy(OperationsRead, Fleet), routes!(approvals::get_approval))
+        .protected(policy(OperationsApprove, Fleet), routes!(approvals::approve_request))
+        .protected(policy(OperationsApprove, Fleet), routes!(approvals::reject_request))
         .protected(policy(OperationsRead, Fleet), routes!(fleet_holds::list_fleet_holds))
         .protected(policy(OperationsRead, Fleet), routes!(vending::get_vending))
         .protected(policy(OperationsWrite, Fleet), routes!(vending::pause_vending))

@@ -16,6 +16,7 @@ pub(crate) mod offboarding;
 pub(crate) mod operation_events;
 pub(crate) mod operations;
 pub(crate) mod schema;
+pub(crate) mod suspension;
 pub(crate) mod tenants;
 pub(crate) mod vending;
 pub(crate) mod webhooks;

@@ -12,8 +12,12 @@ pub enum Scope {
     TenantsRead,
     /// Create and change tenants and environments.
     TenantsWrite,
-    /// Offboard and restore tenants and environments; set and lift legal holds.
+    /// Offboard and restore tenants and environments; set legal holds.
     TenantsDelete,
+    /// Suspend and resume tenants.
+    TenantsSuspend,
+    /// Lift legal holds, together with `tenants:delete`.
+    LegalHoldsLift,
     /// Read operations, their steps and events, fleet holds and findings.
     OperationsRead,
     /// Retry and cancel operations; request actions that need approval.
@@ -35,11 +39,13 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
         Self::TenantsDelete,
+        Self::TenantsSuspend,
+        Self::LegalHoldsLift,
         Self::OperationsRead,
         Self::OperationsWrite,
         Self::OperationsApprove,
@@ -58,6 +64,8 @@ impl Scope {
             Self::TenantsRead => "tenants:read",
             Self::TenantsWrite => "tenants:write",
             Self::TenantsDelete => "tenants:delete",
+            Self::TenantsSuspend => "tenants:suspend",
+            Self::LegalHoldsLift => "legal-holds:lift",
             Self::OperationsRead => "operations:read",
             Self::OperationsWrite => "operations:write",
             Self::OperationsApprove => "operations:approve",

@@ -3,6 +3,7 @@
 //! [`Command`] lists the commands; each command has its own file.
 
 mod access_review;
+mod approvals;
 mod audit;
 mod bootstrap;
 mod client;
@@ -85,6 +86,7 @@ enum Command {
     Token(token::TokenArgs),
     Tenants(tenants::TenantsArgs),
     Operations(operations::OperationsArgs),
+    Approvals(approvals::ApprovalsArgs),
     Fleet(fleet::FleetArgs),
     Findings(findings::FindingsArgs),
     Webhooks(webhooks::WebhooksArgs),
@@ -137,6 +139,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Token(args) => token::run(&args),
         Command::Tenants(args) => tenants::run(args).await,
         Command::Operations(args) => operations::run(args).await,
+        Command::Approvals(args) => approvals::run(args).await,
         Command::Fleet(args) => fleet::run(args).await,
         Command::Findings(args) => findings::run(args).await,
         Command::Webhooks(args) => webhooks::run(args).await,

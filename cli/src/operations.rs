@@ -12,12 +12,13 @@ use crate::format_queue::format_queue;
 use crate::output::{self, Format};
 
 macro_rules! decision_example {
-    ($command:literal) => {
+    ($command:literal, $reason:literal) => {
         concat!(
             "Example:\n  freehold operations ",
             $command,
-            " op_01k2m8v3x9e7rt4s5q6w7y8z9c --request-hash 9f86d081…\n\n",
-            "`freehold operations show` prints pending requests with their hashes.\n\n",
+            " op_01k2m8v3x9e7rt4s5q6w7y8z9c --request-hash 9f86d081…",
+            $reason,
+            "\n\n`freehold approvals list --state pending` prints pending requests with their hashes.\n\n",
             exit_codes!(),
         )
     };
@@ -42,11 +43,11 @@ enum OperationsCommand {
     Cancel(remedies::CancelArgs),
     Adopt(remedies::AdoptArgs),
     /// Approve a request of another person
-    #[command(after_help = decision_example!("approve"))]
-    Approve(remedies::DecideArgs),
+    #[command(after_help = decision_example!("approve", ""))]
+    Approve(remedies::ApproveArgs),
     /// Reject a request of another person
-    #[command(after_help = decision_example!("reject"))]
-    Reject(remedies::DecideArgs),
+    #[command(after_help = decision_example!("reject", " --reason 'The contract is not signed.'"))]
+    Reject(remedies::RejectArgs),
 }
 
 /// List operations, newest first
@@ -92,8 +93,8 @@ pub(crate) async fn run(args: OperationsArgs) -> anyhow::Result<Exit> {
         OperationsCommand::Retry(args) => remedies::retry(args).await,
         OperationsCommand::Cancel(args) => remedies::cancel(args).await,
         OperationsCommand::Adopt(args) => remedies::adopt(args).await,
-        OperationsCommand::Approve(args) => remedies::decide(args, "approve").await,
-        OperationsCommand::Reject(args) => remedies::decide(args, "reject").await,
+        OperationsCommand::Approve(args) => remedies::approve(args).await,
+        OperationsCommand::Reject(args) => remedies::reject(args).await,
     }
 }
 

@@ -1,9 +1,11 @@
-//! `freehold tenants`: create, list, show, watch, update, offboard and restore tenants, and upgrade baselines.
+//! `freehold tenants`: create, list, show, watch, update, offboard, restore, suspend and resume tenants, and upgrade
+//! baselines.
 
 mod add_environment;
 mod create;
 mod offboard;
 mod show;
+mod suspend;
 mod update;
 mod upgrade_baseline;
 
@@ -18,7 +20,7 @@ use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 use crate::progress::{ProgressOutput, watch_tenants};
 
-/// Manage tenants: create, show, watch, update, offboard, restore
+/// Manage tenants: create, show, watch, update, offboard, restore, suspend, resume
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  ",
@@ -41,6 +43,8 @@ enum TenantsCommand {
     AddEnvironment(add_environment::AddEnvironmentArgs),
     Offboard(offboard::OffboardArgs),
     Restore(offboard::RestoreArgs),
+    Suspend(suspend::SuspendArgs),
+    Resume(suspend::ResumeArgs),
     LegalHold(offboard::LegalHoldArgs),
     UpgradeBaseline(upgrade_baseline::UpgradeBaselineArgs),
 }
@@ -51,8 +55,8 @@ enum TenantsCommand {
     freehold tenants list --attention\n  \
     freehold tenants list --output json | jq -r '.[].environments[].aws_account_id'")]
 struct ListArgs {
-    /// Only tenants in this state: onboarding, ready, degraded, needs_attention, restoring, offboarding,
-    /// offboarded
+    /// Only tenants in this state: onboarding, ready, degraded, needs_attention, restoring, suspended,
+    /// offboarding, offboarded
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// Only tenants with an environment that is degraded or needs attention
@@ -123,6 +127,8 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,
         TenantsCommand::Offboard(args) => offboard::offboard(args).await,
         TenantsCommand::Restore(args) => offboard::restore(args).await,
+        TenantsCommand::Suspend(args) => suspend::suspend(args).await,
+        TenantsCommand::Resume(args) => suspend::resume(args).await,
         TenantsCommand::LegalHold(args) => offboard::legal_hold(args).await,
         TenantsCommand::UpgradeBaseline(args) => upgrade_baseline::run(args).await,
         TenantsCommand::Watch(args) => {

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::operation::Requester;
+use crate::operation::{OperationKind, OperationState, Requester};
 use crate::string_enum::string_enum;
-use crate::{ApprovalId, OperationId};
+use crate::{ApprovalId, CompanyName, EnvironmentId, EnvironmentName, OperationId, TenantId};
 
 string_enum! {
     /// Action that requires approval.
@@ -19,6 +19,8 @@ string_enum! {
         Correct = "correct",
         /// Permanent closure of the account.
         Close = "close",
+        /// Change of a tenant to a tier that requires approval.
+        ChangeTier = "change_tier",
     }
 }
 
@@ -29,8 +31,11 @@ string_enum! {
         Pending = "pending",
         /// Approved by a second person.
         Approved = "approved",
-        /// Rejected by a second person, or withdrawn because the operation has ended.
+        /// Rejected by a person.
         Rejected = "rejected",
+        /// Withdrawn without a decision, because the operation has ended or the tenant has changed. Never stored: the
+        /// stored state is `rejected`.
+        Expired = "expired",
     }
 }
 
@@ -49,6 +54,60 @@ pub struct Approval {
     pub state: ApprovalState,
     pub decided_by: Option<Requester>,
     pub decided_at: Option<DateTime<Utc>>,
+    /// Reason that the deciding person gave.
+    pub reason: Option<String>,
+}
+
+/// Approval with the tenant and environment that it is about, and with what followed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApprovalRecord {
+    pub id: ApprovalId,
+    pub action: ApprovalAction,
+    pub request: Value,
+    pub request_hash: String,
+    pub requested_by: Requester,
+    pub requested_at: DateTime<Utc>,
+    pub state: ApprovalState,
+    pub decided_by: Option<Requester>,
+    pub decided_at: Option<DateTime<Utc>>,
+    pub reason: Option<String>,
+    pub tenant_id: TenantId,
+    pub company_name: CompanyName,
+    /// Operation that waits for the approval; `None` if the request changes the tenant itself.
+    pub operation: Option<ApprovedOperation>,
+}
+
+/// Operation of an approval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApprovedOperation {
+    pub id: OperationId,
+    pub kind: OperationKind,
+    pub state: OperationState,
+    pub environment_id: EnvironmentId,
+    pub environment: EnvironmentName,
+}
+
+impl ApprovalRecord {
+    /// Returns what follows from the state of the approval, as a sentence.
+    pub fn outcome(&self) -> String {
+        let operation = self.operation.as_ref().map(|operation| (operation.id, operation.state));
+        match (self.state, self.action, operation) {
+            (ApprovalState::Pending, ..) => "A person other than the requester must approve or reject it.".to_owned(),
+            (ApprovalState::Expired, _, Some((id, state))) => {
+                format!("Nothing follows: operation {id} ended before the decision ({state}).")
+            }
+            (ApprovalState::Expired, ..) => {
+                "Nothing follows: the tenant was changed or offboarded before the decision.".to_owned()
+            }
+            (ApprovalState::Rejected, ApprovalAction::Close, Some((id, _))) => {
+                format!("The account stays open; operation {id} offboards the environment without closing it.")
+            }
+            (ApprovalState::Rejected, ApprovalAction::ChangeTier, _) => "The tier is unchanged.".to_owned(),
+            (ApprovalState::Approved, ApprovalAction::ChangeTier, _) => "The tier was changed.".to_owned(),
+            (_, _, Some((id, state))) => format!("Operation {id} has the state {state}."),
+            (_, _, None) => String::new(),
+        }
+    }
 }
 
 /// Returns the hash of one request for approval. It differs between two requests with the same values, so that the
@@ -57,8 +116,9 @@ pub fn approval_hash(id: ApprovalId, operation: OperationId, action: ApprovalAct
     request_hash(operation, action, &json!({ "approval_id": id.to_string(), "request": request }))
 }
 
-/// Returns the hash of operation, action and values.
-pub fn request_hash(operation: OperationId, action: ApprovalAction, request: &Value) -> String {
+/// Returns the hash of operation, action and values. In place of an operation, a change of a tenant has the id of its
+/// approval.
+pub fn request_hash(operation: impl std::fmt::Display, action: ApprovalAction, request: &Value) -> String {
     let mut request = request.clone();
     request.sort_all_objects();
     let mut hash = Sha256::new();

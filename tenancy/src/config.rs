@@ -200,6 +200,17 @@ impl Config {
     pub fn tier(&self, name: &Tier) -> Option<&TierConfig> {
         self.tiers.iter().find(|tier| tier.name == *name)
     }
+
+    /// Returns whether a second person must approve each account of a tenant of this tier.
+    pub fn requires_approval(&self, name: &Tier) -> bool {
+        self.tier(name).is_some_and(|tier| tier.approval == VendingApproval::Required)
+    }
+
+    /// Returns the names of the tiers in which a second person must approve each account.
+    pub fn approval_tiers(&self) -> Vec<String> {
+        let tiers = self.tiers.iter().filter(|tier| tier.approval == VendingApproval::Required);
+        tiers.map(|tier| tier.name.to_string()).collect()
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! a slow statement can be identified in the log of PostgreSQL.
 
 pub mod access_grants;
+pub mod account_limit;
 pub mod account_mappings;
 pub mod approvals;
 pub mod audit;

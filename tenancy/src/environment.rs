@@ -9,7 +9,7 @@ use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, R
 
 string_enum! {
     /// State of an environment. It is always changed in the same transaction as the state of the environment's
-    /// operation, except for `degraded`, which is derived when the environment is read.
+    /// operation, except for `degraded` and `suspended`, which are derived when the environment is read.
     EnvironmentState {
         /// The onboarding of the environment is in progress.
         Onboarding = "onboarding",
@@ -22,6 +22,9 @@ string_enum! {
         NeedsAttention = "needs_attention",
         /// The environment is suspended and has no access. It can be restored until the cooling-off period ends.
         Offboarding = "offboarding",
+        /// The tenant is suspended: the account is in quarantine or on its way there, without a countdown to deletion.
+        /// Never stored: the stored state is `offboarding`.
+        Suspended = "suspended",
         /// A restore or repair of the environment is in progress.
         Restoring = "restoring",
         /// The offboarding of the environment is complete.

@@ -45,6 +45,10 @@ string_enum! {
         AccountAssigned = "environment.account.assigned",
         /// The environment is verified and ready.
         EnvironmentReady = "environment.ready",
+        /// The environment is suspended: its account is in quarantine, without access.
+        EnvironmentSuspended = "environment.suspended",
+        /// The suspension of the environment has ended, and it is ready again.
+        EnvironmentResumed = "environment.resumed",
         /// The environment is offboarded.
         EnvironmentOffboarded = "environment.offboarded",
         /// The account mapping of the environment has ended.

@@ -91,6 +91,36 @@ string_enum! {
         FindingOpened = "environment.finding.opened",
         /// A finding about an environment was resolved.
         FindingResolved = "environment.finding.resolved",
+        /// A suspension was accepted.
+        SuspensionAccepted = "tenant.suspension.accepted",
+        /// A suspension needs attention.
+        SuspensionNeedsAttention = "tenant.suspension.needs_attention",
+        /// A suspension no longer needs attention.
+        SuspensionResumed = "tenant.suspension.resumed",
+        /// A suspension has succeeded.
+        SuspensionSucceeded = "tenant.suspension.succeeded",
+        /// A suspension in progress was cancelled, because the tenant was resumed or offboarded.
+        SuspensionCanceled = "tenant.suspension.canceled",
+        /// The end of a suspension was accepted.
+        ResumptionAccepted = "tenant.resumption.accepted",
+        /// The end of a suspension needs attention.
+        ResumptionNeedsAttention = "tenant.resumption.needs_attention",
+        /// The end of a suspension no longer needs attention.
+        ResumptionResumed = "tenant.resumption.resumed",
+        /// The end of a suspension has succeeded: the environment is ready again.
+        ResumptionSucceeded = "tenant.resumption.succeeded",
+        /// The end of a suspension was cancelled, because the tenant was suspended or offboarded.
+        ResumptionCanceled = "tenant.resumption.canceled",
+        /// An environment is suspended.
+        EnvironmentSuspended = "environment.suspended",
+        /// An environment is no longer suspended, and ready again.
+        EnvironmentResumed = "environment.resumed",
+        /// A change of a tenant needs the approval of a second person.
+        TenantApprovalRequested = "tenant.approval.requested",
+        /// A second person approved a change of a tenant, which is applied.
+        TenantApprovalGranted = "tenant.approval.granted",
+        /// A change of a tenant was rejected or withdrawn.
+        TenantApprovalRejected = "tenant.approval.rejected",
     }
 }
 
@@ -121,12 +151,14 @@ impl FeedType {
     /// Returns the feed type of an operation event, or `None` for an internal event that is not published.
     pub fn of(kind: OperationKind, event: EventType) -> Option<Self> {
         use EventType as E;
-        let by_kind = |onboard, offboard, restore, repair, upgrade| match kind {
+        let by_kind = |onboard, offboard, restore, repair, upgrade, [suspend, resume]: [Self; 2]| match kind {
             OperationKind::Onboard => onboard,
             OperationKind::Offboard => offboard,
             OperationKind::Restore => restore,
             OperationKind::Repair => repair,
             OperationKind::UpgradeBaseline => upgrade,
+            OperationKind::Suspend => suspend,
+            OperationKind::Resume => resume,
         };
         Some(match event {
             E::OperationAccepted => by_kind(
@@ -135,6 +167,7 @@ impl FeedType {
                 Self::RestoringAccepted,
                 Self::RepairAccepted,
                 Self::BaselineUpgradeAccepted,
+                [Self::SuspensionAccepted, Self::ResumptionAccepted],
             ),
             E::OperationNeedsAttention => by_kind(
                 Self::OnboardingNeedsAttention,
@@ -142,6 +175,7 @@ impl FeedType {
                 Self::RestoringNeedsAttention,
                 Self::RepairNeedsAttention,
                 Self::BaselineUpgradeNeedsAttention,
+                [Self::SuspensionNeedsAttention, Self::ResumptionNeedsAttention],
             ),
             E::OperationRecovered | E::OperationRetried => by_kind(
                 Self::OnboardingResumed,
@@ -149,6 +183,7 @@ impl FeedType {
                 Self::RestoringResumed,
                 Self::RepairResumed,
                 Self::BaselineUpgradeResumed,
+                [Self::SuspensionResumed, Self::ResumptionResumed],
             ),
             E::OperationFailed if kind == OperationKind::UpgradeBaseline => Self::BaselineUpgradeFailed,
             E::OperationSucceeded => by_kind(
@@ -157,6 +192,7 @@ impl FeedType {
                 Self::RestoringSucceeded,
                 Self::RepairSucceeded,
                 Self::BaselineUpgradeSucceeded,
+                [Self::SuspensionSucceeded, Self::ResumptionSucceeded],
             ),
             E::OperationCanceled => by_kind(
                 Self::OnboardingCanceled,
@@ -164,6 +200,7 @@ impl FeedType {
                 Self::RestoringCanceled,
                 Self::RepairCanceled,
                 Self::BaselineUpgradeCanceled,
+                [Self::SuspensionCanceled, Self::ResumptionCanceled],
             ),
             E::ApprovalRequested => Self::ApprovalRequested,
             E::ApprovalGranted => Self::ApprovalGranted,
@@ -171,6 +208,8 @@ impl FeedType {
             E::AccountAssigned => Self::AccountAssigned,
             E::AccountReleased => Self::AccountReleased,
             E::EnvironmentReady => Self::EnvironmentReady,
+            E::EnvironmentSuspended => Self::EnvironmentSuspended,
+            E::EnvironmentResumed => Self::EnvironmentResumed,
             E::EnvironmentOffboarded => Self::EnvironmentOffboarded,
             // Operations of other kinds need attention instead of failing.
             E::OperationFailed
@@ -191,7 +230,13 @@ impl FeedType {
             | Self::RestoringNeedsAttention
             | Self::RepairNeedsAttention
             | Self::BaselineUpgradeNeedsAttention
-            | Self::BaselineUpgradeFailed => &["code"],
+            | Self::BaselineUpgradeFailed
+            | Self::SuspensionNeedsAttention
+            | Self::ResumptionNeedsAttention => &["code"],
+            Self::TenantApprovalRequested | Self::TenantApprovalGranted | Self::TenantApprovalRejected => {
+                &["action", "approval_id"]
+            }
+            Self::EnvironmentSuspended => &["reason"],
             Self::ApprovalRequested | Self::ApprovalGranted | Self::ApprovalRejected => &["action"],
             Self::AccountAssigned | Self::AccountReleased => &["aws_account_id"],
             Self::TenantUpdated => &["changed"],
@@ -203,7 +248,10 @@ impl FeedType {
     /// Returns the names of the ids that `data` has in addition to `tenant_id`.
     pub fn id_fields(self) -> &'static [&'static str] {
         match self {
-            Self::TenantUpdated => &[],
+            Self::TenantUpdated
+            | Self::TenantApprovalRequested
+            | Self::TenantApprovalGranted
+            | Self::TenantApprovalRejected => &[],
             Self::EnvironmentDegraded | Self::EnvironmentRecovered | Self::FindingOpened | Self::FindingResolved => {
                 &["environment_id"]
             }

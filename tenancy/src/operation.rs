@@ -23,6 +23,10 @@ string_enum! {
         Repair = "repair",
         /// Upgrade of the baseline, while the environment stays ready.
         UpgradeBaseline = "upgrade_baseline",
+        /// Suspension of an environment, without a countdown to its deletion.
+        Suspend = "suspend",
+        /// End of a suspension, after which the environment is ready again.
+        Resume = "resume",
     }
 }
 
@@ -49,8 +53,9 @@ impl OperationKind {
     pub fn state_while_open(self) -> EnvironmentState {
         match self {
             Self::Onboard => EnvironmentState::Onboarding,
-            Self::Offboard => EnvironmentState::Offboarding,
-            Self::Restore | Self::Repair => EnvironmentState::Restoring,
+            // A suspended environment is stored as offboarding, see `EnvironmentState::Suspended`.
+            Self::Offboard | Self::Suspend => EnvironmentState::Offboarding,
+            Self::Restore | Self::Repair | Self::Resume => EnvironmentState::Restoring,
             Self::UpgradeBaseline => EnvironmentState::Ready,
         }
     }
@@ -65,7 +70,10 @@ impl OperationKind {
     pub fn state_when_done(self) -> EnvironmentState {
         match self {
             Self::Offboard => EnvironmentState::Offboarded,
-            Self::Onboard | Self::Restore | Self::Repair | Self::UpgradeBaseline => EnvironmentState::Ready,
+            Self::Suspend => EnvironmentState::Offboarding,
+            Self::Onboard | Self::Restore | Self::Repair | Self::UpgradeBaseline | Self::Resume => {
+                EnvironmentState::Ready
+            }
         }
     }
 }
@@ -77,6 +85,15 @@ pub struct Requester {
     pub issuer: String,
     /// Claim `sub` of the token.
     pub subject: String,
+}
+
+/// Party that asks for an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initiator {
+    /// A token with access to every tenant.
+    Operator,
+    /// A token of the tenant itself. It cannot undo what an operator has started.
+    Tenant,
 }
 
 /// Long-running piece of work on one environment.

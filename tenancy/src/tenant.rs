@@ -27,6 +27,8 @@ string_enum! {
         NeedsAttention = "needs_attention",
         /// At least one environment is being restored or repaired.
         Restoring = "restoring",
+        /// An operator has suspended the tenant.
+        Suspended = "suspended",
         /// Every environment is being offboarded or has been offboarded.
         Offboarding = "offboarding",
         /// Every environment is offboarded.
@@ -39,6 +41,31 @@ string_enum! {
 pub struct LegalHold {
     pub since: DateTime<Utc>,
     pub reason: String,
+}
+
+string_enum! {
+    /// Reason for the suspension of a tenant.
+    SuspensionReason {
+        /// The tenant has not paid.
+        NonPayment = "non_payment",
+        /// The tenant breaks the terms of use.
+        Abuse = "abuse",
+        /// An account of the tenant is compromised, or may be.
+        Security = "security",
+        /// The tenant has asked for it.
+        CustomerRequest = "customer_request",
+        /// Another reason, which the note gives.
+        Other = "other",
+    }
+}
+
+/// Suspension of a tenant by an operator. It lasts until an operator resumes the tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    pub since: DateTime<Utc>,
+    pub reason: SuspensionReason,
+    /// Text of the operator.
+    pub note: Option<String>,
 }
 
 /// New values for fields of a tenant; `None` leaves a field unchanged.
@@ -90,6 +117,7 @@ pub struct Tenant {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub legal_hold: Option<LegalHold>,
+    pub suspension: Option<Suspension>,
     /// Environments in the order of their requests.
     pub environments: Vec<Environment>,
 }
@@ -110,6 +138,8 @@ impl Tenant {
             TenantState::Restoring
         } else if any(E::Ready) {
             TenantState::Ready
+        } else if any(E::Suspended) {
+            TenantState::Suspended
         } else if any(E::Offboarding) {
             TenantState::Offboarding
         } else {

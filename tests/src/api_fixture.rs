@@ -25,8 +25,9 @@ use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 /// Maximum duration of a request, including the time to read the response body.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
-pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write \
-    operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read access:read";
+pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete tenants:suspend legal-holds:lift \
+    operations:read operations:write operations:approve account-mappings:read events:read webhooks:read \
+    webhooks:write audit:read access:read";
 
 pub struct ApiFixture {
     /// Base URL without a trailing slash.

@@ -211,7 +211,7 @@ impl Freehold {
         // The random values of the simulated AWS depend on these ids, which are therefore the same in every run.
         let id = self.signups.fetch_add(1, Ordering::Relaxed).into();
         let tenant = signup::new_tenant(&self.config, self.clock.now(), id, company, home_region, tier);
-        signup::accept_signup(&self.database.api_pool, &tenant).await;
+        signup::accept_signup(&self.database.api_pool, &self.config, &tenant).await;
         tenant
     }
 

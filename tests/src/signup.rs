@@ -51,6 +51,7 @@ pub fn new_tenant(
         created_at: now,
         updated_at: now,
         legal_hold: None,
+        suspension: None,
         environments: vec![environment],
     }
 }
@@ -60,7 +61,7 @@ pub fn audit_entry() -> AuditEntry {
 }
 
 /// Inserts the rows that the API inserts when it accepts the signup of this tenant.
-pub async fn accept_signup(pool: &PgPool, tenant: &Tenant) {
+pub async fn accept_signup(pool: &PgPool, config: &Config, tenant: &Tenant) {
     let key = IdempotencyKey {
         issuer: "https://issuer.example.com".to_owned(),
         client: "tests".to_owned(),
@@ -76,7 +77,8 @@ pub async fn accept_signup(pool: &PgPool, tenant: &Tenant) {
         tenant,
         requested_by: &requester,
         answer: &answer,
-        per_day: None,
+        limit: None,
+        approval_required: config.requires_approval(&tenant.tier),
         entry: &entry,
     };
     let result = signup::sign_up(pool, &signup).await.expect("a signup");

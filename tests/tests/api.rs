@@ -4,6 +4,7 @@
 
 mod access_review;
 mod account_mappings;
+mod approvals;
 mod audit;
 mod authorization;
 mod description;
@@ -24,6 +25,7 @@ mod pages;
 mod rate_limit;
 mod schemathesis;
 mod signup;
+mod suspension;
 mod tenant_updates;
 mod tenant_view;
 mod tokens;

@@ -132,7 +132,7 @@ impl Onboarding {
         let worker = Arc::new(worker.expect("a worker"));
 
         let tenant = signup::new_tenant(&config, start, 1, "Example", home_region, "enterprise");
-        signup::accept_signup(pool, &tenant).await;
+        signup::accept_signup(pool, &config, &tenant).await;
         loop {
             worker.drain().await.expect("finished work");
             let Some(next) = operations::next_wake(pool).await.expect("an answer") else { break };

@@ -13,5 +13,6 @@ mod recover;
 mod skipped_steps;
 mod step_faults;
 mod step_replay;
+mod suspension;
 mod template_validation;
 mod vending;

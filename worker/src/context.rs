@@ -77,6 +77,12 @@ impl StepContext {
         self.data.subject.kind
     }
 
+    /// Returns whether a second person must approve the account, as decided when the operation was accepted; `None` if
+    /// the previous version accepted the operation.
+    pub(crate) fn approval_required(&self) -> Option<bool> {
+        self.data.subject.approval_required
+    }
+
     pub(crate) fn operation_created_at(&self) -> DateTime<Utc> {
         self.data.subject.created_at
     }

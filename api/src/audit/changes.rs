@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use freehold_tenancy::approval::{Approval, ApprovalState};
+use freehold_tenancy::ApprovalId;
+use freehold_tenancy::approval::{Approval, ApprovalAction, ApprovalState};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -54,8 +55,19 @@ pub(crate) fn record_hidden_change(field: &str) {
 
 /// Records the new state of an approval, with the request that it is about.
 pub(crate) fn record_approval(old: Option<ApprovalState>, approval: &Approval) {
-    record_id(approval.id);
-    let new = json!({ "state": approval.state, "action": approval.action, "request": approval.request });
+    record_approval_state(approval.id, old, approval.state, approval.action, &approval.request);
+}
+
+/// Records the new state of the approval `id`, with the action and the request that it is about.
+pub(crate) fn record_approval_state(
+    id: ApprovalId,
+    old: Option<ApprovalState>,
+    state: ApprovalState,
+    action: ApprovalAction,
+    request: &Value,
+) {
+    record_id(id);
+    let new = json!({ "state": state, "action": action, "request": request });
     record_change("approval", old.map(|state| json!({ "state": state })), new);
 }
 

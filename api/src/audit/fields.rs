@@ -41,7 +41,8 @@ const fn route(
 /// All routes that change something. Query parameters and ids in the path are always recorded.
 const ROUTES: &[RecordedFields] = &[
     route("adoptAccount", &[("aws_account_id", Whole)], &["approval"]),
-    route("approveOperation", &[("request_hash", Whole)], &["approval"]),
+    route("approveOperation", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
+    route("approveRequest", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
     route("cancelOperation", &[], &[]),
     route("createEnvironment", &[("name", Whole), ("home_region", Whole)], &[]),
     route(
@@ -70,19 +71,22 @@ const ROUTES: &[RecordedFields] = &[
     route("offboardEnvironment", &[], &[]),
     route("offboardTenant", &[], &[]),
     route("pauseVending", &[("reason", Whole)], &["vending_pause"]),
-    route("rejectOperation", &[("request_hash", Whole)], &["approval"]),
+    route("rejectOperation", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
+    route("rejectRequest", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
     route("replayWebhookDelivery", &[], &[]),
     route("replayWebhookEvents", &[("since", Whole)], &[]),
     route("restoreEnvironment", &[], &[]),
     route("restoreTenant", &[], &[]),
+    route("resumeTenant", &[("reason", Whole)], &["suspension"]),
     route("resumeVending", &[], &["vending_pause"]),
     route("retryOperation", &[("account_email", Whole)], &["approval"]),
     route("rotateWebhookSecret", &[], &["secret"]),
     route("setLegalHold", &[("reason", Whole)], &["legal_hold"]),
+    route("suspendTenant", &[("reason", Whole), ("note", Whole)], &["suspension"]),
     route(
         "updateTenant",
         &[("company_name", Whole), ("admin_email", Given), ("tier", Whole), ("external_id", Whole), ("labels", Whole)],
-        &["company_name", "admin_email", "tier", "external_id", "labels"],
+        &["company_name", "admin_email", "tier", "external_id", "labels", "approval"],
     ),
     route(
         "updateWebhookEndpoint",

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::operation::Requester;
+use freehold_tenancy::Config;
+use freehold_tenancy::db::account_limit::AccountLimit;
+use freehold_tenancy::operation::{Initiator, Requester};
 use serde_json::json;
 
 use super::tenant_scope::TenantScope;
@@ -37,6 +39,24 @@ impl Caller {
             TenantScope::Fleet => self.client.clone(),
             TenantScope::Tenant(tenant) => json!([self.client, tenant.to_string()]).to_string(),
         }
+    }
+
+    /// Returns the party for which the caller acts.
+    pub(crate) fn initiator(&self) -> Initiator {
+        match self.tenant_scope {
+            TenantScope::Fleet => Initiator::Operator,
+            TenantScope::Tenant(_) => Initiator::Tenant,
+        }
+    }
+
+    /// Returns the daily limit of accounts that applies to the caller; `None` if it is unlimited.
+    pub(crate) fn account_limit(&self, config: &Config) -> Option<AccountLimit<'_>> {
+        let tenant = match self.tenant_scope {
+            TenantScope::Fleet => None,
+            TenantScope::Tenant(tenant) => Some(tenant),
+        };
+        let maximum = config.api.daily_account_limit()?;
+        Some(AccountLimit { issuer: &self.issuer, client: &self.client, tenant, maximum })
     }
 
     pub(crate) fn requester(&self) -> Requester {

@@ -28,11 +28,6 @@ impl Key {
         }
     }
 
-    /// Returns a key of the caller and the route with empty text, which is used to count the caller's stored keys.
-    pub(crate) fn empty_stored_key(caller: &Caller, route: &str) -> IdempotencyKey {
-        Self(String::new()).into_stored_key(caller, route)
-    }
-
     pub(crate) fn into_text(self) -> String {
         self.0
     }

@@ -43,10 +43,12 @@ codes! {
     403 "insufficient_scope"          InsufficientScope:        "The token lacks a required scope";
     403 "tenant_claim_invalid"        TenantClaimInvalid:       "The tenant claim of the token is invalid";
     403 "approver_is_requester"       ApproverIsRequester:      "The approver must be another person";
+    403 "started_by_operator"         StartedByOperator:        "An operator has started the offboarding";
     404 "route_not_found"             RouteNotFound:            "The route does not exist";
     404 "tenant_not_found"            TenantNotFound:           "The tenant does not exist";
     404 "environment_not_found"       EnvironmentNotFound:      "The environment does not exist";
     404 "operation_not_found"         OperationNotFound:        "The operation does not exist";
+    404 "approval_not_found"          ApprovalNotFound:         "The approval does not exist";
     404 "account_not_found"           AccountNotFound:          "The account was never mapped to a tenant";
     404 "webhook_not_found"           WebhookNotFound:          "The webhook endpoint or delivery does not exist";
     405 "method_not_allowed"          MethodNotAllowed:         "The route does not support this method";
@@ -58,6 +60,7 @@ codes! {
     409 "too_many_environments"       TooManyEnvironments:      "The tenant has too many environments";
     409 "legal_hold"                  LegalHold:                "The tenant is under a legal hold";
     409 "tenant_offboarded"           TenantOffboarded:         "The tenant is offboarded";
+    409 "tenant_suspended"            TenantSuspended:          "The tenant is suspended";
     409 "not_restorable"              NotRestorable:            "The environment cannot be restored";
     409 "account_closing_disabled"    AccountClosingDisabled:   "Closing accounts is disabled";
     409 "operation_in_progress"       OperationInProgress:      "Another operation on the environment is open";
@@ -67,6 +70,7 @@ codes! {
     409 "account_protected"           AccountProtected:         "The account is protected";
     409 "approval_pending"            ApprovalPending:          "Another request is waiting for approval";
     409 "approval_not_pending"        ApprovalNotPending:       "No matching request is waiting for approval";
+    409 "approval_outdated"           ApprovalOutdated:         "The requested change is no longer possible";
     409 "operation_not_parked"        OperationNotParked:       "The operation does not need attention";
     409 "secrets_key_missing"         SecretsKeyMissing:        "The encryption key for secrets is missing";
     409 "too_many_webhooks"           TooManyWebhooks:          "The limit of webhook endpoints is reached";
@@ -80,7 +84,7 @@ codes! {
     428 "precondition_required"       PreconditionRequired:     "If-Match is missing";
     429 "too_many_requests"           TooManyRequests:          "Rate limit exceeded";
     429 "too_many_streams"            TooManyStreams:           "The client has too many open streams";
-    429 "daily_account_limit_reached" DailyAccountLimitReached: "Daily signup limit reached";
+    429 "daily_account_limit_reached" DailyAccountLimitReached: "Daily account limit reached";
     500 "internal_error"              InternalError:            "Internal server error";
     503 "database_unavailable"        DatabaseUnavailable:      "The database is unavailable";
     503 "too_many_exports"            TooManyExports:           "Too many exports are running";

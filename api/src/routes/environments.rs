@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::schema::tenant::Environment;
+use super::tenants::account_limit;
 use super::tenants::signup::residency_of;
 use crate::app::App;
 use crate::audit::record_id;
@@ -38,8 +39,8 @@ pub(super) fn not_found() -> ApiError {
 
 /// Create another environment for a tenant
 ///
-/// The environment gets an AWS account of its own. A repeated request with the same `Idempotency-Key` and body returns
-/// the first response.
+/// The environment gets an AWS account of its own, which counts towards the daily limit of accounts. A repeated request
+/// with the same `Idempotency-Key` and body returns the first response.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/environments",
@@ -61,10 +62,16 @@ pub(super) fn not_found() -> ApiError {
             ("Idempotency-Replayed" = bool, description = "`true` if the response to an earlier request is repeated"),
         )),
         (
+            status = 403,
+            description = "An operator is offboarding the tenant, and the token is the tenant's \
+                (`started_by_operator`), or the token lacks the scope",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
             status = 409,
             description = "The tenant already has an environment with this name (`environment_exists`), has too many \
-                environments (`too_many_environments`) or is offboarded (`tenant_offboarded`), or the same request is \
-                still running (`idempotency_key_in_flight`)",
+                environments (`too_many_environments`), is offboarded (`tenant_offboarded`) or suspended \
+                (`tenant_suspended`), or the same request is still running (`idempotency_key_in_flight`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),
@@ -109,9 +116,17 @@ pub(crate) async fn create_environment(
     let location = format!("/v1/tenants/{id}/environments/{}", environment.name);
     let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| ApiError::internal())?;
     let response = StoredResponse { status: 202, location, body };
-    match db::lifecycle::add_environment(&app.pool, &key, request_hash, &environment, &caller.requester(), &response)
-        .await?
-    {
+    let new = db::lifecycle::NewEnvironment {
+        key: &key,
+        request_hash,
+        environment: &environment,
+        requested_by: &caller.requester(),
+        initiator: caller.initiator(),
+        answer: &response,
+        approval_tiers: &app.config.approval_tiers(),
+        limit: caller.account_limit(&app.config),
+    };
+    match db::lifecycle::add_environment(&app.pool, &new).await? {
         AddResult::Created => {
             record_id(environment.id);
             record_id(environment.operation_id);
@@ -125,6 +140,15 @@ pub(crate) async fn create_environment(
         AddResult::TenantOffboarded => {
             Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded; create a new one."))
         }
+        AddResult::TenantSuspended => Err(ApiError::new(
+            Code::TenantSuspended,
+            "The tenant is suspended. An operator must resume it before it can get another environment.",
+        )),
+        AddResult::ReservedForOperator => Err(ApiError::new(
+            Code::StartedByOperator,
+            "An operator is offboarding the tenant, so only an operator can add an environment.",
+        )),
+        AddResult::DailyLimitReached(reached) => Err(account_limit::refuse(&app, reached)),
         AddResult::TooManyEnvironments => Err(ApiError::new(
             Code::TooManyEnvironments,
             format!("A tenant has at most {} environments at a time.", db::lifecycle::MAX_ENVIRONMENTS),

@@ -63,7 +63,7 @@ pub(crate) async fn set_legal_hold(
 
 /// Lift a legal hold
 ///
-/// Also succeeds if the tenant has no legal hold.
+/// Needs the scope `legal-holds:lift` in addition to `tenants:delete`. Also succeeds if the tenant has no legal hold.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{id}/legal-hold",

@@ -133,13 +133,15 @@ async fn offboard(
     }
     check_if_match(&app, tenant, if_match.as_ref()).await?;
     let (by, now) = (caller.requester(), app.clock.now());
-    let result = db::lifecycle::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
+    let initiator = caller.initiator();
+    let result = db::lifecycle::offboard(&app.pool, tenant, name.as_ref(), close, &by, initiator, now).await?;
     respond(&app, tenant, name.is_some(), result).await
 }
 
 /// Restore a tenant
 ///
-/// Starts a restore operation for each environment in its cooling-off period.
+/// Starts a restore operation for each environment in its cooling-off period. A token of the tenant restores only what
+/// such a token has offboarded.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/restore",
@@ -149,8 +151,15 @@ async fn offboard(
     responses(
         (status = 202, description = "One restore operation per environment is started", body = Tenant),
         (
+            status = 403,
+            description = "An operator has started the offboarding (`started_by_operator`), or the token lacks the \
+                scope",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
             status = 409,
-            description = "No environment is in its cooling-off period (`not_restorable`)",
+            description = "No environment is in its cooling-off period (`not_restorable`), or the tenant is suspended \
+                and must be resumed first (`tenant_suspended`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),
@@ -164,6 +173,8 @@ pub(crate) async fn restore_tenant(
 }
 
 /// Restore one environment of a tenant
+///
+/// A token of the tenant restores only what such a token has offboarded.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/environments/{name}/restore",
@@ -176,8 +187,15 @@ pub(crate) async fn restore_tenant(
     responses(
         (status = 202, description = "The restore operation is started", body = Tenant),
         (
+            status = 403,
+            description = "An operator has started the offboarding (`started_by_operator`), or the token lacks the \
+                scope",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
             status = 409,
-            description = "The environment is not in its cooling-off period (`not_restorable`)",
+            description = "The environment is not in its cooling-off period (`not_restorable`), or the tenant is \
+                suspended and must be resumed first (`tenant_suspended`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),
@@ -199,16 +217,13 @@ async fn restore(
     name: Option<EnvironmentName>,
 ) -> Result<Response, ApiError> {
     let (by, now) = (caller.requester(), app.clock.now());
-    let result = db::lifecycle::restore(&app.pool, tenant, name.as_ref(), &by, now).await?;
+    let result = db::lifecycle::restore(&app.pool, tenant, name.as_ref(), &by, caller.initiator(), now).await?;
     respond(&app, tenant, name.is_some(), result).await
 }
 
 async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResult) -> Result<Response, ApiError> {
     match result {
-        LifecycleResult::Started(operations) => {
-            operations.iter().for_each(record_id);
-            app.work_notifier.notify();
-        }
+        LifecycleResult::Started(operations) => operations.iter().for_each(record_id),
         LifecycleResult::NotFound if named => return Err(environments::not_found()),
         LifecycleResult::NotFound => return Err(ApiError::tenant_not_found()),
         LifecycleResult::LegalHold(reason) => return Err(ApiError::legal_hold(&reason)),
@@ -219,10 +234,31 @@ async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResu
                  the account mappings at a time before show the account id.",
             ));
         }
+        LifecycleResult::Suspended => {
+            return Err(ApiError::new(
+                Code::TenantSuspended,
+                "The tenant is suspended. An operator must resume it before its environments can be restored.",
+            ));
+        }
+        LifecycleResult::ReservedForOperator => {
+            return Err(ApiError::new(
+                Code::StartedByOperator,
+                "An operator has started the offboarding, so only an operator can restore the environment.",
+            ));
+        }
+        LifecycleResult::Busy(id) => {
+            return Err(ApiError::new(Code::OperationInProgress, format!("The operation {id} must end first.")));
+        }
         LifecycleResult::NotAllowed(reason) => {
             return Err(ApiError::new(Code::NotRestorable, format!("The environment cannot be restored: {reason}.")));
         }
     }
+    accepted_response(app, tenant).await
+}
+
+/// Notifies the workers of new operations, and responds with `202 Accepted` and the current state of the tenant.
+pub(super) async fn accepted_response(app: &App, tenant: TenantId) -> Result<Response, ApiError> {
+    app.work_notifier.notify();
     let current = db::tenants::get(&app.pool, tenant).await?.ok_or_else(ApiError::tenant_not_found)?;
     let location = HeaderValue::from_str(&format!("/v1/tenants/{tenant}")).map_err(|_| ApiError::internal())?;
     let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("5"))];

@@ -1,5 +1,6 @@
 //! Routes that create, list and return tenants.
 
+pub(super) mod account_limit;
 mod dry_run;
 pub(super) mod etag;
 pub(crate) mod signup;
@@ -8,7 +9,6 @@ pub(crate) mod update;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use chrono::TimeDelta;
 use freehold_tenancy::audit::AuditEntry;
 use freehold_tenancy::db::idempotency::StoredResponse;
 use freehold_tenancy::db::signup::SignupResult;
@@ -28,7 +28,7 @@ use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam, QueryFields, SearchText};
 use crate::idempotency::{self, Key};
 use crate::pagination::Page;
-use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
+use crate::problem::{ApiError, MEDIA_TYPE, Problem};
 
 /// Page of tenants, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -102,7 +102,6 @@ pub(crate) async fn create_tenant(
     let body = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| ApiError::internal())?;
     let response = StoredResponse { status: 202, location, body };
 
-    let per_day = signup::daily_signup_limit(&app.config);
     let requested_by = &caller.requester();
     let (key, tenant_id) = (&key, tenant.id);
     entry.ids.push(tenant_id.to_string());
@@ -115,7 +114,8 @@ pub(crate) async fn create_tenant(
         tenant: &tenant,
         requested_by,
         answer: &response,
-        per_day,
+        limit: caller.account_limit(&app.config),
+        approval_required: app.config.requires_approval(&tenant.tier),
         entry: &entry,
     };
     match db::signup::sign_up(&app.pool, &signup).await? {
@@ -127,19 +127,8 @@ pub(crate) async fn create_tenant(
         SignupResult::DuplicateKey(key) => {
             Ok(idempotency::mark_as_replayed(idempotency::accepted_response(idempotency::stored_response(key)?)))
         }
-        SignupResult::DailyLimitReached(until) => {
-            Err(daily_limit_reached(until - app.clock.now(), app.config.api.signups_per_day))
-        }
+        SignupResult::DailyLimitReached(reached) => Err(account_limit::refuse(&app, reached)),
     }
-}
-
-fn daily_limit_reached(wait: TimeDelta, limit: u32) -> ApiError {
-    let detail = format!(
-        "The client has reached its limit of {limit} signups in 24 hours (api.signups_per_day). Retry later with the \
-         same Idempotency-Key."
-    );
-    ApiError::new(Code::DailyAccountLimitReached, detail)
-        .retry_after(u32::try_from(wait.num_seconds().max(1)).unwrap_or(u32::MAX))
 }
 
 /// List tenants, newest first

@@ -62,15 +62,35 @@ pub(super) struct AdoptArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct DecideArgs {
+pub(super) struct ApproveArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    /// Reason of the decision
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RejectArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    /// Reason of the decision
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+struct RequestArgs {
     /// Id of the operation (op_…)
     #[arg(value_name = "OPERATION")]
     id: String,
     /// Hash of the request, or at least its first 8 characters
     #[arg(long, value_name = "HASH")]
     request_hash: String,
-    #[command(flatten)]
-    client: ClientArgs,
 }
 
 pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
@@ -86,9 +106,22 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<Exit> {
     post(&args.client, &args.id, "adopt", Some(&AdoptRequest { aws_account_id: args.account })).await
 }
 
-pub(super) async fn decide(args: DecideArgs, action: &str) -> anyhow::Result<Exit> {
-    let request_hash = find_full_hash(&args.client.api_client()?, &args.id, &args.request_hash).await?;
-    post(&args.client, &args.id, action, Some(&ApprovalDecision { request_hash })).await
+pub(super) async fn approve(args: ApproveArgs) -> anyhow::Result<Exit> {
+    decide(&args.request, "approve", args.reason, &args.client).await
+}
+
+pub(super) async fn reject(args: RejectArgs) -> anyhow::Result<Exit> {
+    decide(&args.request, "reject", Some(args.reason), &args.client).await
+}
+
+async fn decide(
+    request: &RequestArgs,
+    action: &str,
+    reason: Option<String>,
+    client: &ClientArgs,
+) -> anyhow::Result<Exit> {
+    let request_hash = find_full_hash(&client.api_client()?, &request.id, &request.request_hash).await?;
+    post(client, &request.id, action, Some(&ApprovalDecision { request_hash, reason })).await
 }
 
 async fn post(client: &ClientArgs, id: &str, action: &str, body: Option<&impl Serialize>) -> anyhow::Result<Exit> {

@@ -57,7 +57,7 @@ pub(super) struct LegalHoldArgs {
     /// Reason for the legal hold
     #[arg(long, value_name = "TEXT", required_unless_present = "lift", conflicts_with = "lift")]
     reason: Option<String>,
-    /// Lift the legal hold
+    /// Lift the legal hold; needs the scope legal-holds:lift
     #[arg(long)]
     lift: bool,
     #[command(flatten)]

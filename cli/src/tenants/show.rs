@@ -25,6 +25,11 @@ pub(super) fn print_tenant(tenant: &Tenant, queues: &[(String, Queue)], format: 
     for (name, value) in fields {
         output::print_field(name, value)?;
     }
+    if let Some(suspension) = &tenant.suspension {
+        let since = suspension.since.format("%Y-%m-%d %H:%M:%S");
+        let note = suspension.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
+        output::print_field("suspended", format!("since {since} UTC, {}{note}", suspension.reason))?;
+    }
     let mut table = output::new_table(["environment", "state", "residency", "home region", "AWS account", "operation"]);
     for environment in &tenant.environments {
         table.add_row([

@@ -2,13 +2,16 @@
 
 use anyhow::bail;
 use clap::Args;
-use freehold_api::schema::Tenant;
+use freehold_api::schema::{ApprovalDetails, Tenant};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::create::parse_label;
 use super::show;
+use crate::approvals::print_approval;
 use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
+use crate::output;
 
 /// Update the details of a tenant; fields without an option stay unchanged
 #[derive(Debug, Args)]
@@ -18,7 +21,7 @@ use crate::exit::{Exit, exit_codes};
     "freehold tenants update ten_01k2m8v3x9e7rt4s5q6w7y8z9b --external-id '' --remove-label pilot\n\n",
     "The names of AWS accounts do not change. A new administrator gets the access of the old one, if the tier has a \
      tenant group. Access that comes with a new tier is granted by the next reconcile \
-     run.\n\n",
+     run. A tier that requires approval must be set alone, and needs the approval of a second person.\n\n",
     exit_codes!(),
 ))]
 pub(super) struct UpdateArgs {
@@ -65,7 +68,25 @@ pub(super) async fn run(args: UpdateArgs) -> anyhow::Result<Exit> {
     }
     let api = args.client.api_client()?;
     // `If-Match: *` skips the check for concurrent changes, because the command does not show the current values first.
-    let tenant: Tenant = api.patch(&format!("/v1/tenants/{}", encode_path_segment(&args.id)), "*", &patch).await?;
-    show::print_tenant(&tenant, &[], args.client.output)?;
+    match api.patch(&format!("/v1/tenants/{}", encode_path_segment(&args.id)), "*", &patch).await? {
+        UpdateResult::Waiting(approval) => {
+            output::print_note(format!(
+                "nothing is changed yet: the tier needs the approval of a second person, with: freehold approvals \
+                 approve {} --request-hash {}",
+                approval.id, approval.request_hash
+            ));
+            print_approval(&approval, args.client.output)?;
+        }
+        UpdateResult::Updated(tenant) => show::print_tenant(&tenant, &[], args.client.output)?,
+    }
     Ok(Exit::Success)
+}
+
+/// Response to an update.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum UpdateResult {
+    /// The change of the tier waits for approval.
+    Waiting(Box<ApprovalDetails>),
+    Updated(Box<Tenant>),
 }

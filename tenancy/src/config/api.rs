@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -38,7 +39,10 @@ pub struct Api {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Maximum number of requests per minute that one API process accepts from each client; 0 means unlimited.
     pub requests_per_minute: u32,
-    /// Maximum number of signups per client in 24 hours; 0 means unlimited.
+    /// Maximum number of AWS accounts that each client may ask for in 24 hours, through all routes; 0 means unlimited.
+    /// If it is not set, `signups_per_day` applies.
+    pub accounts_per_day: Option<u32>,
+    /// Earlier name of `accounts_per_day`.
     pub signups_per_day: u32,
     pub limits: ApiLimits,
 }
@@ -58,6 +62,7 @@ impl Default for Api {
             issuers: Vec::new(),
             roles: BTreeMap::new(),
             requests_per_minute: 6000,
+            accounts_per_day: None,
             signups_per_day: 1000,
             limits: ApiLimits::default(),
         }
@@ -65,6 +70,11 @@ impl Default for Api {
 }
 
 impl Api {
+    /// Returns the maximum number of accounts per client in 24 hours, or `None` if it is unlimited.
+    pub fn daily_account_limit(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.accounts_per_day.unwrap_or(self.signups_per_day))
+    }
+
     /// Returns the names of the fields of `[api]` that are set and declare a single token issuer.
     pub(super) fn single_issuer_fields(&self) -> Vec<&'static str> {
         let fields = [

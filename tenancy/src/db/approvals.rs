@@ -1,5 +1,7 @@
 //! Stores approvals: requests of one person that a second person approves or rejects.
 
+mod read;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -10,6 +12,8 @@ use crate::approval::{Approval, ApprovalAction, ApprovalState, approval_hash};
 use crate::event::{EventType, NewEvent};
 use crate::operation::Requester;
 use crate::{ApprovalId, OperationId};
+
+pub use read::{ApprovalFilter, get, list};
 
 /// Returns whether `action` was approved for the operation.
 pub async fn is_granted(pool: &PgPool, id: OperationId, action: ApprovalAction) -> Result<bool> {
@@ -29,10 +33,10 @@ pub(super) async fn granted(tx: &mut PgConnection, id: OperationId, action: Appr
     Ok(granted.fetch_one(tx).await?)
 }
 
-/// Rejects the pending approval request of a finished operation. The caller must have locked the operation.
+/// Ends the pending approval request of a finished operation as expired. The caller must have locked the operation.
 pub(super) async fn withdraw(tx: &mut PgConnection, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<()> {
     let Some(pending) = pending(&mut *tx, id).await? else { return Ok(()) };
-    close(&mut *tx, pending.id, ApprovalState::Rejected, by, now).await?;
+    close(&mut *tx, pending.id, ApprovalState::Expired, None, by, now).await?;
     append_event(tx, EventType::ApprovalRejected, &pending, by, now).await
 }
 
@@ -52,8 +56,9 @@ pub async fn list_for_operation(pool: &PgPool, id: OperationId) -> Result<Vec<Ap
     let rows = sqlx::query_as!(
         Row,
         r#"/* db::approvals::list_for_operation */
-        select id, operation_id, action as "action: ApprovalAction", request, request_hash, requested_by, requested_at,
-            state as "state: ApprovalState", decided_by, decided_at
+        select id, operation_id as "operation_id!", action as "action: ApprovalAction", request, request_hash,
+            requested_by, requested_at,
+            case when expired then 'expired' else state end as "state!: ApprovalState", decided_by, decided_at, reason
         from approvals where operation_id = $1 order by id"#,
         id.as_uuid(),
     )
@@ -66,8 +71,9 @@ pub(super) async fn pending(tx: &mut PgConnection, id: OperationId) -> Result<Op
     let row = sqlx::query_as!(
         Row,
         r#"/* db::approvals::pending */
-        select id, operation_id, action as "action: ApprovalAction", request, request_hash, requested_by, requested_at,
-            state as "state: ApprovalState", decided_by, decided_at
+        select id, operation_id as "operation_id!", action as "action: ApprovalAction", request, request_hash,
+            requested_by, requested_at,
+            case when expired then 'expired' else state end as "state!: ApprovalState", decided_by, decided_at, reason
         from approvals where operation_id = $1 and state = 'pending'"#,
         id.as_uuid(),
     )
@@ -97,6 +103,7 @@ pub(super) async fn insert(
         state: ApprovalState::Pending,
         decided_by: None,
         decided_at: None,
+        reason: None,
     };
     sqlx::query!(
         r#"/* db::approvals::insert */
@@ -118,19 +125,26 @@ pub(super) async fn insert(
     Ok(approval)
 }
 
+/// Ends a pending request with the state of its decision.
 pub(super) async fn close(
     tx: &mut PgConnection,
     id: ApprovalId,
     state: ApprovalState,
+    reason: Option<&str>,
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<()> {
+    let is_expired = state == ApprovalState::Expired;
+    let stored = if is_expired { ApprovalState::Rejected } else { state };
     sqlx::query!(
-        "/* db::approvals::close */ update approvals set state = $2, decided_by = $3, decided_at = $4 where id = $1",
+        r#"/* db::approvals::close */
+        update approvals set state = $2, decided_by = $3, decided_at = $4, reason = $5, expired = $6 where id = $1"#,
         id.as_uuid(),
-        state.as_str(),
+        stored.as_str(),
         json!(by),
         now,
+        reason,
+        is_expired,
     )
     .execute(tx)
     .await?;
@@ -148,6 +162,7 @@ struct Row {
     state: ApprovalState,
     decided_by: Option<Value>,
     decided_at: Option<DateTime<Utc>>,
+    reason: Option<String>,
 }
 
 impl Row {
@@ -163,6 +178,7 @@ impl Row {
             state: self.state,
             decided_by: self.decided_by.map(|by| parse_json(by, "a requester")).transpose()?,
             decided_at: self.decided_at,
+            reason: self.reason,
         })
     }
 }

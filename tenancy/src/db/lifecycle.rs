@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  signup, add_environment,
-//!  offboard, restore, open_repair, open_baseline_upgrade, cancel
+//!  offboard, restore, suspend, resume, open_repair, open_baseline_upgrade, cancel
 //!         │
 //!         ▼
 //!     ┌─────────┐  first claim   ┌─────────┐  succeed   ┌───────────┐
@@ -47,6 +47,10 @@
 //!                     └────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! `suspend` puts an environment into the state `suspended`, from each state except `offboarding` and `offboarded`. The
+//! state is derived (view `suspended_environments`) and stored as `offboarding`. `resume` leads through `restoring` to
+//! `ready`; an environment that has never had an account is onboarded again. `offboard` is possible from `suspended`.
+//!
 //! `change_admin` opens a repair too. `restore` is possible during the cooling-off period only. A tenant is offboarded
 //! together with its last environment.
 
@@ -54,6 +58,7 @@ mod add_environment;
 mod attention;
 mod cancel;
 mod change_admin;
+mod change_tier;
 mod decide;
 mod finish;
 mod legal_hold;
@@ -65,14 +70,17 @@ mod recover;
 mod repair;
 mod request_approval;
 mod restore;
+mod resume;
 mod retry;
+mod suspend;
 mod upgrade_baseline;
 
 use crate::OperationId;
 
-pub use add_environment::{AddResult, MAX_ENVIRONMENTS, add_environment};
+pub use add_environment::{AddResult, MAX_ENVIRONMENTS, NewEnvironment, add_environment};
 pub use cancel::cancel;
 pub use change_admin::{ChangeAdminResult, change_admin};
+pub use change_tier::{TierDecisionResult, TierRequestResult, change_tier, decide_tier, request_tier};
 pub use decide::{DecisionResult, decide};
 pub use finish::{fail, succeed};
 pub use legal_hold::set_legal_hold;
@@ -82,10 +90,12 @@ pub use recover::{RecoverResult, recover};
 pub use repair::open_repair;
 pub use request_approval::{RequestResult, request_approval, request_creation_approval};
 pub use restore::restore;
+pub use resume::resume;
 pub use retry::{RetryResult, retry};
+pub use suspend::{NewSuspension, suspend};
 pub use upgrade_baseline::{UpgradeResult, open_baseline_upgrade};
 
-/// Result of a request to cancel, offboard or restore.
+/// Result of a request to cancel, offboard, restore, suspend or resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LifecycleResult {
     /// These operations carry out the request. Some of them may have been open before the request.
@@ -96,6 +106,12 @@ pub enum LifecycleResult {
     LegalHold(String),
     /// The environment is offboarded already, and its account was not closed.
     AlreadyOffboarded,
+    /// The tenant is suspended, and must be resumed first.
+    Suspended,
+    /// An operator has started the offboarding, so that a token of the tenant cannot undo it.
+    ReservedForOperator,
+    /// This operation on an environment must end first.
+    Busy(OperationId),
     /// The request cannot be carried out for the given reason, which completes the sentence "it cannot be done: …".
     NotAllowed(&'static str),
 }

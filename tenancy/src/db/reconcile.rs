@@ -112,6 +112,8 @@ pub struct MappedEnvironment {
     /// Time since which the environment has been ready without an open operation; `None` if it is not ready or has an
     /// open operation.
     pub settled_at: Option<DateTime<Utc>>,
+    /// Time since which the environment has been suspended without an open operation; `None` otherwise.
+    pub suspended_at: Option<DateTime<Utc>>,
     /// Baseline stack, which contains the roles of Freehold; `None` if it is not deployed.
     pub baseline: Option<DeployedStack>,
     /// Tenant stack, which contains the software of the SaaS; `None` if it is not deployed.
@@ -151,6 +153,8 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
         r#"/* db::reconcile::mapped */
         select e.id, e.tenant_id, t.company_name, t.tier, e.name, e.residency, e.home_region, m.aws_account_id,
             m.valid_from, case when e.state = 'ready' and o.open = 0 then o.latest end as settled_at,
+            case when e.id in (select environment_id from suspended_environments) and o.open = 0
+                then o.latest end as suspended_at,
             b.facts ->> 'stack_id' as baseline_id, b.facts ->> 'region' as baseline_region,
             b.changed_at as "baseline_at?",
             s.facts ->> 'stack_id' as stack_id, s.facts ->> 'region' as stack_region, s.finished_at as "stack_at?",
@@ -202,6 +206,7 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
                 aws_account_id: parse_text(row.aws_account_id)?,
                 mapped_at: row.valid_from,
                 settled_at: row.settled_at,
+                suspended_at: row.suspended_at,
                 baseline: deployed(row.baseline_id, row.baseline_region, row.baseline_at)?,
                 stack: deployed(row.stack_id, row.stack_region, row.stack_at)?,
                 grants: row.grants.unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! Stores a signup with one SQL statement in one transaction.
 
+use super::account_limit::{self, AccountLimit, LimitReached};
 use super::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
 use super::{PgPool, Result, map_constraint_violation};
 use crate::audit::{AuditEntry, AuditOutcome, AuditResult};
@@ -8,9 +9,8 @@ use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
 use crate::tenant::Tenant;
 use crate::unicode::{comparable, invisible_characters_of_postgresql};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
-use std::num::NonZeroU32;
 use uuid::Uuid;
 
 /// Result of [`sign_up`].
@@ -20,8 +20,8 @@ pub enum SignupResult {
     Created,
     /// The idempotency key has been used.
     DuplicateKey(ExistingKey),
-    /// The client has reached its daily limit of signups and can sign up again at this time.
-    DailyLimitReached(DateTime<Utc>),
+    /// The client has reached its daily limit of accounts. Nothing was written.
+    DailyLimitReached(LimitReached),
 }
 
 /// Fields of a signup that an active tenant already uses.
@@ -66,8 +66,10 @@ pub struct Signup<'a> {
     pub requested_by: &'a Requester,
     /// Response to return and to store under the idempotency key.
     pub answer: &'a StoredResponse,
-    /// Maximum number of signups per client in 24 hours. Concurrent signups may exceed the limit slightly.
-    pub per_day: Option<NonZeroU32>,
+    /// Maximum number of accounts of the client in 24 hours. Each environment counts as one account.
+    pub limit: Option<AccountLimit<'a>>,
+    /// Whether a second person must approve each account. Stored with the operations and never decided again.
+    pub approval_required: bool,
     /// Entry of the signup for the audit trail.
     pub entry: &'a AuditEntry,
 }
@@ -96,12 +98,12 @@ enum InsertResult {
     Inserted,
     /// Nothing was written: another process is writing a signup with this key.
     KeyLocked,
-    /// Nothing was written: the key has been used, or the daily limit is reached.
+    /// Nothing was written: the key has been used, or the daily limit would be exceeded.
     Rejected,
 }
 
 async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
-    let Signup { key, request_hash, tenant, requested_by, answer, per_day, entry } = *signup;
+    let Signup { key, request_hash, tenant, requested_by, answer, limit, approval_required, entry } = *signup;
     let outcome =
         AuditOutcome { status: u16::try_from(answer.status).ok(), ..AuditOutcome::of(AuditResult::Succeeded) };
     let now: DateTime<Utc> = tenant.created_at;
@@ -114,16 +116,24 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
     let row = sqlx::query!(
         r#"/* db::signup::sign_up */
         with lock as materialized (select pg_try_advisory_xact_lock($1) as free),
+        -- A concurrent request of the client waits for this row and then sees the accounts that this one has added.
+        counted as (
+            insert into accepted_accounts as counter (issuer, client, accepted_at)
+            select $2, $32, array_fill($10::timestamptz, array[cardinality($17::uuid[])]) from lock
+            where lock.free and cardinality($17) <= $27::bigint and not exists (
+                select from idempotency_keys where issuer = $2 and client = $3 and route = $4 and key = $5)
+            on conflict (issuer, client, tenant) do update set accepted_at = array(
+                select at from unnest(counter.accepted_at) as at where at > $10 - interval '1 day'
+            ) || excluded.accepted_at
+            where cardinality($17) + (
+                select count(*) from unnest(counter.accepted_at) as at where at > $10 - interval '1 day') <= $27
+            returning 1
+        ),
         fresh as (
             insert into idempotency_keys (issuer, client, route, key, request_hash, status, location, response,
                 created_at)
             select $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10 from lock
-            where lock.free and not exists (
-                select from idempotency_keys
-                where $27::bigint is not null and issuer = $2 and client = $3 and route = $4
-                    and created_at > $10::timestamptz - interval '1 day'
-                order by created_at desc offset $27 - 1 limit 1
-            )
+            where lock.free and ($27 is null or exists (select from counted))
             on conflict do nothing
             returning 1
         ),
@@ -142,8 +152,8 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
         operation as (
             insert into operations
                 (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, last_seq, updated_at,
-                    traceparent)
-            select operation_id, $11, id, $23, $24, $10, $25, $10, 1, $10, $30 from asked
+                    traceparent, approval_required)
+            select operation_id, $11, id, $23, $24, $10, $25, $10, 1, $10, $30, $31 from asked
         ),
         event as (
             insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
@@ -181,10 +191,12 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
         json!(requested_by),
         OperationState::Pending.as_str(),
         EventType::OperationAccepted.as_str(),
-        per_day.map(|most| i64::from(most.get())),
+        limit.map(|limit| i64::from(limit.maximum.get())),
         json!(entry),
         json!(outcome),
         crate::trace::traceparent(),
+        approval_required,
+        limit.map_or(key.client.as_str(), |limit| limit.client),
     )
     .fetch_one(pool)
     .await
@@ -199,31 +211,11 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
 
 /// Returns the reason for a rejected signup, or `None` if the reason no longer exists.
 async fn rejection_reason(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignupResult>> {
-    let Signup { key, request_hash, tenant, per_day, .. } = *signup;
+    let Signup { key, request_hash, tenant, limit, .. } = *signup;
     if let Some(known) = idempotency::find_existing(pool, key, request_hash).await? {
         return Ok(Some(SignupResult::DuplicateKey(known)));
     }
-    let Some(per_day) = per_day else { return Ok(None) };
-    Ok(daily_limit_resets_at(pool, key, per_day, tenant.created_at).await?.map(SignupResult::DailyLimitReached))
-}
-
-/// Returns the time at which a client can sign up again, or `None` if the daily limit is not reached.
-pub async fn daily_limit_resets_at(
-    pool: &PgPool,
-    key: &IdempotencyKey,
-    per_day: NonZeroU32,
-    now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>> {
-    let first = sqlx::query_scalar!(
-        r#"/* db::signup::daily_limit_resets_at */
-        select created_at from idempotency_keys
-        where issuer = $1 and client = $2 and route = $3 and created_at > $4::timestamptz - interval '1 day'
-        order by created_at desc offset $5 limit 1"#,
-        key.issuer,
-        key.client,
-        key.route,
-        now,
-        i64::from(per_day.get()) - 1,
-    );
-    Ok(first.fetch_optional(pool).await?.map(|first| first + TimeDelta::days(1)))
+    let Some(limit) = limit else { return Ok(None) };
+    let reached = account_limit::check(pool, &limit, tenant.environments.len(), tenant.created_at).await?;
+    Ok(reached.map(SignupResult::DailyLimitReached))
 }

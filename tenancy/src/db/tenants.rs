@@ -11,7 +11,7 @@ use crate::baseline::BaselineVersion;
 use crate::environment::{Environment, EnvironmentState};
 use crate::feed::FeedType;
 use crate::finding::Finding;
-use crate::tenant::{LegalHold, Tenant, TenantState};
+use crate::tenant::{LegalHold, Suspension, SuspensionReason, Tenant, TenantState};
 use crate::unicode::{comparable, invisible_characters_of_postgresql};
 use crate::{CompanyName, EmailAddress, EnvironmentId, ExternalId, OperationId, Region, TenantId, Tier};
 
@@ -52,6 +52,7 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
                   when bool_or(e.state = 'onboarding') then 'onboarding'
                   when bool_or(e.state = 'restoring') then 'restoring'
                   when bool_or(e.state = 'ready') then 'ready'
+                  when t.id in (select tenant_id from suspended_environments) then 'suspended'
                   when bool_or(e.state = 'offboarding') then 'offboarding'
                   else 'offboarded' end
               from environments e where e.tenant_id = t.id) end)
@@ -131,7 +132,8 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
     let rows = sqlx::query!(
         r#"/* db::tenants::by_ids */
         select id, company_name, admin_email, tier, external_id, labels, created_at, updated_at,
-            legal_hold_at, legal_hold_reason
+            legal_hold_at, legal_hold_reason, suspended_at,
+            suspension_reason as "suspension_reason: SuspensionReason", suspension_note
         from tenants where id = any($1) order by id desc"#,
         &uuids,
     )
@@ -153,6 +155,11 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
                     .legal_hold_at
                     .zip(row.legal_hold_reason)
                     .map(|(since, reason)| LegalHold { since, reason }),
+                suspension: row.suspended_at.zip(row.suspension_reason).map(|(since, reason)| Suspension {
+                    since,
+                    reason,
+                    note: row.suspension_note,
+                }),
                 environments: environments.remove(&id).unwrap_or_default(),
             })
         })
@@ -164,7 +171,9 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
         r#"/* db::tenants::environments_of */
         select e.id, e.tenant_id, e.name, e.residency, e.home_region,
             case when e.id in (select environment_id from degraded_environments)
-                then 'degraded' else e.state end as "state!: EnvironmentState",
+                then 'degraded'
+                when e.state = 'offboarding' and e.id in (select environment_id from suspended_environments)
+                then 'suspended' else e.state end as "state!: EnvironmentState",
             e.id in (select environment_id from findings where resolved_at is null) as has_findings,
             e.created_at, e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", e.baseline_version,
             o.id as operation_id

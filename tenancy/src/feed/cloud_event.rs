@@ -46,12 +46,13 @@ pub struct FeedEventData {
     /// Tenant of the event.
     #[cfg_attr(feature = "openapi", schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"))]
     pub tenant_id: String,
-    /// Environment of the event; in all event types except `tenant.updated`.
+    /// Environment of the event; in all event types except `tenant.updated` and `tenant.approval.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false))]
     pub environment_id: Option<String>,
     /// Operation of the event, whose details are at `GET /v1/operations/{id}`; in all event types except
-    /// `tenant.updated`, `environment.degraded`, `environment.recovered` and `environment.finding.*`.
+    /// `tenant.updated`, `tenant.approval.*`, `environment.degraded`, `environment.recovered` and
+    /// `environment.finding.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c", nullable = false))]
     pub operation_id: Option<String>,
@@ -63,10 +64,18 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "account_email_taken", nullable = false))]
     pub code: Option<String>,
-    /// Requested action; only in `operation.approval.*` events.
+    /// Requested action; only in `operation.approval.*` and `tenant.approval.*` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "close", nullable = false))]
     pub action: Option<String>,
+    /// Approval, whose details are at `GET /v1/approvals/{id}`; only in `tenant.approval.*` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "apr_01k2m8v3x9e7rt4s5q6w7y8z9d", nullable = false))]
+    pub approval_id: Option<String>,
+    /// Reason for the suspension; only in `environment.suspended` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "non_payment", nullable = false))]
+    pub reason: Option<String>,
     /// Finding; only in `environment.finding.*` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "find_01k2m8v3x9e7rt4s5q6w7y8z9e", nullable = false))]
@@ -109,6 +118,8 @@ impl FeedEvent {
                 aws_account_id: text("aws_account_id"),
                 code: text("code"),
                 action: text("action"),
+                approval_id: text("approval_id"),
+                reason: text("reason"),
                 finding_id: text("finding_id"),
                 kind: text("kind"),
                 severity: text("severity"),

@@ -11,7 +11,7 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule};
 use freehold_tenancy::approval::ApprovalAction;
 use freehold_tenancy::db::{PgPool, approvals, audit, feed, lifecycle, operations, tenants};
-use freehold_tenancy::operation::Requester;
+use freehold_tenancy::operation::{Initiator, Requester};
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::api_fixture::{ApiFixture, send, signup_body_with};
 use freehold_tests::fixture::{CONFIG, Freehold};
@@ -75,7 +75,7 @@ async fn approve(freehold: &Freehold, tenant: &Tenant, action: ApprovalAction) {
     let (pool, id, now) = (freehold.pool(), tenant.environments[0].operation_id, freehold.clock.now());
     let approval = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
     assert_eq!(approval.action, action);
-    lifecycle::decide(pool, id, &approval.request_hash, true, &requester("bob"), now).await.expect("an answer");
+    lifecycle::decide(pool, id, &approval.request_hash, true, None, &requester("bob"), now).await.expect("an answer");
 }
 
 /// Onboards a tenant with an approval, offboards it, restores it, offboards it again, and closes its account.
@@ -90,12 +90,16 @@ async fn onboard_offboard_and_close(lines: &mut Lines) {
     run_until_idle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     let offboard = async |close| {
         let (pool, now) = (freehold.pool(), freehold.clock.now());
-        lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), now).await.expect("an offboarding");
+        lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), Initiator::Operator, now)
+            .await
+            .expect("an offboarding");
     };
     offboard(false).await;
     run_until_idle(&freehold, &worker, HALF_AN_HOUR, lines).await;
     let now = freehold.clock.now();
-    lifecycle::restore(freehold.pool(), tenant.id, None, &requester("ann"), now).await.expect("a restore");
+    lifecycle::restore(freehold.pool(), tenant.id, None, &requester("ann"), Initiator::Operator, now)
+        .await
+        .expect("a restore");
     run_until_idle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     offboard(true).await;
     run_until_idle(&freehold, &worker, MAX_SIMULATED_TIME, lines).await;
@@ -137,7 +141,9 @@ async fn repair_and_cancel(lines: &mut Lines) {
     let operation = freehold.operation_of(&other).await;
     assert!(operation.attention.is_some(), "{operation:#?}");
     let now = freehold.clock.now();
-    lifecycle::cancel(freehold.pool(), operation.id, &requester("ann"), now).await.expect("a cancellation");
+    lifecycle::cancel(freehold.pool(), operation.id, &requester("ann"), Initiator::Operator, now)
+        .await
+        .expect("a cancellation");
     run_until_idle(&freehold, &worker, MAX_SIMULATED_TIME, lines).await;
     let operation = operations::get(freehold.pool(), operation.id).await.expect("an answer").expect("the operation");
     assert!(operation.finished_at.is_some(), "{operation:#?}");

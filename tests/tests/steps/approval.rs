@@ -40,7 +40,7 @@ async fn decide(freehold: &Freehold, tenant: &Tenant, approve: bool, by: &str) -
     let approval = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
     assert_eq!(approval.action, ApprovalAction::Vend);
     assert_eq!(approval.request["company_name"], "Example");
-    lifecycle::decide(pool, id, &approval.request_hash, approve, &requester(by), now).await.expect("an answer")
+    lifecycle::decide(pool, id, &approval.request_hash, approve, None, &requester(by), now).await.expect("an answer")
 }
 
 #[tokio::test]

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
-use freehold_tenancy::EnvironmentName;
 use freehold_tenancy::approval::ApprovalState;
 use freehold_tenancy::db::approvals;
 use freehold_tenancy::db::lifecycle::{self, DecisionResult, LifecycleResult};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::environment::EnvironmentState;
-use freehold_tenancy::operation::{Operation, OperationKind, OperationState, Requester};
+use freehold_tenancy::operation::{Initiator, Operation, OperationKind, OperationState, Requester};
 use freehold_tenancy::step::{StepName, StepState};
 use freehold_tenancy::tenant::{Tenant, TenantState};
+use freehold_tenancy::{EnvironmentName, OperationId};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
@@ -25,7 +25,7 @@ use freehold_worker::offboarding::OFFBOARD_STEPS;
 pub(super) const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(10);
 const HALF_AN_HOUR: TimeDelta = TimeDelta::minutes(30);
 
-fn requester(name: &str) -> Requester {
+pub(super) fn requester(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
@@ -41,12 +41,19 @@ pub(super) async fn create_ready_tenant(freehold: &Freehold) -> (Tenant, Arc<Wor
 
 pub(super) async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), now).await.expect("an answer")
+    lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), Initiator::Operator, now)
+        .await
+        .expect("an answer")
 }
 
 async fn restore(freehold: &Freehold, tenant: &Tenant) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    lifecycle::restore(pool, tenant.id, None, &requester("ann"), now).await.expect("an answer")
+    lifecycle::restore(pool, tenant.id, None, &requester("ann"), Initiator::Operator, now).await.expect("an answer")
+}
+
+async fn cancel(freehold: &Freehold, id: OperationId) -> LifecycleResult {
+    let (by, now) = (requester("ann"), freehold.clock.now());
+    lifecycle::cancel(freehold.pool(), id, &by, Initiator::Operator, now).await.expect("an answer")
 }
 
 pub(super) async fn latest_operation(freehold: &Freehold, tenant: &Tenant) -> Operation {
@@ -87,19 +94,12 @@ async fn a_tenant_is_suspended_and_deleted_after_the_cooling_off_period() {
     assert_eq!(tenant.admin_email, None, "the e-mail address of the administrator was not erased");
     assert_eq!(tenant.environments[0].aws_account_id, None, "the mapping is still valid");
     assert_eq!(count_stacks(&freehold), 0);
-    let offboarded_at = tenant.environments[0].offboarded_at.expect("a time");
-    assert!(
-        offboarded_at - tenant.created_at >= TimeDelta::days(7),
-        "offboarded after {}",
-        offboarded_at - tenant.created_at
-    );
+    let took = tenant.environments[0].offboarded_at.expect("a time") - tenant.created_at;
+    assert!(took >= TimeDelta::days(7), "offboarded after {took}");
     // The account is closed only on request.
     assert_eq!(account(&freehold, &tenant).state, "ACTIVE");
-    let ended_mappings: i64 = sqlx::query_scalar("select count(*) from account_mappings where valid_to is not null")
-        .fetch_one(freehold.pool())
-        .await
-        .expect("an answer");
-    assert_eq!(ended_mappings, 1, "ended mappings");
+    let ended = sqlx::query_scalar::<_, i64>("select count(*) from account_mappings where valid_to is not null");
+    assert_eq!(ended.fetch_one(freehold.pool()).await.expect("an answer"), 1, "ended mappings");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ pub(super) async fn decide(
     by: &str,
 ) -> DecisionResult {
     let (pool, id, now) = (freehold.pool(), latest_operation(freehold, tenant).await.id, freehold.clock.now());
-    lifecycle::decide(pool, id, hash, approve, &requester(by), now).await.expect("an answer")
+    lifecycle::decide(pool, id, hash, approve, None, &requester(by), now).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -266,14 +266,15 @@ async fn one_environment_is_offboarded_and_another_tenant_stays() {
     freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     let name: EnvironmentName = "production".parse().expect("a name");
     let now = freehold.clock.now();
-    lifecycle::offboard(freehold.pool(), tenant.id, Some(&name), false, &requester("ann"), now)
+    lifecycle::offboard(freehold.pool(), tenant.id, Some(&name), false, &requester("ann"), Initiator::Operator, now)
         .await
         .expect("an answer");
     freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.environments[0].state, EnvironmentState::Offboarded);
     assert_eq!(freehold.reload_tenant(&other).await.state(), TenantState::Ready);
     let unknown: EnvironmentName = "staging".parse().expect("a name");
-    let unknown = lifecycle::offboard(freehold.pool(), tenant.id, Some(&unknown), false, &requester("ann"), now).await;
+    let (pool, by) = (freehold.pool(), requester("ann"));
+    let unknown = lifecycle::offboard(pool, tenant.id, Some(&unknown), false, &by, Initiator::Operator, now).await;
     assert_eq!(unknown.expect("an answer"), LifecycleResult::NotFound);
 }
 
@@ -281,14 +282,14 @@ async fn one_environment_is_offboarded_and_another_tenant_stays() {
 async fn an_onboarding_is_canceled_before_an_account_is_requested() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
-    let canceled = lifecycle::cancel(freehold.pool(), operation, &requester("ann"), now).await.expect("an answer");
+    let operation = freehold.operation_of(&tenant).await.id;
+    let canceled = cancel(&freehold, operation).await;
     assert_eq!(canceled, LifecycleResult::Started(vec![]));
     freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;
     assert_eq!(world_snapshot::account_requests(&freehold.world), 0);
     assert_eq!(latest_operation(&freehold, &tenant).await.state, OperationState::Canceled);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
-    let again = lifecycle::cancel(freehold.pool(), operation, &requester("ann"), now).await.expect("an answer");
+    let again = cancel(&freehold, operation).await;
     assert!(matches!(again, LifecycleResult::NotAllowed(_)));
 }
 
@@ -306,11 +307,10 @@ async fn an_onboarding_canceled_at_any_time_leaves_no_resources() {
             }
         }
         let operation = freehold.operation_of(&tenant).await;
-        let (pool, now) = (freehold.pool(), freehold.clock.now());
         if operation.state == OperationState::Succeeded {
             return;
         }
-        let canceled = lifecycle::cancel(pool, operation.id, &requester("ann"), now).await.expect("an answer");
+        let canceled = cancel(&freehold, operation.id).await;
         assert!(matches!(canceled, LifecycleResult::Started(_)), "{canceled:?} at wake-up {wake_up}");
         freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
         let operation = latest_operation(&freehold, &tenant).await;
@@ -331,8 +331,8 @@ async fn an_account_of_a_canceled_onboarding_is_found_and_quarantined() {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");
     worker.drain().await.expect("finished work");
-    let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
-    lifecycle::cancel(freehold.pool(), operation, &requester("ann"), now).await.expect("an answer");
+    let operation = freehold.operation_of(&tenant).await.id;
+    cancel(&freehold, operation).await;
     freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
     assert_eq!(account(&freehold, &tenant).parent_name, "freehold-quarantine");
     let mapped = freehold.reload_tenant(&tenant).await.environments[0].aws_account_id.clone();
@@ -365,7 +365,7 @@ async fn offboard_completely(freehold: &Freehold) -> Vec<String> {
     let hash =
         approvals::list_for_operation(freehold.pool(), operation).await.expect("an answer")[0].request_hash.clone();
     let now = freehold.clock.now();
-    lifecycle::decide(freehold.pool(), operation, &hash, true, &requester("bob"), now).await.expect("an answer");
+    lifecycle::decide(freehold.pool(), operation, &hash, true, None, &requester("bob"), now).await.expect("an answer");
     for worker in 1.. {
         let worker = freehold.worker(&format!("worker-{worker}"));
         tokio::select! {

@@ -13,7 +13,7 @@ use freehold_tenancy::db::feed::{self, FeedFilter, ReadResult};
 use freehold_tenancy::db::lifecycle::{self, LifecycleResult};
 use freehold_tenancy::db::{approvals, signup as signups, vending};
 use freehold_tenancy::environment::EnvironmentState;
-use freehold_tenancy::operation::Requester;
+use freehold_tenancy::operation::{Initiator, Requester};
 use freehold_tenancy::recovery::TenantDetails;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::vending::AccountCeilings;
@@ -68,19 +68,22 @@ async fn sign_up(freehold: &Freehold, id: u128, company: &str) -> Tenant {
     let mut tenant = signup::new_tenant(config, now, id, company, "eu-central-1", "enterprise");
     tenant.external_id = Some(format!("customer:{id}&co").parse().expect("an external id"));
     tenant.admin_email = Some(format!("admin@{id}.example.com").parse().expect("an e-mail address"));
-    signup::accept_signup(freehold.pool(), &tenant).await;
+    signup::accept_signup(freehold.pool(), &freehold.config, &tenant).await;
     tenant
 }
 
 async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    let result = lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), now).await.expect("a result");
+    let result = lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), Initiator::Operator, now)
+        .await
+        .expect("a result");
     assert!(matches!(result, LifecycleResult::Started(_)), "{result:?}");
 }
 
 async fn restore(freehold: &Freehold, tenant: &Tenant) {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    let result = lifecycle::restore(pool, tenant.id, None, &requester("ann"), now).await.expect("a result");
+    let result =
+        lifecycle::restore(pool, tenant.id, None, &requester("ann"), Initiator::Operator, now).await.expect("a result");
     assert!(matches!(result, LifecycleResult::Started(_)), "{result:?}");
 }
 
@@ -268,7 +271,7 @@ async fn an_account_closed_since_the_backup_is_released() {
         let operation = freehold.operation_of(&freehold.reload_tenant(tenant).await).await;
         let requests = approvals::list_for_operation(freehold.pool(), operation.id).await.expect("approvals");
         let (hash, by, now) = (&requests[0].request_hash, requester("bob"), freehold.clock.now());
-        lifecycle::decide(freehold.pool(), operation.id, hash, true, &by, now).await.expect("a decision");
+        lifecycle::decide(freehold.pool(), operation.id, hash, true, None, &by, now).await.expect("a decision");
     }
     freehold.run_until_idle(&worker, TimeDelta::days(10)).await;
     assert_eq!(account(&freehold, &lost).expect("an account").state, "CLOSED");

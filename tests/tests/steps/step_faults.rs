@@ -7,9 +7,12 @@ use freehold_tests::fixture::Freehold;
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
+use freehold_worker::resuming::RESUME_STEPS;
+use freehold_worker::step::Step;
+use freehold_worker::suspending::SUSPEND_STEPS;
 use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
-use super::baseline;
+use super::{baseline, suspension};
 
 /// Upper bound of the number of calls of one step.
 const MAX_CALLS: usize = 40;
@@ -109,4 +112,53 @@ async fn an_upgrade_survives_a_fault_at_each_of_its_calls() {
         }
     }
     assert!(calls > 3 * StepFault::ALL.len(), "only {calls} calls were tried");
+}
+
+/// Onboards a tenant and suspends it, and resumes it if `is_resumed`, with a fault in the last of these operations.
+/// Returns a description of the world, and whether the fault was injected.
+async fn suspend(is_resumed: bool, fault: Option<(usize, &'static str, StepFault)>) -> (Vec<String>, bool) {
+    let freehold = Freehold::instant().await;
+    let tenant = baseline::onboard(&freehold).await;
+    if is_resumed {
+        suspension::suspend(&freehold, &tenant).await;
+        run_to_success(&freehold, &tenant).await;
+    }
+    if let Some((spared, step, fault)) = fault {
+        freehold.step_faults.plan(step, spared, fault);
+    }
+    if is_resumed {
+        suspension::resume(&freehold, &tenant).await;
+    } else {
+        suspension::suspend(&freehold, &tenant).await;
+    }
+    let found = run_to_success(&freehold, &tenant).await;
+    (found, freehold.step_faults.was_injected())
+}
+
+async fn assert_same_suspension(is_resumed: bool, steps: &[Step]) {
+    let (expected, _) = suspend(is_resumed, None).await;
+    let mut calls = 0;
+    for fault in StepFault::ALL {
+        for step in steps {
+            for spared in 0..MAX_CALLS {
+                let (found, was_injected) = suspend(is_resumed, Some((spared, step.name.as_str(), fault))).await;
+                if !was_injected {
+                    break;
+                }
+                calls += 1;
+                assert_eq!(found, expected, "{fault:?} at call {} of {} changed the result", spared + 1, step.name);
+            }
+        }
+    }
+    assert!(calls > 2 * StepFault::ALL.len(), "only {calls} calls were tried");
+}
+
+#[tokio::test]
+async fn a_suspension_survives_a_fault_at_each_of_its_calls() {
+    assert_same_suspension(false, SUSPEND_STEPS).await;
+}
+
+#[tokio::test]
+async fn a_resumption_survives_a_fault_at_each_of_its_calls() {
+    assert_same_suspension(true, RESUME_STEPS).await;
 }

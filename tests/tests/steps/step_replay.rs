@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use freehold_tenancy::operation::{Operation, OperationState};
+use freehold_tenancy::step::JournalEntry;
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::Freehold;
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
+use freehold_worker::resuming::RESUME_STEPS;
+use freehold_worker::suspending::SUSPEND_STEPS;
 use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
-use super::baseline;
+use super::{baseline, suspension};
 
 /// Prefixes of the names of read-only calls.
 const READ_CALL_PREFIXES: [&str; 5] = ["AssumeRole", "Describe", "Get", "Invoke", "List"];
@@ -87,5 +90,35 @@ async fn a_repeated_upgrade_does_not_update_again() {
         let after = freehold.operation_of(&tenant).await;
         assert_eq!((after.state, after.steps[0].attempts > 1), (OperationState::Succeeded, true), "{after:#?}");
         assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_step_of_a_suspension_does_not_repeat_its_effects() {
+    for (steps, is_resumed) in [(SUSPEND_STEPS, false), (RESUME_STEPS, true)] {
+        for step in steps {
+            let freehold = Freehold::instant().await;
+            let tenant = onboard(&freehold).await;
+            suspension::suspend(&freehold, &tenant).await;
+            freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
+            if is_resumed {
+                suspension::resume(&freehold, &tenant).await;
+                freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
+            }
+            let tenant = freehold.reload_tenant(&tenant).await;
+            let operation = freehold.operation_of(&tenant).await;
+            let was_skipped = |entry: &JournalEntry| entry.name == step.name && entry.skip_reason.is_some();
+            if operation.steps.iter().any(was_skipped) {
+                continue;
+            }
+            let (world, writes) = (world_snapshot::describe(&freehold.world), write_calls(&freehold));
+
+            reset_step_result(&freehold, &operation, step.name.as_str()).await;
+            freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
+            let after = freehold.operation_of(&tenant).await;
+            assert_eq!(after.state, OperationState::Succeeded, "{} repeated: {after:#?}", step.name);
+            assert_eq!(world_snapshot::describe(&freehold.world), world, "{} changed the result", step.name);
+            assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Compares the observed state of AWS with the database and the configuration. The comparison is a pure function
 //! without calls and without a clock.
 //!
-//! An environment is compared in full if it is ready and has no open operation. For an environment with an open
-//! operation, only the existence of its account is checked. Accounts whose mapping has ended are in the quarantine OU
-//! or closed, and cause no finding.
+//! An environment is compared in full if it is ready and has no open operation. A suspended one must be in the
+//! quarantine OU. For an environment with an open operation, only the existence of its account is checked. Accounts
+//! whose mapping has ended are in the quarantine OU or closed, and cause no finding.
 //!
 //! Changes of a stack's resources outside CloudFormation, such as a function's code or a role's policy, are not
 //! detected. Only CloudFormation's drift detection finds them, which takes a call and some minutes per stack.
@@ -79,10 +79,13 @@ pub(super) fn compare(input: &CompareInput<'_>) -> Comparison {
         if !organization::check_account(input, environment, &mut comparison) {
             continue;
         }
-        if !is_settled(input, environment) {
-            comparison
-                .unseen
-                .extend([Aspect::Ou, Aspect::Access, Aspect::AccountStacks].map(|one| (account.clone(), one)));
+        if !is_settled(input, environment.settled_at) {
+            comparison.unseen.extend([Aspect::Access, Aspect::AccountStacks].map(|one| (account.clone(), one)));
+            if is_settled(input, environment.suspended_at) {
+                ou::check_quarantine(input, environment, &mut comparison);
+            } else {
+                comparison.unseen.insert((account.clone(), Aspect::Ou));
+            }
             continue;
         }
         ou::check(input, environment, &mut comparison);
@@ -101,9 +104,9 @@ pub(super) fn compare(input: &CompareInput<'_>) -> Comparison {
     comparison
 }
 
-/// Returns whether the environment was ready and had no open operation during all reads of the comparison.
-pub(super) fn is_settled(input: &CompareInput<'_>, environment: &MappedEnvironment) -> bool {
-    environment.settled_at.is_some_and(|at| at < input.started_at)
+/// Returns whether the environment has been in a state since before the first read of the comparison.
+pub(super) fn is_settled(input: &CompareInput<'_>, since: Option<DateTime<Utc>>) -> bool {
+    since.is_some_and(|at| at < input.started_at)
 }
 
 impl Comparison {

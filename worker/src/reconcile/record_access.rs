@@ -11,7 +11,7 @@ use crate::steps::tenant_group_name;
 
 /// Records the assignments in the accounts that were compared in full.
 pub(super) async fn record(pool: &PgPool, input: &CompareInput<'_>, now: DateTime<Utc>) -> Result<()> {
-    let settled = input.known.environments.iter().filter(|environment| is_settled(input, environment));
+    let settled = input.known.environments.iter().filter(|environment| is_settled(input, environment.settled_at));
     let observed: Vec<ObservedAccess> = settled
         .filter_map(|environment| {
             let account = &environment.aws_account_id;

@@ -128,6 +128,15 @@ fn mapped_environment(
         );
         return item(Resolution::Recover, message, vec![Change::Offboard(id)]);
     }
+    // A suspended environment is stored as offboarding, without an open offboarding.
+    let is_suspended = known.open.is_none() && known.state == EnvironmentState::Offboarding;
+    if !account.is_quarantined && is_suspended {
+        let message = format!(
+            "Account {account_id} of {label} is not in the quarantine OU, but its tenant is suspended. If the tenant \
+             was resumed since the backup, resume it again; otherwise move the account back."
+        );
+        return item(Resolution::Decide, message, Vec::new());
+    }
     if !account.is_quarantined && is_offboarding && known.is_suspended {
         if known.is_cooled_off {
             let message = format!(

@@ -79,7 +79,7 @@ async fn is_approved(context: &StepContext) -> Result<bool, StepError> {
             "Closing the AWS account is permanent and requires approval. A person other than the requester must \
              approve or reject it.",
         )),
-        Some(ApprovalState::Rejected) | None => Ok(false),
+        Some(ApprovalState::Rejected | ApprovalState::Expired) | None => Ok(false),
     }
 }
 

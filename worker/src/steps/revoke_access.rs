@@ -1,4 +1,5 @@
-//! Revokes access to the account. With the last environment of a tenant, also deletes the users created for the tenant.
+//! Revokes access to the account. An offboarding of the last environment of a tenant also deletes the users created for
+//! the tenant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +7,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::access_grant::AccessChanges;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::environment::EnvironmentState;
+use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
@@ -84,7 +86,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         };
         return Ok(with_revocations(StepOutcome::failed(blocked.unwrap_or_else(retry))));
     }
-    if is_last_environment(context) {
+    // A suspended tenant keeps its users, because it is expected to return.
+    if context.operation_kind() == OperationKind::Offboard && is_last_environment(context) {
         remove_tenant_users(context).await?;
     }
     Ok(release_slots(with_revocations(StepOutcome::done()), context))

@@ -141,7 +141,8 @@ pub(crate) async fn cancel_operation(
     PathParam(id): PathParam<OperationId>,
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::operation_not_found)?;
-    match db::lifecycle::cancel(&app.pool, id, &caller.requester(), app.clock.now()).await? {
+    let (by, initiator) = (caller.requester(), caller.initiator());
+    match db::lifecycle::cancel(&app.pool, id, &by, initiator, app.clock.now()).await? {
         LifecycleResult::Started(followed_by) => {
             followed_by.iter().for_each(record_id);
             app.work_notifier.notify();
@@ -151,6 +152,10 @@ pub(crate) async fn cancel_operation(
         LifecycleResult::LegalHold(reason) => Err(ApiError::legal_hold(&reason)),
         LifecycleResult::AlreadyOffboarded => {
             Err(ApiError::new(Code::OperationNotCancelable, "The operation cannot be canceled: it has finished."))
+        }
+        // Only a restore or a resumption has these results.
+        LifecycleResult::Suspended | LifecycleResult::ReservedForOperator | LifecycleResult::Busy(_) => {
+            Err(ApiError::new(Code::OperationNotCancelable, "The operation cannot be canceled."))
         }
         LifecycleResult::NotAllowed(reason) => {
             Err(ApiError::new(Code::OperationNotCancelable, format!("The operation cannot be canceled: {reason}.")))

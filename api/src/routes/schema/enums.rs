@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use freehold_tenancy::{access_grant, finding, operation, step, tenant, webhook};
+use freehold_tenancy::{access_grant, approval, finding, operation, step, tenant, webhook};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -33,6 +33,10 @@ enum_schemas! {
     TenantState = tenant::TenantState::ALL.iter().map(|state| state.as_str());
     /// State of an operation.
     OperationState = operation::OperationState::ALL.iter().map(|state| state.as_str());
+    /// State of an approval.
+    ApprovalState = approval::ApprovalState::ALL.iter().map(|state| state.as_str());
+    /// Reason for a suspension. The reason `other` needs a note.
+    SuspensionReason = tenant::SuspensionReason::ALL.iter().map(|reason| reason.as_str());
     /// State of a step.
     StepState = step::StepState::ALL.iter().map(|state| state.as_str());
     /// Severity: `critical` if a tenant's data, isolation or availability is at risk.

@@ -23,8 +23,8 @@ pub struct Operation {
     /// Name of the environment.
     #[schema(example = "production")]
     pub environment: String,
-    /// Kind of the operation: `onboard`, `offboard`, `restore`, `repair` or `upgrade_baseline`. More kinds may be
-    /// added.
+    /// Kind of the operation: `onboard`, `offboard`, `restore`, `repair`, `upgrade_baseline`, `suspend` or `resume`.
+    /// More kinds may be added.
     #[schema(example = "onboard")]
     pub kind: String,
     /// State of the operation.
@@ -78,8 +78,8 @@ pub struct Queue {
     #[schema(example = 17, minimum = 1)]
     pub position: u32,
     /// Estimated time at which the environment is ready or, for operations other than onboarding, the operation is
-    /// finished. The estimate is calculated for each response, from the AWS quotas and recent durations. `null` while vending is
-    /// paused or the maximum number of accounts is reached.
+    /// finished. The estimate is calculated for each response, from the AWS quotas and recent durations. `null` while
+    /// vending is paused or the maximum number of accounts is reached.
     #[schema(required = true)]
     pub estimated_ready_at: Option<DateTime<Utc>>,
     /// Reason why no account is created: `vending_paused`, `account_ceiling_reached` or
@@ -275,7 +275,7 @@ pub struct Approval {
     #[serde(default)]
     #[schema(required = true, example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub request_hash: String,
-    /// State: `pending`, `approved` or `rejected`.
+    /// State: `pending`, `approved`, `rejected`, or `expired` if the operation has ended before the decision.
     #[schema(example = "pending")]
     pub state: String,
     /// Requester: the `sub` of the token.
@@ -290,6 +290,10 @@ pub struct Approval {
     /// Time of the decision; `null` while pending.
     #[schema(required = true)]
     pub decided_at: Option<DateTime<Utc>>,
+    /// Reason of the decision; `null` if none was given.
+    #[serde(default)]
+    #[schema(required = true, example = "The contract is not signed.")]
+    pub reason: Option<String>,
 }
 
 impl From<approval::Approval> for Approval {
@@ -304,6 +308,7 @@ impl From<approval::Approval> for Approval {
             requested_at: approval.requested_at,
             decided_by: approval.decided_by.map(|by| by.subject),
             decided_at: approval.decided_at,
+            reason: approval.reason,
         }
     }
 }

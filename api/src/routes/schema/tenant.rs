@@ -7,7 +7,7 @@ use freehold_tenancy::{environment, finding, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::enums::{FindingRemedy, Severity, TenantState};
+use super::enums::{FindingRemedy, Severity, SuspensionReason, TenantState};
 
 /// Tenant: one customer with its environments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -22,7 +22,7 @@ pub struct Tenant {
     #[schema(required = true, example = "admin@example.com")]
     pub admin_email: Option<String>,
     /// State of the tenant: the first of `degraded`, `needs_attention`, `onboarding`, `restoring`, `ready`,
-    /// `offboarding` and `offboarded` that one of its environments has.
+    /// `suspended`, `offboarding` and `offboarded` that one of its environments has.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
     /// Commercial plan.
@@ -40,6 +40,10 @@ pub struct Tenant {
     /// Reason of the legal hold; `null` without a legal hold.
     #[schema(required = true)]
     pub legal_hold: Option<String>,
+    /// Suspension by an operator; `null` if the tenant is not suspended.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub suspension: Option<Suspension>,
     /// Time of the signup.
     pub created_at: DateTime<Utc>,
     /// Time of the last change.
@@ -57,10 +61,30 @@ impl From<tenant::Tenant> for Tenant {
             external_id: tenant.external_id.map(String::from),
             labels: tenant.labels,
             legal_hold: tenant.legal_hold.map(|hold| hold.reason),
+            suspension: tenant.suspension.map(Suspension::from),
             environments: tenant.environments.into_iter().map(Environment::from).collect(),
             created_at: tenant.created_at,
             updated_at: tenant.updated_at,
         }
+    }
+}
+
+/// Suspension of a tenant by an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Suspension {
+    /// Reason for the suspension.
+    #[schema(value_type = SuspensionReason, example = "non_payment")]
+    pub reason: String,
+    /// Details of the operator; `null` if none were given.
+    #[schema(required = true, example = "Invoice 4711 is two months overdue.")]
+    pub note: Option<String>,
+    /// Start of the suspension.
+    pub since: DateTime<Utc>,
+}
+
+impl From<tenant::Suspension> for Suspension {
+    fn from(suspension: tenant::Suspension) -> Self {
+        Self { reason: suspension.reason.to_string(), note: suspension.note, since: suspension.since }
     }
 }
 
@@ -77,7 +101,7 @@ pub struct Environment {
     #[schema(example = "production")]
     pub name: String,
     /// State of the environment: `degraded` while a critical finding about a verified environment is open, unless the
-    /// environment is being offboarded; otherwise the state of its operation.
+    /// environment is being offboarded; `suspended` while the tenant is; otherwise the state of its operation.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
     /// Residency: the named set of regions that the environment may use.

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
-use freehold_tenancy::config::{Config, VendingApproval};
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::config::Config;
+use freehold_tenancy::db::account_limit;
 use freehold_tenancy::db::signup::{self, SignupConflicts};
 use freehold_tenancy::{Region, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::signup::{IDEMPOTENCY_ROUTE, daily_signup_limit};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::idempotency::Key;
 use crate::problem::ApiError;
 use crate::routes::schema::operation::Queue;
 
@@ -23,7 +22,7 @@ pub struct SignupPreview {
     pub accepted: bool,
     /// Fields that an active tenant already uses.
     pub collisions: Vec<Collision>,
-    /// Time from which the client can create tenants again; `null` unless it has reached its daily limit of signups.
+    /// Time from which the client can create this tenant; `null` unless its accounts would exceed the daily limit.
     #[schema(required = true)]
     pub signups_exhausted_until: Option<DateTime<Utc>>,
     /// Commercial plan.
@@ -81,13 +80,12 @@ pub struct Collision {
 pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant) -> Result<SignupPreview, ApiError> {
     let (config, now) = (&*app.config, app.clock.now());
     let collisions = into_collisions(signup::find_conflicts(&app.pool, tenant).await?);
-    let signups_exhausted_until = match daily_signup_limit(config) {
-        Some(limit) => {
-            signup::daily_limit_resets_at(&app.pool, &Key::empty_stored_key(caller, IDEMPOTENCY_ROUTE), limit, now)
-                .await?
-        }
+    let reached = match caller.account_limit(config) {
+        Some(limit) => account_limit::check(&app.pool, &limit, tenant.environments.len(), now).await?,
         None => None,
     };
+    // A signup that exceeds the limit by itself is possible at no time; it is not accepted a day later either.
+    let signups_exhausted_until = reached.map(|reached| reached.until.unwrap_or(now + TimeDelta::days(1)));
     let regions: Vec<Region> = tenant.environments.iter().map(|environment| environment.home_region).collect();
     let mut queues = db::queue::estimate_for_new(&app.pool, config, &regions, now).await?.into_iter();
     let environments = tenant.environments.iter().map(|environment| EnvironmentPreview {
@@ -108,7 +106,7 @@ pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant)
         guardrail: residency.guardrail_name(),
         stack: config.stack.name.clone(),
         template: template_file_name(config),
-        approval_required: config.tier(&tenant.tier).is_some_and(|tier| tier.approval == VendingApproval::Required),
+        approval_required: config.requires_approval(&tenant.tier),
         environments,
     })
 }

@@ -1,7 +1,6 @@
 //! Parsing and validation of signup requests.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::aws::constraints::{USER_EMAIL, USER_NAME};
@@ -121,13 +120,9 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
         created_at: now,
         updated_at: now,
         legal_hold: None,
+        suspension: None,
         environments,
     })
-}
-
-/// Returns the maximum number of signups per client and day, or `None` if it is unlimited.
-pub(super) fn daily_signup_limit(config: &Config) -> Option<NonZeroU32> {
-    NonZeroU32::new(config.api.signups_per_day)
 }
 
 /// Returns the residency of the home region. Records an error if the request contains a different residency.
@@ -176,7 +171,7 @@ pub(super) fn parse_tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
 
 /// Returns the rule for users of Identity Center that the administrator's e-mail address violates. Returns `None` if
 /// the address is accepted, or if Freehold creates no user for tenants of this tier.
-pub(super) fn user_violation(config: &Config, tier: &Tier, email: &EmailAddress) -> Option<String> {
+pub(in crate::routes) fn user_violation(config: &Config, tier: &Tier, email: &EmailAddress) -> Option<String> {
     config.tier(tier)?.tenant_group_permission_set.as_ref()?;
     let violation = USER_NAME.violation(email.as_str()).or_else(|| USER_EMAIL.violation(email.as_str()))?;
     Some(format!("{violation}, because in the tier `{tier}` it becomes a user name of IAM Identity Center"))

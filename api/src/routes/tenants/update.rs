@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use axum::Extension;
 use axum::extract::State;
-use axum::response::Response;
-use freehold_tenancy::db::lifecycle::ChangeAdminResult;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use freehold_tenancy::db::lifecycle::{ChangeAdminResult, TierRequestResult};
 use freehold_tenancy::tenant::{Labels, TenantChange, TenantState};
-use freehold_tenancy::{Config, OperationId, TenantId, db, tenant};
+use freehold_tenancy::{Config, OperationId, TenantId, Tier, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::etag::{compute_etag, response_with_etag};
 use super::signup;
 use crate::app::App;
-use crate::audit::{record_change, record_hidden_change};
+use crate::audit::{record_approval_state, record_change, record_hidden_change};
 use crate::auth::Caller;
 use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
+use crate::routes::schema::approval::ApprovalDetails;
 use crate::routes::schema::tenant::Tenant;
 
 /// Changes of a tenant, as a JSON merge patch (RFC 7396): omitted fields stay unchanged.
@@ -29,13 +31,13 @@ pub struct TenantPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Example GmbH", min_length = 1, max_length = 120, nullable = false)]
     pub company_name: Option<String>,
-    /// E-mail address of the tenant's administrator. If the tenant has a group in IAM Identity Center, an operation adds
-    /// the user of the new address to the group and removes the user of the old one.
+    /// E-mail address of the tenant's administrator. If the tenant has a group in IAM Identity Center, an operation
+    /// adds the user of the new address to the group and removes the user of the old one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "admin@example.com", max_length = 254, nullable = false)]
     pub admin_email: Option<String>,
     /// Commercial plan, as named in the configuration. The next reconcile run grants the access that comes
-    /// with the new plan.
+    /// with the new plan. A plan with `approval = "required"` needs the approval of a second person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "standard", nullable = false)]
     pub tier: Option<String>,
@@ -51,7 +53,9 @@ pub struct TenantPatch {
 
 /// Update a tenant
 ///
-/// The body is a JSON merge patch. It is applied only if the tenant still has the ETag in `If-Match`.
+/// The body is a JSON merge patch. It is applied only if the tenant still has the ETag in `If-Match`. A change to a
+/// tier that requires approval is not applied at once: the response is `202` with an approval, and the change is
+/// applied when another person approves it. Such a request must not change other fields.
 #[utoipa::path(
     patch,
     path = "/v1/tenants/{id}",
@@ -70,10 +74,16 @@ pub struct TenantPatch {
             ("ETag" = String, description = "Value for `If-Match` of the next change"),
         )),
         (
+            status = 202,
+            description = "Nothing is changed yet: the change of the tier waits for the approval of a second person",
+            body = ApprovalDetails, headers(("Location" = String, description = "Path of the approval")),
+        ),
+        (
             status = 409,
             description = "Another active tenant already has this `external_id` (`external_id_taken`), the tenant is \
-                offboarded (`tenant_offboarded`), or `admin_email` cannot change while an upgrade of the baseline is \
-                in progress (`operation_in_progress`)",
+                offboarded (`tenant_offboarded`), `admin_email` cannot change while an upgrade of the baseline is in \
+                progress (`operation_in_progress`), or another change of the tier waits for approval \
+                (`approval_pending`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
         (
@@ -101,13 +111,16 @@ pub(crate) async fn update_tenant(
     if tenant.state() == TenantState::Offboarded {
         return Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded and can no longer be changed."));
     }
-    let before = tenant.clone();
-    let former_admin = before.admin_email.clone();
+    let former = tenant.clone();
     let changed = parse_patch(fields, &app.config, &tenant)?.apply(&mut tenant);
     if changed.is_empty() {
         return response_with_etag(&tenant.into());
     }
     let now = app.clock.now();
+    if changed.contains(&"tier") && app.config.requires_approval(&tenant.tier) {
+        return request_tier(&app, &caller, &former, &tenant.tier).await;
+    }
+    let former_admin = former.admin_email.clone();
     let is_written = match former_admin.filter(|former| tenant.admin_email.as_ref() != Some(former)) {
         Some(former) => {
             let tier = app.config.tier(&tenant.tier);
@@ -120,12 +133,15 @@ pub(crate) async fn update_tenant(
                 ChangeAdminResult::UpgradeInProgress(id) => return Err(upgrade_in_progress(id)),
             }
         }
+        None if changed.contains(&"tier") => {
+            db::lifecycle::change_tier(&app.pool, &tenant, &changed, &caller.requester(), now).await?
+        }
         None => db::tenants::update(&app.pool, &tenant, &changed, now).await?,
     };
     if !is_written {
         return Err(precondition_failed());
     }
-    record_changes(&before, &tenant);
+    record_changes(&former, &tenant);
     // The change adds a feed event, which may have to be delivered to webhook endpoints, and may open an operation.
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
@@ -141,6 +157,25 @@ fn record_changes(before: &tenant::Tenant, after: &tenant::Tenant) {
     if before.admin_email != after.admin_email {
         record_hidden_change("admin_email");
     }
+}
+
+/// Requests the change to a tier that requires approval. The change is applied when another person approves it.
+async fn request_tier(app: &App, caller: &Caller, tenant: &tenant::Tenant, tier: &Tier) -> Result<Response, ApiError> {
+    let (by, now) = (caller.requester(), app.clock.now());
+    let id = match db::lifecycle::request_tier(&app.pool, tenant, tier, &by, now).await? {
+        TierRequestResult::Pending(id) => id,
+        TierRequestResult::Outdated => return Err(precondition_failed()),
+        TierRequestResult::OtherPending(id) => {
+            let detail = format!("The change to another tier waits for approval ({id}); approve or reject it first.");
+            return Err(ApiError::new(Code::ApprovalPending, detail));
+        }
+    };
+    app.work_notifier.notify();
+    let approval = db::approvals::get(&app.pool, id).await?.ok_or_else(ApiError::internal)?;
+    record_approval_state(id, None, approval.state, approval.action, &approval.request);
+    let location = HeaderValue::from_str(&format!("/v1/approvals/{id}")).map_err(|_| ApiError::internal())?;
+    let body = Json(ApprovalDetails::from(approval));
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response())
 }
 
 fn upgrade_in_progress(id: OperationId) -> ApiError {
@@ -181,6 +216,12 @@ pub(crate) fn parse_patch(
         external_id,
         labels: fields.has_value("labels").then(|| patch_labels(&mut fields, &tenant.labels)),
     };
+    if let Some(tier) = change.tier.clone().filter(|tier| *tier != tenant.tier && config.requires_approval(tier))
+        && change.clone().apply(&mut tenant.clone()).len() > 1
+    {
+        let message = format!("must be changed alone, because a second person must approve the tier `{tier}`");
+        fields.error("tier", "needs_approval", message);
+    }
     fields.finish(Some(change))
 }
 

@@ -1,15 +1,18 @@
 //! Adds an environment to an active tenant.
+//!
+//! Whether a second person must approve the account is decided here, from the tier that the tenant has under its lock,
+//! and never again.
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::queries::lock_tenant;
+use crate::db::account_limit::{self, AccountLimit, LimitReached};
 use crate::db::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
 use crate::db::{PgPool, Result, finish_transaction, map_constraint_violation};
 use crate::environment::Environment;
 use crate::event::EventType;
-use crate::operation::{OperationKind, OperationState, Requester};
+use crate::operation::{Initiator, OperationKind, OperationState, Requester};
 
 /// Maximum number of environments per tenant, because each environment needs an AWS account.
 pub const MAX_ENVIRONMENTS: i64 = 20;
@@ -22,34 +25,42 @@ pub enum AddResult {
     TenantNotFound,
     /// The tenant has been offboarded.
     TenantOffboarded,
+    /// An operator has suspended the tenant.
+    TenantSuspended,
+    /// An operator is offboarding all environments of the tenant, and a token of the tenant asks for another one.
+    ReservedForOperator,
+    /// The daily limit of accounts is reached.
+    DailyLimitReached(LimitReached),
     /// The tenant has [`MAX_ENVIRONMENTS`] already.
     TooManyEnvironments,
 }
 
-/// Writes the environment, its onboarding and the response under `key` in one transaction.
+/// Values that are stored for another environment of a tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct NewEnvironment<'a> {
+    pub key: &'a IdempotencyKey,
+    pub request_hash: [u8; 32],
+    pub environment: &'a Environment,
+    pub requested_by: &'a Requester,
+    pub initiator: Initiator,
+    /// Response to return and to store under the idempotency key.
+    pub answer: &'a StoredResponse,
+    /// Tiers in which a second person must approve each account.
+    pub approval_tiers: &'a [String],
+    pub limit: Option<AccountLimit<'a>>,
+}
+
+/// Writes the environment, its onboarding and the response under its key in one transaction.
 ///
 /// Fails with [`crate::db::DbError::EnvironmentExists`] if the tenant has an environment of this name.
-pub async fn add_environment(
-    pool: &PgPool,
-    key: &IdempotencyKey,
-    request_hash: [u8; 32],
-    environment: &Environment,
-    by: &Requester,
-    answer: &StoredResponse,
-) -> Result<AddResult> {
+pub async fn add_environment(pool: &PgPool, new: &NewEnvironment<'_>) -> Result<AddResult> {
     let mut tx = pool.begin().await?;
-    let added = add_environment_in_tx(&mut tx, key, request_hash, environment, by, answer).await;
+    let added = add_environment_in_tx(&mut tx, new).await;
     finish_transaction(tx, added, |added| *added == AddResult::Created).await
 }
 
-async fn add_environment_in_tx(
-    tx: &mut PgConnection,
-    key: &IdempotencyKey,
-    request_hash: [u8; 32],
-    environment: &Environment,
-    by: &Requester,
-    answer: &StoredResponse,
-) -> Result<AddResult> {
+async fn add_environment_in_tx(tx: &mut PgConnection, new: &NewEnvironment<'_>) -> Result<AddResult> {
+    let NewEnvironment { key, request_hash, environment, answer, .. } = *new;
     let free = sqlx::query_scalar!(
         r#"/* db::lifecycle::add_environment */ select pg_try_advisory_xact_lock($1) as "free!""#,
         key.lock(),
@@ -70,7 +81,13 @@ async fn add_environment_in_tx(
     .await?;
     let tenant = sqlx::query!(
         r#"/* db::lifecycle::add_environment */
-        select t.offboarded_at is not null as "gone!",
+        select t.offboarded_at is not null as "gone!", t.suspended_at is not null as "suspended!",
+            not exists (
+                select from environments e where e.tenant_id = t.id and e.state <> 'offboarded' and not exists (
+                    select from operations o
+                    where o.environment_id = e.id and o.kind = 'offboard' and o.finished_at is null
+                        and not o.started_by_tenant)
+            ) as "offboarded_by_operator!",
             (select count(*) from environments e where e.tenant_id = t.id and e.state <> 'offboarded') as "count!"
         from tenants t where t.id = $1"#,
         environment.tenant_id.as_uuid(),
@@ -80,20 +97,25 @@ async fn add_environment_in_tx(
     match tenant {
         None => return Ok(AddResult::TenantNotFound),
         Some(tenant) if tenant.gone => return Ok(AddResult::TenantOffboarded),
+        Some(tenant) if tenant.suspended => return Ok(AddResult::TenantSuspended),
+        Some(tenant) if tenant.offboarded_by_operator && new.initiator == Initiator::Tenant => {
+            return Ok(AddResult::ReservedForOperator);
+        }
         Some(tenant) if tenant.count >= MAX_ENVIRONMENTS => return Ok(AddResult::TooManyEnvironments),
         Some(_) => {}
     }
-    insert_environment(&mut *tx, environment, by, environment.created_at).await?;
+    if let Some(limit) = &new.limit
+        && let Some(reached) = account_limit::take_one(&mut *tx, limit, environment.created_at).await?
+    {
+        return Ok(AddResult::DailyLimitReached(reached));
+    }
+    insert_environment(&mut *tx, new).await?;
     idempotency::insert(tx, key, request_hash, answer, environment.created_at).await?;
     Ok(AddResult::Created)
 }
 
-async fn insert_environment(
-    tx: &mut PgConnection,
-    environment: &Environment,
-    by: &Requester,
-    now: DateTime<Utc>,
-) -> Result<()> {
+async fn insert_environment(tx: &mut PgConnection, new: &NewEnvironment<'_>) -> Result<()> {
+    let (environment, now) = (new.environment, new.environment.created_at);
     sqlx::query!(
         r#"/* db::lifecycle::insert_environment */
         with environment as (
@@ -103,8 +125,9 @@ async fn insert_environment(
         operation as (
             insert into operations
                 (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, last_seq, updated_at,
-                    traceparent)
-            values ($8, $2, $1, $9, $10, $6, $11, $6, 1, $6, $14)
+                    traceparent, approval_required)
+            select $8, $2, $1, $9, $10, $6, $11, $6, 1, $6, $14, t.tier = any($15::text[])
+            from tenants t where t.id = $2
         )
         insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
         values ($8, 1, $2, $1, $12, $13, $6)"#,
@@ -117,11 +140,12 @@ async fn insert_environment(
         environment.state.as_str(),
         environment.operation_id.as_uuid(),
         OperationKind::Onboard.as_str(),
-        json!(by),
+        json!(new.requested_by),
         OperationState::Pending.as_str(),
         EventType::OperationAccepted.as_str(),
         json!({ "environment": environment.name, "home_region": environment.home_region }),
         crate::trace::traceparent(),
+        new.approval_tiers,
     )
     .execute(tx)
     .await

@@ -7,17 +7,25 @@ use sqlx::PgConnection;
 use super::LifecycleResult;
 use super::finish::close_tenant;
 use super::open_operation::open_operation;
-use super::queries::{OpenOperation, account_never_requested, legal_hold, lock_tenant, open, owner_of_operation};
+use super::queries::{
+    OpenOperation, account_never_requested, legal_hold, lock_tenant, open, owner_of_operation, set_initiator,
+};
 use crate::db::{PgPool, Result, approvals, events, finish_transaction, steps};
 use crate::event::{EventType, NewEvent};
-use crate::operation::{OperationKind, Requester};
+use crate::operation::{Initiator, OperationKind, Requester};
 use crate::{EnvironmentId, OperationId};
 
 /// Cancels an onboarding. If an account was already requested, an offboarding deletes everything that the onboarding
 /// has created.
-pub async fn cancel(pool: &PgPool, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<LifecycleResult> {
+pub async fn cancel(
+    pool: &PgPool,
+    id: OperationId,
+    by: &Requester,
+    initiator: Initiator,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
     let mut tx = pool.begin().await?;
-    let answer = cancel_in_tx(&mut tx, id, by, now).await;
+    let answer = cancel_in_tx(&mut tx, id, by, initiator, now).await;
     finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Started(_))).await
 }
 
@@ -25,6 +33,7 @@ async fn cancel_in_tx(
     tx: &mut PgConnection,
     id: OperationId,
     by: &Requester,
+    initiator: Initiator,
     now: DateTime<Utc>,
 ) -> Result<LifecycleResult> {
     let Some((tenant, environment)) = owner_of_operation(tx, id).await? else { return Ok(LifecycleResult::NotFound) };
@@ -35,6 +44,8 @@ async fn cancel_in_tx(
     if open.kind != OperationKind::Onboard {
         return Ok(LifecycleResult::NotAllowed(match open.kind {
             OperationKind::Offboard => "to undo an offboarding, restore the environment",
+            OperationKind::Suspend => "to undo a suspension, resume the tenant",
+            OperationKind::Resume => "to undo the end of a suspension, suspend the tenant again",
             OperationKind::UpgradeBaseline => "an upgrade of the baseline ends by itself or is retried",
             _ => "only an onboarding can be canceled; offboard the environment instead",
         }));
@@ -43,6 +54,9 @@ async fn cancel_in_tx(
         return Ok(LifecycleResult::LegalHold(reason));
     }
     let followed_by = cancel_operation(tx, environment, &open, by, now).await?;
+    if let Some(id) = followed_by {
+        set_initiator(tx, id, initiator).await?;
+    }
     Ok(LifecycleResult::Started(followed_by.into_iter().collect()))
 }
 
@@ -91,19 +105,24 @@ pub(super) async fn cancel_operation(
         return Ok(None);
     }
     let id = open_operation(&mut *tx, OperationKind::Offboard, environment, &json!({}), by, now, from).await?;
-    // The slots of work in progress move to the offboarding, because AWS still counts that work against its quotas.
-    // Queued slots are deleted.
+    move_slots(tx, open.id, id).await?;
+    Ok(Some(id))
+}
+
+/// Moves the slots of work in progress to the operation that follows, because AWS still counts that work against its
+/// quotas. Queued slots are deleted.
+pub(super) async fn move_slots(tx: &mut PgConnection, from: OperationId, to: OperationId) -> Result<()> {
     sqlx::query!(
-        r#"/* db::lifecycle::cancel_operation */
+        r#"/* db::lifecycle::move_slots */
         with gone as (delete from slots where operation_id = $1 and granted_at is null)
         update slots set operation_id = $2, step = 'settle-account' where operation_id = $1
             and granted_at is not null"#,
-        open.id.as_uuid(),
-        id.as_uuid(),
+        from.as_uuid(),
+        to.as_uuid(),
     )
     .execute(tx)
     .await?;
-    Ok(Some(id))
+    Ok(())
 }
 
 /// Marks an open operation as cancelled. Returns the earliest time at which the next operation may start. At that time,

@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
+use super::change_tier::expire_tier_request;
 use super::open_operation::open_operation;
-use super::queries::{ActiveEnvironment, active_environments, lock_tenant};
+use super::queries::{ActiveEnvironment, active_environments, is_suspended, lock_tenant};
 use crate::db::{PgPool, Result, finish_transaction, steps, tenants};
 use crate::operation::{OperationKind, Requester};
 use crate::step::StepName;
@@ -60,7 +61,8 @@ async fn change_admin_in_tx(
     }
     let has_group = tier_has_group || has_own_group(tx, tenant.id).await?;
     let kind = |environment: &ActiveEnvironment| environment.open.as_ref().map(|open| open.kind);
-    let keeps_access = |kind| matches!(kind, Some(OperationKind::UpgradeBaseline | OperationKind::Offboard));
+    let keeps_access =
+        |kind| matches!(kind, Some(OperationKind::UpgradeBaseline | OperationKind::Offboard | OperationKind::Suspend));
     let mut open = environments.iter().filter_map(|environment| environment.open.as_ref());
     let upgrade = open.find(|open| open.kind == OperationKind::UpgradeBaseline).map(|open| open.id);
     if let Some(id) = upgrade.filter(|_| has_group && environments.iter().all(|one| keeps_access(kind(one)))) {
@@ -69,7 +71,14 @@ async fn change_admin_in_tx(
     if has_group || environments.iter().any(|environment| environment.open.is_some()) {
         add_former_admin(tx, tenant, former).await?;
     }
-    let settled = environments.iter().find(|environment| environment.open.is_none());
+    if changed.contains(&"tier") {
+        expire_tier_request(tx, tenant.id, by, now).await?;
+    }
+    // A repair would move the account of a suspended tenant out of quarantine. Resuming applies the change.
+    let settled = match is_suspended(tx, tenant.id).await? {
+        true => None,
+        false => environments.iter().find(|environment| environment.open.is_none()),
+    };
     if let Some(environment) = settled.filter(|_| has_group) {
         let input = json!({ "changed": ["admin_email"] });
         open_operation(tx, OperationKind::Repair, environment.id, &input, by, now, now).await?;

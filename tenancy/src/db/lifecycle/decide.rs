@@ -27,17 +27,18 @@ pub enum DecisionResult {
     NotFound,
 }
 
-/// Approves or rejects the pending request with this `hash`.
+/// Approves or rejects the pending request with this `hash`, with the reason of the person.
 pub async fn decide(
     pool: &PgPool,
     id: OperationId,
     hash: &str,
     approve: bool,
+    reason: Option<&str>,
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<DecisionResult> {
     let mut tx = pool.begin().await?;
-    let answer = decide_in_tx(&mut tx, id, hash, approve, by, now).await;
+    let answer = decide_in_tx(&mut tx, id, hash, approve, reason, by, now).await;
     finish_transaction(tx, answer, |decision| matches!(decision, DecisionResult::Recorded(_))).await
 }
 
@@ -46,6 +47,7 @@ async fn decide_in_tx(
     id: OperationId,
     hash: &str,
     approve: bool,
+    reason: Option<&str>,
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<DecisionResult> {
@@ -66,7 +68,7 @@ async fn decide_in_tx(
         return Ok(DecisionResult::SamePerson);
     }
     let state = if approve { ApprovalState::Approved } else { ApprovalState::Rejected };
-    close(tx, pending.id, state, by, now).await?;
+    close(tx, pending.id, state, reason, by, now).await?;
     let event_type = if approve { EventType::ApprovalGranted } else { EventType::ApprovalRejected };
     append_event(tx, event_type, &pending, by, now).await?;
     match (approve, pending.action) {
@@ -75,9 +77,16 @@ async fn decide_in_tx(
         (false, ApprovalAction::Vend) => cancel_if_open(tx, id, by, now).await?,
         // The offboarding continues without closing the account.
         (false, ApprovalAction::Close) => retry_if_parked(tx, &pending, by, now).await?,
-        (false, ApprovalAction::Adopt | ApprovalAction::Correct) => {}
+        // A change of the tier belongs to a tenant and not to an operation.
+        (false, ApprovalAction::Adopt | ApprovalAction::Correct | ApprovalAction::ChangeTier) => {}
     }
-    Ok(DecisionResult::Recorded(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
+    Ok(DecisionResult::Recorded(Approval {
+        state,
+        decided_by: Some(by.clone()),
+        decided_at: Some(now),
+        reason: reason.map(ToOwned::to_owned),
+        ..pending
+    }))
 }
 
 /// Adds the approved values to the facts of the step and retries the step if it is parked.

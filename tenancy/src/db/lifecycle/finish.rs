@@ -6,8 +6,9 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::change_admin::repeat_grant_access;
+use super::change_tier::expire_tier_request;
 use crate::db::fence::{Claim, begin_fenced};
-use crate::db::{PgPool, Result, access_grants, account_mappings, events, findings, reconcile};
+use crate::db::{PgPool, Result, access_grants, account_mappings, events, findings, parse_json, reconcile};
 use crate::environment::EnvironmentState;
 use crate::event::{EventType, NewEvent};
 use crate::operation::OperationKind;
@@ -43,7 +44,7 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
 pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     let operation = sqlx::query!(
         r#"/* db::lifecycle::finish_successfully */
-        select kind as "kind: OperationKind", environment_id from operations where id = $1"#,
+        select kind as "kind: OperationKind", input, environment_id from operations where id = $1"#,
         id.as_uuid(),
     )
     .fetch_one(&mut *tx)
@@ -57,7 +58,13 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
             news.push(NewEvent { event_type: EventType::AccountReleased, data });
         }
         news.push(NewEvent { event_type: EventType::EnvironmentOffboarded, data: json!({}) });
+    } else if operation.kind == OperationKind::Suspend {
+        let data = json!({ "reason": operation.input.get("reason") });
+        news.push(NewEvent { event_type: EventType::EnvironmentSuspended, data });
     } else if !operation.kind.keeps_environment_state() {
+        if operation.kind == OperationKind::Resume {
+            news.push(NewEvent { event_type: EventType::EnvironmentResumed, data: json!({}) });
+        }
         news.push(NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) });
     }
     news.push(NewEvent { event_type: EventType::OperationSucceeded, data: json!({}) });
@@ -86,7 +93,7 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
         OperationKind::Repair | OperationKind::UpgradeBaseline => {
             reconcile::bring_forward(tx, now + RECONCILE_AFTER_REPAIR).await?;
         }
-        OperationKind::Offboard | OperationKind::Restore => {}
+        OperationKind::Offboard | OperationKind::Restore | OperationKind::Suspend | OperationKind::Resume => {}
     }
     if achieved == EnvironmentState::Offboarded {
         close_tenant(tx, id, now).await?;
@@ -136,13 +143,20 @@ pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: Da
     let tenant = TenantId::from(tenant.fetch_one(&mut *tx).await?);
     let done = sqlx::query!(
         r#"/* db::lifecycle::close_tenant */
-        update tenants t set offboarded_at = $2, updated_at = $2
+        update tenants t set offboarded_at = $2, updated_at = $2,
+            suspended_at = null, suspension_reason = null, suspension_note = null, suspended_by = null
         where t.id = $1 and t.offboarded_at is null
           and not exists (select from environments e where e.tenant_id = t.id and e.state <> 'offboarded')"#,
         tenant.as_uuid(),
         now,
     );
     if done.execute(&mut *tx).await?.rows_affected() == 1 {
+        let by = sqlx::query_scalar!(
+            "/* db::lifecycle::close_tenant */ select requested_by from operations where id = $1",
+            id.as_uuid(),
+        );
+        let by = parse_json(by.fetch_one(&mut *tx).await?, "a requester")?;
+        expire_tier_request(tx, tenant, &by, now).await?;
         erase_personal_data(tx, tenant).await?;
     }
     Ok(())

@@ -7,10 +7,10 @@ use sqlx::PgConnection;
 use super::LifecycleResult;
 use super::cancel::cancel_operation;
 use super::open_operation::open_operation;
-use super::queries::{active_environments, exists, has_unclosed_account, legal_hold, lock_tenant};
+use super::queries::{active_environments, exists, has_unclosed_account, legal_hold, lock_tenant, set_initiator};
 use super::request_approval::request_closure_approval;
 use crate::db::{PgPool, Result, finish_transaction};
-use crate::operation::{OperationKind, Requester};
+use crate::operation::{Initiator, OperationKind, Requester};
 use crate::{EnvironmentName, TenantId};
 
 /// Offboards all environments of a tenant, or the environment called `name`, and cancels their open operations. For an
@@ -21,10 +21,11 @@ pub async fn offboard(
     name: Option<&EnvironmentName>,
     close_account: bool,
     by: &Requester,
+    initiator: Initiator,
     now: DateTime<Utc>,
 ) -> Result<LifecycleResult> {
     let mut tx = pool.begin().await?;
-    let answer = offboard_in_tx(&mut tx, tenant, name, close_account, by, now).await;
+    let answer = offboard_in_tx(&mut tx, tenant, name, close_account, by, initiator, now).await;
     finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Started(_))).await
 }
 
@@ -34,6 +35,7 @@ async fn offboard_in_tx(
     name: Option<&EnvironmentName>,
     close_account: bool,
     by: &Requester,
+    initiator: Initiator,
     now: DateTime<Utc>,
 ) -> Result<LifecycleResult> {
     lock_tenant(tx, tenant).await?;
@@ -49,12 +51,19 @@ async fn offboard_in_tx(
     }
     let mut operations = Vec::new();
     for environment in active_environments {
-        let id = match environment.open {
-            Some(open) if open.kind == OperationKind::Offboard => Some(open.id),
-            Some(open) => cancel_operation(tx, environment.id, &open, by, now).await?,
-            None => Some(open_operation(tx, OperationKind::Offboard, environment.id, &json!({}), by, now, now).await?),
+        let (id, is_new) = match environment.open {
+            Some(open) if open.kind == OperationKind::Offboard => (Some(open.id), false),
+            Some(open) => (cancel_operation(tx, environment.id, &open, by, now).await?, true),
+            None => (
+                Some(open_operation(tx, OperationKind::Offboard, environment.id, &json!({}), by, now, now).await?),
+                true,
+            ),
         };
         if let Some(id) = id {
+            // An operator takes over the offboarding that the tenant has started, never the other way round.
+            if is_new || initiator == Initiator::Operator {
+                set_initiator(tx, id, initiator).await?;
+            }
             if close_account {
                 request_closure_approval(tx, id, by, now).await?;
             }

@@ -50,8 +50,8 @@ pub(super) async fn open_operation(
     )
     .execute(&mut *tx)
     .await?;
-    if kind == OperationKind::Restore {
-        // The offboarding had ended the state.
+    if matches!(kind, OperationKind::Restore | OperationKind::Resume) {
+        // The offboarding or suspension had ended the state.
         findings::write_degraded(tx, environment, now).await?;
     }
     Ok(id)

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::db::Result;
-use crate::operation::OperationKind;
+use crate::operation::{Initiator, OperationKind};
 use crate::step::StepName;
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 
@@ -62,6 +62,37 @@ pub(super) async fn owner_of_operation(
     .fetch_optional(tx)
     .await?;
     Ok(row.map(|row| (row.tenant_id.into(), row.environment_id.into())))
+}
+
+/// Returns whether an operator has suspended the tenant.
+pub(super) async fn is_suspended(tx: &mut PgConnection, tenant: TenantId) -> Result<bool> {
+    let suspended = sqlx::query_scalar!(
+        r#"/* db::lifecycle::is_suspended */
+        select suspended_at is not null as "suspended!" from tenants where id = $1"#,
+        tenant.as_uuid(),
+    );
+    Ok(suspended.fetch_optional(tx).await?.unwrap_or(false))
+}
+
+/// Stores the party that asked for an offboarding. An offboarding that an operator asked for stays the operator's.
+pub(super) async fn set_initiator(tx: &mut PgConnection, id: OperationId, initiator: Initiator) -> Result<()> {
+    sqlx::query!(
+        "/* db::lifecycle::set_initiator */ update operations set started_by_tenant = $2 where id = $1",
+        id.as_uuid(),
+        initiator == Initiator::Tenant,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Returns whether a token of the tenant itself asked for the offboarding.
+pub(super) async fn is_started_by_tenant(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
+    let started_by_tenant = sqlx::query_scalar!(
+        "/* db::lifecycle::is_started_by_tenant */ select started_by_tenant from operations where id = $1",
+        id.as_uuid(),
+    );
+    Ok(started_by_tenant.fetch_one(tx).await?)
 }
 
 pub(super) async fn legal_hold(tx: &mut PgConnection, tenant: TenantId) -> Result<Option<String>> {

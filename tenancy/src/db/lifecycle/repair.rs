@@ -5,14 +5,14 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::open_operation::open_operation;
-use super::queries::{lock_tenant, open};
+use super::queries::{is_suspended, lock_tenant, open};
 use crate::db::{PgPool, Result, finish_transaction};
 use crate::environment::EnvironmentState;
 use crate::operation::{OperationKind, Requester};
 use crate::{EnvironmentId, OperationId};
 
-/// Opens a repair of an environment. Returns `None` if the environment has an open operation, is offboarded or does not
-/// exist.
+/// Opens a repair of an environment. Returns `None` if the environment has an open operation, is suspended, is
+/// offboarded or does not exist.
 pub async fn open_repair(
     pool: &PgPool,
     environment: EnvironmentId,
@@ -41,7 +41,9 @@ async fn open_repair_in_tx(
     .await?;
     let Some(row) = row else { return Ok(None) };
     lock_tenant(tx, row.tenant_id.into()).await?;
-    if row.state == EnvironmentState::Offboarded || open(tx, environment).await?.is_some() {
+    // A repair would move the account of a suspended tenant out of quarantine.
+    let is_suspended = is_suspended(tx, row.tenant_id.into()).await?;
+    if is_suspended || row.state == EnvironmentState::Offboarded || open(tx, environment).await?.is_some() {
         return Ok(None);
     }
     let id = open_operation(tx, OperationKind::Repair, environment, input, by, now, now).await?;

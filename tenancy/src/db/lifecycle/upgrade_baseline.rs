@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::open_operation::open_operation;
-use super::queries::{lock_tenant, open};
+use super::queries::{is_suspended, lock_tenant, open};
 use crate::baseline::BaselineVersion;
 use crate::db::{PgPool, Result, finish_transaction, parse_text};
 use crate::environment::EnvironmentState;
@@ -80,6 +80,9 @@ async fn open_in_tx(
             OperationKind::UpgradeBaseline => UpgradeResult::AlreadyOpen { operation, from },
             _ => UpgradeResult::Busy { operation, kind },
         });
+    }
+    if is_suspended(tx, tenant).await? {
+        return Ok(UpgradeResult::NotReady(EnvironmentState::Suspended));
     }
     if row.state != EnvironmentState::Ready {
         return Ok(UpgradeResult::NotReady(row.state));

@@ -93,6 +93,8 @@ pub struct OperationProperties {
     /// Parameters of the request that created the operation, as a JSON object.
     pub input: Value,
     pub created_at: DateTime<Utc>,
+    /// Whether a second person must approve the account; `None` if the previous version accepted the operation.
+    pub approval_required: Option<bool>,
     /// Trace context of the request; `None` if the request was not traced.
     pub traceparent: Option<String>,
 }
@@ -101,7 +103,8 @@ pub struct OperationProperties {
 pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<OperationProperties>> {
     let row = sqlx::query!(
         r#"/* db::operations::subject */
-        select tenant_id, environment_id, kind as "kind: OperationKind", input, created_at, traceparent
+        select tenant_id, environment_id, kind as "kind: OperationKind", input, created_at, approval_required,
+            traceparent
         from operations where id = $1"#,
         id.as_uuid(),
     )
@@ -113,6 +116,7 @@ pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<OperationP
         kind: row.kind,
         input: row.input,
         created_at: row.created_at,
+        approval_required: row.approval_required,
         traceparent: row.traceparent,
     }))
 }

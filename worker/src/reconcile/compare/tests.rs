@@ -116,6 +116,21 @@ fn an_account_is_not_moved_out_of_quarantine_or_to_an_unguarded_ou() {
 }
 
 #[test]
+fn a_suspended_account_stays_in_quarantine() {
+    let suspended_in = |ou: &str| {
+        findings_after(|scene| {
+            let environment = scene.environment();
+            environment.suspended_at = environment.settled_at.take();
+            scene.move_to(ou);
+        })
+    };
+    assert_eq!(suspended_in("ou-q"), []);
+    for ou in ["ou-eu", "r-root"] {
+        assert_eq!(suspended_in(ou), single_finding("wrong_ou", ACCOUNT, "person"), "in {ou}");
+    }
+}
+
+#[test]
 fn a_missing_ou_or_guardrail_needs_a_person() {
     let changed = PolicyAttachment::Attached(r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned());
     for (attachment, kind) in [

@@ -2,7 +2,6 @@
 
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::attention::AttentionCode;
-use freehold_tenancy::config::{TierConfig, VendingApproval};
 use freehold_tenancy::operation::OperationKind;
 use serde_json::json;
 
@@ -14,21 +13,20 @@ pub(in crate::steps) fn approval_required(message: &str) -> StepError {
     StepError::needs_attention(AttentionCode::ApprovalRequired, message)
 }
 
-/// Checks that the account may be requested: the tenant's tier requires no approval, or a second person has approved
-/// this exact request. Otherwise requests the approval. A rejection cancels the onboarding.
+/// Checks that the account may be requested: the operation needs no approval, or a second person has approved this
+/// exact request. Otherwise requests the approval. A rejection cancels the onboarding.
 ///
-/// Once requested, an approval remains required when the tenant's tier changes, because a change of the tier must not
-/// bypass the approval. It is no longer required if no configured tier requires approval.
+/// Whether an approval is required was decided when the operation was accepted. A later change of the tenant's tier or
+/// of the configuration has no influence.
 pub(in crate::steps) async fn check_account_creation(context: &StepContext) -> Result<(), StepError> {
-    let requires_approval = |tier: &TierConfig| tier.approval == VendingApproval::Required;
-    if context.operation_kind() != OperationKind::Onboard || !context.config().tiers.iter().any(requires_approval) {
+    if context.operation_kind() != OperationKind::Onboard || context.approval_required() == Some(false) {
         return Ok(());
     }
     let (tenant, environment) = (context.tenant(), context.environment());
     let approvals = context.approvals().await?;
     let last = approvals.iter().rfind(|approval| approval.action == ApprovalAction::Vend);
-    let tier_requires_approval = context.config().tier(&tenant.tier).is_some_and(requires_approval);
-    if !tier_requires_approval && last.is_none() {
+    // The previous version accepted operations without the decision.
+    if context.approval_required().is_none() && !context.config().requires_approval(&tenant.tier) && last.is_none() {
         return Ok(());
     }
     let request = json!({
@@ -43,7 +41,7 @@ pub(in crate::steps) async fn check_account_creation(context: &StepContext) -> R
         _ => context.request_vending_approval(&request).await?,
     }
     Err(approval_required(
-        "The tier of this tenant requires approval before an AWS account is created. A person other than the \
-         requester must approve or reject it.",
+        "The tier in which the account was requested requires approval before an AWS account is created. A person \
+         other than the requester must approve or reject it.",
     ))
 }

@@ -77,6 +77,7 @@ impl Scene {
             aws_account_id: account(),
             mapped_at: now() - TimeDelta::hours(3),
             settled_at: Some(now() - TimeDelta::hours(2)),
+            suspended_at: None,
             baseline: Some(deployed("freehold-baseline")),
             stack: Some(deployed("freehold-tenant")),
             grants: json!({ "tenant-admin to the tenant's own group": { "group_id": "g-own" } }),

@@ -1,0 +1,123 @@
+//! Ends the suspension of a tenant: moves its accounts back, assigns the access again and verifies the environments.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::LifecycleResult;
+use super::cancel::{mark_canceled, move_slots};
+use super::open_operation::open_operation;
+use super::queries::{active_environments, exists, has_account, is_step_done, is_suspended, lock_tenant};
+use crate::db::{PgPool, Result, finish_transaction};
+use crate::operation::{OperationKind, Requester};
+use crate::quota::Quota;
+use crate::step::StepName;
+use crate::{EnvironmentId, OperationId, TenantId};
+
+/// Ends the suspension of a tenant for the given reason. A tenant that is not suspended stays unchanged. An environment
+/// that is being offboarded stays so, and can be restored from now on.
+pub async fn resume(
+    pool: &PgPool,
+    tenant: TenantId,
+    reason: &str,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
+    let mut tx = pool.begin().await?;
+    let answer = resume_in_tx(&mut tx, tenant, reason, by, now).await;
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Started(_))).await
+}
+
+async fn resume_in_tx(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    reason: &str,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
+    lock_tenant(tx, tenant).await?;
+    let environments = active_environments(tx, tenant, None).await?;
+    if environments.is_empty() && !exists(tx, tenant, None).await? {
+        return Ok(LifecycleResult::NotFound);
+    }
+    let mut operations = Vec::new();
+    if !is_suspended(tx, tenant).await? {
+        return Ok(LifecycleResult::Started(operations));
+    }
+    for environment in environments {
+        let has_account = has_account(tx, environment.id).await?;
+        match environment.open {
+            Some(open) if open.kind == OperationKind::Suspend => {
+                // The account of an interrupted onboarding may still be created. Another onboarding would request a
+                // second one.
+                if !has_account && !is_step_done(tx, open.id, StepName::SettleAccount).await? {
+                    return Ok(LifecycleResult::Busy(open.id));
+                }
+                let from = mark_canceled(tx, &open, by, now).await?;
+                let id = open_next(tx, environment.id, has_account, reason, by, now, from).await?;
+                if has_account {
+                    delete_creation_slot(tx, open.id).await?;
+                }
+                move_slots(tx, open.id, id).await?;
+                operations.push(id);
+            }
+            Some(_) => {}
+            None => operations.push(open_next(tx, environment.id, has_account, reason, by, now, now).await?),
+        }
+    }
+    sqlx::query!(
+        r#"/* db::lifecycle::resume */
+        update tenants set suspended_at = null, suspension_reason = null, suspension_note = null, suspended_by = null,
+            updated_at = greatest($2, updated_at + interval '1 microsecond')
+        where id = $1"#,
+        tenant.as_uuid(),
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(LifecycleResult::Started(operations))
+}
+
+/// Deletes the slot of an account creation that an interrupted onboarding has left behind. The account exists.
+async fn delete_creation_slot(tx: &mut PgConnection, id: OperationId) -> Result<()> {
+    sqlx::query!(
+        "/* db::lifecycle::delete_creation_slot */ delete from slots where operation_id = $1 and quota = $2",
+        id.as_uuid(),
+        Quota::AccountCreations.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Opens the operation that makes an environment ready again: a resumption, or an onboarding if the suspension has
+/// interrupted the first one before the environment had an account.
+async fn open_next(
+    tx: &mut PgConnection,
+    environment: EnvironmentId,
+    has_account: bool,
+    reason: &str,
+    by: &Requester,
+    now: DateTime<Utc>,
+    from: DateTime<Utc>,
+) -> Result<OperationId> {
+    let kind = if has_account { OperationKind::Resume } else { OperationKind::Onboard };
+    let id = open_operation(tx, kind, environment, &json!({ "reason": reason }), by, now, from).await?;
+    if kind == OperationKind::Onboard {
+        // The account needs the same approval as before, and its requester stays the same person.
+        sqlx::query!(
+            r#"/* db::lifecycle::repeat_onboarding */
+            update operations o set approval_required = first.approval_required, requested_by = first.requested_by
+            from (
+                select approval_required, requested_by from operations
+                where environment_id = $2 and kind = 'onboard' and id <> $1 order by id limit 1
+            ) first
+            where o.id = $1"#,
+            id.as_uuid(),
+            environment.as_uuid(),
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(id)
+}

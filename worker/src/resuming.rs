@@ -1,0 +1,73 @@
+//! ★ Workflow of ending the suspension of an environment, after which it is verified and ready again. This file
+//! contains only the list of steps.
+//!
+//! The workflow is that of restoring, because a suspension may have interrupted an onboarding at any step.
+
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
+
+use crate::step::{Step, Undo};
+use crate::steps::{
+    deploy_stack, enable_regions, enforce_residency, grant_access, install_baseline, place_account, reach_account,
+    verify,
+};
+
+/// Steps of a `resume` operation.
+pub static RESUME_STEPS: &[Step] = &[
+    Step {
+        name: StepName::EnforceResidency,
+        after: &[],
+        quota: None,
+        run: |context| Box::pin(enforce_residency::run(context)),
+        undo: Undo::NotNeeded("all accounts of the OU share the guardrail"),
+    },
+    Step {
+        name: StepName::PlaceAccount,
+        after: &[StepName::EnforceResidency],
+        quota: None,
+        run: |context| Box::pin(place_account::run(context)),
+        undo: Undo::Step(StepName::Suspend),
+    },
+    Step {
+        name: StepName::ReachAccount,
+        after: &[StepName::PlaceAccount],
+        quota: None,
+        run: |context| Box::pin(reach_account::run(context)),
+        undo: Undo::NotNeeded("it only reads"),
+    },
+    Step {
+        name: StepName::InstallBaseline,
+        after: &[StepName::ReachAccount],
+        quota: None,
+        run: |context| Box::pin(install_baseline::run(context)),
+        undo: Undo::Step(StepName::DeleteBaseline),
+    },
+    Step {
+        name: StepName::EnableRegions,
+        after: &[StepName::PlaceAccount],
+        quota: Some(Quota::RegionOptIns),
+        run: |context| Box::pin(enable_regions::run(context)),
+        undo: Undo::NotNeeded("an enabled region costs nothing, and the guardrail denies its use"),
+    },
+    Step {
+        name: StepName::DeployStack,
+        after: &[StepName::InstallBaseline, StepName::EnableRegions],
+        quota: None,
+        run: |context| Box::pin(deploy_stack::run(context)),
+        undo: Undo::Step(StepName::DeleteStack),
+    },
+    Step {
+        name: StepName::GrantAccess,
+        after: &[StepName::ReachAccount],
+        quota: Some(Quota::Assignments),
+        run: |context| Box::pin(grant_access::run(context)),
+        undo: Undo::Step(StepName::RevokeAccess),
+    },
+    Step {
+        name: StepName::Verify,
+        after: &[StepName::DeployStack, StepName::GrantAccess],
+        quota: None,
+        run: |context| Box::pin(verify::run(context)),
+        undo: Undo::NotNeeded("it only reads"),
+    },
+];
