@@ -17,6 +17,7 @@ mod findings;
 mod fleet;
 mod format_queue;
 mod health;
+mod iam_policy;
 mod logging;
 mod migrate;
 mod openapi;
@@ -77,6 +78,7 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     Bootstrap(bootstrap::BootstrapArgs),
     Config(config::ConfigCommandArgs),
+    IamPolicy(iam_policy::IamPolicyArgs),
     Audit(audit::AuditArgs),
     Reconcile(reconcile::ReconcileArgs),
     Recover(recover::RecoverArgs),
@@ -130,6 +132,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bootstrap(args) => bootstrap::run(args).await,
         Command::Config(args) => config::run(args).await,
+        Command::IamPolicy(args) => iam_policy::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Reconcile(args) => Box::pin(reconcile::run(args)).await,
         Command::Recover(args) => Box::pin(recover::run(args)).await,

@@ -70,6 +70,15 @@ impl State {
         }
     }
 
+    /// Replaces all policies of a role with one inline policy. Does nothing if the role does not exist.
+    pub(crate) fn replace_role_policy(&mut self, account: &str, role: &str, policy: Document) {
+        let account = self.accounts.get_mut(account);
+        if let Some(role) = account.and_then(|account| account.roles.get_mut(role)) {
+            role.managed.clear();
+            role.inline = BTreeMap::from([("policy".to_owned(), policy)]);
+        }
+    }
+
     /// Adds a role with AdministratorAccess to an account. `trusted` is the id of the account that can assume the role.
     pub(crate) fn add_access_role(
         &mut self,
@@ -95,25 +104,36 @@ impl State {
     }
 }
 
-/// Creates the management account and Freehold's own account, with their access keys, the control role and the access
-/// role of Freehold's account.
+/// Creates the management account and Freehold's own account, with their access keys, the roles that Freehold assumes
+/// and the access role of Freehold's account.
 pub(crate) fn create_initial_accounts(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
     let (management, freehold) = (&settings.management_account, &settings.freehold_account);
     for account in [management, freehold] {
         state.accounts.insert(account.clone(), AccountState::new(account, now));
     }
     state.add_access_role(freehold, "OrganizationAccountAccessRole", management, None, now);
-    state.add_access_role(management, &settings.control_role, freehold, settings.control_external_id.as_deref(), now);
-    if let Some(policy) = &settings.control_policy
-        && let Some(role) =
-            state.accounts.get_mut(management).and_then(|account| account.roles.get_mut(&settings.control_role))
+    create_freehold_roles(state, settings, now);
+}
+
+/// Creates the roles of the management account that Freehold assumes, unless they exist, and the access keys that may
+/// assume them.
+pub(crate) fn create_freehold_roles(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
+    let (management, freehold) = (&settings.management_account, &settings.freehold_account);
+    for (role, policy) in
+        [(&settings.control_role, &settings.control_policy), (&settings.people_role, &settings.people_policy)]
     {
-        role.managed.clear();
-        role.inline.insert("control".into(), policy.clone());
+        if state.accounts.get(management).is_some_and(|account| account.roles.contains_key(role)) {
+            continue;
+        }
+        state.add_access_role(management, role, freehold, settings.control_external_id.as_deref(), now);
+        if let Some(policy) = policy {
+            state.replace_role_policy(management, role, policy.clone());
+        }
     }
     let everything = json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]);
-    let control = format!("arn:aws:iam::{management}:role/{}", settings.control_role);
-    let assume = json!([{ "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": control }]);
+    let roles = [&settings.control_role, &settings.people_role];
+    let roles = roles.map(|role| format!("arn:aws:iam::{management}:role/{role}"));
+    let assume = json!([{ "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": roles }]);
     for (account, key, user, policy) in [
         (management, &settings.management_access_key, "administrator", everything),
         (freehold, &settings.freehold_access_key, "freehold", assume),

@@ -203,8 +203,9 @@ mod tests {
         assert!(!condition("DateGreaterThan", "aws:CurrentTime", r#""2026-11-23T10:00:00+01:00""#, &keys));
         assert!(condition("IpAddress", "aws:SourceIp", r#"["198.51.100.0/24", "203.0.113.0/24"]"#, &keys));
         assert!(!condition("NotIpAddress", "aws:SourceIp", r#""203.0.113.0/24""#, &keys));
-        assert!(condition("NumericLessThanIfExists", "aws:Other", "1", &keys));
-        assert!(!condition("NumericLessThan", "aws:Other", "1", &keys));
+        let none = ConditionKeys::default();
+        assert!(condition("NumericLessThanIfExists", "aws:MultiFactorAuthAge", "1", &none));
+        assert!(!condition("NumericLessThan", "aws:MultiFactorAuthAge", "1", &none));
     }
 
     #[test]
@@ -255,6 +256,22 @@ mod tests {
         assert!(!condition("Null", "sts:ExternalId", "false", &none));
         assert!(!condition("ForAnyValue:StringEquals", "aws:TagKeys", r#""x""#, &none));
         assert!(condition("ForAllValues:StringEquals", "aws:TagKeys", r#""x""#, &none));
+    }
+
+    #[test]
+    fn a_key_that_is_not_simulated_denies_rather_than_allows() {
+        let keys = ConditionKeys::default();
+        for operator in ["StringEquals", "StringNotEquals", "StringEqualsIfExists", "ForAllValues:StringLike", "Null"] {
+            let decide = |effect: &str| {
+                let policy = format!(
+                    r#"{{"Statement": {{"Effect": "{effect}", "Action": "*", "Resource": "*",
+                        "Condition": {{"{operator}": {{"aws:Future": "true"}}}}}}}}"#
+                );
+                evaluate_document(&policy, "a:B", "*", &keys)
+            };
+            assert_eq!(decide("Allow"), Decision::ImplicitDeny, "{operator}");
+            assert_eq!(decide("Deny"), Decision::ExplicitDeny, "{operator}");
+        }
     }
 
     #[test]

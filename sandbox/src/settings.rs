@@ -19,14 +19,19 @@ pub struct Settings {
     pub freehold_account: String,
     /// Long-lived access key id of an administrator in the management account. Any secret access key is accepted.
     pub management_access_key: String,
-    /// Long-lived access key id in Freehold's own account. The key can only be used to assume the control role.
+    /// Long-lived access key id in Freehold's own account. The key can only be used to assume the
+    /// control role and the people role.
     pub freehold_access_key: String,
-    /// Name of the role in the management account that Freehold assumes.
+    /// Name of the role in the management account with which Freehold works in the organisation.
     pub control_role: String,
-    /// External id required to assume the control role; `None` if not required.
+    /// Name of the role in the management account with which Freehold changes users and groups.
+    pub people_role: String,
+    /// External id required to assume the two roles; `None` if not required.
     pub control_external_id: Option<String>,
     /// Policy of the control role; `None` means AdministratorAccess.
     pub control_policy: Option<Document>,
+    /// Policy of the people role; `None` means AdministratorAccess.
+    pub people_policy: Option<Document>,
     /// Home region of Identity Center.
     pub home_region: String,
     /// Names of the initial groups in Identity Center.
@@ -50,8 +55,10 @@ impl Default for Settings {
             management_access_key: "AKIASANDBOXMANAGEMENT".into(),
             freehold_access_key: "AKIASANDBOXFREEHOLD".into(),
             control_role: "freehold-control".into(),
+            people_role: "freehold-people".into(),
             control_external_id: None,
             control_policy: None,
+            people_policy: None,
             home_region: "eu-central-1".into(),
             groups: vec!["support".into(), "platform".into()],
             account_quota: 5_000,

@@ -16,6 +16,7 @@ mod saved;
 mod service;
 mod session;
 pub mod shape;
+mod sign_in;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -42,6 +43,7 @@ pub use service::{Protocol, Service};
 pub use session::{Caller, Ctx, Session};
 pub use state::{AccountId, AccountState, RegionState, State};
 
+use crate::policy::Document;
 use crate::settings::Settings;
 
 /// A simulated AWS organisation. Clones share one state.
@@ -91,6 +93,11 @@ impl World {
     /// Returns the URL at which the simulated AWS is served, or `None` if it is used only within this process.
     pub fn base_url(&self) -> Option<String> {
         self.0.base_url.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the policies of a role in the management account with `policy`.
+    pub fn replace_role_policy(&self, role: &str, policy: Document) {
+        self.state().replace_role_policy(&self.settings().management_account, role, policy);
     }
 
     /// Locks the state. Tests use this method to inspect the state, or to create conditions that no API call can

@@ -26,6 +26,7 @@ string_enum! {
         DeadlinePassed = "deadline_passed",
         GrantsUnknown = "grants_unknown",
         GroupMissing = "group_missing",
+        GroupNotOurs = "group_not_ours",
         GuardrailMissing = "guardrail_missing",
         GuardrailTooLong = "guardrail_too_long",
         OrganizationAddressInvalid = "organization_address_invalid",
@@ -172,6 +173,10 @@ impl AttentionCode {
             Self::GroupMissing => (
                 "Group missing",
                 "A group that needs access to the environment does not exist yet; we are creating it.",
+            ),
+            Self::GroupNotOurs => (
+                "Group ownership not confirmed",
+                "A safety check stopped the work before any change was made; we are investigating.",
             ),
             Self::GuardrailMissing => (
                 "Region guardrail missing",

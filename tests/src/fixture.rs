@@ -16,8 +16,10 @@ use freehold_tenancy::operation::Operation;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
+use freehold_worker::iam_policies::{self, PolicyRole};
 use freehold_worker::limits::AwsRateLimiter;
 use freehold_worker::{Worker, bootstrap};
+use serde_json::Value;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::database::Database;
@@ -66,16 +68,32 @@ pub const CONFIG: &str = r#"
     tenant_group_permission_set = "tenant-admin"
 "#;
 
-/// Returns the policy of the control role from `deploy/iam`, including the permissions for `freehold bootstrap`.
+/// Returns the policy of the control role from `deploy/iam`, with its example ids and with the permissions for
+/// `freehold bootstrap`.
 pub fn control_policy() -> Document {
-    let [mut policy, bootstrap] = ["control-role", "bootstrap"].map(|name| {
-        let path = format!("{}/../deploy/iam/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).expect("a policy");
-        serde_json::from_str::<serde_json::Value>(&text).expect("a policy in JSON")
-    });
-    let bootstrap_statements = bootstrap["Statement"].as_array().expect("statements").clone();
-    policy["Statement"].as_array_mut().expect("statements").extend(bootstrap_statements);
+    with_bootstrap(iam_file("control-role"))
+}
+
+fn iam_file(name: &str) -> Value {
+    let path = format!("{}/../deploy/iam/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("a policy");
+    serde_json::from_str(&text).expect("a policy in JSON")
+}
+
+fn with_bootstrap(mut policy: Value) -> Document {
+    let statements = iam_file("bootstrap")["Statement"].as_array().expect("statements").clone();
+    policy["Statement"].as_array_mut().expect("statements").extend(statements);
     Document::from_value(policy).expect("a policy")
+}
+
+/// Gives the roles in the management account the policies of `deploy/iam`, with the ids of the bootstrapped
+/// organisation, as an administrator does. The control role keeps the permissions for `freehold bootstrap`.
+pub async fn install_policies(world: &World, aws: &Aws, config: &Config) {
+    let ids = iam_policies::read_ids(aws, config).await.expect("the ids of the organisation");
+    let settings = world.settings();
+    world.replace_role_policy(&settings.control_role, with_bootstrap(iam_policies::policy(PolicyRole::Control, &ids)));
+    let people = Document::from_value(iam_policies::policy(PolicyRole::People, &ids)).expect("a policy");
+    world.replace_role_policy(&settings.people_role, people);
 }
 
 /// Installation with a simulated AWS organisation.
@@ -151,6 +169,7 @@ impl Freehold {
         let prepare = async {
             let plan = bootstrap::plan(&aws, &self.config).await.expect("a plan");
             bootstrap::apply(&aws, plan, |_| {}).await.expect("a bootstrapped organisation");
+            install_policies(&self.world, &aws, &self.config).await;
         };
         tokio::select! {
             () = prepare => {}
@@ -171,6 +190,13 @@ impl Freehold {
     /// Returns an AWS client with the credentials of Freehold's account.
     pub fn aws(&self, limits: Option<Arc<AwsRateLimiter>>) -> Aws {
         self.aws_with_key(&self.world.settings().freehold_access_key, limits)
+    }
+
+    /// Returns an AWS client with the credentials of an administrator of the management account, who works in AWS
+    /// without Freehold.
+    pub async fn administrator(&self) -> Aws {
+        let aws = self.aws_with_key(&self.world.settings().management_access_key, None);
+        aws.as_administrator().await.expect("an administrator")
     }
 
     /// Returns an AWS client with the access key `id`.

@@ -5,9 +5,11 @@
 mod iam;
 mod image;
 mod lint;
+mod roles;
 mod sbom;
 mod secrets;
 mod telemetry;
+mod tenant_admin;
 mod worker;
 
 use std::fs;

@@ -5,6 +5,7 @@ mod access;
 mod account_creation;
 mod accounts;
 mod admin;
+mod adoption;
 mod cases;
 mod organization;
 mod retries;

@@ -98,7 +98,7 @@ fn target_of(freehold: &Freehold, tenant: &Tenant, account: &str) -> Target {
 /// Creates an account directly in AWS, as other users of the organisation do.
 pub(crate) async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountId {
     let account = NewAccount { name: name.to_owned(), email: format!("{name}@example.com"), tags: Tags::new() };
-    let aws = freehold.aws(None);
+    let aws = freehold.administrator().await;
     let request = aws.create_account(&account).await.expect("a request").request_id;
     match aws.creation_status(&request).await.expect("a status").state {
         CreationState::Succeeded(id) => id,

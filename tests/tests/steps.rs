@@ -5,7 +5,7 @@ mod approval;
 mod baseline;
 mod cloud;
 mod limits;
-mod offboarding;
+pub(crate) mod offboarding;
 mod onboarding;
 mod pacing;
 pub(crate) mod reconcile;

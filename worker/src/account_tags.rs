@@ -12,6 +12,8 @@ use freehold_tenancy::tenant::Tenant;
 use crate::cloud::Tags;
 
 pub(crate) const INSTALLATION: &str = "freehold:installation";
+/// Tag with which an administrator of the organisation allows the adoption of an account by the environment of this id.
+pub(crate) const ADOPT: &str = "freehold:adopt";
 pub(crate) const TENANT: &str = "freehold:tenant";
 pub(crate) const ENVIRONMENT: &str = "freehold:environment";
 pub(crate) const COMPANY_NAME: &str = "freehold:company-name";

@@ -2,6 +2,7 @@
 
 use freehold_tenancy::attention::AttentionCode;
 
+use crate::aws::{ACCOUNT_NOT_OWN, GROUP_NOT_OWN};
 use crate::cloud::{CloudError, CloudErrorKind};
 use crate::first_match::FirstMatch;
 
@@ -64,6 +65,22 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
         attention_code: AttentionCode::AccountMissing,
         message: "The account is no longer in the organisation. Invite it back, then retry; otherwise cancel or \
                   offboard.",
+    },
+    Row {
+        service: "*",
+        code: ACCOUNT_NOT_OWN,
+        message_contains: "",
+        attention_code: AttentionCode::AccountNotOurs,
+        message: "The account does not have the tags of this environment and installation. Find out who owns the \
+                  account and correct its tags, then retry.",
+    },
+    Row {
+        service: "*",
+        code: GROUP_NOT_OWN,
+        message_contains: "",
+        attention_code: AttentionCode::GroupNotOurs,
+        message: "Freehold changes only groups of Identity Center that it created. Delete or rename the group of this \
+                  name, then retry.",
     },
     Row {
         service: "*",

@@ -2,13 +2,15 @@
 //!
 //! | AWS service | module with the methods of [`Aws`] |
 //! |---|---|
-//! | Organizations | `organizations`: accounts, tags; `creations`: account requests; `ous`: OUs and guardrails |
+//! | Organizations | `organizations`: accounts, tags; `ownership`: checks the tags of an account before it is changed |
+//! | Organizations | `creations`: account requests; `ous`: OUs and guardrails |
 //! | Account Management | `account`: opt-in regions |
 //! | STS | `sts`: sessions, `check_role`; `access_check`: the credentials of the process |
 //! | CloudFormation | `cloudformation`: stacks in tenant accounts, `read_in_region` |
 //! | CloudFormation | `templates`: `validate_template`, the template of a stack |
 //! | Lambda | `stack_check`: the response of a tenant's stack, by Function URL or by invocation |
 //! | IAM Identity Center | `ssoadmin`: permission sets, assignments; `identitystore`: users, groups, memberships |
+//! | IAM Identity Center | `own_groups`: groups that Freehold has created, which alone are changed |
 //! | for `freehold reconcile` | `reconcile_reads`: accounts, guardrails and assignments, page by page |
 //! | for `freehold bootstrap` | `bootstrap`: organisation, guardrails, permission sets, contacts |
 //!
@@ -27,6 +29,8 @@ mod connection;
 mod errors;
 mod identitystore;
 mod organizations;
+mod own_groups;
+mod ownership;
 mod reconcile_reads;
 mod resumable_list;
 mod signed_call;
@@ -40,11 +44,13 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::audit::AuditWriter;
-use freehold_tenancy::{Clock, Config};
+use freehold_tenancy::{AwsAccountId, Clock, Config, EnvironmentId, InstallationId};
 
 pub use access_check::AccessError;
 pub(crate) use bootstrap::{Contact, PermissionSetFacts};
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
+pub(crate) use own_groups::GROUP_NOT_OWN;
+pub(crate) use ownership::ACCOUNT_NOT_OWN;
 pub use ssoadmin::Instance;
 pub use sts::Caller;
 pub use templates::{TemplateLocation, ValidatedTemplate};
@@ -65,6 +71,8 @@ pub struct Aws {
     connection: Connection,
     sessions: Arc<Sessions>,
     caches: Arc<Caches>,
+    /// Installation whose tags an account must have before it is changed. `None` checks no tags.
+    installation: Option<InstallationId>,
     session_name: &'static str,
     /// Whether calls on the organisation use the process's own credentials instead of the control role.
     uses_process_credentials: bool,
@@ -84,6 +92,10 @@ struct Caches {
     permission_set_arns: Cache<(), Vec<String>>,
     permission_set_names: Mutex<HashMap<String, String>>,
     groups: Cache<String, String>,
+    /// Ids of groups that Freehold has created.
+    own_groups: Cache<String, ()>,
+    /// Accounts with the tags of the installation and of this environment.
+    own_accounts: Cache<(AwsAccountId, EnvironmentId), ()>,
     users: Cache<String, String>,
     /// Groups and users that were not found.
     missing: Cache<String, ()>,
@@ -116,11 +128,14 @@ impl Aws {
                 permission_set_arns: Cache::new(1),
                 permission_set_names: Mutex::default(),
                 groups: Cache::new(256),
+                own_groups: Cache::new(256),
+                own_accounts: Cache::new(1_024),
                 users: Cache::new(256),
                 missing: Cache::new(256),
                 creation_searches: ListCursors::default(),
                 account_searches: ListCursors::default(),
             }),
+            installation: None,
             session_name: sts::SESSION_NAME,
             uses_process_credentials: false,
             audit: None,
@@ -131,6 +146,12 @@ impl Aws {
     #[must_use]
     pub fn audited(self, audit_writer: AuditWriter, process: &str) -> Self {
         Self { audit: Some(CallAuditor::new(audit_writer, process)), ..self }
+    }
+
+    /// Returns a client that changes an account only if it has the tags of this installation and of its environment.
+    #[must_use]
+    pub fn for_installation(self, installation: InstallationId) -> Self {
+        Self { installation: Some(installation), ..self }
     }
 
     pub fn clock(&self) -> &Clock {

@@ -21,7 +21,7 @@ use crate::attention_codes;
 use crate::aws::Aws;
 use crate::cloud::CloudError;
 use crate::guardrail::PolicyTooLong;
-use retry::retry_while_busy;
+pub(crate) use retry::retry_while_busy;
 
 /// Actions that prepare the organisation, in the order of execution.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ mod target;
 
 use std::collections::BTreeMap;
 
-pub use access::{Assignment, AssignmentState, Grant, Membership, Person, User};
+pub use access::{Assignment, AssignmentState, Grant, Membership, OwnGroup, OwnUser, Person, User};
 pub use accounts::{Creation, CreationState, ListedAccount, NewAccount, RegionStatus, ResidencyOu};
 pub use checks::{CheckRequest, CheckResponse};
 pub use error::{CloudError, CloudErrorKind, ErrorOrigin};

@@ -58,22 +58,56 @@ const GLOBAL_SERVICES: [&str; 32] = [
 /// Regional services that CloudFront uses in us-east-1, for certificates and firewalls.
 const CLOUDFRONT_SERVICES: [&str; 2] = ["acm:*", "wafv2:*"];
 
-/// Actions that change, delete or pass a role.
-const ROLE_CHANGES: [&str; 14] = [
-    "iam:AttachRolePolicy",
-    "iam:CreateRole",
-    "iam:DeleteRole",
-    "iam:DeleteRolePermissionsBoundary",
-    "iam:DeleteRolePolicy",
-    "iam:DetachRolePolicy",
-    "iam:PassRole",
-    "iam:PutRolePermissionsBoundary",
-    "iam:PutRolePolicy",
-    "iam:TagRole",
-    "iam:UntagRole",
-    "iam:UpdateAssumeRolePolicy",
-    "iam:UpdateRole",
-    "iam:UpdateRoleDescription",
+/// Reads of CloudFormation, which a tenant may make on Freehold's stacks.
+const STACK_READS: [&str; 5] = [
+    "cloudformation:Describe*",
+    "cloudformation:Detect*",
+    "cloudformation:Estimate*",
+    "cloudformation:Get*",
+    "cloudformation:List*",
+];
+
+/// Actions of CloudFormation without a stack as their resource, with which a tenant could change or block Freehold's
+/// stacks.
+const STACK_REFACTORS: [&str; 2] = ["cloudformation:CreateStackRefactor", "cloudformation:ExecuteStackRefactor"];
+
+/// Actions that make a hook reject the deletion of stacks.
+const HOOK_CHANGES: [&str; 2] = ["cloudformation:ActivateType", "cloudformation:SetTypeConfiguration"];
+
+/// Reads and invocations of functions.
+const FUNCTION_USES: [&str; 3] = ["lambda:Get*", "lambda:Invoke*", "lambda:List*"];
+
+/// Reads of roles and policies.
+const IAM_READS: [&str; 4] = ["iam:Generate*", "iam:Get*", "iam:List*", "iam:Simulate*"];
+
+/// Actions that delete a log group, make its deletion fail or change its retention. Functions also create the group.
+const LOG_GROUP_CHANGES: [&str; 12] = [
+    "logs:AssociateKmsKey",
+    "logs:CreateLogGroup",
+    "logs:DeleteLogGroup",
+    "logs:DeleteLogStream",
+    "logs:DeleteRetentionPolicy",
+    "logs:DisassociateKmsKey",
+    "logs:PutDataProtectionPolicy",
+    "logs:PutLogGroupDeletionProtection",
+    "logs:PutRetentionPolicy",
+    "logs:TagLogGroup",
+    "logs:TagResource",
+    "logs:Untag*",
+];
+
+/// Actions on the account itself that only Freehold and AWS may cause.
+const ACCOUNT_CHANGES: [&str; 10] = [
+    "account:AcceptPrimaryEmailUpdate",
+    "account:CloseAccount",
+    "account:DeleteAlternateContact",
+    "account:DisableRegion",
+    "account:EnableRegion",
+    "account:PutAccountName",
+    "account:PutAlternateContact",
+    "account:PutContactInformation",
+    "account:StartPrimaryEmailUpdate",
+    "organizations:LeaveOrganization",
 ];
 
 /// Error for a policy that exceeds AWS's length limit.
@@ -86,8 +120,8 @@ pub struct PolicyTooLong {
     pub characters: usize,
 }
 
-/// Returns the guardrail of a residency. It denies other regions, changes of the enabled regions, leaving the
-/// organisation, and changes of Freehold's roles.
+/// Returns the guardrail of a residency. It denies other regions, changes of the account itself, and changes of
+/// Freehold's stacks and their resources.
 pub fn residency_guardrail(residency: &Residency, organization: &Organization) -> Result<String, PolicyTooLong> {
     let regions: Vec<&str> = residency.regions.iter().map(|region| Region::as_str(*region)).collect();
     let mut with_global = regions.clone();
@@ -95,7 +129,10 @@ pub fn residency_guardrail(residency: &Residency, organization: &Organization) -
         with_global.push(GLOBAL_REGION);
     }
     let exempt_services: Vec<&str> = GLOBAL_SERVICES.into_iter().chain(CLOUDFRONT_SERVICES).collect();
-    let unless_exempt = json!({ "aws:PrincipalArn": exempt_roles(organization) });
+    let exempt = exempt_roles(organization);
+    let unless_exempt = json!({ "aws:PrincipalArn": exempt });
+    // The functions of the stack may create their own log groups.
+    let with_functions: Vec<String> = exempt.into_iter().chain([role("freehold-tenant*")]).collect();
     let document = json!({
         "Version": "2012-10-17",
         "Statement": [
@@ -120,17 +157,57 @@ pub fn residency_guardrail(residency: &Residency, organization: &Organization) -
                 },
             },
             {
-                "Sid": "StayInTheOrganisation",
+                "Sid": "HandsOffTheAccount",
                 "Effect": "Deny",
-                "Action": ["organizations:LeaveOrganization", "account:EnableRegion", "account:DisableRegion"],
+                "Action": ACCOUNT_CHANGES,
                 "Resource": "*",
             },
             {
                 "Sid": "HandsOffFreeholdsRoles",
                 "Effect": "Deny",
-                "Action": ROLE_CHANGES,
-                "Resource": ["arn:aws:iam::*:role/freehold-*", role(&organization.access_role_name)],
+                "NotAction": IAM_READS,
+                "Resource": [
+                    "arn:aws:iam::*:role/freehold-*",
+                    "arn:aws:iam::*:instance-profile/freehold-*",
+                    "arn:aws:iam::*:policy/freehold-*",
+                    role(&organization.access_role_name),
+                ],
                 "Condition": { "ArnNotLike": unless_exempt },
+            },
+            {
+                "Sid": "HandsOffFreeholdsStacks",
+                "Effect": "Deny",
+                "NotAction": STACK_READS,
+                "Resource": "arn:aws:cloudformation:*:*:stack/freehold-*",
+                "Condition": { "ArnNotLike": unless_exempt },
+            },
+            {
+                "Sid": "NoMovesBetweenStacks",
+                "Effect": "Deny",
+                "Action": STACK_REFACTORS,
+                "Resource": "*",
+                "Condition": { "ArnNotLike": unless_exempt },
+            },
+            {
+                "Sid": "NoHooks",
+                "Effect": "Deny",
+                "Action": HOOK_CHANGES,
+                "Resource": "arn:aws:cloudformation:*:*:type/hook/*",
+                "Condition": { "ArnNotLike": unless_exempt },
+            },
+            {
+                "Sid": "HandsOffFreeholdsFunctions",
+                "Effect": "Deny",
+                "NotAction": FUNCTION_USES,
+                "Resource": "arn:aws:lambda:*:*:function:freehold-tenant*",
+                "Condition": { "ArnNotLike": unless_exempt },
+            },
+            {
+                "Sid": "HandsOffFreeholdsLogs",
+                "Effect": "Deny",
+                "Action": LOG_GROUP_CHANGES,
+                "Resource": "arn:aws:logs:*:*:log-group:/aws/lambda/freehold-tenant*",
+                "Condition": { "ArnNotLike": { "aws:PrincipalArn": with_functions } },
             },
         ],
     });
@@ -255,18 +332,20 @@ mod tests {
     }
 
     #[test]
-    fn regions_and_freehold_roles_cannot_be_changed_from_inside() {
+    fn the_account_and_the_roles_of_freehold_cannot_be_changed_from_inside() {
         let statements = statements(&guardrail(&["eu-central-1"]));
-        assert_eq!(
-            statements[2]["Action"],
-            json!(["organizations:LeaveOrganization", "account:EnableRegion", "account:DisableRegion"])
-        );
+        for action in ["organizations:LeaveOrganization", "account:CloseAccount", "account:PutAlternateContact"] {
+            assert!(statements[2]["Action"].as_array().unwrap().contains(&json!(action)), "{action}");
+        }
         assert!(statements[2].get("Condition").is_none(), "no role may be exempt");
-        assert_eq!(
-            statements[3]["Resource"],
-            json!(["arn:aws:iam::*:role/freehold-*", "arn:aws:iam::*:role/OrganizationAccountAccessRole"])
-        );
-        assert!(statements[3]["Action"].as_array().unwrap().contains(&json!("iam:UpdateAssumeRolePolicy")));
+        let resources = statements[3]["Resource"].as_array().unwrap();
+        for role in ["freehold-*", "OrganizationAccountAccessRole"] {
+            assert!(resources.contains(&json!(format!("arn:aws:iam::*:role/{role}"))), "{role}");
+        }
+        for action in statements[3]["NotAction"].as_array().unwrap() {
+            let operation = action.as_str().unwrap().trim_start_matches("iam:").trim_end_matches('*');
+            assert!(["Generate", "Get", "List", "Simulate"].contains(&operation), "{action} is no read");
+        }
     }
 
     #[test]

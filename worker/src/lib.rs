@@ -11,6 +11,7 @@ pub mod context;
 mod current_step;
 mod first_match;
 pub mod guardrail;
+pub mod iam_policies;
 mod jitter;
 mod key_cleanup;
 pub mod limits;

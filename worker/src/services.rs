@@ -58,6 +58,7 @@ impl Services {
         aws: Arc<Aws>,
         lease: Option<Duration>,
     ) -> Result<Self, SetupError> {
+        let aws = Arc::new(Aws::clone(&aws).for_installation(installation.id));
         Ok(Self {
             template: TemplateSource::open(Arc::clone(&config))?,
             work_notifier: WorkNotifier::new(pool.clone()),

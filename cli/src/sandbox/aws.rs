@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use freehold_sandbox::http::{RunningServer, serve};
+use freehold_sandbox::policy::Document;
 use freehold_sandbox::{DurationDistribution, Settings, World};
 use freehold_tenancy::Config;
 use freehold_tenancy::db::installation::Installation;
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap::{apply, plan};
+use freehold_worker::iam_policies::{self, PolicyRole};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -64,6 +66,18 @@ impl SimulatedAws {
             0 => "  the organisation was already prepared".to_owned(),
             count => format!("  applied {count} changes, as `freehold bootstrap` does"),
         });
+        self.install_policies(&aws, config).await
+    }
+
+    /// Gives Freehold's roles in the management account the policies of deploy/iam.
+    async fn install_policies(&self, aws: &Aws, config: &Config) -> anyhow::Result<()> {
+        let ids = iam_policies::read_ids(aws, config).await?;
+        let settings = self.world.settings();
+        let roles = [(&settings.control_role, PolicyRole::Control), (&settings.people_role, PolicyRole::People)];
+        for (name, role) in roles {
+            let policy = Document::from_value(iam_policies::policy(role, &ids)).map_err(anyhow::Error::msg)?;
+            self.world.replace_role_policy(name, policy);
+        }
         Ok(())
     }
 

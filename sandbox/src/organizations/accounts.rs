@@ -53,7 +53,12 @@ impl Organization {
 
     /// Returns the path of an account in the format `o-…/r-…/ou-…/{account}/`.
     fn path(&self, account: &str, member: &Member) -> String {
-        let mut path = format!("{account}/");
+        format!("{}{account}/", self.parent_path(member))
+    }
+
+    /// Returns the path of the root or organizational unit that contains an account: `o-…/r-…/ou-…/`.
+    pub(crate) fn parent_path(&self, member: &Member) -> String {
+        let mut path = String::new();
         let mut parent = member.parent.current();
         while let Some(unit) = self.units.get(parent) {
             path = format!("{parent}/{path}");

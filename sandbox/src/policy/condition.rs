@@ -1,5 +1,6 @@
 //! Condition operators of policy statements.
 
+mod keys;
 mod values;
 
 use super::{ConditionKeys, Effect, Pattern};
@@ -91,10 +92,13 @@ impl Operator {
         }
     }
 
-    /// Returns whether the condition on `key` is satisfied. A variable without a value makes the statement deny rather
-    /// than allow.
+    /// Returns whether the condition on `key` is satisfied. A variable without a value, and a key that the sandbox does
+    /// not simulate, make the statement deny rather than allow.
     pub(super) fn is_satisfied(self, key: &str, expected: &[String], statement: &StatementContext<'_>) -> bool {
         let values = statement.keys.get(key).unwrap_or_default();
+        if values.is_empty() && !keys::is_simulated(key) {
+            return statement.effect == Effect::Deny;
+        }
         if self.comparison == Comparison::Null {
             return expected.iter().any(|expected| expected.eq_ignore_ascii_case("true") == values.is_empty());
         }

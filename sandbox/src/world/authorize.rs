@@ -1,8 +1,9 @@
 //! Authorisation of API calls. Service control policies and the caller's own policies are evaluated in the same order
 //! as in AWS. The error message names the type of policy that denied the call.
 
+mod resources;
+
 use chrono::SecondsFormat;
-use serde_json::Value;
 
 use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, permissions};
 use crate::policy::{AccessRequest, ConditionKeys, Decision, Principal, evaluate};
@@ -18,11 +19,13 @@ pub(super) fn authorize_operation(state: &State, ctx: &Ctx, request: &Request) -
     if ctx.service == Service::Sts {
         return Ok(());
     }
-    let keys = request_keys(ctx, request);
-    let resources = resources(state, ctx, request);
+    let keys = resources::request_keys(ctx, request);
+    let resources = resources::resources(state, ctx, request);
     for action in permissions::required_actions(ctx, request) {
         for resource in &resources {
-            state.authorize_with(ctx, &action, resource, keys.clone())?;
+            let mut keys = keys.clone();
+            keys.extend(resource.keys.clone());
+            state.authorize_with(ctx, &action, &resource.arn, keys)?;
         }
     }
     Ok(())
@@ -44,6 +47,7 @@ impl State {
         extra: ConditionKeys,
     ) -> Result<(), AwsError> {
         let mut keys = self.condition_keys(ctx);
+        keys.extend(self.resource_account_keys(resource, &ctx.caller));
         keys.extend(extra);
         let role_arn = ctx.caller.principal_arn();
         let request = AccessRequest { action, resource, principal: ctx.caller.as_principal(&role_arn), keys: &keys };
@@ -110,7 +114,12 @@ impl State {
             .with("aws:PrincipalArn", ctx.caller.principal_arn())
             .with("aws:PrincipalAccount", &ctx.caller.account)
             .with("aws:PrincipalOrgID", &self.organization.id)
+            .with("aws:PrincipalIsAWSService", "false")
             .with("aws:userid", &session.user_id);
+        let keys = match self.organization.members.get(&ctx.caller.account) {
+            Some(member) => keys.with("aws:PrincipalOrgPaths", self.organization.parent_path(member)),
+            None => keys,
+        };
         let Some(role) = &session.role else {
             let user = session.arn.rsplit('/').next().unwrap_or_default();
             return keys.with("aws:PrincipalType", "User").with("aws:username", user);
@@ -140,68 +149,4 @@ pub fn access_denied(service: Service, message: impl Into<String>) -> AwsError {
         Protocol::RestJson => AwsError::new("AccessDeniedException", message).status(403),
         Protocol::AwsQuery | Protocol::RestXml => AwsError::new("AccessDenied", message).status(403),
     }
-}
-
-/// Returns the condition keys that depend on the request (Service Authorization Reference).
-fn request_keys(ctx: &Ctx, request: &Request) -> ConditionKeys {
-    let tags = permissions::tag_keys(request);
-    let keys = tags.into_iter().fold(ConditionKeys::default(), |keys, tag| keys.with("aws:TagKeys", tag));
-    if ctx.service != Service::Organizations {
-        return keys;
-    }
-    let body: Value = request.json().unwrap_or_default();
-    let field = |name: &str| body.get(name).and_then(Value::as_str);
-    let keys = match field("ServicePrincipal") {
-        Some(service) => keys.with("organizations:ServicePrincipal", service),
-        None => keys,
-    };
-    // Service control policies are the only type of policy in the sandbox.
-    let policy_type = field("Filter").or(field("PolicyType")).or(field("Type"));
-    let policy_type = policy_type.or(field("PolicyId").map(|_| "SERVICE_CONTROL_POLICY"));
-    match policy_type {
-        Some(policy_type) => keys.with("organizations:PolicyType", policy_type),
-        None => keys,
-    }
-}
-
-/// Returns the ARNs of the resources in the request, or `*` if the request contains none.
-fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<String> {
-    let account_id = &ctx.caller.account;
-    let body: Value = request.json().unwrap_or_default();
-    let field = |name: &str| body.get(name).and_then(Value::as_str);
-    let mut arns: Vec<String> = match ctx.service {
-        Service::CloudFormation => match request.params.get("StackName").map(String::as_str) {
-            Some(arn) if arn.starts_with("arn:") => vec![arn.to_owned()],
-            Some(name) => vec![format!("arn:aws:cloudformation:{}:{account_id}:stack/{name}/*", ctx.region)],
-            None => Vec::new(),
-        },
-        Service::Organizations => {
-            let ids =
-                ["AccountId", "ParentId", "SourceParentId", "DestinationParentId", "ChildId", "RootId", "TargetId"];
-            let more = ["OrganizationalUnitId", "PolicyId", "ResourceId"];
-            ids.iter().chain(&more).filter_map(|name| field(name)).map(|id| state.organization.arn_of(id)).collect()
-        }
-        Service::Account => match field("AccountId") {
-            Some(id) => vec![state.organization.arn_of(id).replacen(":organizations:", ":account:", 1)],
-            None => vec![format!("arn:aws:account::{account_id}:account")],
-        },
-        Service::SsoAdmin => {
-            let account = field("TargetId").or(field("AccountId")).map(|id| format!("arn:aws:sso:::account/{id}"));
-            ["InstanceArn", "PermissionSetArn"]
-                .iter()
-                .filter_map(|name| field(name))
-                .map(str::to_owned)
-                .chain(account)
-                .collect()
-        }
-        Service::IdentityStore => field("IdentityStoreId")
-            .map(|id| format!("arn:aws:identitystore::{}:identitystore/{id}", ctx.settings.management_account))
-            .into_iter()
-            .collect(),
-        Service::Sts | Service::Lambda | Service::S3 => Vec::new(),
-    };
-    if arns.is_empty() {
-        arns.push("*".to_owned());
-    }
-    arns
 }

@@ -33,7 +33,7 @@ pub(super) fn required_actions(ctx: &Ctx, request: &Request) -> Vec<String> {
         actions.push(format!("{prefix}:InvokeFunction"));
     }
     let is_update = ctx.operation == "UpdateStack";
-    if (is_update || ctx.operation.starts_with("Create")) && !tag_keys(request).is_empty() {
+    if (is_update || ctx.operation.starts_with("Create")) && !tags(request).is_empty() {
         actions.push(format!("{prefix}:TagResource"));
         // An update removes the tags that are not in the request.
         actions.extend(is_update.then(|| format!("{prefix}:UntagResource")));
@@ -41,15 +41,19 @@ pub(super) fn required_actions(ctx: &Ctx, request: &Request) -> Vec<String> {
     actions
 }
 
-/// Returns the keys of the tags in a request.
-pub(super) fn tag_keys(request: &Request) -> Vec<String> {
+/// Returns the keys and values of the tags in a request.
+pub(super) fn tags(request: &Request) -> Vec<(String, String)> {
     if request.service == Service::CloudFormation {
-        let keys = request.params.iter().filter(|(name, _)| name.starts_with("Tags.member.") && name.ends_with(".Key"));
-        return keys.map(|(_, value)| value.clone()).collect();
+        let member = |(name, key): (&String, &String)| {
+            let value = format!("{}.Value", name.strip_prefix("Tags.member.").and(name.strip_suffix(".Key"))?);
+            Some((key.clone(), request.params.get(&value).cloned().unwrap_or_default()))
+        };
+        return request.params.iter().filter_map(member).collect();
     }
     let body: serde_json::Value = request.json().unwrap_or_default();
     let tags = body.get("Tags").and_then(serde_json::Value::as_array).into_iter().flatten();
-    tags.filter_map(|tag| tag.get("Key")?.as_str().map(str::to_owned)).collect()
+    let text = |value: Option<&serde_json::Value>| value.and_then(serde_json::Value::as_str).map(str::to_owned);
+    tags.filter_map(|tag| Some((text(tag.get("Key"))?, text(tag.get("Value")).unwrap_or_default()))).collect()
 }
 
 /// Logs the actions that a call requires, if Freehold made the call.

@@ -7,6 +7,7 @@ use freehold_tenancy::Clock;
 use serde::{Deserialize, Serialize};
 
 use super::{State, World};
+use crate::iam::create_freehold_roles;
 use crate::settings::Settings;
 
 #[derive(Serialize)]
@@ -64,7 +65,10 @@ impl World {
         if !path.exists() {
             return Ok(Self::new(settings, clock));
         }
-        Ok(Self::with_state(settings, clock, read_file(path)?.state))
+        let mut state = read_file(path)?.state;
+        // An earlier version may have saved the file, without the roles that it did not know.
+        create_freehold_roles(&mut state, &settings, clock.now());
+        Ok(Self::with_state(settings, clock, state))
     }
 }
 

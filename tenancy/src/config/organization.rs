@@ -20,9 +20,16 @@ pub struct Organization {
     pub freehold_account_id: AwsAccountId,
     /// Role in the management account that the worker assumes.
     pub control_role_arn: String,
-    /// External id for assuming the control role, if its trust policy requires one.
+    /// External id for assuming the control role and the people role, if their trust policies require one.
     #[serde(default)]
     pub control_role_external_id: Option<String>,
+    /// Role in the management account with which the worker changes users, groups and memberships of Identity Center.
+    /// `None` means the role `freehold-people`.
+    #[serde(default)]
+    pub people_role_arn: Option<String>,
+    /// Names of groups of Identity Center whose members Freehold must never change.
+    #[serde(default)]
+    pub protected_groups: Vec<String>,
     /// Name of the role that AWS Organizations creates in each new account. Used only to install the baseline stack.
     #[serde(default = "access_role")]
     pub access_role_name: String,
@@ -37,6 +44,12 @@ pub struct Organization {
 }
 
 impl Organization {
+    /// Returns the ARN of the role that changes users, groups and memberships of Identity Center.
+    pub fn people_role_arn(&self) -> String {
+        let default = || format!("arn:aws:iam::{}:role/freehold-people", self.management_account_id);
+        self.people_role_arn.clone().unwrap_or_else(default)
+    }
+
     /// Returns the reason why Freehold must not change `account`, or `None` if changes are allowed.
     pub fn protection_reason(&self, account: &AwsAccountId) -> Option<&'static str> {
         if *account == self.management_account_id {

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
 
-use crate::fixture::{CONFIG, control_policy};
+use crate::fixture::{CONFIG, control_policy, install_policies};
 use crate::tokens::Issuer;
 
 /// Shutdown mode of PostgreSQL.
@@ -73,6 +73,7 @@ impl Infrastructure {
         let aws = Aws::connect(Arc::clone(&config), clock, None, connection);
         let plan = bootstrap::plan(&aws, &config).await.expect("a plan");
         bootstrap::apply(&aws, plan, |_| {}).await.expect("a bootstrapped organisation");
+        install_policies(&world, &aws, &config).await;
         Self { world, pool, config, issuer: Issuer::new(), postgres: Some(postgres), aws_server, directory }
     }
 

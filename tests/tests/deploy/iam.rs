@@ -24,12 +24,32 @@ fn resolve_intrinsics(value: &Yaml) -> Value {
             ("${FreeholdAccountId}", "444455556666"),
             ("${WorkerRoleName}", "freehold-worker"),
             ("${ControlRoleName}", "freehold-control"),
+            ("${OrganizationId}", "o-exampleorgid"),
+            ("${RootId}", "r-exam"),
             ("${AccessRoleName}", "OrganizationAccountAccessRole"),
         ]
         .iter()
         .fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
     };
+    let list = |parameter: &str| match parameter {
+        "FreeholdOuArns" => Some(json!([
+            "arn:aws:organizations::111122223333:ou/o-exampleorgid/ou-exam-residency1",
+            "arn:aws:organizations::111122223333:ou/o-exampleorgid/ou-exam-quarantine",
+        ])),
+        "FreeholdOuPaths" => {
+            Some(json!(["o-exampleorgid/*/ou-exam-residency1/*", "o-exampleorgid/*/ou-exam-quarantine/*"]))
+        }
+        "StaffGroupArns" => Some(json!(["arn:aws:identitystore:::group/90677c5d-0000-4000-8000-000000000000"])),
+        _ => None,
+    };
     match value {
+        Yaml::Tagged(tagged) if tagged.tag == "Ref" && list(tagged.value.as_str().unwrap()).is_some() => {
+            list(tagged.value.as_str().unwrap()).unwrap()
+        }
+        // The example has groups of staff.
+        Yaml::Tagged(tagged) if tagged.tag == "If" && tagged.value[0] == "HasStaffGroups" => {
+            resolve_intrinsics(&tagged.value[1])
+        }
         Yaml::Tagged(tagged) if tagged.tag == "Sub" => json!(text(tagged.value.as_str().unwrap())),
         Yaml::Tagged(tagged) if tagged.tag == "Ref" => json!(text(&format!("${{{}}}", tagged.value.as_str().unwrap()))),
         Yaml::Tagged(tagged) if tagged.tag == "If" => json!({ "Fn::If": resolve_intrinsics(&tagged.value) }),
@@ -64,12 +84,15 @@ fn role_policy(template: &str, role: &str, number: usize) -> Value {
 fn the_template_of_the_control_role_has_the_policies_of_deploy_iam() {
     let file = "deploy/cloudformation/control-role.yaml";
     assert_eq!(role_policy(file, "ControlRole", 0), policy("control-role"));
+    assert_eq!(role_policy(file, "PeopleRole", 0), policy("people-role"));
     let bootstrap = resolve_intrinsics(&yaml(file)["Resources"]["Bootstrap"]["Properties"]["PolicyDocument"]);
     assert_eq!(bootstrap, policy("bootstrap"));
-    let trust = resolve_intrinsics(&yaml(file)["Resources"]["ControlRole"]["Properties"]["AssumeRolePolicyDocument"]);
-    // In the template, the external id is a parameter.
-    let principal = &policy("control-role-trust")["Statement"][0]["Principal"];
-    assert_eq!(trust["Fn::If"][2]["Statement"][0]["Principal"], *principal);
+    for (role, file_name) in [("ControlRole", "control-role-trust"), ("PeopleRole", "people-role-trust")] {
+        let trust = resolve_intrinsics(&yaml(file)["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]);
+        // In the template, the external id is a parameter.
+        let principal = &policy(file_name)["Statement"][0]["Principal"];
+        assert_eq!(trust["Fn::If"][2]["Statement"][0]["Principal"], *principal);
+    }
 }
 
 #[test]
@@ -81,7 +104,8 @@ fn the_worker_task_role_has_the_policy_of_deploy_iam() {
     let in_template = role_policy(file, "WorkerRole", 0);
     assert_eq!(in_template["Statement"][0]["Resource"], "${ControlRoleArn}");
     assert_eq!(allowed_actions(&in_template), allowed_actions(&policy("worker-role")));
-    assert_eq!(in_template["Statement"].as_array().map(Vec::len), Some(1));
+    assert_eq!(in_template["Statement"][1]["Resource"], "${PeopleRoleArn}");
+    assert_eq!(in_template["Statement"].as_array().map(Vec::len), Some(2));
     let api = &yaml(file)["Resources"]["ApiRole"]["Properties"];
     assert!(api.get("Policies").is_none() && api.get("ManagedPolicyArns").is_none(), "the API makes no AWS calls");
 }
@@ -116,6 +140,7 @@ fn the_policies_allow_exactly_the_recorded_calls() {
     let mut recorded = recorded_actions();
     let mut recorded = |principal: &str| recorded.remove(principal).unwrap_or_default();
     let control = recorded("control");
+    let people = recorded("freehold-people");
     let bootstrap: Actions = recorded("bootstrap").difference(&control).cloned().collect();
     let baseline = "stacks/baseline.yaml";
     let (access, stacks) = (recorded("freehold-access"), recorded("freehold-access through a stack"));
@@ -125,6 +150,7 @@ fn the_policies_allow_exactly_the_recorded_calls() {
     let mut wrong = Vec::new();
     for (policy, allowed, recorded) in [
         ("control-role.json", allowed_actions(&policy("control-role")), control),
+        ("people-role.json", allowed_actions(&policy("people-role")), people),
         ("bootstrap.json", allowed_actions(&policy("bootstrap")), bootstrap),
         ("worker-role.json", allowed_actions(&policy("worker-role")), recorded("worker")),
         ("freehold-access of baseline.yaml", own, access),

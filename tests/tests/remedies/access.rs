@@ -95,6 +95,22 @@ pub(super) async fn missing_group(probe: Probe) -> Proof {
     scene.apply().await
 }
 
+pub(super) async fn external_group_of_the_same_name(probe: Probe) -> Proof {
+    let mut scene = Scene::new(probe).await;
+    scene.sign_up_with(json!({ "tier": "enterprise" })).await;
+    let group = format!("freehold-{}", scene.tenant().await.id);
+    scene.admin().create_group(&group).await;
+    scene.run().await;
+    let message = scene.attention().await;
+    assert!(message.contains(&group), "{message}");
+    assert_eq!(scene.freehold.world.state().identity_store.memberships.len(), 0, "the group got a member");
+    if scene.is_retry() {
+        scene.freehold.world.state().identity_store.groups.retain(|_, one| one.display_name != group);
+        scene.freehold.clock.advance(std::time::Duration::from_mins(10));
+    }
+    scene.apply().await
+}
+
 pub(super) async fn missing_permission_set(probe: Probe) -> Proof {
     let set = "[[permission_sets]]\nname = \"audit\"\ndescription = \"Reads\"\n\
                managed_policies = [\"arn:aws:iam::aws:policy/ReadOnlyAccess\"]\n";

@@ -262,7 +262,14 @@ impl Scene {
     }
 
     /// Requests the adoption of an account as one person, and approves it as another.
+    /// Tags an account for the environment, as an administrator of the organisation does, and adopts it.
     pub(super) async fn adopt(&self, account: &str) {
+        let environment = self.tenant().await.environments[0].id.to_string();
+        self.admin().tag_account(account, "freehold:adopt", &environment).await;
+        self.adopt_untagged(account).await;
+    }
+
+    pub(super) async fn adopt_untagged(&self, account: &str) {
         self.request("adopt", &json!({ "aws_account_id": account })).await;
         self.approve().await;
     }

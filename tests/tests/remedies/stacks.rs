@@ -174,13 +174,15 @@ pub(super) async fn protected_stack_of_an_onboarding(probe: Probe) -> Proof {
     scene.apply().await
 }
 
-pub(super) async fn protected_stack_of_an_offboarding(probe: Probe) -> Proof {
+pub(super) async fn stack_that_cannot_be_deleted(probe: Probe) -> Proof {
     let mut scene = Scene::new(probe).await;
     scene.onboard(json!({})).await;
-    scene.admin().protect_stack(&scene.account().await, STACK, true).await;
+    let message = "Stack [freehold-tenant] cannot be deleted while in status UPDATE_COMPLETE_CLEANUP_IN_PROGRESS";
+    let refusal = Fault::Error { status: 400, code: "ValidationError".into(), message: message.into() };
+    scene.inject(Rule::on("cloudformation", "DeleteStack", refusal));
     scene.offboard().await;
     scene.attention().await;
-    scene.admin().protect_stack(&scene.account().await, STACK, false).await;
+    scene.clear_faults_before_retry();
     scene.apply().await
 }
 

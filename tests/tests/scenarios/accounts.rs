@@ -53,7 +53,7 @@ async fn a_closed_account_with_the_email_address_is_not_adopted() {
 async fn onboarding_waits_for_slots_that_another_actor_uses() {
     let freehold = Freehold::with(slow_creations(600.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    let aws = freehold.aws(None);
+    let aws = freehold.administrator().await;
     let take_all_slots = async {
         for number in 0..5 {
             let name = format!("another-{number}");

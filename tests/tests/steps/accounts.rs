@@ -98,7 +98,8 @@ async fn an_external_account_with_the_email_address_is_not_adopted() {
             None => freehold.world.reserve_email(&account_request(&freehold, &tenant, Tags::new()).email),
             // An account of the organisation without the tags of this environment.
             Some(tags) => {
-                freehold.aws(None).create_account(&account_request(&freehold, &tenant, tags)).await.expect("a request");
+                let aws = freehold.administrator().await;
+                aws.create_account(&account_request(&freehold, &tenant, tags)).await.expect("a request");
             }
         }
         freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;

@@ -11,8 +11,8 @@ use chrono::DateTime;
 use freehold_sandbox::faults::{Fault, FaultyClient, Rule, WireEffect, WireRule};
 use freehold_sandbox::{Settings, World, http};
 use freehold_tenancy::config::Capability;
-use freehold_tenancy::{Clock, Config, EnvironmentId, Region, TenantId};
-use freehold_tests::fixture::{CONFIG, control_policy};
+use freehold_tenancy::{Clock, Config, EnvironmentId, InstallationId, Region, TenantId};
+use freehold_tests::fixture::{CONFIG, control_policy, install_policies};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap;
 use freehold_worker::cloud::{
@@ -44,6 +44,7 @@ impl CloudFixture {
         let aws = Aws::connect(Arc::clone(&config), clock.clone(), None, connection);
         let plan = bootstrap::plan(&aws, &config).await.unwrap();
         bootstrap::apply(&aws, plan, |_| {}).await.unwrap();
+        install_policies(&world, &aws, &config).await;
         clock.advance(Duration::from_mins(2));
         Self { world, clock, config, aws }
     }
@@ -52,7 +53,13 @@ impl CloudFixture {
         NewAccount {
             name: format!("{environment}"),
             email: self.config.organization.account_email.address(environment),
-            tags: Tags::from([("freehold:environment".to_owned(), environment.to_string())]),
+            tags: [
+                ("freehold:environment", environment.to_string()),
+                ("freehold:installation", InstallationId::new(self.clock.now()).to_string()),
+                ("freehold:tenant", TenantId::new(self.clock.now()).to_string()),
+            ]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into(),
         }
     }
 
@@ -135,7 +142,8 @@ async fn an_account_is_created_found_and_moved() {
     aws.move_account(&target, &root, &quarantine).await.unwrap();
     assert_eq!(aws.parent_of(&target).await.unwrap(), quarantine);
     aws.move_account(&target, &root, &quarantine).await.expect("success for an account that was moved already");
-    let refused = aws.move_account(&target, "ou-none-12345678", &root).await.unwrap_err();
+    let elsewhere = aws.residency_ou(&config.residencies[0]).await.unwrap().unwrap().ou_id;
+    let refused = aws.move_account(&target, &elsewhere, &root).await.unwrap_err();
     assert_eq!((refused.kind, refused.code.as_str()), (CloudErrorKind::NotYet, "SourceParentNotFoundException"));
 }
 
@@ -309,9 +317,10 @@ async fn a_permission_set_is_assigned_and_unassigned() {
     let prepared = CloudFixture::new().await;
     let target = prepared.account_in_ou().await;
     let aws = &prepared.aws;
-    let group = aws.ensure_group("tenant-example", "Administrators of Example").await.unwrap();
-    assert_eq!(aws.ensure_group("tenant-example", "").await.unwrap(), group);
-    assert_eq!(aws.group("tenant-example").await.unwrap(), Some(group.clone()));
+    let tenant = TenantId::new(prepared.clock.now());
+    let group = aws.ensure_own_group(tenant).await.unwrap();
+    assert_eq!(aws.ensure_own_group(tenant).await.unwrap(), group);
+    assert_eq!(aws.own_group(tenant).await.unwrap(), Some(group.clone()));
     assert_eq!(aws.group("missing").await.unwrap(), None);
     let ada = Person { email: "ada@example.com", display_name: "Ada Lovelace" };
     let user = aws.ensure_user(&ada).await.unwrap();
@@ -321,10 +330,10 @@ async fn a_permission_set_is_assigned_and_unassigned() {
 
     let arn = aws.permission_set("support").await.unwrap().unwrap();
     assert_eq!(aws.permission_set("unknown").await.unwrap(), None);
-    let grant = Grant { permission_set_arn: arn.clone(), group_id: group.clone() };
+    let grant = Grant { permission_set_arn: arn.clone(), group_id: group.id().to_owned() };
     let assigned = aws.assign(&target, &grant).await.unwrap();
     assert_eq!(aws.assignment_status(&assigned.request_id).await.unwrap(), AssignmentState::Succeeded);
-    assert_eq!(aws.assigned_groups(&target, &arn).await.unwrap(), [group]);
+    assert_eq!(aws.assigned_groups(&target, &arn).await.unwrap(), [group.id()]);
     let unassigned = aws.unassign(&target, &grant).await.unwrap();
     assert_eq!(aws.unassignment_status(&unassigned.request_id).await.unwrap(), AssignmentState::Succeeded);
     assert_eq!(aws.assigned_groups(&target, &arn).await.unwrap(), Vec::<String>::new());
@@ -332,14 +341,14 @@ async fn a_permission_set_is_assigned_and_unassigned() {
 
 #[tokio::test]
 async fn a_user_removed_from_a_group_still_exists() {
-    let CloudFixture { aws, .. } = CloudFixture::new().await;
+    let CloudFixture { aws, clock, .. } = CloudFixture::new().await;
     let ada = aws.ensure_user(&Person { email: "ada@example.com", display_name: "Ada Lovelace" }).await.unwrap();
-    let group = aws.ensure_group("example", "Example GmbH").await.unwrap();
+    let group = aws.ensure_own_group(TenantId::new(clock.now())).await.unwrap();
     aws.ensure_member(&group, &ada).await.unwrap();
-    let members = aws.members(&group).await.unwrap();
+    let members = aws.members(group.id()).await.unwrap();
     assert_eq!(members.iter().map(|member| &member.user_id).collect::<Vec<_>>(), [&ada]);
-    aws.remove_member(&members[0]).await.unwrap();
-    assert_eq!(aws.members(&group).await.unwrap(), []);
+    aws.remove_member(&group, &ada).await.unwrap();
+    assert_eq!(aws.members(group.id()).await.unwrap(), []);
     assert_eq!(aws.user(&ada).await.unwrap().unwrap().groups, 0);
 }
 

@@ -43,7 +43,7 @@ async fn assert_all_ready(freehold: &Freehold, tenants: &[Tenant]) {
 
 /// Creates accounts directly in AWS, as other users of the organisation do.
 async fn create_external_accounts(freehold: &Freehold, names: &[&str]) {
-    let aws = freehold.aws(None);
+    let aws = freehold.administrator().await;
     for name in names {
         let account = NewAccount { name: (*name).to_owned(), email: format!("{name}@example.com"), tags: Tags::new() };
         aws.create_account(&account).await.expect("a creation");

@@ -22,7 +22,7 @@ use freehold_tests::world_snapshot;
 use freehold_worker::Worker;
 use freehold_worker::offboarding::OFFBOARD_STEPS;
 
-pub(super) const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(10);
+pub(crate) const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(10);
 const HALF_AN_HOUR: TimeDelta = TimeDelta::minutes(30);
 
 pub(super) fn requester(name: &str) -> Requester {
@@ -30,7 +30,7 @@ pub(super) fn requester(name: &str) -> Requester {
 }
 
 /// Creates a ready tenant. Returns the tenant and the worker that onboarded it.
-pub(super) async fn create_ready_tenant(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
+pub(crate) async fn create_ready_tenant(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     let worker = freehold.worker("worker-1");
     freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
@@ -39,7 +39,7 @@ pub(super) async fn create_ready_tenant(freehold: &Freehold) -> (Tenant, Arc<Wor
     (tenant, worker)
 }
 
-pub(super) async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> LifecycleResult {
+pub(crate) async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     lifecycle::offboard(pool, tenant.id, None, close, &requester("ann"), Initiator::Operator, now)
         .await

@@ -72,6 +72,7 @@ impl Aws {
         if result.is_err() {
             self.sessions.invalidate(&Identity::Process);
             self.sessions.invalidate(&Identity::ControlRole);
+            self.sessions.invalidate(&Identity::PeopleRole);
         }
         result
     }

@@ -29,9 +29,11 @@ impl Aws {
 
     /// Requests the opt-in to a region.
     pub async fn enable_region(&self, account: &Target, region: Region) -> Result<()> {
+        const CALL: &str = "account:EnableRegion";
+        self.check_own_account(account, CALL).await?;
         let session = self.control_session().await?;
         let request = client(&session).enable_region().account_id(account.id().as_str()).region_name(region.as_str());
-        self.send(&session, "account:EnableRegion", request.send()).await.map(drop)
+        self.send(&session, CALL, request.send()).await.map(drop)
     }
 }
 

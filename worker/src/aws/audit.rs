@@ -50,6 +50,7 @@ impl Aws {
         match identity {
             Identity::Process => "ambient".to_owned(),
             Identity::ControlRole => organization.control_role_arn.clone(),
+            Identity::PeopleRole => organization.people_role_arn(),
             Identity::TenantRole(target, role) => {
                 let name = match role {
                     Role::Organization => organization.access_role_name.as_str(),

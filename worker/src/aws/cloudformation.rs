@@ -76,6 +76,22 @@ impl Aws {
         self.send(&session, "cloudformation:ContinueUpdateRollback", request.send()).await.map(drop)
     }
 
+    /// Removes the termination protection of a stack.
+    pub async fn remove_termination_protection(
+        &self,
+        account: &Target,
+        role: Role,
+        region: Region,
+        name: &str,
+    ) -> Result<()> {
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region)
+            .update_termination_protection()
+            .stack_name(name)
+            .enable_termination_protection(false);
+        self.send(&session, "cloudformation:UpdateTerminationProtection", request.send()).await.map(drop)
+    }
+
     /// Starts the deletion of a stack whose deletion failed before. Resources that cannot be deleted are retained.
     pub async fn force_delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
         let session = self.tenant_session(account, role).await?;

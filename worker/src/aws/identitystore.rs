@@ -1,4 +1,5 @@
-//! Users, groups and memberships in the Identity Store of IAM Identity Center.
+//! Users, groups and memberships in the Identity Store of IAM Identity Center. The control role reads them; only the
+//! people role changes them.
 
 use std::sync::Arc;
 
@@ -11,25 +12,34 @@ use super::Aws;
 use super::cache::{Cache, NAME_TTL};
 use super::call::{missing_field, none_if, ok_if_conflict};
 use super::sts::Session;
-use crate::cloud::{CloudError, CloudErrorKind, Membership, Person, Result, User};
+use crate::cloud::{CloudError, CloudErrorKind, Membership, OwnGroup, OwnUser, Person, Result, User};
 
 const GET_GROUP: &str = "identitystore:GetGroupId";
 const GET_USER: &str = "identitystore:GetUserId";
-const NOT_FOUND: &str = "ResourceNotFoundException";
+pub(super) const NOT_FOUND: &str = "ResourceNotFoundException";
 
 /// `UserType` of users that Freehold created. Only these may be deleted.
 const FREEHOLD_USER_TYPE: &str = "freehold";
 
 /// Id of the Identity Store, with the session and the client for its calls.
-struct Store {
-    session: Arc<Session>,
-    id: String,
-    client: Client,
+pub(super) struct Store {
+    pub(super) session: Arc<Session>,
+    pub(super) id: String,
+    pub(super) client: Client,
 }
 
 impl Aws {
-    async fn store(&self) -> Result<Store> {
-        let session = self.control_session().await?;
+    /// Returns the Identity Store for calls that read.
+    pub(super) async fn store(&self) -> Result<Store> {
+        self.store_of(self.control_session().await?).await
+    }
+
+    /// Returns the Identity Store for calls that change users, groups or memberships.
+    async fn people_store(&self) -> Result<Store> {
+        self.store_of(self.people_session().await?).await
+    }
+
+    async fn store_of(&self, session: Arc<Session>) -> Result<Store> {
         let instance = self.identity_center().await?;
         let client = session.client(&instance.region, Client::new);
         Ok(Store { session, id: instance.identity_store_id, client })
@@ -56,14 +66,14 @@ impl Aws {
     }
 
     /// Creates a group if it does not exist. Returns its id.
-    pub async fn ensure_group(&self, display_name: &str, description: &str) -> Result<String> {
+    pub(super) async fn ensure_group(&self, display_name: &str, description: &str) -> Result<String> {
         let (name, missing) = (display_name.to_owned(), format!("group {display_name}"));
         if !self.is_missing(&missing, self.group(display_name)).await?
             && let Some(id) = self.group(display_name).await?
         {
             return Ok(id);
         }
-        let store = self.store().await?;
+        let store = self.people_store().await?;
         let request = store
             .client
             .create_group()
@@ -84,7 +94,7 @@ impl Aws {
         {
             return Ok(id);
         }
-        let store = self.store().await?;
+        let store = self.people_store().await?;
         let display_name = accepted_name(person.display_name);
         let (given, family) = split_name(&display_name);
         let request = store
@@ -200,13 +210,13 @@ impl Aws {
     }
 
     /// Adds a user to a group. Succeeds if the user is a member already.
-    pub async fn ensure_member(&self, group_id: &str, user_id: &str) -> Result<()> {
-        let store = self.store().await?;
+    pub async fn ensure_member(&self, group: &OwnGroup, user_id: &str) -> Result<()> {
+        let store = self.people_store().await?;
         let request = store
             .client
             .create_group_membership()
             .identity_store_id(&store.id)
-            .group_id(group_id)
+            .group_id(group.id())
             .member_id(MemberId::UserId(user_id.to_owned()));
         ok_if_conflict(self.send(&store.session, "identitystore:CreateGroupMembership", request.send()).await)
     }
@@ -254,9 +264,13 @@ impl Aws {
         Ok(admins.pop().filter(|_| admins.is_empty()))
     }
 
-    /// Removes a user from a group. Succeeds if there is no such membership.
-    pub async fn remove_member(&self, membership: &Membership) -> Result<()> {
-        let store = self.store().await?;
+    /// Removes a user from a group. Succeeds if the user is not a member.
+    pub async fn remove_member(&self, group: &OwnGroup, user_id: &str) -> Result<()> {
+        let memberships = self.members(group.id()).await?;
+        let Some(membership) = memberships.into_iter().find(|membership| membership.user_id == user_id) else {
+            return Ok(());
+        };
+        let store = self.people_store().await?;
         let request = store.client.delete_group_membership().identity_store_id(&store.id).membership_id(&membership.id);
         let response = self.send(&store.session, "identitystore:DeleteGroupMembership", request.send()).await;
         none_if(response, NOT_FOUND).map(drop)
@@ -279,22 +293,24 @@ impl Aws {
             created_by_freehold: response.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
             groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
             has_assignments: self.is_assigned_directly(user_id).await?,
+            id: user_id.to_owned(),
         }))
     }
 
     /// Deletes a user and its memberships. Succeeds if there is no such user.
-    pub async fn delete_user(&self, user_id: &str) -> Result<()> {
-        let store = self.store().await?;
-        let request = store.client.delete_user().identity_store_id(&store.id).user_id(user_id);
-        self.caches.users.invalidate_value(&user_id.to_owned());
+    pub async fn delete_user(&self, user: &OwnUser) -> Result<()> {
+        let store = self.people_store().await?;
+        let request = store.client.delete_user().identity_store_id(&store.id).user_id(user.id());
+        self.caches.users.invalidate_value(&user.id().to_owned());
         none_if(self.send(&store.session, "identitystore:DeleteUser", request.send()).await, NOT_FOUND).map(drop)
     }
 
     /// Deletes a group. Succeeds if there is no such group.
-    pub async fn delete_group(&self, display_name: &str, group_id: &str) -> Result<()> {
-        let store = self.store().await?;
-        let request = store.client.delete_group().identity_store_id(&store.id).group_id(group_id);
-        self.caches.groups.invalidate(&display_name.to_owned());
+    pub async fn delete_group(&self, group: &OwnGroup) -> Result<()> {
+        let store = self.people_store().await?;
+        let request = store.client.delete_group().identity_store_id(&store.id).group_id(group.id());
+        self.caches.groups.invalidate(&group.name().to_owned());
+        self.caches.own_groups.invalidate(&group.id().to_owned());
         none_if(self.send(&store.session, "identitystore:DeleteGroup", request.send()).await, NOT_FOUND).map(drop)
     }
 }

@@ -54,15 +54,18 @@ impl Aws {
     /// Adds tags to an account.
     pub async fn tag_account(&self, account: &Target, new_tags: &Tags) -> Result<()> {
         let session = self.control_session().await?;
+        self.caches.own_accounts.invalidate(&(account.id().clone(), account.environment()));
         let request = client(&session).tag_resource().resource_id(account.id().as_str()).set_tags(Some(tags(new_tags)));
         self.send(&session, "organizations:TagResource", request.send()).await.map(drop)
     }
 
     /// Requests the closure of an account. Succeeds if it is closed already. Only AWS support can reopen it.
     pub async fn close_account(&self, account: &Target) -> Result<()> {
+        const CALL: &str = "organizations:CloseAccount";
+        self.check_own_account(account, CALL).await?;
         let session = self.control_session().await?;
         let request = client(&session).close_account().account_id(account.id().as_str());
-        ok_if_conflict(self.send(&session, "organizations:CloseAccount", request.send()).await)
+        ok_if_conflict(self.send(&session, CALL, request.send()).await)
     }
 
     pub async fn account_tags(&self, account: &AwsAccountId) -> Result<Tags> {
@@ -99,13 +102,16 @@ impl Aws {
 
     /// Moves an account from one OU or root to another. Succeeds if the account is already in `to`.
     pub async fn move_account(&self, account: &Target, from: &str, to: &str) -> Result<()> {
+        const CALL: &str = "organizations:MoveAccount";
+        self.check_own_account(account, CALL).await?;
+        self.check_own_parent(account, from).await?;
         let session = self.control_session().await?;
         let request = client(&session)
             .move_account()
             .account_id(account.id().as_str())
             .source_parent_id(from)
             .destination_parent_id(to);
-        ok_if_conflict(self.send(&session, "organizations:MoveAccount", request.send()).await)
+        ok_if_conflict(self.send(&session, CALL, request.send()).await)
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) enum Identity {
     Process,
     /// The control role in the management account.
     ControlRole,
+    /// The role in the management account that changes users, groups and memberships.
+    PeopleRole,
     /// A role in a tenant's account.
     TenantRole(Target, Role),
 }
@@ -100,11 +102,28 @@ impl Aws {
         .await
     }
 
+    /// Returns the session for calls that change users, groups and memberships of Identity Center.
+    pub(super) async fn people_session(&self) -> Result<Arc<Session>> {
+        if self.uses_process_credentials {
+            return self.process_session().await;
+        }
+        let organization = &self.config.organization;
+        self.session(Identity::PeopleRole, async {
+            let external_id = organization.control_role_external_id.clone();
+            self.assume(&*self.process_session().await?, organization.people_role_arn(), external_id).await
+        })
+        .await
+    }
+
     /// Returns the session for calls inside a tenant's account.
     pub(super) async fn tenant_session(&self, account: &Target, role: Role) -> Result<Arc<Session>> {
         let (name, external_id) = match role {
-            // Organizations creates this role with a trust policy that requires no external id.
-            Role::Organization => (self.config.organization.access_role_name.as_str(), None),
+            // Organizations creates this role with a trust policy that requires no external id, so the tags of the
+            // account prove that it belongs to the environment.
+            Role::Organization => {
+                self.check_own_account(account, ASSUME_ROLE).await?;
+                (self.config.organization.access_role_name.as_str(), None)
+            }
             Role::Access => (ACCESS_ROLE, Some(account.environment().to_string())),
             Role::Verify => (VERIFY_ROLE, Some(account.environment().to_string())),
         };

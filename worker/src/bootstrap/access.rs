@@ -68,6 +68,10 @@ fn repair(set: &PermissionSet, facts: &PermissionSetFacts) -> Vec<Action> {
     if facts.outdated || (facts.provisioned && !actions.is_empty()) {
         actions.push(Action::Provision { set: set.name.clone() });
     }
+    // Accounts have no copy of the tags.
+    if !facts.tagged {
+        actions.push(Action::TagPermissionSet { set: set.name.clone() });
+    }
     actions
 }
 
@@ -115,6 +119,7 @@ mod tests {
             managed_policies: BTreeSet::from(["arn:aws:iam::aws:policy/ReadOnlyAccess".into()]),
             inline_policy: "{ \"Statement\": [], \"Version\": \"2012-10-17\" }".into(),
             provisioned: true,
+            tagged: true,
             outdated: false,
         }
     }
@@ -153,6 +158,12 @@ mod tests {
         );
         let unprovisioned = PermissionSetFacts { provisioned: false, ..changed };
         assert!(!repair(&set(), &unprovisioned).contains(&Action::Provision { set: "support".into() }));
+    }
+
+    #[test]
+    fn a_permission_set_without_its_tag_is_tagged() {
+        let untagged = PermissionSetFacts { tagged: false, ..facts() };
+        assert_eq!(repair(&set(), &untagged), [Action::TagPermissionSet { set: "support".into() }]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub enum Action {
     UpdatePolicy { name: String, content: String },
     AttachPolicy { name: String, ou: String },
     CreatePermissionSet { name: String, description: String, session_duration: String },
+    TagPermissionSet { set: String },
     UpdatePermissionSet { name: String, description: String, session_duration: String },
     AttachManagedPolicy { set: String, policy: String },
     DetachManagedPolicy { set: String, policy: String },
@@ -35,6 +36,9 @@ impl fmt::Display for Action {
             Self::AttachPolicy { name, ou } => write!(f, "attach service control policy {name} to OU {ou}"),
             Self::CreatePermissionSet { name, session_duration, .. } => {
                 write!(f, "create permission set {name} (sessions of {session_duration})")
+            }
+            Self::TagPermissionSet { set } => {
+                write!(f, "tag permission set {set}, which lets the control role assign it")
             }
             Self::UpdatePermissionSet { name, session_duration, .. } => {
                 write!(f, "update description and session length ({session_duration}) of permission set {name}")

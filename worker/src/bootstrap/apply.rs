@@ -69,6 +69,10 @@ async fn execute(aws: &Aws, action: &Action, known: &mut KnownIds) -> Result<(),
                 retry_while_busy(clock, || aws.create_permission_set(name, description, session_duration)).await?;
             known.permission_sets.insert(name.clone(), arn);
         }
+        Action::TagPermissionSet { set } => {
+            let arn = id_of(&known.permission_sets, set)?;
+            retry_while_busy(clock, || aws.tag_permission_set(arn, set)).await?;
+        }
         Action::UpdatePermissionSet { name, description, session_duration } => {
             let arn = id_of(&known.permission_sets, name)?;
             retry_while_busy(clock, || aws.update_permission_set(arn, description, session_duration)).await?;

@@ -13,7 +13,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(20);
 
 /// Repeats `call` while AWS throttles it or reports that the call is not possible yet. A call with unknown effect is
 /// not repeated, because the next run of bootstrap reads the state before it writes.
-pub(super) async fn retry_while_busy<T, F>(clock: &Clock, mut call: impl FnMut() -> F) -> Result<T>
+pub(crate) async fn retry_while_busy<T, F>(clock: &Clock, mut call: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {

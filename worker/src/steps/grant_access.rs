@@ -295,7 +295,7 @@ async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, Grant
     let tier = context.config().tier(&context.tenant().tier);
     if let Some(set) = tier.and_then(|tier| tier.tenant_group_permission_set.as_ref()) {
         let permission_set_arn = permission_set(context, set).await?;
-        let group_id = tenant_group::ensure_with_admin(context).await?.group_id;
+        let group_id = tenant_group::ensure_with_admin(context).await?.group.id().to_owned();
         grants.insert(own_group_grant(set), new(Grant { permission_set_arn, group_id }));
     }
     Ok(grants)

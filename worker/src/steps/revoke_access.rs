@@ -220,11 +220,10 @@ fn is_last_environment(context: &StepContext) -> bool {
 /// Deletes the tenant's own group and its users. Keeps users that Freehold did not create or that have another use.
 async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
     let aws = context.aws();
-    let name = tenant_group::name(context.tenant().id);
-    let Some(group) = aws.group(&name).await? else { return Ok(()) };
-    for membership in aws.members(&group).await? {
-        tenant_group::remove_user(aws, &membership).await?;
+    let Some(group) = aws.own_group(context.tenant().id).await? else { return Ok(()) };
+    for membership in aws.members(group.id()).await? {
+        tenant_group::remove_user(aws, &group, &membership).await?;
     }
-    aws.delete_group(&name, &group).await?;
+    aws.delete_group(&group).await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Problems;
 use crate::AwsAccountId;
 use crate::aws::constraints::{
-    ACCOUNT_ROLE_NAME, EXTERNAL_ID, IDENTITY_STORE_ID, INSTANCE_ARN, OU_NAME, OU_PARENT_ID, ROLE_ARN,
+    ACCOUNT_ROLE_NAME, EXTERNAL_ID, GROUP_NAME, IDENTITY_STORE_ID, INSTANCE_ARN, OU_NAME, OU_PARENT_ID, ROLE_ARN,
 };
 use crate::config::Config;
 
@@ -26,26 +26,15 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
 
 fn organization(config: &Config, problems: &mut Problems) {
     let organization = &config.organization;
-    let prefix = format!("arn:aws:iam::{}:role/", organization.management_account_id);
-    // The name of the role may have a path.
-    match organization.control_role_arn.strip_prefix(&prefix).map(|name| name.rsplit('/').next().unwrap_or(name)) {
-        None => problems.add(
-            "organization.control_role_arn",
-            if let Some(refusal) = other_partition(&organization.control_role_arn) {
-                refusal
-            } else if is_role(&organization.control_role_arn) {
-                format!("must be a role in the management account, {prefix}…")
-            } else {
-                // Without the account id, because the configuration may lack it.
-                "must be the ARN of a role in the management account, such as \
-                 arn:aws:iam::111122223333:role/freehold-control"
-                    .to_owned()
-            },
-        ),
-        Some(name) if name.is_empty() || ACCOUNT_ROLE_NAME.violation(name).is_some() => {
-            problems.add("organization.control_role_arn", format_args!("must end with the name of a role, {prefix}…"));
+    role("organization.control_role_arn", &organization.control_role_arn, "freehold-control", config, problems);
+    if let Some(arn) = &organization.people_role_arn {
+        role("organization.people_role_arn", arn, "freehold-people", config, problems);
+        if *arn == organization.control_role_arn {
+            problems.add("organization.people_role_arn", "must differ from control_role_arn");
         }
-        Some(_) => problems.check("organization.control_role_arn", &ROLE_ARN, &organization.control_role_arn),
+    }
+    for name in &organization.protected_groups {
+        problems.check("organization.protected_groups", &GROUP_NAME, name);
     }
     if let Some(external_id) = &organization.control_role_external_id {
         problems.check("organization.control_role_external_id", &EXTERNAL_ID, external_id);
@@ -61,6 +50,32 @@ fn organization(config: &Config, problems: &mut Problems) {
         problems.check("organization.parent_ou", &OU_PARENT_ID, parent);
     }
     problems.check("organization.quarantine_ou", &OU_NAME, &organization.quarantine_ou);
+}
+
+/// Checks the ARN of a role in the management account. `example` is the usual name of the role.
+fn role(field: &str, arn: &str, example: &str, config: &Config, problems: &mut Problems) {
+    let prefix = format!("arn:aws:iam::{}:role/", config.organization.management_account_id);
+    // The name of the role may have a path.
+    match arn.strip_prefix(&prefix).map(|name| name.rsplit('/').next().unwrap_or(name)) {
+        None => problems.add(
+            field,
+            if let Some(refusal) = other_partition(arn) {
+                refusal
+            } else if is_role(arn) {
+                format!("must be a role in the management account, {prefix}…")
+            } else {
+                // Without the account id, because the configuration may lack it.
+                format!(
+                    "must be the ARN of a role in the management account, such as \
+                     arn:aws:iam::111122223333:role/{example}"
+                )
+            },
+        ),
+        Some(name) if name.is_empty() || ACCOUNT_ROLE_NAME.violation(name).is_some() => {
+            problems.add(field, format_args!("must end with the name of a role, {prefix}…"));
+        }
+        Some(_) => problems.check(field, &ROLE_ARN, arn),
+    }
 }
 
 /// Returns whether a text has the form of the ARN of a role, in any account.

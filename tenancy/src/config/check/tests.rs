@@ -81,6 +81,26 @@ fn a_value_that_aws_refuses_is_a_problem_of_its_field() {
             "\"111122223333\"",
             "organization.freehold_account_id: must differ from management_account_id",
         ),
+        (
+            "account_email =",
+            "people_role_arn = \"freehold-people\"\naccount_email =",
+            "organization.people_role_arn: must be the ARN of a role in the management account, such as",
+        ),
+        (
+            "account_email =",
+            "people_role_arn = \"arn:aws:iam::444455556666:role/people\"\naccount_email =",
+            "organization.people_role_arn: must be a role in the management account, arn:aws:iam::111122223333:role/",
+        ),
+        (
+            "account_email =",
+            "people_role_arn = \"arn:aws:iam::111122223333:role/freehold-control\"\naccount_email =",
+            "organization.people_role_arn: must differ from control_role_arn",
+        ),
+        (
+            "account_email =",
+            "protected_groups = [\"\"]\naccount_email =",
+            "organization.protected_groups: must not be empty",
+        ),
         ("@example.com\"", "@a-domain-that-is-much-too-long.example.com\"", "organization.account_email: must have at"),
         ("aws+{environment_id}", "aws", "organization.account_email: must contain {environment_id} exactly once"),
         ("name = \"eu\"", "name = \"quarantine\"", "residencies.quarantine: must have another name"),

@@ -49,6 +49,16 @@ impl Administrator {
         call.destination_parent_id(self.0.root().await.expect("a root")).send().await.expect("a move");
     }
 
+    /// Moves an account from the root to a new OU. Returns the ids of the root and of the OU.
+    pub(crate) async fn move_to_new_ou(&self, account: &str, name: &str) -> (String, String) {
+        let (organizations, root) = (self.0.organizations(), self.0.root().await.expect("a root"));
+        let unit = organizations.create_organizational_unit().parent_id(&root).name(name).send().await.expect("a unit");
+        let unit = unit.organizational_unit.and_then(|unit| unit.id).expect("an id");
+        let call = organizations.move_account().account_id(account).source_parent_id(&root);
+        call.destination_parent_id(&unit).send().await.expect("a move");
+        (root, unit)
+    }
+
     async fn find_ou(&self, name: &str) -> String {
         let root = self.0.root().await.expect("a root");
         let units = self.0.organizations().list_organizational_units_for_parent().parent_id(root).send().await;

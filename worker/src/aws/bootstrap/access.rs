@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ssoadmin::types::{ProvisionTargetType, ProvisioningStatus, StatusValues};
+use aws_sdk_ssoadmin::types::{ProvisionTargetType, ProvisioningStatus, StatusValues, Tag};
 
 use super::super::Aws;
 use super::super::call::{missing_field, none_if, ok_if_conflict};
 use crate::cloud::{AssignmentState, Result};
+
+/// Tag of the permission sets that bootstrap manages. The policy of the control role requires it for an assignment.
+const PERMISSION_SET_TAG: &str = "freehold:permission-set";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PermissionSetFacts {
@@ -18,6 +21,8 @@ pub(crate) struct PermissionSetFacts {
     pub(crate) inline_policy: String,
     /// Whether the permission set is provisioned in any account.
     pub(crate) provisioned: bool,
+    /// Whether the permission set has the tag that lets the control role assign it.
+    pub(crate) tagged: bool,
     /// Whether any account has an outdated version of the permission set.
     pub(crate) outdated: bool,
 }
@@ -34,6 +39,7 @@ impl Aws {
             description: set.description.unwrap_or_default(),
             session_duration: set.session_duration.unwrap_or_default(),
             managed_policies: self.managed_policies(arn).await?,
+            tagged: self.has_permission_set_tag(arn).await?,
             inline_policy: self.inline_policy(arn).await?,
             provisioned: self.is_provisioned(arn, None).await?,
             outdated: self.is_provisioned(arn, Some(ProvisioningStatus::LatestPermissionSetNotProvisioned)).await?,
@@ -57,6 +63,27 @@ impl Aws {
             token = page.next_token;
             if token.is_none() {
                 return Ok(policies);
+            }
+        }
+    }
+
+    async fn has_permission_set_tag(&self, arn: &str) -> Result<bool> {
+        let sso = self.sso().await?;
+        let mut token = None;
+        loop {
+            let request = sso
+                .client
+                .list_tags_for_resource()
+                .instance_arn(&sso.instance.arn)
+                .resource_arn(arn)
+                .set_next_token(token);
+            let page = self.send(&sso.session, "sso:ListTagsForResource", request.send()).await?;
+            if page.tags.unwrap_or_default().iter().any(|tag| tag.key == PERMISSION_SET_TAG) {
+                return Ok(true);
+            }
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(false);
             }
         }
     }
@@ -122,9 +149,22 @@ impl Aws {
             .instance_arn(&sso.instance.arn)
             .name(name)
             .set_description(not_empty(description))
-            .session_duration(duration);
+            .session_duration(duration)
+            .set_tags(Some(permission_set_tags(name)));
         let set = self.send(&sso.session, CALL, request.send()).await?.permission_set;
         set.and_then(|set| set.permission_set_arn).ok_or_else(|| missing_field(CALL, "ARN"))
+    }
+
+    /// Adds the tag that lets the control role assign the permission set.
+    pub(crate) async fn tag_permission_set(&self, arn: &str, name: &str) -> Result<()> {
+        let sso = self.sso().await?;
+        let request = sso
+            .client
+            .tag_resource()
+            .instance_arn(&sso.instance.arn)
+            .resource_arn(arn)
+            .set_tags(Some(permission_set_tags(name)));
+        self.send(&sso.session, "sso:TagResource", request.send()).await.map(drop)
     }
 
     pub(crate) async fn update_permission_set(&self, arn: &str, description: &str, duration: &str) -> Result<()> {
@@ -200,4 +240,8 @@ impl Aws {
 /// Converts an empty text to `None`, because AWS rejects an empty description but accepts a missing one.
 fn not_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn permission_set_tags(name: &str) -> Vec<Tag> {
+    Tag::builder().key(PERMISSION_SET_TAG).value(name).build().into_iter().collect()
 }

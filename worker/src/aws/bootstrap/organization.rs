@@ -11,6 +11,8 @@ use crate::cloud::Result;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OrganizationFacts {
+    /// Id of the organisation: `o-…`.
+    pub(crate) id: String,
     pub(crate) management_account_id: String,
     /// Whether the organisation has all features. Policies are not available with consolidated billing only.
     pub(crate) all_features: bool,
@@ -30,6 +32,7 @@ impl Aws {
         let response = self.send(&session, CALL, client(&session).describe_organization().send()).await?;
         let organization = response.organization.ok_or_else(|| missing_field(CALL, "organisation"))?;
         Ok(OrganizationFacts {
+            id: organization.id.unwrap_or_default(),
             management_account_id: organization.master_account_id.unwrap_or_default(),
             all_features: organization.feature_set == Some(OrganizationFeatureSet::All),
         })

@@ -59,7 +59,7 @@ impl Aws {
         }
     }
 
-    async fn root(&self) -> Result<String> {
+    pub(in crate::aws) async fn root(&self) -> Result<String> {
         const CALL: &str = "organizations:ListRoots";
         let fetch = async {
             let session = self.control_session().await?;

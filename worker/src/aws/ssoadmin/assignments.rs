@@ -16,6 +16,7 @@ impl Aws {
     /// Requests the assignment of a permission set to a group.
     pub async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
         const CALL: &str = "sso:CreateAccountAssignment";
+        self.check_own_account(account, CALL).await?;
         let sso = self.sso().await?;
         let request = sso
             .client
@@ -137,6 +138,7 @@ impl Aws {
     /// Requests the deletion of an assignment.
     pub async fn unassign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
         const CALL: &str = "sso:DeleteAccountAssignment";
+        self.check_own_account(account, CALL).await?;
         let sso = self.sso().await?;
         let request = sso
             .client

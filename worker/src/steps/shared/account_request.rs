@@ -12,6 +12,7 @@ use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 use serde_json::Value;
 
 use super::approval;
+use crate::account_tags;
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::{CreationPermit, StepContext, hold_kind};
 use crate::step_outcome::{StepError, StepOutcome};
@@ -144,7 +145,9 @@ pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount)
     } else {
         return map_account(context, found.id).await;
     };
-    Err(email_taken(&found.email, &format!("{reason} (account {})", found.id)))
+    let command = adopt_command(&found.id, context.environment().id);
+    let detail = format!("{reason} (account {}). Before an adoption, an administrator tags it: {command}", found.id);
+    Err(email_taken(&found.email, &detail))
 }
 
 /// Returns the account whose adoption a second person has approved.
@@ -159,13 +162,18 @@ pub(in crate::steps) async fn adopt_approved(context: &StepContext, id: AwsAccou
     let target = Target::new(id.clone(), environment, &context.config().organization)?;
     let found = context.aws().account(&id).await?;
     let reason = match found {
-        None => "the account is not in this organisation",
-        Some(found) if found.state != "ACTIVE" => "the account is not active",
-        Some(_) if context.is_mapped_to_other(&id).await? => "the account is or was mapped to another environment",
-        Some(_) => {
-            context.aws().tag_account(&target, &context.account_tags()).await?;
-            return map_account(context, id).await;
+        None => "the account is not in this organisation".to_owned(),
+        Some(found) if found.state != "ACTIVE" => "the account is not active".to_owned(),
+        Some(_) if context.is_mapped_to_other(&id).await? => {
+            "the account is or was mapped to another environment".to_owned()
         }
+        Some(_) => match adoption_obstacle(context, &target).await? {
+            Some(obstacle) => obstacle,
+            None => {
+                context.aws().tag_account(&target, &context.account_tags()).await?;
+                return map_account(context, id).await;
+            }
+        },
     };
     Err(StepError::needs_attention(
         AttentionCode::AccountNotAdoptable,
@@ -174,6 +182,28 @@ pub(in crate::steps) async fn adopt_approved(context: &StepContext, id: AwsAccou
              another e-mail address to create an account, or cancel."
         ),
     ))
+}
+
+/// Returns the reason why an administrator of the organisation must act before the account can be adopted, with the
+/// command, or `None`.
+async fn adoption_obstacle(context: &StepContext, account: &Target) -> Result<Option<String>, StepError> {
+    let aws = context.aws();
+    let tags = aws.account_tags(account.id()).await?;
+    let environment = context.environment().id;
+    let is_offered = tags.get(account_tags::ADOPT) == Some(&environment.to_string());
+    if !is_offered && !context.belongs_to_environment(&tags) {
+        let command = adopt_command(account.id(), environment);
+        return Ok(Some(format!("an administrator of the organisation must first tag it: {command}")));
+    }
+    let parent = aws.parent_of(account).await?;
+    let command = aws.command_for_foreign_parent(account.id(), &parent).await?;
+    Ok(command.map(|command| format!("an administrator of the organisation must first move it to the root: {command}")))
+}
+
+/// Returns the command with which an administrator of the organisation allows the adoption of an account.
+fn adopt_command(account: &AwsAccountId, environment: EnvironmentId) -> String {
+    let tag = account_tags::ADOPT;
+    format!("aws organizations tag-resource --resource-id {account} --tags Key={tag},Value={environment}")
 }
 
 /// Checks that the account is active. A closed, suspended or removed account needs attention.

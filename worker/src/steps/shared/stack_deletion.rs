@@ -8,7 +8,7 @@ use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::WaitReason;
 
 use super::{HAS_LEFT, NO_ACCOUNT, preconditions};
-use crate::cloud::{CloudError, CloudErrorKind, Role, StackState, StackStatus, Target};
+use crate::cloud::{self, CloudError, CloudErrorKind, Role, StackState, StackStatus, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::{StepResult, install_baseline};
@@ -56,6 +56,13 @@ impl StackDeletion {
                 let reason = format!("the account has no stack {BASELINE_STACK}, and so no stack {}", self.name);
                 return Ok(StepOutcome::skipped(reason));
             }
+            // The role is part of a baseline stack that is damaged. The organisation's role deletes both stacks.
+            Err(CloudError { kind: CloudErrorKind::Denied { .. }, .. })
+                if self.role == Role::Access && self.can_use_organization_role(context, &account).await =>
+            {
+                let deletion = Self { role: Role::Organization, name: self.name.clone(), ..*self };
+                return Box::pin(deletion.run(context)).await;
+            }
             Err(error) => return self.access_denied(context, &account, error).await,
         };
         match stack.status {
@@ -64,6 +71,11 @@ impl StackDeletion {
             StackStatus::DeleteStuck => self.failed_deletion(context, &account, stack).await,
             _ => self.delete(context, &account, &stack, false).await,
         }
+    }
+
+    /// Returns whether the organisation's access role can read stacks in the account.
+    async fn can_use_organization_role(&self, context: &StepContext, account: &Target) -> bool {
+        context.aws().stack(account, Role::Organization, self.region, &self.name).await.is_ok()
     }
 
     /// Returns whether a call was denied because the baseline stack, which contains the role of this deletion, does not
@@ -84,11 +96,14 @@ impl StackDeletion {
     async fn delete(&self, context: &StepContext, account: &Target, stack: &StackState, force: bool) -> StepResult {
         preconditions::check_deletion_allowed(context, account).await?;
         context.record_intent(&stack.id).await?;
-        let aws = context.aws();
-        let result = if force {
-            aws.force_delete_stack(account, self.role, self.region, &stack.id).await
-        } else {
-            aws.delete_stack(account, self.role, self.region, &stack.id).await
+        let result = match self.request(context, account, stack, force).await {
+            Err(error) if error.message.contains("TerminationProtection") => {
+                match self.remove_protection(context, account, stack).await {
+                    Ok(()) => self.request(context, account, stack, force).await,
+                    denied => denied,
+                }
+            }
+            result => result,
         };
         match result {
             Ok(()) => {
@@ -98,13 +113,60 @@ impl StackDeletion {
             }
             Err(error) if error.kind == CloudErrorKind::Failed => {
                 let message = format!(
-                    "CloudFormation rejects the deletion of the stack {} in {}. Remove its termination protection if \
-                     it has any, then retry. {error}",
+                    "CloudFormation rejects the deletion of the stack {} in {}. Fix the cause, then retry. {error}",
                     self.name, self.region
                 );
                 Err(StepError::needs_attention(AttentionCode::StackNotDeletable, message).caused_by(&error))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Requests the deletion.
+    async fn request(
+        &self,
+        context: &StepContext,
+        account: &Target,
+        stack: &StackState,
+        force: bool,
+    ) -> cloud::Result<()> {
+        match self.request_as(self.role, context, account, stack, force).await {
+            // The permissions of the role are damaged.
+            Err(CloudError { kind: CloudErrorKind::Denied { .. }, .. }) if self.role == Role::Access => {
+                self.request_as(Role::Organization, context, account, stack, force).await
+            }
+            result => result,
+        }
+    }
+
+    async fn request_as(
+        &self,
+        role: Role,
+        context: &StepContext,
+        account: &Target,
+        stack: &StackState,
+        force: bool,
+    ) -> cloud::Result<()> {
+        let aws = context.aws();
+        if force {
+            aws.force_delete_stack(account, role, self.region, &stack.id).await
+        } else {
+            aws.delete_stack(account, role, self.region, &stack.id).await
+        }
+    }
+
+    /// Removes the termination protection of the stack. A baseline of revision 2 or older does not allow this to the
+    /// role `freehold-access`.
+    async fn remove_protection(
+        &self,
+        context: &StepContext,
+        account: &Target,
+        stack: &StackState,
+    ) -> cloud::Result<()> {
+        let remove = |role| context.aws().remove_termination_protection(account, role, self.region, &stack.id);
+        match remove(self.role).await {
+            Err(CloudError { kind: CloudErrorKind::Denied { .. }, .. }) => remove(Role::Organization).await,
+            result => result,
         }
     }
 

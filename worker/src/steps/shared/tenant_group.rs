@@ -5,29 +5,29 @@ use freehold_tenancy::{EmailAddress, TenantId};
 
 use crate::attention_codes;
 use crate::aws::Aws;
-use crate::cloud::{CloudError, CloudErrorKind, ErrorOrigin, Membership, Person};
+use crate::cloud::{CloudError, CloudErrorKind, ErrorOrigin, Membership, OwnGroup, Person, User};
 use crate::context::StepContext;
 use crate::step_outcome::StepError;
 
-/// Group of a tenant and its current administrator, by their ids in the Identity Store.
+/// Group of a tenant, and the id of its current administrator in the Identity Store.
 pub(in crate::steps) struct TenantGroup {
-    pub(in crate::steps) group_id: String,
+    pub(in crate::steps) group: OwnGroup,
     admin_id: Option<String>,
 }
 
 /// Returns the name of the tenant's own group.
 pub(crate) fn name(tenant: TenantId) -> String {
-    format!("freehold-{tenant}")
+    OwnGroup::name_of(tenant)
 }
 
 /// Creates the tenant's own group and the user of its administrator, if missing, and adds the user to the group.
 pub(in crate::steps) async fn ensure_with_admin(context: &StepContext) -> Result<TenantGroup, StepError> {
     let (tenant, aws) = (context.tenant(), context.aws());
-    let group_id = aws.ensure_group(&name(tenant.id), "Users of one tenant").await?;
-    let Some(email) = &tenant.admin_email else { return Ok(TenantGroup { group_id, admin_id: None }) };
+    let group = aws.ensure_own_group(tenant.id).await?;
+    let Some(email) = &tenant.admin_email else { return Ok(TenantGroup { group, admin_id: None }) };
     let admin = Person { email: email.as_str(), display_name: tenant.company_name.as_str() };
     let user = aws.ensure_user(&admin).await.map_err(|error| admin_rejected(tenant.id, email, error))?;
-    match aws.ensure_member(&group_id, &user).await {
+    match aws.ensure_member(&group, &user).await {
         Ok(()) => {}
         Err(error) if error.code == "ResourceNotFoundException" => {
             // The user was deleted after its id was cached. The next run creates it.
@@ -37,7 +37,7 @@ pub(in crate::steps) async fn ensure_with_admin(context: &StepContext) -> Result
         Err(error) => return Err(error.into()),
     }
     context.record_added_admin(email).await?;
-    Ok(TenantGroup { group_id, admin_id: Some(user) })
+    Ok(TenantGroup { group, admin_id: Some(user) })
 }
 
 /// Names the tenant's field that makes AWS reject the user of the administrator.
@@ -65,15 +65,15 @@ pub(in crate::steps) async fn remove_former_admins(context: &StepContext) -> Res
         Some(ensure_with_admin(context).await?)
     } else {
         // An earlier tier had a group.
-        aws.group(&name(tenant.id)).await?.map(|group_id| TenantGroup { group_id, admin_id: None })
+        aws.own_group(tenant.id).await?.map(|group| TenantGroup { group, admin_id: None })
     };
-    if let Some(TenantGroup { group_id, admin_id }) = group {
-        let members = aws.members(&group_id).await?;
+    if let Some(TenantGroup { group, admin_id }) = group {
+        let members = aws.members(group.id()).await?;
         for email in &former {
             // Identity Center ignores the case of user names, so both addresses can name one user.
             let user = aws.user_id(email).await?.filter(|id| admin_id.as_ref() != Some(id));
             if let Some(membership) = members.iter().find(|member| Some(&member.user_id) == user.as_ref()) {
-                remove_user(aws, membership).await?;
+                remove_user(aws, &group, membership).await?;
             }
         }
     }
@@ -81,13 +81,16 @@ pub(in crate::steps) async fn remove_former_admins(context: &StepContext) -> Res
 }
 
 /// Deletes the user of a membership if Freehold created it and it has no other use. Otherwise deletes the membership.
-pub(in crate::steps) async fn remove_user(aws: &Aws, membership: &Membership) -> Result<(), StepError> {
+pub(in crate::steps) async fn remove_user(
+    aws: &Aws,
+    group: &OwnGroup,
+    membership: &Membership,
+) -> Result<(), StepError> {
     let user = aws.user(&membership.user_id).await?;
     // The membership is deleted last, because a repeated run finds the user through it.
-    if user.is_some_and(|user| user.created_by_freehold && user.groups <= 1 && !user.has_assignments) {
-        aws.delete_user(&membership.user_id).await?;
-    } else {
-        aws.remove_member(membership).await?;
+    match user.and_then(User::into_own) {
+        Some(user) => aws.delete_user(&user).await?,
+        None => aws.remove_member(group, &membership.user_id).await?,
     }
     Ok(())
 }
