@@ -79,3 +79,27 @@ where e.ready_at is not null and e.state in ('ready', 'restoring', 'needs_attent
         where o.environment_id = e.id and o.kind in ('offboard', 'suspend')
             and o.state in ('pending', 'running', 'needs_attention')
     );
+
+-- Records that a tenant is offboarded, if all its environments are, and ends its suspension and its pending request. A worker
+-- may do this only: it can neither lift a suspension nor decide a request by itself.
+create function close_tenant(
+    tenant uuid, at timestamptz, closed_by jsonb, out is_closed boolean, out expired_approval uuid
+)
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+    update tenants t
+    set offboarded_at = at, updated_at = at,
+        suspended_at = null, suspension_reason = null, suspension_note = null, suspended_by = null
+    where t.id = tenant and t.offboarded_at is null
+        and not exists (select from environments e where e.tenant_id = t.id and e.state <> 'offboarded');
+    is_closed := found;
+    if is_closed then
+        update approvals a
+        set state = 'rejected', expired = true, decided_by = closed_by, decided_at = at
+        where a.tenant_id = tenant and a.operation_id is null and a.state = 'pending'
+        returning a.id into expired_approval;
+    end if;
+end
+$$;
+
+revoke execute on function close_tenant (uuid, timestamptz, jsonb) from public;

@@ -211,7 +211,17 @@ pub(super) async fn expire_tier_request(
 ) -> Result<()> {
     let Some(pending) = pending(tx, tenant).await? else { return Ok(()) };
     approvals::close(tx, pending.id, ApprovalState::Expired, None, by, now).await?;
-    append_event(tx, FeedType::TenantApprovalRejected, tenant, pending.id, now).await
+    append_approval_rejected(tx, tenant, pending.id, now).await
+}
+
+/// Adds an event for a request that ended without approval.
+pub(super) async fn append_approval_rejected(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    approval: ApprovalId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    append_event(tx, FeedType::TenantApprovalRejected, tenant, approval, now).await
 }
 
 /// Returns and locks the pending request of a tenant. The caller must hold the lock of the tenant.

@@ -6,9 +6,9 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::change_admin::repeat_grant_access;
-use super::change_tier::expire_tier_request;
+use super::change_tier::append_approval_rejected;
 use crate::db::fence::{Claim, begin_fenced};
-use crate::db::{PgPool, Result, access_grants, account_mappings, events, findings, parse_json, reconcile};
+use crate::db::{PgPool, Result, access_grants, account_mappings, events, findings, reconcile};
 use crate::environment::EnvironmentState;
 use crate::event::{EventType, NewEvent};
 use crate::operation::OperationKind;
@@ -141,22 +141,19 @@ pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: Da
         id.as_uuid(),
     );
     let tenant = TenantId::from(tenant.fetch_one(&mut *tx).await?);
-    let done = sqlx::query!(
+    let closed = sqlx::query!(
         r#"/* db::lifecycle::close_tenant */
-        update tenants t set offboarded_at = $2, updated_at = $2,
-            suspended_at = null, suspension_reason = null, suspension_note = null, suspended_by = null
-        where t.id = $1 and t.offboarded_at is null
-          and not exists (select from environments e where e.tenant_id = t.id and e.state <> 'offboarded')"#,
+        select c.is_closed as "is_closed!", c.expired_approval from operations o, close_tenant($1, $2, o.requested_by) c
+        where o.id = $3"#,
         tenant.as_uuid(),
         now,
+        id.as_uuid(),
     );
-    if done.execute(&mut *tx).await?.rows_affected() == 1 {
-        let by = sqlx::query_scalar!(
-            "/* db::lifecycle::close_tenant */ select requested_by from operations where id = $1",
-            id.as_uuid(),
-        );
-        let by = parse_json(by.fetch_one(&mut *tx).await?, "a requester")?;
-        expire_tier_request(tx, tenant, &by, now).await?;
+    let closed = closed.fetch_one(&mut *tx).await?;
+    if let Some(approval) = closed.expired_approval {
+        append_approval_rejected(tx, tenant, approval.into(), now).await?;
+    }
+    if closed.is_closed {
         erase_personal_data(tx, tenant).await?;
     }
     Ok(())

@@ -11,6 +11,7 @@ pub(super) type Grants = (&'static str, &'static str, &'static str);
 #[rustfmt::skip]
 pub(super) const TABLES: &[Grants] = &[
     ("_sqlx_migrations", "select", "select"),
+    ("accepted_accounts", "select, insert, update(accepted_at)", "select(accepted_at), delete"),
     ("access_grants",
         "select",
         "select, insert, update except(id, tenant_id, environment_id, aws_account_id)"),
@@ -19,7 +20,7 @@ pub(super) const TABLES: &[Grants] = &[
         "select, insert, update(valid_to, opened_at_position, closed_at_position)"),
     // Only the API decides, and a worker cannot insert an approval that is already decided.
     ("approvals",
-        "select, insert except(decided_by, decided_at), update(state, decided_by, decided_at)",
+        "select, insert except(decided_by, decided_at), update(state, decided_by, decided_at, reason, expired)",
         "select, insert except(decided_by, decided_at)"),
     // Functions of the owner chain the entries, complete them, and delete expired records.
     ("audit_head", "select", "select"),
@@ -57,10 +58,11 @@ pub(super) const TABLES: &[Grants] = &[
     ("recoveries", "", ""),
     ("shared_polls", "select", "select, insert, update"),
     ("slots", "select, update, delete", "select, insert, update, delete"),
-    // A worker cannot lift a legal hold.
+    // A worker can lift neither a legal hold nor a suspension.
+    ("suspended_environments", "select", "select"),
     ("tenants",
         "select, insert, update except(id, created_at)",
-        "select, update(admin_email, former_admin_emails, offboarded_at, updated_at)"),
+        "select, update(admin_email, former_admin_emails, updated_at)"),
     ("vending_pause", "select, insert, update, delete", "select"),
     ("webhook_attempts", "select", "select, insert"),
     // The API locks the row, but never moves the cursor.
@@ -88,6 +90,7 @@ pub(super) const FUNCTIONS: &[Grants] = &[
     ("audit_own_text", "", ""),
     ("audit_status", "execute", "execute"),
     ("audit_text", "", ""),
+    ("close_tenant", "", "execute"),
     ("queue_event_for_feed", "", ""),
     ("refuse_change", "", ""),
     ("tenant_id_text", "", ""),
