@@ -66,15 +66,12 @@ fn normalize_path(path: &str) -> String {
     for part in parts {
         let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let decoded = byte.map(char::from).filter(|c| c.is_ascii_alphanumeric() || "-._~".contains(*c));
-        match decoded {
-            Some(decoded) => {
-                normalized.push(decoded);
-                normalized.push_str(&part[2..]);
-            }
-            None => {
-                normalized.push('%');
-                normalized.push_str(part);
-            }
+        if let Some(decoded) = decoded {
+            normalized.push(decoded);
+            normalized.push_str(&part[2..]);
+        } else {
+            normalized.push('%');
+            normalized.push_str(part);
         }
     }
     normalized
@@ -157,7 +154,7 @@ mod tests {
     #[test]
     fn encoded_characters_of_an_id_are_decoded() {
         let id = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b";
-        let encoded: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let encoded: String = id.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"));
         for path in [format!("/v1/tenants/{encoded}"), format!("/v1/tenants/{}", id.replace('_', "%5f"))] {
             assert_eq!(normalize_path(&path), format!("/v1/tenants/{id}"), "{path}");
         }

@@ -18,9 +18,10 @@ const UNDEFINED_TABLE: &str = "42P01";
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// PostgreSQL URL; - means the first line of the standard input [default: database.url of the configuration]
+    /// PostgreSQL URL: postgres://user:password@host/name [default: database.url of the configuration]
     ///
-    /// Other users of the machine can read a password on the command line.
+    /// Other users of the machine can read a password on the command line; - means the first line of the standard
+    /// input.
     #[arg(long, value_name = "URL", hide_env_values = true, value_parser = secret_arg::parse)]
     pub(crate) database_url: Option<SecretString>,
 }

@@ -77,6 +77,11 @@ impl Database {
         Self { pool, url, api_pool, api_url, worker_pool, worker_url, handle, do_not_reuse }
     }
 
+    /// Returns the URL of an administrator whose sessions act as the owner, like those of `freehold recover`.
+    pub fn owner_url(&self) -> String {
+        format!("{}&options=-c%20role%3D{}", self.url, DatabaseRoles::default().owner)
+    }
+
     /// Copies the database, like a backup. Returns the name of the copy.
     pub async fn back_up(&self) -> String {
         let name = self.name();

@@ -25,7 +25,7 @@ pub(crate) struct Changes {
 pub(crate) async fn with_changes<T>(work: impl Future<Output = T>) -> (T, Changes) {
     let scope = async {
         let result = work.await;
-        (result, CHANGES.with(|changes| changes.take()))
+        (result, CHANGES.with(RefCell::take))
     };
     CHANGES.scope(RefCell::default(), scope).await
 }

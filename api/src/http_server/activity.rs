@@ -136,9 +136,11 @@ impl Activity {
 impl State {
     /// Returns the earliest time at which the connection must be closed unless there is progress, with the reason.
     fn deadline(&self, limits: TimeLimits, closing_since: Option<Instant>) -> Option<(Instant, CloseReason)> {
-        let idle = match (self.open_requests, self.header_since, closing_since) {
-            (0, None, None) => Some(self.idle_since + limits.idle),
-            (0, _, Some(closing_since)) => Some(self.idle_since.max(closing_since) + CLOSING_GRACE_PERIOD),
+        // A response that was handed over but is not taken is stalled, not idle.
+        let is_quiet = self.open_requests == 0 && self.write_blocked_since.is_none();
+        let idle = match (is_quiet, self.header_since, closing_since) {
+            (true, None, None) => Some(self.idle_since + limits.idle),
+            (true, _, Some(closing_since)) => Some(self.idle_since.max(closing_since) + CLOSING_GRACE_PERIOD),
             _ => None,
         };
         let header = self.header_since.map(|since| since + limits.header);
@@ -239,8 +241,9 @@ mod tests {
         assert!(waiting.is_err(), "a long response was ended");
         activity.record_write(true);
         assert_eq!(close(&activity).await, (CloseReason::ResponseStalled, 30));
-        activity.record_write(false);
         drop(request);
+        assert_eq!(close(&activity).await.0, CloseReason::ResponseStalled, "the end of the response is not taken");
+        activity.record_write(false);
         assert_eq!(close(&activity).await, (CloseReason::IdleTimeout, 75));
     }
 

@@ -38,7 +38,7 @@ impl Default for ApiLimits {
         Self {
             header_timeout_seconds: 10,
             body_timeout_seconds: 20,
-            // Longer than the idle timeout of load balancers (60 s on AWS), which would otherwise use closed connections.
+            // Longer than the idle timeout of load balancers (60 s on AWS), which otherwise use closed connections.
             idle_timeout_seconds: 75,
             response_stall_seconds: 30,
             max_header_bytes: 64 * 1024,

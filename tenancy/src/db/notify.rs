@@ -1,5 +1,5 @@
-//! Wakes workers, and the API processes whose callers follow operations, with NOTIFY. Notifications are sent after the commit on one connection, because a NOTIFY inside a
-//! transaction would serialise commits.
+//! Wakes workers, and the API processes whose callers follow operations, with NOTIFY. Notifications are sent after the
+//! commit on one connection, because a NOTIFY inside a transaction would serialise commits.
 
 use std::sync::Arc;
 use std::time::Duration;

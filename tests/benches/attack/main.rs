@@ -70,7 +70,12 @@ struct Options {
     #[arg(long, value_name = "COUNT", default_value_t = 5500)]
     streams: usize,
     /// Program to measure, e.g. a release build [default: the build of this benchmark]
-    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_freehold-under-test"), hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = env!("CARGO_BIN_EXE_freehold-under-test"),
+        hide_default_value = true
+    )]
     program: std::path::PathBuf,
 }
 

@@ -93,7 +93,9 @@ fn no_script_runs_a_file_from_the_internet_without_checking_it() {
             let runs_a_download =
                 (has("curl") || has("wget")) && line.contains('|') && (has("sh") || has("bash") || has("python3"));
             let installs_any_version = (line.contains("cargo install") && !line.contains("cargo install --locked"))
-                || (has("pip") && has("install") && !has("--require-hashes"))
+                || (words.iter().any(|word| *word == "pip" || word.ends_with("/pip"))
+                    && has("install")
+                    && !has("--require-hashes"))
                 || has("npx")
                 || (has("npm") && has("install"));
             // ADD and FROM in a Containerfile.

@@ -30,8 +30,13 @@ fn requester(name: &str) -> Requester {
     Requester { issuer: "https://login.example.com/".to_owned(), subject: name.to_owned() }
 }
 
+/// Returns a worker with the rights of `freehold recover`, which acts as the owner of the tables.
+fn owner(freehold: &Freehold) -> Arc<Worker> {
+    freehold.worker_on("recover", &freehold.database.owner_url())
+}
+
 async fn plan(freehold: &Freehold, details: &TenantDetails) -> RecoveryPlan {
-    let (recoverer, stop) = (freehold.worker("recover").recoverer(), CancellationToken::new());
+    let (recoverer, stop) = (owner(freehold).recoverer(), CancellationToken::new());
     // The reads wait for rate limits. The clock is slow enough that AWS finishes no account creation meanwhile.
     let clock = async {
         loop {
@@ -46,7 +51,7 @@ async fn plan(freehold: &Freehold, details: &TenantDetails) -> RecoveryPlan {
 }
 
 async fn apply(freehold: &Freehold, plan: &RecoveryPlan) -> RecoverResult {
-    freehold.worker("recover").recoverer().apply(plan, &requester("recover")).await.expect("a result")
+    owner(freehold).recoverer().apply(plan, &requester("recover")).await.expect("a result")
 }
 
 async fn recover(freehold: &Freehold) -> RecoveryPlan {

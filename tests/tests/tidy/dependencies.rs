@@ -88,7 +88,9 @@ fn built_crates() -> BTreeSet<(String, String)> {
         .expect("cargo tree");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
+    // An empty line separates the crates of the workspace.
     text.lines()
+        .filter(|line| !line.is_empty())
         .map(|line| {
             let mut words = line.split(' ');
             let name = words.next().unwrap_or_default();

@@ -35,7 +35,8 @@ async fn no_endpoint_is_created_for_an_unsafe_url() {
     let existing = format!("/v1/webhook-endpoints/{}", existing["id"].as_str().unwrap());
     for url in &urls {
         for (method, path) in [(Method::POST, "/v1/webhook-endpoints"), (Method::PATCH, &existing)] {
-            let refused = send(hooks.api.request(method, path).json(&json!({ "url": url }))).await;
+            let request = hooks.api.request(method, path).header("if-match", "*");
+            let refused = send(request.json(&json!({ "url": url }))).await;
             assert_eq!(refused.status_and_code(), (422, "validation_failed".into()), "{url:?}: {}", refused.text);
             assert_eq!(refused.json()["errors"][0]["field"], "url", "{url:?}");
             for address in ["10.0.0.1", "fd00:ec2", "2e00::1"] {
@@ -57,7 +58,9 @@ async fn no_request_is_sent_to_a_stored_unsafe_url() {
     hooks.create_endpoint("https://good.example.com/hook", &[]).await;
     let worker = Arc::new(hooks.worker());
     let (pool, mut count) = (&hooks.database().pool, 0);
-    for url in unsafe_urls(receiver.port).iter().filter(|url| !url.is_empty()) {
+    // The database refuses the others.
+    let is_stored = |url: &&String| (1..=2048).contains(&url.chars().count());
+    for url in unsafe_urls(receiver.port).iter().filter(is_stored) {
         let put = "update webhook_endpoints set url = $1, failing_since = null";
         sqlx::query(put).bind(url).execute(pool).await.unwrap();
         hooks.sign_up_tenant().await;

@@ -21,7 +21,7 @@ pub(super) const MANIPULATIONS: &[(&str, &str, bool, &str)] = &[
     ),
     (
         "text respaced",
-        "update audit_records set record = (record::jsonb)::json where position = 3",
+        "update audit_records set record = replace(record::text, ': ', ':')::json where position = 3",
         false,
         "the record at 3 was edited",
     ),
