@@ -86,11 +86,8 @@ fn the_time_is_read_only_from_the_clock() {
         let text = fs::read_to_string(&path).expect("a text").to_lowercase();
         // The audit functions limit the time that a caller passes, so that it cannot end the retention early
         // (docs/decisions/0045-audit-functions.md).
-        let text = if path.ends_with("0011_audit_functions.sql") {
-            text.replacen("clock_timestamp()", "", 2)
-        } else {
-            text
-        };
+        let text =
+            if path.ends_with("0011_audit_functions.sql") { text.replacen("clock_timestamp()", "", 2) } else { text };
         assert!(sql.iter().all(|word| !text.contains(word)), "{} uses the time of PostgreSQL", path.display());
     }
 }

@@ -343,8 +343,8 @@ async fn entries_of_processes_without_the_key_are_anchored() {
     let (of_api, api) = run(&freehold.database.api_pool, Audit::default());
     let keys = [Signer::new(&SIGNING_KEY.to_owned().into()).expect("a key").public_key()];
     let last_anchored = || {
-        let file = AnchorFile::new(&anchors).read(freehold.installation.id, &keys).ok()?;
-        file.anchors.last().map(|anchor| anchor.head.position)
+        let file = AnchorFile::new(&anchors).read(&keys).ok()?;
+        file.anchors.last().map(|(_, anchor)| anchor.head.position)
     };
     let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
     for position in 1..=2 {

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use freehold_sandbox::account::AlternateContact;
 use freehold_sandbox::faults::{Fault, Rule};
 use freehold_tenancy::db::lifecycle::{self, LifecycleResult};
-use freehold_tenancy::operation::Requester;
+use freehold_tenancy::operation::{Initiator, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::Freehold;
 use freehold_worker::cloud::{NewStack, Role};
@@ -109,7 +109,8 @@ async fn onboard(freehold: &Freehold) -> (Tenant, String) {
 /// Offboards the tenant with its account, and asserts that nothing of Freehold remains.
 async fn assert_offboarded(freehold: &Freehold, tenant: &Tenant) {
     let ann = Requester { issuer: "https://issuer.example.com".to_owned(), subject: "ann".to_owned() };
-    let started = lifecycle::offboard(freehold.pool(), tenant.id, None, false, &ann, freehold.clock.now()).await;
+    let now = freehold.clock.now();
+    let started = lifecycle::offboard(freehold.pool(), tenant.id, None, false, &ann, Initiator::Operator, now).await;
     assert!(matches!(started.expect("an answer"), LifecycleResult::Started(_)));
     freehold.run_until_idle(&freehold.worker("worker-2"), MAX_SIMULATED_TIME).await;
     let operation = freehold.operation_of(&freehold.reload_tenant(tenant).await).await;

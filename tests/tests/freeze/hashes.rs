@@ -2,9 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::{ApprovalAction, request_hash};
-use freehold_tenancy::audit::{
-    Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, ChainHead, Signer, chain_hash,
-};
+use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, ChainHead, Signer, chain_hash};
 use freehold_tenancy::config::Secrets;
 use freehold_tenancy::db::audit::{self, AuditFilter};
 use freehold_tenancy::secrets::{Keyring, SealingKey};

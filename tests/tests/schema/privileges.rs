@@ -18,6 +18,18 @@ const REFUSED_FOR_BOTH: &[&str] = &[
     "update audit_records set record = '{}'",
     "update audit_records set hash = decode(repeat('00', 32), 'hex')",
     "truncate audit_records",
+    "delete from audit_records",
+    "insert into audit_records values (1, now(), '{}', decode(repeat('00', 32), 'hex'))",
+    "update audit_head set position = 0",
+    "update audit_pending set outcome = null",
+    "delete from audit_pending",
+    "insert into audit_pending (id, started_at, entry) overriding system value values (1, now(), '{}')",
+    "update audit_settings set retention_days = 1",
+    "select * from audit_strays",
+    "delete from audit_refusals",
+    "select audit_append(now(), 1, 0)",
+    "update access_grants set tenant_id = gen_random_uuid()",
+    "delete from access_grants",
     "update audit_pending set entry = '{}'",
     "update audit_pending set tenant_id = null",
     "update events set data = '{}'",
@@ -108,12 +120,17 @@ const REFUSED_FOR_API: &[&str] = &[
     "insert into webhook_attempts (delivery_id, number, started_at, duration_ms, message)
      select id, 1, now(), 0, 'forged' from webhook_deliveries",
     "update reconciler set due_at = now()",
+    "update access_grants set ended_at = now()",
+    "select close_tenant(gen_random_uuid(), now(), '{}')",
 ];
 
 /// Statements that only the API may execute.
 const REFUSED_FOR_WORKER: &[&str] = &[
     "set role freehold_api",
     "update approvals set state = 'approved'",
+    "update operations set approval_required = false",
+    "update tenants set suspended_at = null, suspension_reason = null, suspended_by = null",
+    "insert into accepted_accounts values ('a', 'b', '', '{}')",
     "update approvals set decided_by = '{}', decided_at = now()",
     "insert into tenants (id, created_at, company_name, tier, updated_at)
      values (gen_random_uuid(), now(), 'Forged', 'standard', now())",

@@ -12,7 +12,7 @@ use super::{AccessEntry, roles};
 use crate::app::App;
 use crate::export::{self, BATCH_ROWS};
 use crate::problem::ApiError;
-use crate::routes::account_mappings::export::write_csv_row;
+use crate::routes::account_mappings::csv::write_csv_row;
 use crate::routes::account_mappings::format::Format;
 
 /// Names of the CSV columns.

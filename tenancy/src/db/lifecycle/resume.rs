@@ -8,7 +8,7 @@ use super::LifecycleResult;
 use super::cancel::{mark_canceled, move_slots};
 use super::open_operation::open_operation;
 use super::queries::{active_environments, exists, has_account, is_step_done, is_suspended, lock_tenant};
-use crate::db::{PgPool, Result, finish_transaction};
+use crate::db::{PgPool, Result, finish_transaction, parse_json};
 use crate::operation::{OperationKind, Requester};
 use crate::quota::Quota;
 use crate::step::StepName;
@@ -101,23 +101,26 @@ async fn open_next(
     now: DateTime<Utc>,
     from: DateTime<Utc>,
 ) -> Result<OperationId> {
-    let kind = if has_account { OperationKind::Resume } else { OperationKind::Onboard };
-    let id = open_operation(tx, kind, environment, &json!({ "reason": reason }), by, now, from).await?;
-    if kind == OperationKind::Onboard {
-        // The account needs the same approval as before, and its requester stays the same person.
-        sqlx::query!(
-            r#"/* db::lifecycle::repeat_onboarding */
-            update operations o set approval_required = first.approval_required, requested_by = first.requested_by
-            from (
-                select approval_required, requested_by from operations
-                where environment_id = $2 and kind = 'onboard' and id <> $1 order by id limit 1
-            ) first
-            where o.id = $1"#,
-            id.as_uuid(),
-            environment.as_uuid(),
-        )
-        .execute(tx)
-        .await?;
+    let input = json!({ "reason": reason });
+    if has_account {
+        return open_operation(tx, OperationKind::Resume, environment, &input, by, now, from).await;
     }
+    // The account needs the same approval as before, and its requester stays the same person.
+    let first = sqlx::query!(
+        r#"/* db::lifecycle::repeat_onboarding */
+        select approval_required, requested_by from operations
+        where environment_id = $1 and kind = 'onboard' order by id limit 1"#,
+        environment.as_uuid(),
+    );
+    let first = first.fetch_one(&mut *tx).await?;
+    let requester = parse_json(first.requested_by, "a requester")?;
+    let id = open_operation(tx, OperationKind::Onboard, environment, &input, &requester, now, from).await?;
+    sqlx::query!(
+        "/* db::lifecycle::repeat_onboarding */ update operations set approval_required = $2 where id = $1",
+        id.as_uuid(),
+        first.approval_required,
+    )
+    .execute(tx)
+    .await?;
     Ok(id)
 }

@@ -24,7 +24,9 @@ pub(super) const TABLES: &[Grants] = &[
         "select, insert except(decided_by, decided_at)"),
     // Functions of the owner chain the entries, complete them, and delete expired records.
     ("audit_head", "select", "select"),
-    ("audit_pending", "select, insert", "select, insert"),
+    ("audit_pending",
+        "select, insert(started_at, tenant_id, entry, outcome)",
+        "select, insert(started_at, tenant_id, entry, outcome)"),
     ("audit_records", "select", "select"),
     ("audit_refusals", "", ""),
     ("audit_settings", "", ""),
@@ -50,9 +52,11 @@ pub(super) const TABLES: &[Grants] = &[
     ("operation_steps",
         "select, update except(operation_id, name)",
         "select, insert, update except(operation_id, name)"),
+    // A worker cannot waive an approval.
     ("operations",
         "select, insert, update except(id, tenant_id, environment_id, kind, requested_by, created_at)",
-        "select, insert, update except(id, tenant_id, environment_id, kind, requested_by, created_at)"),
+        "select, insert, update except(id, tenant_id, environment_id, kind, requested_by, created_at, approval_required, \
+            started_by_tenant)"),
     ("reconciler", "", "select, insert, update"),
     // Only `freehold recover` uses this table, as the owner.
     ("recoveries", "", ""),
