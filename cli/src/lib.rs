@@ -127,7 +127,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(args).await,
-        Command::Api(args) => serve::api(args).await,
+        Command::Api(args) => Box::pin(serve::api(args)).await,
         Command::Worker(args) => Box::pin(serve::worker(args)).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bootstrap(args) => bootstrap::run(args).await,

@@ -100,7 +100,9 @@ fn fill(value: &mut Value, ids: &PolicyIds) {
                 _ => vec![item],
             };
             *items = std::mem::take(items).into_iter().flat_map(repeat).collect();
-            items.iter_mut().for_each(|item| fill(item, ids));
+            for item in items {
+                fill(item, ids);
+            }
         }
         _ => {}
     }

@@ -147,6 +147,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<i64, ApiError> {
 }
 
 /// State of an open event stream.
+#[expect(clippy::struct_excessive_bools, reason = "the flags are independent")]
 struct OperationEventStream {
     app: App,
     id: OperationId,

@@ -36,12 +36,11 @@ pub(crate) fn measure(address: &str, path: &str, token: &str, duration: Duration
         let (mut seconds, mut errors, mut client) = (Vec::new(), 0, Client::connect(address).ok());
         while Instant::now() < end {
             let start = Instant::now();
-            match client.as_mut().map(|client| client.send(&request)) {
-                Some(Ok(200)) => seconds.push(start.elapsed().as_secs_f64()),
-                _ => {
-                    errors += 1;
-                    client = Client::connect(address).ok();
-                }
+            if let Some(Ok(200)) = client.as_mut().map(|client| client.send(&request)) {
+                seconds.push(start.elapsed().as_secs_f64());
+            } else {
+                errors += 1;
+                client = Client::connect(address).ok();
             }
             std::thread::sleep(PAUSE);
         }

@@ -154,16 +154,12 @@ fn expected(route: &str, state: State, who: Who) -> (u16, &'static str) {
     match (route, who) {
         ("suspend" | "resume", Who::Support | Who::Tenant | Who::OtherTenant) => (403, "insufficient_scope"),
         (_, Who::OtherTenant) => (404, "tenant_not_found"),
-        ("suspend", _) if state == S::Gone => (409, "tenant_offboarded"),
-        ("suspend" | "resume", _) => (202, ""),
-        ("restore", _) if is_suspended => (409, "tenant_suspended"),
-        ("restore", Who::Tenant) if state == S::OffboardedByOperator => (403, "started_by_operator"),
+        ("suspend" | "environment", _) if state == S::Gone => (409, "tenant_offboarded"),
+        ("restore" | "environment", _) if is_suspended => (409, "tenant_suspended"),
+        ("restore" | "environment", Who::Tenant) if state == S::OffboardedByOperator => (403, "started_by_operator"),
         ("restore", _) if matches!(state, S::OffboardedByOperator | S::OffboardedByTenant) => (202, ""),
         ("restore", _) => (409, "not_restorable"),
-        ("environment", _) if state == S::Gone => (409, "tenant_offboarded"),
-        ("environment", _) if is_suspended => (409, "tenant_suspended"),
-        ("environment", Who::Tenant) if state == S::OffboardedByOperator => (403, "started_by_operator"),
-        ("environment", _) => (202, ""),
+        ("suspend" | "resume" | "environment", _) => (202, ""),
         _ => unreachable!("{route}"),
     }
 }

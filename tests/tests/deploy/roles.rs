@@ -113,7 +113,7 @@ fn tags(pairs: &[(&str, &str)]) -> Vec<Tag> {
 
 type Attempt<'a> = (&'static str, BoxFuture<'a, String>);
 
-fn assume<'a>(cloud: &'a Cloud, arn: String) -> BoxFuture<'a, String> {
+fn assume(cloud: &Cloud, arn: String) -> BoxFuture<'_, String> {
     async move { code(cloud.sts().assume_role().role_arn(arn).role_session_name("attacker").send().await) }.boxed()
 }
 

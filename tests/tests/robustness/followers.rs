@@ -1,5 +1,7 @@
 //! Tests of the watcher of an API process: the number of queries does not depend on the number of followers.
 
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,14 +40,14 @@ struct CountedApi {
 impl CountedApi {
     async fn start(api: &ApiFixture) -> Self {
         let counter = QueryCounter::start(&api.database.api_url);
-        let pool = PgPoolOptions::new().max_connections(10).connect_lazy(&counter.url()).unwrap();
-        let app = App::new(pool, Arc::clone(&api.config), Clock::real()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let pool = PgPoolOptions::new().max_connections(10).connect_lazy(&counter.url()).expect("a pool");
+        let app = App::new(pool, Arc::clone(&api.config), Clock::real()).expect("an app");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
         let shutdown = CancellationToken::new();
         let server = freehold_api::serve(app, listener, shutdown.clone());
-        let server = tokio::spawn(async move { server.await.unwrap() });
-        let http = Client::builder().no_proxy().build().unwrap();
+        let server = tokio::spawn(async move { server.await.expect("a server") });
+        let http = Client::builder().no_proxy().build().expect("a client");
         Self { url, token: token(&api.issuer), counter, shutdown, server, http }
     }
 

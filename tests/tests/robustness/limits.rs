@@ -1,6 +1,8 @@
 //! Tests of the limits of an API process: slow clients are disconnected, and connections, streams and waiting feed
 //! requests above a ceiling are refused.
 
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
 use std::time::{Duration, Instant};
 
 use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body};

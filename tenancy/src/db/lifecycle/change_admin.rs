@@ -75,10 +75,8 @@ async fn change_admin_in_tx(
         expire_tier_request(tx, tenant.id, by, now).await?;
     }
     // A repair would move the account of a suspended tenant out of quarantine. Resuming applies the change.
-    let settled = match is_suspended(tx, tenant.id).await? {
-        true => None,
-        false => environments.iter().find(|environment| environment.open.is_none()),
-    };
+    let suspended = is_suspended(tx, tenant.id).await?;
+    let settled = environments.iter().find(|environment| environment.open.is_none() && !suspended);
     if let Some(environment) = settled.filter(|_| has_group) {
         let input = json!({ "changed": ["admin_email"] });
         open_operation(tx, OperationKind::Repair, environment.id, &input, by, now, now).await?;

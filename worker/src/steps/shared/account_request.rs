@@ -167,13 +167,13 @@ pub(in crate::steps) async fn adopt_approved(context: &StepContext, id: AwsAccou
         Some(_) if context.is_mapped_to_other(&id).await? => {
             "the account is or was mapped to another environment".to_owned()
         }
-        Some(_) => match adoption_obstacle(context, &target).await? {
-            Some(obstacle) => obstacle,
-            None => {
+        Some(_) => {
+            let Some(obstacle) = adoption_obstacle(context, &target).await? else {
                 context.aws().tag_account(&target, &context.account_tags()).await?;
                 return map_account(context, id).await;
-            }
-        },
+            };
+            obstacle
+        }
     };
     Err(StepError::needs_attention(
         AttentionCode::AccountNotAdoptable,
