@@ -84,7 +84,8 @@ fn the_trail_and_the_access_are_listed_and_exported() {
     // A reader that closes the pipe ends the export without an error.
     let token = text(&sandbox.run(&["token"]).stdout);
     let (api, token) = (sandbox.address_of("API"), token.trim());
-    let command = format!("\"$FREEHOLD\" audit list --output ndjson --api-url {api} --token {token} | head -n 1");
+    let command =
+        format!("FREEHOLD_TOKEN={token} \"$FREEHOLD\" audit list --output ndjson --api-url {api} | head -n 1");
     let piped = process::run_bash_line(&format!("set -o pipefail; {command}"));
     assert_eq!((piped.status.code(), text(&piped.stderr).as_str()), (Some(0), ""));
     assert_eq!(Some(text(&piped.stdout).trim_end()), export.lines().next());

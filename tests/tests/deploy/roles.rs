@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use aws_credential_types::Credentials;
-use aws_sdk_identitystore::types::MemberId;
+use aws_sdk_identitystore::types::{MemberId, Name};
 use aws_sdk_organizations::types::Tag;
 use aws_sdk_ssoadmin::types::{PrincipalType, TargetType};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -64,7 +64,8 @@ impl Scene {
         let set = cloud.sso().create_permission_set().instance_arn(&instance).name("org-admin").send().await;
         let foreign_set = set.expect("a set").permission_set.and_then(|set| set.permission_set_arn).expect("an ARN");
         let user = cloud.identity_store().create_user().identity_store_id(store).user_name("grace@example.com");
-        let user = user.display_name("Grace").send().await.expect("a user").user_id;
+        let name = Name::builder().given_name("Grace").family_name("Example").build();
+        let user = user.display_name("Grace").name(name).send().await.expect("a user").user_id;
         let group = |name: &str| {
             let state = freehold.world.state();
             let group = state.identity_store.groups.values().find(|group| group.display_name == name);

@@ -62,6 +62,9 @@ pub(super) fn assert_no_differences(file: &str, renames: &Renames, before: &Line
     let marked = missing.iter().map(|line| (line, '-')).chain(added.iter().map(|line| (line, '+')));
     let mut marked: Vec<_> = marked.collect();
     marked.sort();
+    if marked.len() > MAX_PRINTED {
+        marked.sort_by_key(|(_, mark)| *mark == '+');
+    }
     for (line, mark) in marked.iter().take(MAX_PRINTED) {
         writeln!(diff, "{mark} {line}").expect("a text");
     }

@@ -121,7 +121,6 @@ const REFUSED_FOR_API: &[&str] = &[
      select id, 1, now(), 0, 'forged' from webhook_deliveries",
     "update reconciler set due_at = now()",
     "update access_grants set ended_at = now()",
-    "select close_tenant(gen_random_uuid(), now(), '{}')",
 ];
 
 /// Statements that only the API may execute.

@@ -12,11 +12,14 @@ const NONE: TenantView = TenantView { schema: "", visible: &[], parts: &[], repl
 const TENANT: TenantView = TenantView {
     schema: "Tenant",
     visible: &["id", "company_name", "admin_email", "state", "tier", "external_id", "created_at", "updated_at"],
-    parts: &[("environments", &ENVIRONMENT)],
+    parts: &[("environments", &ENVIRONMENT), ("suspension", &SUSPENSION)],
     // Labels are notes of the operator.
     hidden: &["labels", "legal_hold"],
     ..NONE
 };
+
+const SUSPENSION: TenantView =
+    TenantView { schema: "Suspension", visible: &["reason", "since"], hidden: &["note"], ..NONE };
 
 const TENANT_PAGE: TenantView =
     TenantView { schema: "TenantPage", visible: &["next_page_token"], parts: &[("tenants", &TENANT)], ..NONE };
@@ -101,7 +104,7 @@ const STEP: TenantView = TenantView {
 const APPROVAL: TenantView = TenantView {
     schema: "Approval",
     visible: &["id", "action", "state", "requested_at", "decided_at"],
-    hidden: &["request", "request_hash", "requested_by", "decided_by"],
+    hidden: &["request", "request_hash", "requested_by", "decided_by", "reason"],
     ..NONE
 };
 
@@ -181,6 +184,9 @@ const FEED_EVENT_DATA: TenantView = TenantView {
         "kind",
         "severity",
         "changed",
+        "approval_id",
+        // A code, not a text: the reason for a suspension.
+        "reason",
     ],
     ..NONE
 };
@@ -196,6 +202,7 @@ const FEED_EVENT_PAGE: TenantView = TenantView {
 pub(crate) const VIEWS: &[&TenantView] = &[
     &TENANT,
     &TENANT_PAGE,
+    &SUSPENSION,
     &ENVIRONMENT,
     &OPEN_FINDING,
     &OPERATION,

@@ -94,7 +94,7 @@ pub(super) const FUNCTIONS: &[Grants] = &[
     ("audit_own_text", "", ""),
     ("audit_status", "execute", "execute"),
     ("audit_text", "", ""),
-    ("close_tenant", "", "execute"),
+    ("close_tenant", "execute", "execute"),
     ("queue_event_for_feed", "", ""),
     ("refuse_change", "", ""),
     ("tenant_id_text", "", ""),
