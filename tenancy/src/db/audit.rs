@@ -31,7 +31,21 @@ pub async fn note(
     outcome: &AuditOutcome,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    insert(pool, entry, tenant, Some(json!(outcome)), now).await.map(drop)
+    insert(pool, entry, tenant, Some(storable(json!(outcome))), now).await.map(drop)
+}
+
+/// Replaces the character U+0000 in all texts, because PostgreSQL does not store it. An entry with the text of a caller
+/// must not fail.
+fn storable(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(values) => values.into_iter().map(storable).collect(),
+        Value::Object(fields) => {
+            let stored = |(name, value): (String, Value)| (name.replace('\0', "\u{fffd}"), storable(value));
+            Value::Object(fields.into_iter().map(stored).collect())
+        }
+        other => other,
+    }
 }
 
 async fn insert(
@@ -48,7 +62,7 @@ async fn insert(
         now,
         tenant.map(TenantId::as_uuid),
         entry.operation_id.map(OperationId::as_uuid),
-        json!(entry),
+        storable(json!(entry)),
         outcome,
     );
     Ok(id.fetch_one(pool).await?)
@@ -59,7 +73,7 @@ pub async fn end(pool: &PgPool, id: i64, outcome: &AuditOutcome) -> Result<bool>
     let done = sqlx::query_scalar!(
         r#"/* db::audit::end */ select audit_complete($1, $2) as "is_completed!""#,
         id,
-        json!(outcome),
+        storable(json!(outcome)),
     );
     Ok(done.fetch_one(pool).await?)
 }

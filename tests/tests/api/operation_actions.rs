@@ -169,7 +169,7 @@ async fn a_finished_operation_accepts_no_requests() {
         events["events"].as_array().unwrap().iter().map(|event| event["data"]["request_hash"].clone()).collect();
     assert!(hashes.len() == 2 && hashes[0] == hashes[1], "{hashes:?}");
     assert_no_remedies(&api, &path).await;
-    assert_eq!(api.get(&path).await.json()["approvals"][0]["state"], "rejected");
+    assert_eq!(api.get(&path).await.json()["approvals"][0]["state"], "expired");
 }
 
 #[tokio::test]

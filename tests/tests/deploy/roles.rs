@@ -227,6 +227,7 @@ fn attempts_on_people<'a>(scene: &'a Scene, cloud: &'a Cloud) -> Vec<Attempt<'a>
     let (_, store) = instance(&scene.freehold);
     let people = cloud.identity_store();
     let user = people.create_user().identity_store_id(&store).user_name("attacker@example.com").display_name("A");
+    let user = user.name(Name::builder().given_name("A").family_name("Example").build());
     let group = people.create_group().identity_store_id(&store).display_name("attackers");
     let member = people.create_group_membership().identity_store_id(&store).group_id(&scene.other_group);
     let member = member.member_id(MemberId::UserId(scene.user.clone()));

@@ -235,7 +235,7 @@ async fn a_second_migration_changes_nothing_and_repairs_privileges() {
 
     let changes = "grant update on audit_records to freehold_api; grant delete on tenants to public;
         grant update (url) on webhook_endpoints to freehold_worker; grant truncate on feed to freehold_worker;
-        revoke update (outcome) on audit_pending from freehold_api; revoke select on feed from freehold_worker;
+        revoke insert (entry) on audit_pending from freehold_api; revoke select on feed from freehold_worker;
         grant execute on function refuse_change() to public; grant select on audit_head to freehold_worker
         with grant option";
     sqlx::raw_sql(changes).execute(&database.pool).await.unwrap();
@@ -253,7 +253,8 @@ async fn a_second_migration_changes_nothing_and_repairs_privileges() {
     ] {
         assert_eq!(attempt(pool, statement).await, REFUSED, "{statement}");
     }
-    assert_eq!(attempt(&database.api_pool, "update audit_pending set outcome = '{}'").await, "");
+    let entry = "insert into audit_pending (started_at, entry) values (now(), '{}')";
+    assert_eq!(attempt(&database.api_pool, entry).await, "");
     assert_eq!(attempt(&database.worker_pool, "select * from feed").await, "");
     let report = db::migrate(&database.pool, &config).await.unwrap();
     assert_eq!(report, MigrationReport::default());
