@@ -43,10 +43,17 @@ pub(crate) async fn run(args: IamPolicyArgs) -> anyhow::Result<Exit> {
     let config = Arc::new(config::load(&args.config.config)?);
     let aws = Aws::connect(Arc::clone(&config), Clock::real(), None, Connection::from_environment().await?);
     let ids = iam_policies::read_ids(&aws, &config).await?;
+    for group in &ids.missing_groups {
+        tracing::warn!(
+            "Identity Center has no group `{group}`, so the policy does not protect it: create it, then print again"
+        );
+    }
     let role = match args.role {
         RoleArg::ControlRole => PolicyRole::Control,
         RoleArg::PeopleRole => PolicyRole::People,
     };
-    output::print_line(serde_json::to_string_pretty(&iam_policies::policy(role, &ids))?)?;
+    let policy = iam_policies::policy(role, &ids);
+    iam_policies::check_length(&policy).map_err(anyhow::Error::msg)?;
+    output::print_line(serde_json::to_string_pretty(&policy)?)?;
     Ok(Exit::Success)
 }

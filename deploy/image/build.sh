@@ -37,9 +37,17 @@ done
 python3 - "$config" <<'PYTHON' || fail "$config must not contain secrets; set them as FREEHOLD_… variables of the task"
 import sys, tomllib, urllib.parse
 config = tomllib.load(open(sys.argv[1], "rb"))
-secrets = [("secrets", "key"), ("secrets", "old_keys"), ("audit", "signing_key")]
+secrets = [
+    ("secrets", "key"),
+    ("secrets", "old_keys"),
+    ("audit", "signing_key"),
+    ("database", "api_password"),
+    ("database", "worker_password"),
+    ("organization", "control_role_external_id"),
+]
 found = [f"{field} of [{section}]" for section, field in secrets if config.get(section, {}).get(field)]
-if urllib.parse.urlsplit(config.get("database", {}).get("url", "")).password:
+url = urllib.parse.urlsplit(config.get("database", {}).get("url", ""))
+if url.password or "password" in urllib.parse.parse_qs(url.query):
     found.append("the password in url of [database]")
 print("".join(f"{field}\n" for field in found), end="", file=sys.stderr)
 sys.exit(bool(found))
@@ -61,7 +69,8 @@ fi
 [ -x "$binary" ] || fail "--binary must name a program, not $binary"
 
 # The same commit and the same Debian packages give the same bytes.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$source" log -1 --format=%ct)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$source" log -1 --format=%ct 2>/dev/null)} ||
+    fail "set SOURCE_DATE_EPOCH to the time of the release in seconds, because $source is no checkout of git"
 export SOURCE_DATE_EPOCH
 mkdir -p "$output"
 staging=$(mktemp -d)

@@ -256,6 +256,22 @@ mod tests {
         assert!(!condition("Null", "sts:ExternalId", "false", &none));
         assert!(!condition("ForAnyValue:StringEquals", "aws:TagKeys", r#""x""#, &none));
         assert!(condition("ForAllValues:StringEquals", "aws:TagKeys", r#""x""#, &none));
+        assert!(!condition("ForAnyValue:StringNotEquals", "aws:TagKeys", r#""x""#, &none));
+        assert!(condition("ForAnyValue:StringNotEqualsIfExists", "aws:TagKeys", r#""x""#, &none));
+    }
+
+    #[test]
+    fn tags_of_resources_are_known_only_for_services_that_have_them() {
+        let decide = |effect: &str, action: &str| {
+            let policy = format!(
+                r#"{{"Statement": {{"Effect": "{effect}", "Action": "*", "Resource": "*",
+                    "Condition": {{"StringNotEquals": {{"aws:ResourceTag/team": "red"}}}}}}}}"#
+            );
+            evaluate_document(&policy, action, "*", &ConditionKeys::default())
+        };
+        assert_eq!(decide("Allow", "organizations:MoveAccount"), Decision::Allow);
+        assert_eq!(decide("Allow", "lambda:InvokeFunction"), Decision::ImplicitDeny);
+        assert_eq!(decide("Deny", "lambda:InvokeFunction"), Decision::ExplicitDeny);
     }
 
     #[test]
@@ -280,6 +296,10 @@ mod tests {
         assert!(condition("ForAnyValue:StringEquals", "aws:TagKeys", r#""a""#, &keys));
         assert!(!condition("ForAllValues:StringEquals", "aws:TagKeys", r#""a""#, &keys));
         assert!(condition("ForAllValues:StringEquals", "aws:TagKeys", r#"["a", "b", "c"]"#, &keys));
+        let tags = "account:AccountResourceOrgTags/team";
+        let keys = ConditionKeys::default().with(tags, "red");
+        assert!(condition("ForAnyValue:StringLike", tags, r#""r*""#, &keys));
+        assert!(!condition("StringLike", tags, r#""r*""#, &keys), "a key with several values needs a set operator");
     }
 
     #[test]

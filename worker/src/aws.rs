@@ -47,10 +47,10 @@ use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::{AwsAccountId, Clock, Config, EnvironmentId, InstallationId};
 
 pub use access_check::AccessError;
-pub(crate) use bootstrap::{Contact, PermissionSetFacts};
+pub(crate) use bootstrap::{Contact, PERMISSION_SET_TAG, PermissionSetFacts};
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
 pub(crate) use own_groups::GROUP_NOT_OWN;
-pub(crate) use ownership::ACCOUNT_NOT_OWN;
+pub(crate) use ownership::{ACCOUNT_NOT_OWN, move_command};
 pub use ssoadmin::Instance;
 pub use sts::Caller;
 pub use templates::{TemplateLocation, ValidatedTemplate};

@@ -71,8 +71,15 @@ const STACK_READS: [&str; 5] = [
 /// stacks.
 const STACK_REFACTORS: [&str; 2] = ["cloudformation:CreateStackRefactor", "cloudformation:ExecuteStackRefactor"];
 
-/// Actions that make a hook reject the deletion of stacks.
-const HOOK_CHANGES: [&str; 2] = ["cloudformation:ActivateType", "cloudformation:SetTypeConfiguration"];
+/// Actions that make a hook reject the deletion of stacks. AWS authorises some of them without the type of the hook as
+/// their resource, so they are denied for all types of extensions.
+const HOOK_CHANGES: [&str; 5] = [
+    "cloudformation:ActivateType",
+    "cloudformation:PublishType",
+    "cloudformation:RegisterType",
+    "cloudformation:SetTypeConfiguration",
+    "cloudformation:SetTypeDefaultVersion",
+];
 
 /// Reads and invocations of functions.
 const FUNCTION_USES: [&str; 3] = ["lambda:Get*", "lambda:Invoke*", "lambda:List*"];
@@ -80,20 +87,16 @@ const FUNCTION_USES: [&str; 3] = ["lambda:Get*", "lambda:Invoke*", "lambda:List*
 /// Reads of roles and policies.
 const IAM_READS: [&str; 4] = ["iam:Generate*", "iam:Get*", "iam:List*", "iam:Simulate*"];
 
-/// Actions that delete a log group, make its deletion fail or change its retention. Functions also create the group.
-const LOG_GROUP_CHANGES: [&str; 12] = [
-    "logs:AssociateKmsKey",
-    "logs:CreateLogGroup",
-    "logs:DeleteLogGroup",
-    "logs:DeleteLogStream",
-    "logs:DeleteRetentionPolicy",
-    "logs:DisassociateKmsKey",
-    "logs:PutDataProtectionPolicy",
-    "logs:PutLogGroupDeletionProtection",
-    "logs:PutRetentionPolicy",
-    "logs:TagLogGroup",
-    "logs:TagResource",
-    "logs:Untag*",
+/// Reads of log groups. Every other action could delete a log group, make its deletion fail or change its contents.
+const LOG_READS: [&str; 8] = [
+    "logs:Describe*",
+    "logs:Filter*",
+    "logs:Get*",
+    "logs:List*",
+    "logs:StartLiveTail",
+    "logs:StartQuery",
+    "logs:StopLiveTail",
+    "logs:StopQuery",
 ];
 
 /// Actions on the account itself that only Freehold and AWS may cause.
@@ -131,8 +134,10 @@ pub fn residency_guardrail(residency: &Residency, organization: &Organization) -
     let exempt_services: Vec<&str> = GLOBAL_SERVICES.into_iter().chain(CLOUDFRONT_SERVICES).collect();
     let exempt = exempt_roles(organization);
     let unless_exempt = json!({ "aws:PrincipalArn": exempt });
-    // The functions of the stack may create their own log groups.
-    let with_functions: Vec<String> = exempt.into_iter().chain([role("freehold-tenant*")]).collect();
+    // The roles of the stack may write the logs of its functions and change the functions. A tenant can neither create
+    // such a role nor pass it.
+    let of_stack: Vec<String> = exempt.into_iter().chain([role("freehold-tenant*")]).collect();
+    let unless_of_stack = json!({ "aws:PrincipalArn": of_stack });
     let document = json!({
         "Version": "2012-10-17",
         "Statement": [
@@ -192,7 +197,7 @@ pub fn residency_guardrail(residency: &Residency, organization: &Organization) -
                 "Sid": "NoHooks",
                 "Effect": "Deny",
                 "Action": HOOK_CHANGES,
-                "Resource": "arn:aws:cloudformation:*:*:type/hook/*",
+                "Resource": "*",
                 "Condition": { "ArnNotLike": unless_exempt },
             },
             {
@@ -200,14 +205,14 @@ pub fn residency_guardrail(residency: &Residency, organization: &Organization) -
                 "Effect": "Deny",
                 "NotAction": FUNCTION_USES,
                 "Resource": "arn:aws:lambda:*:*:function:freehold-tenant*",
-                "Condition": { "ArnNotLike": unless_exempt },
+                "Condition": { "ArnNotLike": unless_of_stack },
             },
             {
                 "Sid": "HandsOffFreeholdsLogs",
                 "Effect": "Deny",
-                "Action": LOG_GROUP_CHANGES,
+                "NotAction": LOG_READS,
                 "Resource": "arn:aws:logs:*:*:log-group:/aws/lambda/freehold-tenant*",
-                "Condition": { "ArnNotLike": { "aws:PrincipalArn": with_functions } },
+                "Condition": { "ArnNotLike": unless_of_stack },
             },
         ],
     });

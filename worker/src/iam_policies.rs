@@ -29,6 +29,8 @@ pub struct PolicyIds {
     pub ous: Vec<String>,
     /// Groups of Identity Center whose members Freehold never changes.
     pub staff_groups: Vec<String>,
+    /// Names of configured groups that Identity Center does not have, so that no policy protects them.
+    pub missing_groups: Vec<String>,
     /// Name of the role that AWS Organizations creates in each new account.
     pub access_role: String,
 }
@@ -49,15 +51,21 @@ pub async fn read_ids(aws: &Aws, config: &Config) -> Result<PolicyIds, Bootstrap
     let aws = &aws.as_administrator().await?;
     let organization = &config.organization;
     let ous = retry_while_busy(clock, || aws.own_ous()).await?;
-    if ous.is_empty() {
-        return Err(BootstrapError::Missing("the OUs of the residencies".to_owned()));
+    let residencies = config.residencies.iter().map(|residency| residency.ou_name());
+    for needed in residencies.chain([organization.quarantine_ou.clone()]) {
+        if !ous.iter().any(|(name, _)| *name == needed) {
+            return Err(BootstrapError::Missing(format!("the OU {needed}")));
+        }
     }
-    let mut staff_groups = Vec::new();
+    let (mut staff_groups, mut missing_groups) = (Vec::new(), Vec::new());
     if !config.permission_sets.is_empty() {
         let granted = config.access.iter().map(|access| &access.group);
         let names: BTreeSet<&String> = granted.chain(&organization.protected_groups).collect();
         for name in names {
-            staff_groups.extend(retry_while_busy(clock, || aws.group(name)).await?);
+            match retry_while_busy(clock, || aws.group(name)).await? {
+                Some(id) => staff_groups.push(id),
+                None => missing_groups.push(name.clone()),
+            }
         }
     }
     Ok(PolicyIds {
@@ -65,10 +73,26 @@ pub async fn read_ids(aws: &Aws, config: &Config) -> Result<PolicyIds, Bootstrap
         freehold_account: organization.freehold_account_id.to_string(),
         organization: retry_while_busy(clock, || aws.organization_facts()).await?.id,
         root: retry_while_busy(clock, || aws.root_facts()).await?.id,
-        ous,
+        ous: ous.into_iter().map(|(_, id)| id).collect(),
         staff_groups,
+        missing_groups,
         access_role: organization.access_role_name.clone(),
     })
+}
+
+/// Maximum length of the inline policies of a role in characters, without whitespace (IAM quotas). A managed policy may
+/// have 6,144.
+const LONGEST_INLINE_POLICY: usize = 10_240;
+
+/// Returns an error if the policy does not fit into a role.
+pub fn check_length(policy: &Value) -> Result<(), String> {
+    match policy.to_string().chars().count() {
+        0..=LONGEST_INLINE_POLICY => Ok(()),
+        characters => Err(format!(
+            "the policy has {characters} characters, but IAM allows {LONGEST_INLINE_POLICY} in the inline policies of \
+             a role; remove OUs of former residencies and groups that need no protection"
+        )),
+    }
 }
 
 /// Returns the policy of a role as JSON.
@@ -143,6 +167,7 @@ mod tests {
             root: "r-ab12".to_owned(),
             ous: vec!["ou-ab12-11111111".to_owned(), "ou-ab12-22222222".to_owned(), "ou-ab12-33333333".to_owned()],
             staff_groups: vec!["group-1".to_owned(), "group-2".to_owned()],
+            missing_groups: Vec::new(),
             access_role: "Vendor".to_owned(),
         }
     }
@@ -164,6 +189,16 @@ mod tests {
         ] {
             assert!(text.contains(&format!("\"{expected}\"")), "{expected}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_no_role_can_have_is_an_error() {
+        let with_ous = |count: usize| {
+            let ous = (0..count).map(|number| format!("ou-ab12-{number:08}")).collect();
+            check_length(&policy(PolicyRole::Control, &PolicyIds { ous, ..ids() }))
+        };
+        assert_eq!(with_ous(10), Ok(()));
+        assert!(with_ous(100).unwrap_err().contains("10240 in the inline policies"));
     }
 
     #[test]

@@ -177,6 +177,9 @@ pub(super) fn continue_update_rollback(
     Ok(wire::serialize_continue_update_rollback_response(&model::ContinueUpdateRollbackOutput {}))
 }
 
+/// Start of the reason of a deletion that CloudFormation has cancelled, so that the stack keeps its status.
+const DELETE_CANCELLED: &str = "Delete canceled";
+
 pub(super) fn delete_stack(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_delete_stack_request(&request.params).map_err(validation)?;
     let token = input.client_request_token;
@@ -224,6 +227,13 @@ pub(super) fn delete_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
 
     let id = stack.id.clone();
     if let Some(mut stack) = stacks.remove(&id) {
+        if let Some(Fault::FailedState { reason }) = &ctx.fault
+            && reason.starts_with(DELETE_CANCELLED)
+        {
+            stack.set_status(stack.status, Some(reason.clone()), ctx.now, token.clone());
+            stacks.insert(stack, token);
+            return Ok(wire::serialize_delete_stack_response());
+        }
         for logical_id in &retain {
             if let Some(resource) = stack.resources.get_mut(logical_id) {
                 resource.retained = true;

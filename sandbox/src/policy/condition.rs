@@ -39,6 +39,8 @@ enum Quantifier {
 pub(super) struct StatementContext<'a> {
     pub(super) keys: &'a ConditionKeys,
     pub(super) effect: Effect,
+    /// Action of the request, such as `s3:GetObject`.
+    pub(super) action: &'a str,
     /// True if the version of the document has policy variables.
     pub(super) has_variables: bool,
 }
@@ -92,18 +94,26 @@ impl Operator {
         }
     }
 
-    /// Returns whether the condition on `key` is satisfied. A variable without a value, and a key that the sandbox does
-    /// not simulate, make the statement deny rather than allow.
+    /// Returns whether the condition on `key` is satisfied. A variable without a value, a key that the sandbox does not
+    /// simulate, and a key with several values in a comparison for one value make the statement deny rather than allow.
     pub(super) fn is_satisfied(self, key: &str, expected: &[String], statement: &StatementContext<'_>) -> bool {
         let values = statement.keys.get(key).unwrap_or_default();
-        if values.is_empty() && !keys::is_simulated(key) {
+        if values.is_empty() && !keys::is_simulated(key, statement.action) {
+            return statement.effect == Effect::Deny;
+        }
+        let compares_one = self.quantifier.is_none() && self.comparison != Comparison::Null;
+        if compares_one && keys::is_multi_valued(key) {
             return statement.effect == Effect::Deny;
         }
         if self.comparison == Comparison::Null {
             return expected.iter().any(|expected| expected.eq_ignore_ascii_case("true") == values.is_empty());
         }
         if values.is_empty() {
-            return self.negated || self.if_exists || self.quantifier == Some(Quantifier::All);
+            return match self.quantifier {
+                Some(Quantifier::All) => true,
+                Some(Quantifier::Any) => self.if_exists,
+                None => self.negated || self.if_exists,
+            };
         }
         let assumed = (statement.effect == Effect::Deny) != self.negated;
         let expected: Vec<Pattern> = expected.iter().map(|text| statement.pattern(text)).collect();

@@ -80,8 +80,12 @@ impl Statement {
     /// Returns whether the statement applies to the request. Policy variables exist since version 2012-10-17.
     pub(super) fn applies_to(&self, request: &AccessRequest<'_>, version: Option<&str>) -> bool {
         let action = request.action.to_ascii_lowercase();
-        let context =
-            StatementContext { keys: request.keys, effect: self.effect, has_variables: version == Some("2012-10-17") };
+        let context = StatementContext {
+            keys: request.keys,
+            effect: self.effect,
+            action: request.action,
+            has_variables: version == Some("2012-10-17"),
+        };
         self.actions.includes(|pattern| Pattern::plain(&pattern.to_ascii_lowercase()).matches(&action))
             && self.resources.as_ref().is_none_or(|resources| self.includes_resource(resources, request, &context))
             && self.principals.as_ref().is_none_or(|principals| principals.includes(request.principal))

@@ -48,6 +48,12 @@ pub enum PostgresError {
         .directory.display()
     )]
     SharedDirectory { directory: PathBuf },
+    /// The data directory belongs to another user.
+    #[error(
+        "{} belongs to another user, who could read the keys and data in it; choose another data directory",
+        .directory.display()
+    )]
+    ForeignDirectory { directory: PathBuf },
     /// Another process runs a PostgreSQL server with the same data directory.
     #[error("another process is using {}; stop it, or choose another data directory", .directory.display())]
     InUse { directory: PathBuf },

@@ -15,7 +15,8 @@ const OWN_ENTRIES: [&str; 3] = ["postgres", "world.json", "last-time.json"];
 
 /// Creates a data directory that only this user can access, or restricts an existing one.
 ///
-/// The mode of a directory with other files is not changed; it is refused if other users can write in it.
+/// The mode of a directory with other files is not changed; it is refused if other users can write in it. A directory
+/// of another user is refused.
 pub fn create_private_directory(directory: &Path) -> Result<(), PostgresError> {
     create_or_restrict(directory, None)
 }
@@ -32,14 +33,18 @@ fn create_or_restrict(directory: &Path, traversed_by: Option<u32>) -> Result<(),
         created.map_err(io_error_at("creating", directory))?;
     }
     let metadata = fs::metadata(directory).map_err(io_error_at("opening", directory))?;
-    // The group of the server's user may traverse the directory of a process of root.
-    let is_private = metadata.mode() & 0o067 == 0;
+    if metadata.uid() != Uid::effective().as_raw() {
+        return Err(PostgresError::ForeignDirectory { directory: directory.to_owned() });
+    }
+    // Only the group of the server's user may traverse the directory of a process of root.
+    let is_of_server = traversed_by.is_none_or(|group| metadata.mode() & 0o010 == 0 || metadata.gid() == group);
+    let is_private = metadata.mode() & 0o067 == 0 && is_of_server;
     if is_private && !is_new {
         return Ok(());
     }
     let is_empty = || fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none());
     let has_own_entries = || OWN_ENTRIES.iter().any(|name| directory.join(name).exists());
-    if metadata.uid() == Uid::effective().as_raw() && (is_empty() || has_own_entries()) {
+    if is_empty() || has_own_entries() {
         let mode = match traversed_by {
             Some(group) => {
                 chown(directory, None, Some(group)).map_err(io_error_at("changing the group of", directory))?;

@@ -93,13 +93,14 @@ async fn grant(
     Ok(())
 }
 
-/// Returns the permission set ARN and the group id of each current assignment to a group in the account of an
-/// environment.
-pub async fn current_groups(pool: &PgPool, environment: EnvironmentId) -> Result<Vec<(String, String)>> {
+/// Returns the permission set ARN and the group id of each current assignment that Freehold has made to a group in the
+/// account of an environment. The organisation may use other permission sets in the account on purpose.
+pub async fn own_group_grants(pool: &PgPool, environment: EnvironmentId) -> Result<Vec<(String, String)>> {
     let rows = sqlx::query!(
-        r#"/* db::access_grants::current_groups */
+        r#"/* db::access_grants::own_group_grants */
         select permission_set_arn, principal_id from access_grants
-        where environment_id = $1 and ended_at is null and principal_kind <> 'user' order by id"#,
+        where environment_id = $1 and ended_at is null and principal_kind <> 'user' and source <> 'observed'
+        order by id"#,
         environment.as_uuid(),
     );
     Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.permission_set_arn, row.principal_id)).collect())

@@ -291,10 +291,20 @@ async fn access_that_is_no_longer_configured_is_revoked_and_ends() {
     assert_eq!(freehold.world.assignments().len(), 3);
     assert_eq!(review(&api, "&permission_set=tenant-admin").await.len(), 1);
 
+    // The organisation audits all accounts, and the review contains its access when the offboarding starts.
+    let admin = Administrator::of(&freehold);
+    admin.create_permission_set("auditors").await;
+    admin.assign(&account(&freehold.reload_tenant(&tenant).await), "auditors", "support").await;
+    freehold.clock.advance(std::time::Duration::from_hours(2));
+    compare(&freehold, RepairMode::Off).await;
+    assert_eq!(review(&api, "&permission_set=auditors").await.len(), 1);
+
     assert_eq!(api.delete(&format!("/v1/tenants/{}", tenant.id)).await.status, 202);
     freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
-    assert!(freehold.world.assignments().is_empty(), "{:#?}", freehold.world.assignments());
-    assert_eq!(summary(&review(&api, "").await), ROLES);
+    let left = freehold.world.assignments();
+    assert_eq!(left.len(), 1, "only the access of the organisation: {left:#?}");
+    assert_eq!(review(&api, "&permission_set=auditors").await.len(), 1);
+    assert_eq!(review(&api, "").await.len(), ROLES.len() + 1);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use freehold_tests::fixture::Freehold;
 use freehold_worker::cloud::{NewStack, Role};
 
 use crate::scenarios::target;
+use crate::steps::offboarding::offboard;
 use crate::steps::reconcile::administrator::Administrator;
 
 const REGION: &str = "eu-central-1";
@@ -45,6 +46,11 @@ const DENIED: &[(&str, &str)] = &[
     ("cloudformation:TagResource", STACK),
     ("cloudformation:ExecuteStackRefactor", "*"),
     ("cloudformation:SetTypeConfiguration", HOOK),
+    ("cloudformation:SetTypeConfiguration", "*"),
+    ("cloudformation:ActivateType", "*"),
+    ("cloudformation:RegisterType", "*"),
+    ("cloudformation:PublishType", "*"),
+    ("cloudformation:SetTypeDefaultVersion", "*"),
     ("lambda:DeleteFunction", FUNCTION),
     ("lambda:UpdateFunctionCode", FUNCTION),
     ("lambda:UpdateFunctionConfiguration", FUNCTION),
@@ -55,6 +61,9 @@ const DENIED: &[(&str, &str)] = &[
     ("logs:AssociateKmsKey", LOGS),
     ("logs:PutLogGroupDeletionProtection", LOGS),
     ("logs:PutRetentionPolicy", LOGS),
+    ("logs:PutDeletionProtection", LOGS),
+    ("logs:PutLogEvents", LOGS),
+    ("logs:PutSubscriptionFilter", LOGS),
     ("logs:CreateLogGroup", NEW_LOGS),
     ("iam:UpdateAssumeRolePolicy", ACCESS),
     ("iam:AttachRolePolicy", ACCESS),
@@ -89,6 +98,10 @@ const ALLOWED: &[(&str, &str)] = &[
     ("lambda:GetFunction", FUNCTION),
     ("lambda:CreateFunction", "arn:aws:lambda:eu-central-1:{account}:function:shop"),
     ("logs:FilterLogEvents", LOGS),
+    ("logs:DescribeLogStreams", LOGS),
+    ("logs:GetLogEvents", LOGS),
+    ("logs:StartQuery", LOGS),
+    ("cloudformation:DescribeType", HOOK),
     ("logs:DeleteLogGroup", "arn:aws:logs:eu-central-1:{account}:log-group:/aws/lambda/shop"),
     ("iam:GetRole", ACCESS),
     ("iam:CreateRole", "arn:aws:iam::{account}:role/shop"),
@@ -140,7 +153,14 @@ async fn administrators_of_a_tenant_cannot_block_its_offboarding() {
         wrong.extend(call(action, resource).err().map(|reason| format!("{action} on {resource}: {reason}")));
     }
     assert_eq!(wrong, [""; 0]);
-    assert_eq!(DENIED.len(), 46, "denied calls");
+    assert_eq!(DENIED.len(), 54, "denied calls");
+    // The function of the stack writes its log, and resources of a template may change functions of the stack.
+    let function = freehold.world.open_session(&account, "freehold-tenant-").expect("the role of the function");
+    for (action, resource) in [("logs:PutLogEvents", LOGS), ("lambda:UpdateFunctionCode", FUNCTION)] {
+        let result = freehold.world.authorize(&function, REGION, action, &resource.replace("{account}", &account));
+        let reason = result.err().unwrap_or_default();
+        assert!(!reason.contains("service control policy"), "{action}: {reason}");
+    }
     assert_offboarded(&freehold, &tenant).await;
 }
 
@@ -203,6 +223,24 @@ async fn changed_contacts_do_not_block_the_offboarding() {
     freehold.world.state().accounts.get_mut(&account).expect("the account").alternate_contacts =
         ["BILLING", "OPERATIONS", "SECURITY"].map(|kind| (kind.to_owned(), contact.clone())).into();
     assert_offboarded(&freehold, &tenant).await;
+}
+
+/// CloudFormation cancels the deletion of a stack with an export that another stack imports.
+#[tokio::test]
+async fn a_cancelled_deletion_of_a_stack_needs_attention_and_a_retry() {
+    let freehold = Freehold::instant().await;
+    let (tenant, _) = onboard(&freehold).await;
+    let reason = "Delete canceled. Cannot delete export shared-url as it is in use by shop";
+    freehold.world.inject(Rule::on("cloudformation", "DeleteStack", Fault::failed(reason)).times(1));
+    assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::Started(_)));
+    freehold.run_until_idle(&freehold.worker("worker-2"), MAX_SIMULATED_TIME).await;
+    let operation = freehold.operation_of(&freehold.reload_tenant(&tenant).await).await;
+    let attention = operation.attention.expect("attention");
+    assert_eq!(attention.code, "stack_not_deleted");
+    assert!(attention.message.contains(reason), "{}", attention.message);
+    lifecycle::retry(freehold.pool(), operation.id, "ann", freehold.clock.now()).await.expect("an answer");
+    freehold.run_until_idle(&freehold.worker("worker-3"), MAX_SIMULATED_TIME).await;
+    assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
 }
 
 /// Returns a changed baseline stack of the tenant's account.

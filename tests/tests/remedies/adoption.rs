@@ -32,7 +32,7 @@ async fn an_account_is_adopted_only_with_the_tag_of_an_administrator() {
         assert!(!found.tags.contains_key("freehold:installation"), "{tag:?}: the account was tagged");
     }
     // An account in an OU of others is moved by an administrator too.
-    let (root, elsewhere) = scene.admin().move_to_new_ou(&account, "elsewhere").await;
+    let (root, elsewhere) = scene.admin().move_to_new_ou(&account, "freehold-elsewhere").await;
     scene.admin().tag_account(&account, "freehold:adopt", &environment).await;
     scene.retry().await;
     scene.run().await;

@@ -226,3 +226,26 @@ async fn a_change_of_the_administrator_does_not_end_a_suspension() {
     let users = serde_json::to_string(&freehold.world.state().identity_store).expect("the users");
     assert!(users.contains("new@example.com") && !users.contains("admin@example.com"), "{users}");
 }
+
+#[tokio::test]
+async fn an_offboarding_deletes_no_group_that_others_have_made() {
+    let freehold = Freehold::instant().await;
+    let (tenant, worker) = create_ready_tenant(&freehold).await;
+    let name = format!("freehold-{}", tenant.id);
+    let set_description = |text: &str| {
+        let mut state = freehold.world.state();
+        let group = state.identity_store.groups.values_mut().find(|group| group.display_name == name);
+        group.expect("the group").description = Some(text.to_owned());
+    };
+    set_description("Our customers");
+    freehold.clock.advance(std::time::Duration::from_hours(24));
+    offboard(&freehold, &tenant, false).await;
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    let operation = freehold.operation_of(&freehold.reload_tenant(&tenant).await).await;
+    assert_eq!(operation.attention.expect("attention").code, "group_not_ours");
+    set_description("Users of one tenant");
+    lifecycle::retry(freehold.pool(), operation.id, "ann", freehold.clock.now()).await.expect("an answer");
+    freehold.clock.advance(std::time::Duration::from_hours(1));
+    freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
+    assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
+}

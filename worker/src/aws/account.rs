@@ -33,7 +33,10 @@ impl Aws {
         self.check_own_account(account, CALL).await?;
         let session = self.control_session().await?;
         let request = client(&session).enable_region().account_id(account.id().as_str()).region_name(region.as_str());
-        self.send(&session, CALL, request.send()).await.map(drop)
+        match self.send(&session, CALL, request.send()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.explain_denial(account, error).await),
+        }
     }
 }
 

@@ -4,5 +4,5 @@ mod access;
 mod contacts;
 mod organization;
 
-pub(crate) use access::PermissionSetFacts;
+pub(crate) use access::{PERMISSION_SET_TAG, PermissionSetFacts};
 pub(crate) use contacts::Contact;

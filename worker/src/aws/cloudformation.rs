@@ -141,6 +141,18 @@ impl Aws {
         Ok(Some(first_failure(events).unwrap_or_else(unknown)))
     }
 
+    /// Returns the reason of the latest event of a stack, or `None` if the event has none.
+    pub async fn latest_stack_reason(
+        &self,
+        account: &Target,
+        role: Role,
+        region: Region,
+        stack_id: &str,
+    ) -> Result<Option<String>> {
+        let events = self.stack_events(account, role, region, stack_id).await?;
+        Ok(events.into_iter().next().and_then(|event| event.resource_status_reason))
+    }
+
     /// Returns all events of a stack, latest first.
     async fn stack_events(
         &self,

@@ -111,7 +111,10 @@ impl Aws {
             .account_id(account.id().as_str())
             .source_parent_id(from)
             .destination_parent_id(to);
-        ok_if_conflict(self.send(&session, CALL, request.send()).await)
+        match ok_if_conflict(self.send(&session, CALL, request.send()).await) {
+            Err(error) => Err(self.explain_denial(account, error).await),
+            moved => moved,
+        }
     }
 }
 

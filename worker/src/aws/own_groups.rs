@@ -17,15 +17,12 @@ const DESCRIPTION: &str = "Users of one tenant";
 pub(crate) const GROUP_NOT_OWN: &str = "GroupNotOwn";
 
 impl Aws {
-    /// Returns the group that Freehold has created for a tenant, or `None` if there is none. A group with its name that
-    /// Freehold has not created, or that is protected, counts as none.
+    /// Returns the group that Freehold has created for a tenant, or `None` if there is none. Fails if a group with its
+    /// name was not created by Freehold or is protected.
     pub async fn own_group(&self, tenant: TenantId) -> Result<Option<OwnGroup>> {
         let name = OwnGroup::name_of(tenant);
         let Some(id) = self.group(&name).await? else { return Ok(None) };
-        match self.verify_own(id, name).await {
-            Err(error) if error.code == GROUP_NOT_OWN => Ok(None),
-            verified => verified,
-        }
+        self.verify_own(id, name).await
     }
 
     /// Creates the group of a tenant if it does not exist. Fails if a group with its name was not created by Freehold

@@ -24,9 +24,9 @@ impl StepContext {
         Ok(tenants::is_on_legal_hold(&self.services.pool, self.tenant().id).await?)
     }
 
-    /// Returns the permission set ARN and the group id of each assignment that the account is known to have.
-    pub(crate) async fn known_assignments(&self) -> Result<Vec<(String, String)>, StepError> {
-        Ok(access_grants::current_groups(&self.services.pool, self.environment().id).await?)
+    /// Returns the permission set ARN and the group id of each assignment in the account that Freehold has made.
+    pub(crate) async fn own_assignments(&self) -> Result<Vec<(String, String)>, StepError> {
+        Ok(access_grants::own_group_grants(&self.services.pool, self.environment().id).await?)
     }
 
     /// Returns the earlier administrators whose access remains to be removed.

@@ -26,7 +26,7 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 
 use super::throttle::{ObserveError, ReadThrottle};
-use crate::aws::Aws;
+use crate::aws::{Aws, move_command};
 use crate::cloud::{
     CloudError, CloudErrorKind, GuardedOu, ListedAccount, Page, PolicyAttachment, Principal, Result as CloudResult,
     Role, StackState, Tags, Target,
@@ -48,6 +48,8 @@ pub(super) struct Observed {
     pub(super) tags: BTreeMap<AwsAccountId, Tags>,
     /// Freehold's OUs by name; `None` if missing.
     pub(super) ous: BTreeMap<String, Option<GuardedOu>>,
+    /// Commands that move accounts of environments to the root, for accounts in OUs that are not Freehold's.
+    pub(super) moves_from_foreign_ous: BTreeMap<AwsAccountId, String>,
     /// ARNs of the configured permission sets by name; `None` if missing.
     pub(super) permission_sets: BTreeMap<String, Option<String>>,
     /// Ids of the groups with access to all accounts, by name; `None` if missing.
@@ -103,8 +105,10 @@ pub(super) async fn observe(
             Some((Target::new(account, environment.id, &config.organization).ok()?, environment))
         })
         .collect();
+    let can_enter = |account: &AwsAccountId| seen.can_enter(account);
+    let in_own_ous: Vec<_> = targets.iter().filter(|(target, _)| can_enter(target.id())).cloned().collect();
     let (access, account_stacks) =
-        tokio::join!(access(aws, config, &targets, throttle), account_stacks(aws, &targets, throttle));
+        tokio::join!(access(aws, config, &targets, throttle), account_stacks(aws, &in_own_ous, throttle));
     let (access, account_stacks) = (access?, account_stacks?);
     seen.permission_sets = access.permission_sets;
     seen.groups = access.groups;
@@ -150,6 +154,8 @@ async fn organization(
         }
     }
 
+    foreign_ous(aws, known, throttle, seen).await?;
+
     let organization = &config.organization;
     let own = [&organization.management_account_id, &organization.freehold_account_id];
     let unknown = seen.accounts.values().filter(|account| account.state == "ACTIVE");
@@ -158,6 +164,35 @@ async fn organization(
         seen.tags.insert(account.id.clone(), tags);
     }
     Ok(())
+}
+
+/// Finds the accounts of environments that are in OUs which are not Freehold's.
+async fn foreign_ous(
+    aws: &Aws,
+    known: &ExpectedState,
+    throttle: &ReadThrottle,
+    seen: &mut Observed,
+) -> Result<(), ObserveError> {
+    let configured: BTreeSet<&str> = seen.ous.values().flatten().map(|ou| ou.ou_id.as_str()).collect();
+    let accounts = known.environments.iter().filter_map(|environment| {
+        let parent = seen.accounts.get(&environment.aws_account_id)?.parent.as_deref()?;
+        (!is_root(parent) && !configured.contains(parent)).then_some((&environment.aws_account_id, parent))
+    });
+    let accounts: Vec<_> = accounts.collect();
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    let root = throttle.read("organizations:ListRoots", || aws.root()).await?;
+    let own = throttle.read("organizations:ListOrganizationalUnitsForParent", || aws.own_ous()).await?;
+    let foreign = accounts.into_iter().filter(|(_, parent)| !own.iter().any(|(_, id)| id == parent));
+    let moves = foreign.map(|(account, parent)| (account.clone(), move_command(account, parent, &root)));
+    seen.moves_from_foreign_ous = moves.collect();
+    Ok(())
+}
+
+/// Returns whether the id of a parent is that of a root.
+fn is_root(parent: &str) -> bool {
+    parent.starts_with("r-")
 }
 
 /// Observed permission sets, groups and assignments.
@@ -338,6 +373,13 @@ pub(crate) async fn all_pages<'a, T>(
 }
 
 impl Observed {
+    /// Returns whether the control role can assume roles in the account. It cannot in the root and in an OU that is not
+    /// Freehold's, and a denied attempt would look like a lost role.
+    fn can_enter(&self, account: &AwsAccountId) -> bool {
+        let parent = self.accounts.get(account).and_then(|listed| listed.parent.as_deref());
+        !parent.is_some_and(is_root) && !self.moves_from_foreign_ous.contains_key(account)
+    }
+
     /// Returns the id of an OU and whether its policy is attached with the required content, or `None` if the OU is
     /// missing.
     pub(super) fn ou(&self, name: &str, wanted: &str) -> Option<(&str, bool)> {

@@ -18,7 +18,8 @@ use super::StepResult;
 use super::grant_access::{self, is_granted};
 use super::shared::account_request::RETRY_REQUEST_AFTER;
 use super::shared::{NO_ACCOUNT, preconditions, tenant_group};
-use crate::cloud::{Assignment, AssignmentState, Grant, Target};
+use crate::aws::PERMISSION_SET_TAG;
+use crate::cloud::{Assignment, AssignmentState, CloudError, CloudErrorKind, Grant, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
@@ -132,8 +133,8 @@ async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>,
     Ok(certain_at.map(|at| StepOutcome::wait(WaitReason::LostResponse(RequestedWork::Assignment), at)))
 }
 
-/// Returns all assignments of Freehold's permission sets in the account, including those that other programs created,
-/// and the assignments that earlier operations made with permission sets that are no longer configured.
+/// Returns all assignments of Freehold's permission sets in the account, including those that other programs created.
+/// Freehold's permission sets are the configured ones and those with which earlier operations made assignments.
 async fn assignments(context: &StepContext, account: &Target) -> Result<BTreeMap<String, Revocation>, StepError> {
     let config = context.config();
     let mut sets: BTreeSet<String> = grant_access::earlier_progress(context)
@@ -143,7 +144,7 @@ async fn assignments(context: &StepContext, account: &Target) -> Result<BTreeMap
     for set in &config.permission_sets {
         sets.extend(context.aws().permission_set(&set.name).await?);
     }
-    let known = context.known_assignments().await?;
+    let known = context.own_assignments().await?;
     let former: BTreeSet<_> = known.iter().map(|(arn, _)| arn.clone()).filter(|arn| !sets.contains(arn)).collect();
     let mut revocations = BTreeMap::new();
     for (permission_set_arn, group_id) in known {
@@ -182,7 +183,9 @@ async fn advance(
     } else {
         preconditions::check_ownership(context, account).await?;
         if is_granted(context, account, &revocation.grant).await? {
-            let Assignment { request_id, state } = context.aws().unassign(account, &revocation.grant).await?;
+            let requested = context.aws().unassign(account, &revocation.grant).await;
+            let Assignment { request_id, state } =
+                requested.map_err(|error| explain_denial(&revocation.grant.permission_set_arn, error))?;
             revocation.request_id = Some(request_id);
             revocation.asked_at = Some(context.now());
             state
@@ -210,6 +213,21 @@ async fn advance(
     Ok(())
 }
 
+/// Adds to a denial that the permission set may lack the tag with which `freehold bootstrap` marks the configured sets.
+fn explain_denial(permission_set_arn: &str, error: CloudError) -> StepError {
+    let instance = permission_set_arn.split('/').nth(1).unwrap_or_default();
+    if !matches!(error.kind, CloudErrorKind::Denied { .. }) {
+        return error.into();
+    }
+    let message = format!(
+        "AWS denied the revocation. If the permission set is no longer configured, it may lack Freehold's tag: an \
+         administrator of the organisation adds it, then retry: aws sso-admin tag-resource --instance-arn \
+         arn:aws:sso:::instance/{instance} --resource-arn {permission_set_arn} --tags Key={PERMISSION_SET_TAG},Value=\
+         former. Otherwise grant the permission to Freehold's role, then retry. {error}"
+    );
+    StepError::needs_attention(AttentionCode::AwsAccessDenied, message).caused_by(&error)
+}
+
 /// Returns whether every other environment of the tenant is offboarding or offboarded.
 fn is_last_environment(context: &StepContext) -> bool {
     let leaves = |state| matches!(state, EnvironmentState::Offboarding | EnvironmentState::Offboarded);
@@ -226,4 +244,21 @@ async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
     }
     aws.delete_group(&group).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denied_revocation_names_the_command_that_tags_the_set() {
+        let (kind, call) = (CloudErrorKind::Denied { explicit_deny: false }, "sso:DeleteAccountAssignment");
+        let denied = CloudError::from_freehold(kind, call, "AccessDeniedException", "denied".to_owned());
+        let error = explain_denial("arn:aws:sso:::permissionSet/ssoins-1/ps-2", denied);
+        let StepError::NeedsAttention(attention) = error else { panic!("{error:?}") };
+        assert_eq!(attention.code, AttentionCode::AwsAccessDenied.as_str());
+        let command = "aws sso-admin tag-resource --instance-arn arn:aws:sso:::instance/ssoins-1 --resource-arn \
+                       arn:aws:sso:::permissionSet/ssoins-1/ps-2 --tags Key=freehold:permission-set,Value=former";
+        assert!(attention.message.contains(command), "{}", attention.message);
+    }
 }

@@ -231,6 +231,10 @@ fn outputs(subject: &Subject<'_>, report: &mut TemplateReport) {
         if output.is_object() && output.get("Value").is_none() {
             report.add(field, format_args!("the output {name} must have a Value"));
         }
+        if output.get("Export").is_some() {
+            let why = "a stack that imports it would block the deletion of the tenant's stack";
+            report.add(field, format_args!("the output {name} must not have an Export, because {why}"));
+        }
     }
 }
 

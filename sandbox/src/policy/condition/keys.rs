@@ -2,7 +2,7 @@
 
 /// Keys, in lower case, that a request contains whenever it does in AWS. A name that ends with `/` stands for all keys
 /// with this prefix.
-const SIMULATED: [&str; 40] = [
+const SIMULATED: [&str; 39] = [
     "account:accountresourceorgpaths",
     "account:accountresourceorgtags/",
     "account:targetregion",
@@ -22,7 +22,6 @@ const SIMULATED: [&str; 40] = [
     "aws:resourceaccount",
     "aws:resourceorgid",
     "aws:resourceorgpaths",
-    "aws:resourcetag/",
     "aws:securetransport",
     "aws:sourceip",
     "aws:tagkeys",
@@ -47,9 +46,36 @@ const SIMULATED: [&str; 40] = [
     "aws:sourcevpce",
 ];
 
-/// Returns whether a request without this key would also lack it in AWS. The condition on any other missing key is
-/// unknown.
-pub(super) fn is_simulated(key: &str) -> bool {
+/// Prefix of the keys for the tags of a resource, and the services whose resources have tags in the sandbox.
+const RESOURCE_TAG: &str = "aws:resourcetag/";
+const SERVICES_WITH_TAGS: [&str; 2] = ["organizations", "sso"];
+
+/// Keys with several values, in lower case. AWS compares them with set operators only.
+const MULTI_VALUED: [&str; 6] = [
+    "account:accountresourceorgpaths",
+    "account:accountresourceorgtags/",
+    "aws:calledvia",
+    "aws:principalorgpaths",
+    "aws:resourceorgpaths",
+    "aws:tagkeys",
+];
+
+/// Returns whether a request for `action` without this key would also lack it in AWS. The condition on any other
+/// missing key is unknown.
+pub(super) fn is_simulated(key: &str, action: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    SIMULATED.iter().any(|known| if known.ends_with('/') { key.starts_with(known) } else { key == *known })
+    if key.starts_with(RESOURCE_TAG) {
+        let service = action.split(':').next().unwrap_or_default();
+        return SERVICES_WITH_TAGS.iter().any(|known| service.eq_ignore_ascii_case(known));
+    }
+    is_in(&SIMULATED, &key)
+}
+
+/// Returns whether a request can have several values for this key.
+pub(super) fn is_multi_valued(key: &str) -> bool {
+    is_in(&MULTI_VALUED, &key.to_ascii_lowercase())
+}
+
+fn is_in(names: &[&str], key: &str) -> bool {
+    names.iter().any(|known| if known.ends_with('/') { key.starts_with(known) } else { key == *known })
 }

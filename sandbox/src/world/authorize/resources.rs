@@ -97,7 +97,7 @@ pub(super) fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<Reso
                 .chain(account)
                 .collect()
         }
-        Service::IdentityStore => identity_store(ctx, &body),
+        Service::IdentityStore => identity_store(state, ctx, &body),
         Service::Sts | Service::Lambda | Service::S3 => Vec::new(),
     };
     if resources.is_empty() {
@@ -117,9 +117,10 @@ fn member_account(state: &State, id: &str) -> Resource {
     resource
 }
 
-/// Returns the Identity Store and the users, groups and memberships of a request. A request that creates or searches an
-/// object has all objects of its kind as a resource.
-fn identity_store(ctx: &Ctx, body: &Value) -> Vec<Resource> {
+/// Returns the Identity Store and the users, groups and memberships of a request. A request about a membership also has
+/// its group and its user as resources. A request that creates or searches an object has all objects of its kind as a
+/// resource.
+fn identity_store(state: &State, ctx: &Ctx, body: &Value) -> Vec<Resource> {
     let field = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
     let store = field("/IdentityStoreId").map(|id| {
         let id = id.rsplit('/').next().unwrap_or_default();
@@ -135,6 +136,14 @@ fn identity_store(ctx: &Ctx, body: &Value) -> Vec<Resource> {
         object("user", "/MemberId/UserId"),
         object("membership", "/MembershipId"),
     ];
+    let membership = field("/MembershipId").and_then(|id| {
+        let id = id.rsplit('/').next().unwrap_or_default();
+        state.identity_store.memberships.get(id)
+    });
+    let members = membership.into_iter().flat_map(|membership| {
+        [("group", &membership.group), ("user", &membership.user)]
+            .map(|(kind, id)| format!("arn:aws:identitystore:::{kind}/{id}"))
+    });
     let all = match ctx.operation.as_str() {
         "CreateGroup" | "GetGroupId" | "ListGroups" => Some("group"),
         "CreateUser" | "GetUserId" | "ListUsers" => Some("user"),
@@ -146,7 +155,7 @@ fn identity_store(ctx: &Ctx, body: &Value) -> Vec<Resource> {
         _ => None,
     };
     let all = all.map(|kind| format!("arn:aws:identitystore:::{kind}/*"));
-    store.into_iter().chain(objects.into_iter().flatten()).chain(all).map(Resource::new).collect()
+    store.into_iter().chain(objects.into_iter().flatten()).chain(members).chain(all).map(Resource::new).collect()
 }
 
 impl State {

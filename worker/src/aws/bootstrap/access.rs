@@ -9,7 +9,7 @@ use super::super::call::{missing_field, none_if, ok_if_conflict};
 use crate::cloud::{AssignmentState, Result};
 
 /// Tag of the permission sets that bootstrap manages. The policy of the control role requires it for an assignment.
-const PERMISSION_SET_TAG: &str = "freehold:permission-set";
+pub(crate) const PERMISSION_SET_TAG: &str = "freehold:permission-set";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PermissionSetFacts {

@@ -59,7 +59,7 @@ impl Aws {
         }
     }
 
-    pub(in crate::aws) async fn root(&self) -> Result<String> {
+    pub(crate) async fn root(&self) -> Result<String> {
         const CALL: &str = "organizations:ListRoots";
         let fetch = async {
             let session = self.control_session().await?;

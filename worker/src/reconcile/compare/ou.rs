@@ -21,13 +21,21 @@ pub(super) fn check(input: &CompareInput<'_>, environment: &MappedEnvironment, c
     let current_ou = current_ou(input, listed);
     let in_quarantine = current_ou == Some(input.config.organization.quarantine_ou.as_str());
     let location = location(current_ou, listed);
+    let foreign = input.seen.moves_from_foreign_ous.get(account);
     let (remedy, advice) = if in_quarantine {
         // An account is not moved to the quarantine OU by accident.
-        (Person, "It may have been suspended on purpose: find out, then move it back or offboard the environment")
+        let advice = "It may have been suspended on purpose: find out, then move it back or offboard the environment";
+        (Person, advice.to_owned())
+    } else if let Some(command) = foreign {
+        // Freehold moves no account out of an OU of others.
+        (
+            Person,
+            format!("Find out who moved it, then move it to the root, from where a repair moves it back: {command}"),
+        )
     } else if guarded {
-        (Repair, "A repair of the environment moves it back")
+        (Repair, "A repair of the environment moves it back".to_owned())
     } else {
-        (Person, "Restore the guardrail of the residency first: run `freehold bootstrap`")
+        (Person, "Restore the guardrail of the residency first: run `freehold bootstrap`".to_owned())
     };
     let message = format!(
         "Account {account} ({}) is {location} instead of in OU {}: the guardrail of its residency does not apply. \

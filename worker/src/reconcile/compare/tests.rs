@@ -102,6 +102,11 @@ fn an_account_in_a_wrong_ou_is_moved_back() {
     assert_eq!(findings_after(|scene| scene.move_to("r-root")), single_finding("wrong_ou", ACCOUNT, "repair"));
     let outside = findings_after(|scene| scene.seen.accounts.get_mut(&account()).unwrap().parent = None);
     assert_eq!(outside, single_finding("wrong_ou", ACCOUNT, "repair"));
+    let foreign = findings_after(|scene| {
+        scene.move_to("ou-other");
+        scene.seen.moves_from_foreign_ous.insert(account(), "aws organizations move-account".to_owned());
+    });
+    assert_eq!(foreign, single_finding("wrong_ou", ACCOUNT, "person"), "Freehold may not move it");
 }
 
 #[test]

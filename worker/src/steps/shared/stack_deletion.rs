@@ -16,6 +16,10 @@ use crate::steps::{StepResult, install_baseline};
 /// Expected duration of a stack deletion, which is about the same as that of a creation.
 const EXPECTED_SECONDS: u64 = 60;
 
+/// Time after a request until the status of a stack that is not being deleted means that CloudFormation has cancelled
+/// the deletion. The status may be older than the request before that.
+const CANCELLED_AFTER: TimeDelta = TimeDelta::minutes(2);
+
 pub(in crate::steps) struct StackDeletion {
     /// Step that has created the stack.
     pub created_by: StepName,
@@ -69,8 +73,25 @@ impl StackDeletion {
             StackStatus::Deleted => Ok(StepOutcome::done().with("stack_id", stack.id)),
             StackStatus::Deleting => self.poll_later(context, requested_at(context)).await,
             StackStatus::DeleteStuck => self.failed_deletion(context, &account, stack).await,
-            _ => self.delete(context, &account, &stack, false).await,
+            _ => self.delete_or_report(context, &account, &stack).await,
         }
+    }
+
+    /// Requests the deletion, or reports that CloudFormation has cancelled it, for example because another stack
+    /// imports an export. The stack then has its earlier status again.
+    async fn delete_or_report(&self, context: &StepContext, account: &Target, stack: &StackState) -> StepResult {
+        let asked_at = context.step_fact::<DateTime<Utc>>("asked_at").filter(|at| !is_retried_after(context, *at));
+        let Some(asked_at) = asked_at else { return self.delete(context, account, stack, false).await };
+        if context.now() < asked_at + CANCELLED_AFTER {
+            return self.poll_later(context, asked_at).await;
+        }
+        let reason = context.aws().latest_stack_reason(account, self.role, self.region, &stack.id).await?;
+        let reason = reason.unwrap_or_else(|| "AWS gave no reason".to_owned());
+        let message = format!(
+            "CloudFormation has cancelled the deletion of the stack {} in {}: {reason}. Fix the cause, then retry.",
+            self.name, self.region
+        );
+        Err(StepError::needs_attention(AttentionCode::StackNotDeleted, message))
     }
 
     /// Returns whether the organisation's access role can read stacks in the account.
@@ -173,8 +194,7 @@ impl StackDeletion {
     /// Parks the operation after a failed deletion. After a manual retry, resources that cannot be deleted are
     /// retained.
     async fn failed_deletion(&self, context: &StepContext, account: &Target, stack: StackState) -> StepResult {
-        let retried = context.entry().and_then(|entry| entry.retried_at).is_some_and(|at| at > requested_at(context));
-        if retried {
+        if is_retried_after(context, requested_at(context)) {
             return self.delete(context, account, &stack, true).await;
         }
         let failure = context.aws().stack_failure(account, self.role, self.region, &stack.id).await?;
@@ -214,6 +234,11 @@ impl StackDeletion {
         let reason = WaitReason::StackDeletion { stack: self.name.clone() };
         context.poll_later(reason, since, EXPECTED_SECONDS, context.config().timeouts.stack_seconds).await
     }
+}
+
+/// Returns whether the step was retried after `at`.
+fn is_retried_after(context: &StepContext, at: DateTime<Utc>) -> bool {
+    context.entry().and_then(|entry| entry.retried_at).is_some_and(|retried_at| retried_at > at)
 }
 
 fn requested_at(context: &StepContext) -> DateTime<Utc> {
