@@ -81,9 +81,11 @@ where e.ready_at is not null and e.state in ('ready', 'restoring', 'needs_attent
     );
 
 -- Records that a tenant is offboarded, if all its environments are, and ends its suspension and its pending request. A worker
--- may do this only: it can neither lift a suspension nor decide a request by itself.
+-- may do this only: it can neither lift a suspension nor decide a request by itself. The state of an environment alone is
+-- not enough, because a worker can change it: the offboarding has finished and the account is released, or no account was
+-- ever assigned.
 create function close_tenant(
-    tenant uuid, at timestamptz, closed_by jsonb, out is_closed boolean, out expired_approval uuid
+    tenant uuid, at timestamptz, out is_closed boolean, out expired_approval uuid
 )
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 begin
@@ -91,15 +93,30 @@ begin
     set offboarded_at = at, updated_at = at,
         suspended_at = null, suspension_reason = null, suspension_note = null, suspended_by = null
     where t.id = tenant and t.offboarded_at is null
-        and not exists (select from environments e where e.tenant_id = t.id and e.state <> 'offboarded');
+        and exists (select from environments e where e.tenant_id = t.id)
+        and not exists (
+            select from environments e where e.tenant_id = t.id and (
+                e.state <> 'offboarded'
+                or exists (select from account_mappings m where m.environment_id = e.id and m.valid_to is null)
+                or not exists (
+                    select from operations o
+                    where o.environment_id = e.id and o.finished_at is not null and (
+                        o.kind = 'offboard'
+                        or o.kind = 'onboard'
+                        and not exists (select from account_mappings m where m.environment_id = e.id)
+                    )
+                )
+            )
+        );
     is_closed := found;
     if is_closed then
         update approvals a
-        set state = 'rejected', expired = true, decided_by = closed_by, decided_at = at
+        set state = 'rejected', expired = true, decided_by = '{"issuer": "freehold", "subject": "offboard"}',
+            decided_at = at
         where a.tenant_id = tenant and a.operation_id is null and a.state = 'pending'
         returning a.id into expired_approval;
     end if;
 end
 $$;
 
-revoke execute on function close_tenant (uuid, timestamptz, jsonb) from public;
+revoke execute on function close_tenant (uuid, timestamptz) from public;

@@ -46,6 +46,11 @@ comment on column audit_strays.recorded_at is 'recorded_at or started_at of the 
 comment on column audit_strays.record is 'Text of the record; for an entry, the entry with its outcome.';
 comment on column audit_strays.hash is 'Hash of the record; null for an entry.';
 
+-- A larger entry is never of Freehold, whose requests are limited to 64 KiB. Rows of the previous version are not checked.
+alter table audit_pending add constraint entry_can_be_chained check (
+    pg_column_size(entry) + coalesce(pg_column_size(outcome), 0) <= 150000 and isfinite(started_at)
+) not valid;
+
 -- The first functions are called by the last three only, which run with the rights of the owner and set the search path:
 -- pg_temp stands last in it, so that a temporary table of the caller is never taken for a table of the trail.
 
@@ -65,7 +70,7 @@ end
 $$;
 
 -- Returns the text of a record, or null for an entry that Freehold cannot have written: a kind that only these functions
--- write, another shape, or a size far above that of any request.
+-- write, another shape, an id of another length, or a size far above that of any request.
 create function audit_text(entry jsonb, started_at timestamptz, tenant_id uuid, outcome jsonb) returns text
 language plpgsql immutable as $$
 declare
@@ -75,6 +80,8 @@ begin
     if coalesce(entry ->> 'kind', '') not in ('api.call', 'aws.call', 'command')
         or coalesce(jsonb_typeof(entry -> 'action'), '') <> 'string' or length(entry ->> 'action') not between 1 and 200
         or coalesce(jsonb_typeof(entry -> 'actor'), '') <> 'object'
+        or greatest(octet_length(entry ->> 'request_id'), octet_length(entry ->> 'operation_id'),
+            octet_length(outcome ->> 'aws_request_id')) > 256
         or not isfinite(started_at) or octet_length(fields) + octet_length(result) > 1000000
     then
         return null;
@@ -116,18 +123,15 @@ begin
 end
 $$;
 
--- Returns the texts of the counted refusals whose hour has ended, and starts a new hour for those that continue.
+-- Returns the texts of at most 100 counted refusals whose hour has ended, and starts a new hour for those that continue.
 create function audit_end_refusals(now_at timestamptz) returns text[]
 language plpgsql set search_path = pg_catalog, public, pg_temp as $$
 declare
     hour record;
     texts text[] := '{}';
 begin
-    for hour in select * from audit_refusals where ends_at <= now_at order by ends_at, id loop
-        if hour.count = 0 then
-            delete from audit_refusals r where r.id = hour.id;
-            continue;
-        end if;
+    delete from audit_refusals r where r.ends_at <= now_at and r.count = 0;
+    for hour in select * from audit_refusals where ends_at <= now_at order by ends_at, id limit 100 loop
         texts := texts || (left(hour.record, -1) || ', "aggregated": ' || jsonb_build_object(
             'count', hour.count,
             'first_at', to_char(hour.first_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -150,8 +154,12 @@ declare
     expired_at timestamptz;
     through bigint;
     last_hash bytea;
+    days integer;
 begin
-    select now_at - make_interval(days => retention_days) into expired_at from audit_settings;
+    select retention_days into days from audit_settings;
+    -- The time of a record can be an hour early, and that of the caller an hour late.
+    expired_at := case when exists (select from installation where kind = 'sandbox') then now_at
+        else least(now_at, clock_timestamp()) - interval '1 hour' end - make_interval(days => days);
     if (select recorded_at from audit_records order by position limit 1) < expired_at - interval '1 day' then
         select min(position) - 1 into through from audit_records
         where position <= head_position and recorded_at >= expired_at;
@@ -161,7 +169,7 @@ begin
             delete from audit_records where position <= through;
             update audit_head set dropped_position = through, dropped_hash = last_hash;
             return audit_own_text('audit.dropped', 'dropAuditRecords',
-                jsonb_build_object('through', through, 'hash', encode(last_hash, 'hex')), now_at);
+                jsonb_build_object('through', through, 'hash', encode(last_hash, 'hex'), 'retention_days', days), now_at);
         end if;
     end if;
     return null;
@@ -189,12 +197,12 @@ begin
     strays := strays + poison;
     -- Times never decrease along the chain, so that the oldest records are also the first to expire.
     select greatest(now_at, (select recorded_at from audit_records where position = head.position)) into chained_at;
-    if exists (select from installation where kind = 'real') then
+    if not exists (select from installation where kind = 'sandbox') then
         chained_at := least(chained_at, now_at + interval '2 hours');
     end if;
 
-    chained := poison;
     texts := audit_end_refusals(now_at);
+    chained := poison + cardinality(texts);
     for entry in
         with taken as (
             select id from audit_pending
@@ -212,7 +220,9 @@ begin
         if text is null then
             strays := strays + 1;
             insert into audit_strays (found_at, recorded_at, record)
-            values (now_at, entry.started_at, jsonb_build_object('entry', entry.entry, 'outcome', entry.outcome)::json);
+            values (now_at, entry.started_at, jsonb_build_object(
+                'entry', entry.entry, 'outcome', entry.outcome, 'tenant_id', entry.tenant_id
+            )::json);
         elsif entry.entry ->> 'kind' <> 'api.call' or coalesce(entry.outcome ->> 'result', '') <> 'refused'
             or not audit_count_refusal(entry.entry, entry.outcome, text, entry.started_at, now_at)
         then
@@ -238,34 +248,89 @@ begin
 end
 $$;
 
+-- Moves the first entry that is due to audit_strays. Returns false if there is none.
+create function audit_set_aside_entry(now_at timestamptz) returns boolean
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+declare
+    stray audit_pending;
+    text text;
+begin
+    delete from audit_pending p where p.id = (
+        select q.id from audit_pending q
+        where q.outcome is not null
+            or q.started_at not between now_at - interval '1 minute' and now_at + interval '1 hour'
+        order by q.id limit 1
+    )
+    returning * into stray;
+    if not found then
+        return false;
+    end if;
+    begin
+        text := json_build_object('entry', left(stray.entry::text, 10000), 'outcome', left(stray.outcome::text, 10000),
+            'tenant_id', stray.tenant_id)::text;
+    exception
+        when others then
+            text := '{"entry": "cannot be represented"}';
+    end;
+    insert into audit_strays (found_at, recorded_at, record) values (now_at, stray.started_at, text::json);
+    return true;
+end
+$$;
+
+-- Moves the counted refusals that are due to audit_strays. Returns their number.
+create function audit_set_aside_refusals(now_at timestamptz) returns integer
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+declare
+    moved integer;
+begin
+    with gone as (delete from audit_refusals where ends_at <= now_at returning *)
+    insert into audit_strays (found_at, recorded_at, record)
+    select now_at, coalesce(last_at, now_at), json_build_object('refusals', count, 'text', left(record, 10000)) from gone;
+    get diagnostics moved = row_count;
+    return moved;
+end
+$$;
+
 -- Chains at most 1000 entries, and deletes expired records. The texts of records come from audit_pending only, so that a
 -- caller can neither supply nor change one. Returns the new head, the number of entries taken and of strays found.
 create function audit_chain(
     at timestamptz, out head_position bigint, out head_hash bytea, out chained integer, out strays integer
 )
-language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp set lock_timeout = '5s' as $$
 declare
     now_at timestamptz := at;
     max_entries integer := 1000;
+    -- Batch after a pass without entries, which shows whether a counted refusal is to blame.
+    next_max_entries integer;
     attempts_left integer := 5;
     poison integer := 0;
-    stray audit_pending;
+    moved integer;
+    pass record;
 begin
     if at is null or not isfinite(at) then
         raise exception 'audit_chain needs a time' using errcode = 'null_value_not_allowed';
     end if;
-    if exists (select from installation where kind = 'real') then
+    if not exists (select from installation where kind = 'sandbox') then
         -- A caller must not bring the end of the retention forward. The clock of a sandbox is simulated.
         now_at := greatest(
             least(at, clock_timestamp() + interval '1 hour'), clock_timestamp() - interval '1 hour'
         );
     end if;
+    chained := 0;
+    strays := 0;
     -- The row lock serialises chaining. A transaction that had to wait sees the committed changes in its next statement.
     perform from audit_head for no key update;
     loop
         begin
-            select a.chained, a.strays into chained, strays from audit_append(now_at, max_entries, poison) a;
-            exit;
+            select * into pass from audit_append(now_at, max_entries, poison);
+            chained := chained + pass.chained;
+            strays := strays + pass.strays;
+            poison := 0;
+            exit when next_max_entries is null;
+            if not exists (select from audit_refusals where ends_at <= now_at) then
+                max_entries := next_max_entries;
+                next_max_entries := null;
+            end if;
         exception
             when unique_violation then
                 -- A record was inserted beyond the head in the meantime; the next attempt moves it away.
@@ -274,23 +339,24 @@ begin
                     raise;
                 end if;
             when data_exception or program_limit_exceeded or integrity_constraint_violation then
-                -- An entry that cannot be stored as a record must not stop the chain. Halving the batch finds it.
-                if max_entries = 0 then
-                    raise;
+                -- What cannot be stored as a record must not stop the chain. Halving the batch finds an entry.
+                if max_entries = 1000 then
+                    max_entries := 0;
+                    next_max_entries := 500;
                 elsif max_entries > 1 then
                     max_entries := max_entries / 2;
-                else
-                    delete from audit_pending p where p.id = (
-                        select q.id from audit_pending q
-                        where q.outcome is not null
-                            or q.started_at not between now_at - interval '1 minute' and now_at + interval '1 hour'
-                        order by q.id limit 1
-                    )
-                    returning * into stray;
-                    insert into audit_strays (found_at, recorded_at, record)
-                    values (now_at, stray.started_at, json_build_object('text', left(stray.entry::text, 10000)));
-                    max_entries := 0;
+                elsif max_entries = 1 then
+                    if not audit_set_aside_entry(now_at) then
+                        raise;
+                    end if;
                     poison := 1;
+                    max_entries := 0;
+                else
+                    moved := audit_set_aside_refusals(now_at);
+                    if moved = 0 then
+                        raise;
+                    end if;
+                    poison := poison + moved;
                 end if;
         end;
     end loop;
@@ -326,6 +392,8 @@ revoke execute on function
     audit_end_refusals (timestamptz),
     audit_delete_expired (bigint, timestamptz),
     audit_append (timestamptz, integer, integer),
+    audit_set_aside_entry (timestamptz),
+    audit_set_aside_refusals (timestamptz),
     audit_chain (timestamptz),
     audit_complete (bigint, jsonb),
     audit_status ()

@@ -1,4 +1,4 @@
--- Records who has access to which account, since when and by which operation, and makes the audit trail searchable.
+-- Records who has access to which account, since when and by which operation.
 
 create table access_grants (
     -- Immutable, except that a grant that was only observed gets its operation when Freehold grants it.
@@ -59,7 +59,8 @@ select
     case when g.group_name = 'the tenant''s own group' then 'tenant_group' else 'configured_group' end,
     g.group_id,
     case when g.group_name <> 'the tenant''s own group' then g.group_name end,
-    'freehold', g.granted_at, g.operation_id, g.ended_at, g.ended_by
+    'freehold', g.granted_at, g.operation_id,
+    coalesce(g.ended_at, case when m.valid_to is not null then greatest(m.valid_to, g.granted_at) end), g.ended_by
 from (
     select distinct on (o.environment_id, one.value ->> 'permission_set_arn', one.value ->> 'group_id', r.ended_by)
         o.tenant_id, o.environment_id, o.id as operation_id, one.key as name,
@@ -83,21 +84,8 @@ from (
     order by o.environment_id, one.value ->> 'permission_set_arn', one.value ->> 'group_id', r.ended_by, t.granted_at
 ) g
 join lateral (
-    select aws_account_id from account_mappings where environment_id = g.environment_id
+    select aws_account_id, valid_to from account_mappings where environment_id = g.environment_id
     order by valid_from desc limit 1
 ) m on true
-where g.permission_set_arn is not null and g.group_id is not null;
-
--- Searches of the audit trail. Only the process that chains entries waits while an index is built.
-create index audit_records_by_time on audit_records (recorded_at, position);
-create index audit_records_by_action on audit_records ((record ->> 'action'), position);
-create index audit_records_by_actor
-    on audit_records (coalesce(record -> 'actor' ->> 'subject', record -> 'actor' ->> 'process'), position);
-create index audit_records_by_client on audit_records ((record -> 'actor' ->> 'client'), position)
-    where record -> 'actor' ->> 'client' is not null;
-create index audit_records_by_operation on audit_records ((record ->> 'operation_id'), position)
-    where record ->> 'operation_id' is not null;
-create index audit_records_by_request on audit_records ((record ->> 'request_id'), position)
-    where record ->> 'request_id' is not null;
-create index audit_records_by_aws_request on audit_records ((record -> 'outcome' ->> 'aws_request_id'), position)
-    where record -> 'outcome' ->> 'aws_request_id' is not null;
+where g.permission_set_arn is not null and g.group_id is not null
+on conflict do nothing;

@@ -101,24 +101,28 @@ pub(crate) async fn migrate(
         check_installation(pool, kind, config).await?;
     }
     let report = db::migrate(pool, &config.database).await?;
-    store_retention(pool, config, existing.as_ref()).await?;
     Ok((report, existing))
 }
 
-/// Stores the retention of the audit trail, and records a change of it.
-async fn store_retention(pool: &PgPool, config: &Config, installation: Option<&Installation>) -> anyhow::Result<()> {
+/// Stores the retention of the audit trail, and records a change of it. The pool must act as the owner of the tables.
+pub(crate) async fn store_retention(
+    pool: &PgPool,
+    config: &Config,
+    installation: Option<&Installation>,
+) -> anyhow::Result<()> {
     let days = config.audit.retention_days;
-    let before = db::audit::set_retention(pool, days).await?;
-    let (Some(before), Some(installation)) =
+    let mut tx = pool.begin().await?;
+    let before = db::audit::set_retention(&mut *tx, days).await?;
+    if let (Some(before), Some(installation)) =
         (before.filter(|before| i64::from(*before) != i64::from(days)), installation)
-    else {
-        return Ok(());
-    };
-    let actor = Actor::Process { process: "freehold migrate".to_owned() };
-    let entry = AuditEntry::new(AuditKind::Command, "setAuditRetention", actor);
-    let mut outcome = AuditOutcome::of(AuditResult::Succeeded);
-    outcome.changes.insert("retention_days".to_owned(), json!({ "old": before, "new": days }));
-    db::audit::note(pool, &entry, None, &outcome, installation.clock().now()).await?;
+    {
+        let actor = Actor::Process { process: "freehold migrate".to_owned() };
+        let entry = AuditEntry::new(AuditKind::Command, "setAuditRetention", actor);
+        let mut outcome = AuditOutcome::of(AuditResult::Succeeded);
+        outcome.changes.insert("retention_days".to_owned(), json!({ "old": before, "new": days }));
+        db::audit::note(&mut *tx, &entry, None, &outcome, installation.clock().now()).await?;
+    }
+    tx.commit().await?;
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use freehold_tenancy::config::Database;
-use freehold_tenancy::db::MigrationReport;
 use freehold_tenancy::db::installation::{self, InstallationKind};
+use freehold_tenancy::db::{self, MigrationReport};
 use freehold_tenancy::{Clock, audit};
 
 use crate::config;
@@ -33,8 +33,17 @@ pub(crate) struct MigrateArgs {
 
 pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<Exit> {
     let config = config::load(&args.config.config)?;
-    let pool = connect(&args.database, &config, 1, None).await?;
+    let mut pool = connect(&args.database, &config, 1, None).await?;
+    let owner = &config.database.owner_role;
+    // A member of the owner role that does not inherit its rights cannot read the tables by itself.
+    if db::migration::has_tables_of(&pool, owner).await?
+        && let Ok(as_owner) = connect(&args.database, &config, 1, Some(owner.clone())).await
+    {
+        pool = as_owner;
+    }
     let (report, existing) = database::migrate(&pool, InstallationKind::Real, &config).await?;
+    let pool = connect(&args.database, &config, 1, Some(owner.clone())).await?;
+    database::store_retention(&pool, &config, existing.as_ref()).await?;
     let management = &config.organization.management_account_id;
     let now = Clock::real().now();
     let installation = installation::ensure(&pool, InstallationKind::Real, management, None, now).await?;
@@ -82,6 +91,12 @@ fn describe(report: &MigrationReport, config: &Database) -> Vec<String> {
     }
     if !report.passwords.is_empty() {
         lines.push(format!("set the passwords of {}", names(&report.passwords)));
+    }
+    for role in &report.refused_passwords {
+        lines.push(format!(
+            "the password of {role} was not set, because this user may not alter the role; if it has changed, set it as \
+             an administrator of the database with `\\password {role}` in psql"
+        ));
     }
     for (role, variable) in [(&config.api_role, "API_PASSWORD"), (&config.worker_role, "WORKER_PASSWORD")] {
         if report.created_roles.contains(role) && !report.passwords.contains(role) {

@@ -22,6 +22,9 @@ use crate::scope::Scope;
 /// Number of tokens without the configured roles claim after which the missing claim is logged.
 const TOKENS_WITHOUT_ROLES: u32 = 20;
 
+/// Maximum length of the subject and the client of a token, in bytes.
+const MAX_CLAIM_BYTES: usize = 256;
+
 /// Issuer whose tokens the API accepts.
 #[derive(Debug)]
 pub(super) struct Issuer {
@@ -176,7 +179,11 @@ fn text(claims: &Map<String, Value>, claim: &ClaimPath) -> Result<Option<String>
     match claim.find(claims) {
         None | Some(Value::Null) => Ok(None),
         // PostgreSQL cannot store NUL characters, and the values are shown to people.
-        Some(Value::String(text)) if !text.is_empty() && !text.chars().any(char::is_control) => Ok(Some(text.clone())),
+        Some(Value::String(text))
+            if (1..=MAX_CLAIM_BYTES).contains(&text.len()) && !text.chars().any(char::is_control) =>
+        {
+            Ok(Some(text.clone()))
+        }
         Some(_) => Err(TokenError::Invalid("the claims are invalid")),
     }
 }

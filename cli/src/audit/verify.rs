@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use freehold_tenancy::audit::{Anchor, AnchorFile, ChainHead, Signer, Verifier};
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_tenancy::db::{PgPool, audit, installation};
-use freehold_tenancy::{Config, InstallationId};
+use freehold_tenancy::{Clock, Config, InstallationId};
 
 use super::verify_file;
 use crate::database::{DatabaseArgs, connect};
@@ -44,7 +44,8 @@ pub(super) struct VerifyArgs {
     /// Verify this export of `freehold audit list --output ndjson` instead of the database
     ///
     /// Needs neither configuration nor database. Prints the last position with its hash, to compare with an anchor.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["anchors", "public_keys", "installation"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["anchors", "public_keys", "installation", "former_retention_days",
+        "sandbox"])]
     file: Option<PathBuf>,
     /// Accept missing positions in the file, because it was exported with filters
     #[arg(long, requires = "file")]
@@ -58,6 +59,14 @@ pub(super) struct VerifyArgs {
     /// Id of the installation [default: audit.installation_id of the configuration]
     #[arg(long, value_name = "ID")]
     installation: Option<InstallationId>,
+    /// Period that audit.retention_days was before, in days, if it was shorter
+    ///
+    /// Accepts that records were deleted after this period, if the record about the deletion names the same one.
+    #[arg(long, value_name = "DAYS")]
+    former_retention_days: Option<u32>,
+    /// Accept the database of a sandbox, whose clock is simulated
+    #[arg(long)]
+    sandbox: bool,
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
@@ -92,7 +101,7 @@ pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
     if installation.id != expected {
         defects.push(format!("the database belongs to installation {}, not to {expected}", installation.id));
     }
-    let summary = verify_database(&pool, &config, &installation, anchors, &mut defects).await?;
+    let summary = verify_database(&pool, &args, &config, &installation, anchors, &mut defects).await?;
     for defect in &defects {
         output::print_line(format!("the audit trail is NOT intact: {defect}"))?;
     }
@@ -144,20 +153,26 @@ fn read_anchors(args: &VerifyArgs, config: &Config, defects: &mut Vec<String>) -
 /// Adds each defect of the database to `defects`. Returns a summary for an intact trail.
 async fn verify_database(
     pool: &PgPool,
+    args: &VerifyArgs,
     config: &Config,
     installation: &Installation,
     anchors: Anchors,
     defects: &mut Vec<String>,
 ) -> anyhow::Result<String> {
-    if installation.kind == InstallationKind::Sandbox {
-        output::print_note("the database is that of a sandbox, whose clock is simulated");
+    let is_sandbox = installation.kind == InstallationKind::Sandbox;
+    if is_sandbox && !args.sandbox {
+        defects.push(
+            "the database says that it belongs to a sandbox, so that its clock is not trusted; if it does, add --sandbox"
+                .to_owned(),
+        );
     }
     let beyond_head = audit::count_beyond_head(pool).await?;
     if beyond_head > 0 {
         defects.push(format!("{beyond_head} records stand beyond the head; Freehold did not write them"));
     }
     // Pending entries are added to the chain first, so that they are verified too.
-    let now = installation.clock().now();
+    let clock = if is_sandbox && args.sandbox { installation.clock() } else { Clock::real() };
+    let now = clock.now();
     audit::advance(pool, now).await?;
     let status = audit::status(pool).await?;
     if status.strays > 0 {
@@ -174,7 +189,11 @@ async fn verify_database(
         ));
     }
     let is_given = anchors.is_given;
-    match verify_chain(pool, config.audit.retention(), anchors.anchors, now).await? {
+    let verifier = |dropped| {
+        Verifier::new(dropped, config.audit.retention(), anchors.anchors)
+            .with_former_retention_days(args.former_retention_days)
+    };
+    match verify_chain(pool, verifier, now).await? {
         Ok((from, head, anchored)) => {
             if anchored.is_none() && is_given {
                 defects.push("no anchor covers the trail: all its anchors are missing, or it has none".to_owned());
@@ -194,13 +213,12 @@ async fn verify_database(
 /// description of the first defect.
 async fn verify_chain(
     pool: &PgPool,
-    retention: TimeDelta,
-    anchors: Vec<Anchor>,
+    verifier: impl FnOnce(ChainHead) -> Verifier,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Result<(i64, ChainHead, Option<i64>), String>> {
     // The head is read first, so that records that are added during verification are ignored.
     let (head, dropped) = audit::chain_ends(pool).await?;
-    let mut verifier = Verifier::new(dropped, retention, anchors);
+    let mut verifier = verifier(dropped);
     let mut after = dropped.position;
     loop {
         let records = audit::list(pool, &audit::AuditFilter::default(), after, PAGE_SIZE).await?;

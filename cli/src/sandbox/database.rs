@@ -69,6 +69,7 @@ impl Database {
     ) -> anyhow::Result<Installation> {
         let pool = self.pool(config, None).await?;
         let (_, existing) = crate::database::migrate(&pool, InstallationKind::Sandbox, config).await?;
+        crate::database::store_retention(&pool, config, existing.as_ref()).await?;
         if existing.is_some() && !data_dir.has_saved_world() {
             bail!(
                 "the database belongs to a sandbox, but the simulated AWS of that sandbox was not found; set --data to \

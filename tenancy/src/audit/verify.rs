@@ -29,7 +29,7 @@ pub enum ChainDefect {
     /// Records were deleted before the end of their retention period.
     #[error(
         "records before {from} were deleted too early: some were written after {after} and must be kept for {days} \
-         days (audit.retention_days)"
+         days (audit.retention_days, or --former-retention-days if the period was shorter before)"
     )]
     DroppedEarly {
         /// Position of the oldest record that still exists.
@@ -47,6 +47,8 @@ pub struct Verifier {
     last: ChainHead,
     dropped: ChainHead,
     retention: TimeDelta,
+    /// Shorter period that was in force before, if it applies to a deletion of which the record names it.
+    former_retention_days: Option<u32>,
     /// Position and time of the record that documents the deletion of old records.
     deletion_record: Option<(i64, DateTime<Utc>)>,
     /// Anchors sorted by position; several anchors may have the same position.
@@ -57,7 +59,13 @@ impl Verifier {
     /// Creates a verifier of a trail whose records up to `dropped` were deleted.
     pub fn new(dropped: ChainHead, retention: TimeDelta, mut anchors: Vec<Anchor>) -> Self {
         anchors.sort_by_key(|anchor| (anchor.head.position, anchor.at));
-        Self { last: dropped, dropped, retention, deletion_record: None, anchors }
+        Self { last: dropped, dropped, retention, former_retention_days: None, deletion_record: None, anchors }
+    }
+
+    /// Accepts a deletion after this period, if the record about the deletion names the same one.
+    #[must_use]
+    pub fn with_former_retention_days(self, days: Option<u32>) -> Self {
+        Self { former_retention_days: days, ..self }
     }
 
     /// Verifies the next record against the previous one and the anchors.
@@ -70,8 +78,14 @@ impl Verifier {
         }
         self.last = ChainHead { position: record.position, hash: record.hash };
         self.compare_with_anchors(self.last)?;
-        if self.deletion_record.is_none() && self.is_retention_record_for(&record.text) {
+        if self.deletion_record.is_none()
+            && let Some(deletion) = self.retention_record(&record.text)
+        {
             self.deletion_record = Some((record.position, record.recorded_at));
+            let named = deletion["retention_days"].as_u64();
+            if let Some(days) = self.former_retention_days.filter(|days| named == Some(u64::from(*days))) {
+                self.retention = self.retention.min(TimeDelta::days(days.into()));
+            }
         }
         Ok(())
     }
@@ -127,12 +141,13 @@ impl Verifier {
         }
     }
 
-    /// Returns true if the record documents the deletion of the records up to `self.dropped`.
-    fn is_retention_record_for(&self, text: &str) -> bool {
-        let Ok(record) = serde_json::from_str::<Value>(text) else { return false };
-        record["kind"] == AuditKind::Dropped.as_str()
+    /// Returns the record if it documents the deletion of the records up to `self.dropped`.
+    fn retention_record(&self, text: &str) -> Option<Value> {
+        let record: Value = serde_json::from_str(text).ok()?;
+        let is_about_it = record["kind"] == AuditKind::Dropped.as_str()
             && record["through"] == self.dropped.position
-            && record["hash"] == hex::encode(self.dropped.hash)
+            && record["hash"] == hex::encode(self.dropped.hash);
+        is_about_it.then_some(record)
     }
 }
 

@@ -26,6 +26,9 @@ const FINAL_PASS_DELAY: Duration = Duration::from_secs(70);
 /// Delays before chaining is retried after an error. The delay doubles with each error in a row.
 const RETRY_DELAYS: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(30);
 
+/// Maximum duration of the chaining pass at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Time without a successful chaining pass after which an alert is logged, and the interval of further alerts.
 const STALL_ALERT_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -115,7 +118,11 @@ impl AuditWriter {
                 () = refusals_due => {}
                 () = anchors.wait_until_due() => {}
             }
-            match audit::chain(&self.pool, self.clock.now()).await {
+            let chained = tokio::select! {
+                () = shutdown.cancelled() => break,
+                chained = audit::chain(&self.pool, self.clock.now()) => chained,
+            };
+            match chained {
                 Ok(chain) => {
                     let earliest = self.clock.now() + TimeDelta::minutes(1);
                     refusals_due_at = chain.refusals_due_at.map(|due_at| due_at.max(earliest));
@@ -132,7 +139,8 @@ impl AuditWriter {
                 }
             }
         }
-        if let Ok(head) = self.chain_now().await {
+        // A lock in the database must not delay the end of the process. Another process chains the remaining entries.
+        if let Ok(Ok(head)) = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.chain_now()).await {
             anchors.observe_head(head, self.clock.now(), true);
         }
     }

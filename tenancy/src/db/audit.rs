@@ -4,6 +4,7 @@ mod list;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use sqlx::PgExecutor;
 
 use super::{DbError, PgPool, Result};
 use crate::audit::{AuditEntry, AuditOutcome, ChainHead, Hash};
@@ -25,13 +26,13 @@ pub async fn begin(pool: &PgPool, entry: &AuditEntry, tenant: Option<TenantId>, 
 
 /// Writes an entry of an action that has finished, together with its outcome.
 pub async fn note(
-    pool: &PgPool,
+    executor: impl PgExecutor<'_>,
     entry: &AuditEntry,
     tenant: Option<TenantId>,
     outcome: &AuditOutcome,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    insert(pool, entry, tenant, Some(storable(json!(outcome))), now).await.map(drop)
+    insert(executor, entry, tenant, Some(storable(json!(outcome))), now).await.map(drop)
 }
 
 /// Replaces the character U+0000 in all texts, because PostgreSQL does not store it. An entry with the text of a caller
@@ -49,7 +50,7 @@ fn storable(value: Value) -> Value {
 }
 
 async fn insert(
-    pool: &PgPool,
+    executor: impl PgExecutor<'_>,
     entry: &AuditEntry,
     tenant: Option<TenantId>,
     outcome: Option<Value>,
@@ -65,7 +66,7 @@ async fn insert(
         storable(json!(entry)),
         outcome,
     );
-    Ok(id.fetch_one(pool).await?)
+    Ok(id.fetch_one(executor).await?)
 }
 
 /// Writes the outcome of an entry. Returns false if the entry was already chained as *unknown*.
@@ -176,7 +177,7 @@ pub async fn status(pool: &PgPool) -> Result<AuditStatus> {
 
 /// Stores the retention of the audit trail, which only the owner of the database can do. Returns the retention before,
 /// or `None` if none was stored.
-pub async fn set_retention(pool: &PgPool, days: u32) -> Result<Option<i32>> {
+pub async fn set_retention(executor: impl PgExecutor<'_>, days: u32) -> Result<Option<i32>> {
     let before = sqlx::query_scalar!(
         r#"/* db::audit::set_retention */
         with before as (select retention_days from audit_settings),
@@ -187,7 +188,7 @@ pub async fn set_retention(pool: &PgPool, days: u32) -> Result<Option<i32>> {
         select retention_days from before"#,
         i32::try_from(days).unwrap_or(i32::MAX),
     );
-    Ok(before.fetch_optional(pool).await?)
+    Ok(before.fetch_optional(executor).await?)
 }
 
 fn hash(bytes: Vec<u8>) -> Result<Hash> {

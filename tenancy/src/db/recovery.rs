@@ -98,14 +98,37 @@ async fn identity(pool: &PgPool) -> Result<String> {
     }
 }
 
-/// Returns the number of workers that are connected to the database.
+/// Returns the number of workers that are connected to the database. The connection must be in a transaction.
+///
+/// Of a session that the user of the connection may not observe, it is only known whether it can do the work of a worker.
 pub async fn count_workers(connection: &mut PgConnection) -> Result<i64> {
+    // The owner of the tables does not see the sessions of other logins, but the user who acts as the owner may.
+    let owner = sqlx::query_scalar!(
+        r#"/* db::recovery::count_workers */
+        select current_setting('role') as "owner!""#
+    );
+    let owner = owner.fetch_one(&mut *connection).await?;
+    set_role(&mut *connection, "none").await?;
     let count = sqlx::query_scalar!(
         r#"/* db::recovery::count_workers */
         select count(*) as "count!" from pg_stat_activity
-        where datname = current_database() and query like 'LISTEN "freehold_wake"%'"#
+        where datname = current_database() and (
+            query like 'LISTEN "freehold_wake"%'
+            or query = '<insufficient privilege>' and application_name = 'freehold' and usename <> session_user
+                and has_table_privilege(usesysid, 'operation_steps', 'insert')
+        )"#
     );
-    Ok(count.fetch_one(connection).await?)
+    let count = count.fetch_one(&mut *connection).await?;
+    set_role(connection, &owner).await?;
+    Ok(count)
+}
+
+/// Lets the session act as a role until the transaction ends.
+async fn set_role(connection: &mut PgConnection, role: &str) -> Result<()> {
+    sqlx::query!("/* db::recovery::set_role */ select set_config('role', $1, true)", role)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
 }
 
 /// Returns the state of the database.

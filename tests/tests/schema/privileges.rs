@@ -128,6 +128,13 @@ const REFUSED_FOR_WORKER: &[&str] = &[
     "set role freehold_api",
     "update approvals set state = 'approved'",
     "update operations set approval_required = false",
+    "insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, updated_at,
+        approval_required)
+     select gen_random_uuid(), tenant_id, environment_id, kind, requested_by, now(), state, now(), false from operations",
+    "insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, updated_at,
+        started_by_tenant)
+     select gen_random_uuid(), tenant_id, environment_id, 'offboard', requested_by, now(), state, now(), true
+     from operations",
     "update tenants set suspended_at = null, suspension_reason = null, suspended_by = null",
     "insert into accepted_accounts values ('a', 'b', '', '{}')",
     "update approvals set decided_by = '{}', decided_at = now()",
@@ -235,16 +242,17 @@ async fn a_second_migration_changes_nothing_and_repairs_privileges() {
 
     let changes = "grant update on audit_records to freehold_api; grant delete on tenants to public;
         grant update (url) on webhook_endpoints to freehold_worker; grant truncate on feed to freehold_worker;
-        revoke insert (entry) on audit_pending from freehold_api; revoke select on feed from freehold_worker;
+        revoke insert (outcome) on audit_pending from freehold_api; revoke select on feed from freehold_worker;
         grant execute on function refuse_change() to public; grant select on audit_head to freehold_worker
-        with grant option";
+        with grant option; grant usage, update on sequence audit_pending_id_seq to freehold_api;
+        set role freehold_worker; grant select on audit_head to public; reset role";
     sqlx::raw_sql(changes).execute(&database.pool).await.unwrap();
     assert_eq!(
         attempt(&database.worker_pool, "update webhook_endpoints set url = 'https://attacker.example.com'").await,
         ""
     );
     let report = db::migrate(&database.pool, &config).await.unwrap();
-    assert!(report.privileges >= 7, "{report:?}");
+    assert!(report.privileges >= 9, "{report:?}");
     for (pool, statement) in [
         (&database.api_pool, "update audit_records set record = '{}'"),
         (&database.api_pool, "delete from tenants"),
@@ -253,9 +261,34 @@ async fn a_second_migration_changes_nothing_and_repairs_privileges() {
     ] {
         assert_eq!(attempt(pool, statement).await, REFUSED, "{statement}");
     }
-    let entry = "insert into audit_pending (started_at, entry) values (now(), '{}')";
+    let entry = "insert into audit_pending (started_at, entry, outcome) values (now(), '{}', '{}')";
     assert_eq!(attempt(&database.api_pool, entry).await, "");
     assert_eq!(attempt(&database.worker_pool, "select * from feed").await, "");
+    let surplus: bool = sqlx::query_scalar(
+        "select has_table_privilege('freehold_worker', 'audit_head', 'select with grant option')
+            or has_sequence_privilege('freehold_api', 'audit_pending_id_seq', 'usage, update')
+            or exists (select from pg_class, aclexplode(relacl) a where relname = 'audit_head' and a.grantee = 0)",
+    )
+    .fetch_one(&database.pool)
+    .await
+    .unwrap();
+    assert!(!surplus, "a grant option, or a privilege on a sequence, remains");
     let report = db::migrate(&database.pool, &config).await.unwrap();
     assert_eq!(report, MigrationReport::default());
+}
+
+#[tokio::test]
+async fn a_worker_cannot_end_a_suspension() {
+    let freehold = Freehold::instant().await;
+    freehold.sign_up("Example", "eu-central-1", "standard").await;
+    let suspend = "update tenants set suspended_at = now(), suspension_reason = 'abuse', suspended_by = '{}'";
+    sqlx::raw_sql(suspend).execute(freehold.pool()).await.unwrap();
+    let worker = &freehold.database.worker_pool;
+    sqlx::raw_sql("update environments set state = 'offboarded', offboarded_at = now()").execute(worker).await.unwrap();
+    let close = "select c.is_closed from tenants t, close_tenant(t.id, now()) c";
+    let is_closed = async || -> bool { sqlx::query_scalar(close).fetch_one(worker).await.unwrap() };
+    assert!(!is_closed().await, "an environment whose onboarding has not finished");
+    let count = "select count(*) from tenants where suspended_at is not null and offboarded_at is null";
+    let suspended: i64 = sqlx::query_scalar(count).fetch_one(freehold.pool()).await.unwrap();
+    assert_eq!(suspended, 1, "suspended tenants");
 }

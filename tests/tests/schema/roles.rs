@@ -72,6 +72,8 @@ async fn an_installation_with_one_user_gets_roles() {
         (run.status.code(), text(&run.stderr) + &text(&run.stdout))
     };
     let old = database.pool_of("old").await;
+    let passwords = "api_password = \"a-password-of-the-api\"\nworker_password = \"a-password-of-the-worker\"\n";
+    std::fs::write(&path, format!("{CONFIG}\n{section}{passwords}")).unwrap();
     // An earlier version has migrated the database as its only user.
     MIGRATIONS.run(&old).await.unwrap();
 
@@ -98,7 +100,25 @@ async fn an_installation_with_one_user_gets_roles() {
     sqlx::query("delete from slots").execute(&old).await.unwrap();
     let (code, output) = run(&["migrate"], &database.url_of("old"));
     assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("the database is up to date\n"), "{output}");
+    for role in [&database.config.api_role, &database.config.worker_role] {
+        let note = format!("the password of {role} was not set, because this user may not alter the role");
+        assert!(output.contains(&note), "{output}");
+    }
+    std::fs::write(&path, format!("{CONFIG}\n{section}")).unwrap();
+    let (code, output) = run(&["migrate"], &database.url_of("old"));
+    assert_eq!(code, Some(0), "{output}");
     assert!(output.starts_with("the database is up to date\ninstallation "), "{output}");
+
+    // From PostgreSQL 16 on, a membership keeps the attribute that the login had when it became a member.
+    database.execute(&format!("alter role {0}_old noinherit", database.prefix)).await;
+    database.execute(&format!("revoke {owner} from {0}_old", database.prefix)).await;
+    database.execute(&format!("grant {owner} to {0}_old", database.prefix)).await;
+    let (code, output) = run(&["migrate"], &database.url_of("old"));
+    assert_eq!(code, Some(0), "a login that does not inherit: {output}");
+    database.execute(&format!("alter role {0}_old inherit", database.prefix)).await;
+    database.execute(&format!("revoke {owner} from {0}_old", database.prefix)).await;
+    database.execute(&format!("grant {owner} to {0}_old", database.prefix)).await;
 
     // The old login owns the tables, so a process of this version refuses it.
     let arguments = ["api", "--listen", "127.0.0.1:0"];
@@ -132,6 +152,29 @@ async fn an_administrator_without_superuser_rights_can_migrate() {
     // Public rights that an older server gives are taken away.
     let create = sqlx::raw_sql("create temporary table t (id int)").execute(&api).await;
     assert!(create.is_err(), "the API created a temporary table");
+}
+
+#[tokio::test]
+async fn workers_with_a_login_of_their_own_are_counted() {
+    let database = EmptyDatabase::new("createrole").await;
+    let pool = database.pool_of("old").await;
+    db::migrate(&pool, &database.config).await.unwrap();
+    database.execute(&format!("create role {0}_own login in role {0}_worker", database.prefix)).await;
+    let count = async || {
+        let mut tx = pool.begin().await.unwrap();
+        let set_role = format!("set local role {}", database.config.owner_role);
+        sqlx::raw_sql(AssertSqlSafe(set_role)).execute(&mut *tx).await.unwrap();
+        let count = db::recovery::count_workers(&mut tx).await.unwrap();
+        let role: String = sqlx::query_scalar("select current_user::text").fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(role, database.config.owner_role.as_str());
+        count
+    };
+    let api = database.pool_of("api").await;
+    sqlx::query("select 1").execute(&api).await.unwrap();
+    assert_eq!(count().await, 0, "workers");
+    let own = database.pool_of("own").await;
+    sqlx::query("select 1").execute(&own).await.unwrap();
+    assert!(count().await >= 1, "a worker that the owner does not see");
 }
 
 #[tokio::test]

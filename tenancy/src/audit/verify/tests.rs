@@ -57,15 +57,26 @@ impl Trail {
     fn drop_before(&mut self, from: i64, at: DateTime<Utc>) -> ChainHead {
         let dropped = ChainHead { position: from - 1, hash: self.hash(from - 1) };
         let hash = hex::encode(dropped.hash);
-        let text =
-            serde_json::json!({ "kind": "audit.dropped", "through": dropped.position, "hash": hash }).to_string();
+        let text = serde_json::json!({
+            "kind": "audit.dropped", "through": dropped.position, "hash": hash, "retention_days": 5,
+        })
+        .to_string();
         self.add(at, &text);
         self.records.retain(|record| record.position >= from);
         dropped
     }
 
     fn verify(&self, dropped: ChainHead, now: DateTime<Utc>) -> Result<(ChainHead, Option<i64>), ChainDefect> {
-        let mut verifier = Verifier::new(dropped, RETENTION, self.anchors.clone());
+        self.verify_with(dropped, now, None)
+    }
+
+    fn verify_with(
+        &self,
+        dropped: ChainHead,
+        now: DateTime<Utc>,
+        former: Option<u32>,
+    ) -> Result<(ChainHead, Option<i64>), ChainDefect> {
+        let mut verifier = Verifier::new(dropped, RETENTION, self.anchors.clone()).with_former_retention_days(former);
         for record in &self.records {
             verifier.next(record)?;
         }
@@ -98,6 +109,23 @@ fn deletion_within_the_retention_period_is_detected() {
         }
         assert_eq!(trail.verify(dropped, day(21)), Err(early.clone()));
     }
+}
+
+#[test]
+fn a_former_period_is_accepted_if_the_record_and_the_operator_name_it() {
+    let mut trail = Trail::with_daily_records(1..=20);
+    let dropped = trail.drop_before(15, day(20));
+    trail.sign(day(20));
+    assert!(trail.verify_with(dropped, day(21), Some(5)).is_ok());
+    for former in [None, Some(3), Some(9)] {
+        let result = trail.verify_with(dropped, day(21), former);
+        assert!(matches!(result, Err(ChainDefect::DroppedEarly { .. })), "{former:?}");
+    }
+    // The period that is named counts.
+    let mut trail = Trail::with_daily_records(1..=20);
+    let dropped = trail.drop_before(18, day(20));
+    trail.sign(day(20));
+    assert!(matches!(trail.verify_with(dropped, day(21), Some(5)), Err(ChainDefect::DroppedEarly { .. })));
 }
 
 #[test]

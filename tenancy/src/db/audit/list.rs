@@ -61,7 +61,8 @@ pub async fn list_with_previous(
     sqlx::query!("/* db::audit::list_with_previous */ set local plan_cache_mode = force_custom_plan")
         .execute(&mut *tx)
         .await?;
-    // A time range is converted to a range of positions, so that its records are consecutive.
+    // A time range is converted to a range of positions, so that its records are consecutive. The indexes contain the
+    // first 256 characters of a text.
     let rows = sqlx::query!(
         r#"/* db::audit::list_with_previous */
         select r.position, r.recorded_at, r.record::text as "record!", r.hash, coalesce(
@@ -71,21 +72,27 @@ pub async fn list_with_previous(
         from audit_records r
         where r.position > $1 and r.position <= (select position from audit_head)
             and ($2::timestamptz is null or r.position >= (
-                select b.position from audit_records b where b.recorded_at >= $2 order by b.recorded_at, b.position
-                limit 1))
+                select b.position from audit_records b where b.recorded_at >= $2
+                and b.position <= (select position from audit_head) order by b.recorded_at, b.position limit 1))
             and ($3::timestamptz is null or r.position < coalesce((
-                select b.position from audit_records b where b.recorded_at >= $3 order by b.recorded_at, b.position
-                limit 1), 9223372036854775807))
+                select b.position from audit_records b where b.recorded_at >= $3
+                and b.position <= (select position from audit_head) order by b.recorded_at, b.position limit 1), 9223372036854775807))
             and ($4::text is null or r.record ->> 'tenant_id' = $4)
             and ($5::text[] is null or r.record::text like any($5) or r.record ->> 'resource' ~ $6)
-            and ($7::text is null or r.record ->> 'operation_id' = $7)
-            and ($8::text is null or r.record ->> 'action' = $8)
+            and ($7::text is null
+                or left(r.record ->> 'operation_id', 256) = left($7, 256) and r.record ->> 'operation_id' = $7)
+            and ($8::text is null or left(r.record ->> 'action', 256) = left($8, 256) and r.record ->> 'action' = $8)
             and ($9::text is null
-                or coalesce(r.record -> 'actor' ->> 'subject', r.record -> 'actor' ->> 'process') = $9)
+                or left(coalesce(r.record -> 'actor' ->> 'subject', r.record -> 'actor' ->> 'process'), 256)
+                    = left($9, 256)
+                and coalesce(r.record -> 'actor' ->> 'subject', r.record -> 'actor' ->> 'process') = $9)
             and ($10::text is null or r.record -> 'actor' ->> 'subject' = $10)
-            and ($11::text is null or r.record -> 'actor' ->> 'client' = $11)
-            and ($12::text is null or r.record ->> 'request_id' = $12
-                or r.record -> 'outcome' ->> 'aws_request_id' = $12)
+            and ($11::text is null or left(r.record -> 'actor' ->> 'client', 256) = left($11, 256)
+                and r.record -> 'actor' ->> 'client' = $11)
+            and ($12::text is null
+                or left(r.record ->> 'request_id', 256) = left($12, 256) and r.record ->> 'request_id' = $12
+                or left(r.record -> 'outcome' ->> 'aws_request_id', 256) = left($12, 256)
+                and r.record -> 'outcome' ->> 'aws_request_id' = $12)
         order by r.position limit $13"#,
         after,
         filter.from,

@@ -143,11 +143,9 @@ pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: Da
     let tenant = TenantId::from(tenant.fetch_one(&mut *tx).await?);
     let closed = sqlx::query!(
         r#"/* db::lifecycle::close_tenant */
-        select c.is_closed as "is_closed!", c.expired_approval from operations o, close_tenant($1, $2, o.requested_by) c
-        where o.id = $3"#,
+        select is_closed as "is_closed!", expired_approval from close_tenant($1, $2)"#,
         tenant.as_uuid(),
         now,
-        id.as_uuid(),
     );
     let closed = closed.fetch_one(&mut *tx).await?;
     if let Some(approval) = closed.expired_approval {

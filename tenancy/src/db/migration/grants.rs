@@ -43,6 +43,7 @@ pub(super) async fn apply(connection: &mut PgConnection, roles: &DatabaseRoles) 
     sqlx::query!("/* db::migration::grants::apply */ select pg_advisory_xact_lock(hashtextextended('grants', 3))")
         .execute(&mut *tx)
         .await?;
+    let surplus = revoke_surplus(&mut tx, roles).await?;
     let declared = declared(&objects(&mut tx).await?, roles)?;
     let existing = existing(&mut tx, roles).await?;
     let revoked = statements("revoke", "from", existing.difference(&declared));
@@ -52,7 +53,7 @@ pub(super) async fn apply(connection: &mut PgConnection, roles: &DatabaseRoles) 
     let granted = statements("grant", "to", declared.difference(&existing));
     execute_all(&mut tx, &granted).await?;
     tx.commit().await?;
-    Ok(revoked.len() + granted.len())
+    Ok(surplus + revoked.len() + granted.len())
 }
 
 /// Returns one statement for each role and object.
@@ -201,6 +202,43 @@ async fn existing(connection: &mut PgConnection, roles: &DatabaseRoles) -> Resul
         column: row.column,
     });
     Ok(privileges.collect())
+}
+
+/// Revokes the rights to grant privileges, together with what was granted with them, and the privileges on sequences: an
+/// identity column needs none. Returns the number of executed statements.
+async fn revoke_surplus(connection: &mut PgConnection, roles: &DatabaseRoles) -> Result<usize> {
+    let statements = sqlx::query_scalar!(
+        r#"/* db::migration::grants::revoke_surplus */
+        select distinct format(
+            'revoke %s on %s %s from %s cascade',
+            case when a.kind = 'sequence' then 'all' else 'grant option for ' || a.privilege_type || a.column_list end,
+            a.kind, a.object, coalesce(quote_ident(r.rolname), 'public')
+        ) as "statement!"
+        from (
+            select case when c.relkind = 'S' then 'sequence' else 'table' end as kind, quote_ident(c.relname) as object,
+                '' as column_list, c.relowner as owner, x.grantee, x.privilege_type, x.is_grantable
+            from pg_class c, aclexplode(c.relacl) x
+            where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'S')
+            union all
+            select 'table', quote_ident(c.relname), ' (' || quote_ident(t.attname) || ')', c.relowner, x.grantee,
+                x.privilege_type, x.is_grantable
+            from pg_class c join pg_attribute t on t.attrelid = c.oid, aclexplode(t.attacl) x
+            where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v') and not t.attisdropped
+            union all
+            select 'function', p.oid::regprocedure::text, '', p.proowner, x.grantee, x.privilege_type, x.is_grantable
+            from pg_proc p, aclexplode(p.proacl) x
+            where p.pronamespace = 'public'::regnamespace
+        ) a
+        left join pg_roles r on r.oid = a.grantee
+        where a.owner = (select oid from pg_roles where rolname = current_user)
+            and (r.rolname = any($1) and (a.is_grantable or a.kind = 'sequence')
+                or a.grantee = 0 and a.kind = 'sequence')
+        order by 1"#,
+        &[roles.api.to_string(), roles.worker.to_string()],
+    );
+    let statements = statements.fetch_all(&mut *connection).await?;
+    execute_all(connection, &statements).await?;
+    Ok(statements.len())
 }
 
 #[cfg(test)]

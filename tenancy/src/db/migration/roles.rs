@@ -187,12 +187,16 @@ pub(super) async fn prepare_schema(connection: &mut PgConnection, roles: &Databa
     Ok(statements.len())
 }
 
-/// Gives the roles of API and worker the passwords of the configuration, if any. Returns the roles.
+/// Gives the roles of API and worker the passwords of the configuration, if any. Returns the roles, and the roles that
+/// the user of the connection may not alter.
 ///
 /// PostgreSQL receives and logs a verifier, never the password.
-pub(super) async fn set_passwords(connection: &mut PgConnection, config: &Database) -> Result<Vec<RoleName>> {
+pub(super) async fn set_passwords(
+    connection: &mut PgConnection,
+    config: &Database,
+) -> Result<(Vec<RoleName>, Vec<RoleName>)> {
     let passwords = [(&config.api_role, &config.api_password), (&config.worker_role, &config.worker_password)];
-    let mut changed = Vec::new();
+    let (mut changed, mut refused) = (Vec::new(), Vec::new());
     for (role, password) in passwords.into_iter().filter_map(|(role, password)| Some((role, password.as_ref()?))) {
         let no_salt =
             || DbError::UnsafeRole(format!("the password of {role} needs random numbers, and the system has none"));
@@ -200,14 +204,21 @@ pub(super) async fn set_passwords(connection: &mut PgConnection, config: &Databa
         let statement = format!("alter role \"{role}\" password '{verifier}'");
         for attempt in 1.. {
             match execute_all(connection, std::slice::from_ref(&statement)).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    changed.push(role.clone());
+                    break;
+                }
+                // An administrator sets the password once; a deployment that migrates each time must not fail.
+                Err(DbError::MissingPrivilege { .. }) => {
+                    refused.push(role.clone());
+                    break;
+                }
                 Err(DbError::Sql(error)) if attempt < MAX_ATTEMPTS && is_concurrent_change(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        changed.push(role.clone());
     }
-    Ok(changed)
+    Ok((changed, refused))
 }
 
 /// Makes `owner` the owner of the tables, views and functions with these names. Returns the number of changed objects.

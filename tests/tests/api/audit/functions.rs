@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use freehold_tenancy::audit::{AuditOutcome, AuditResult};
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::audit::{AuditKind, AuditOutcome, AuditResult};
 use freehold_tenancy::db::audit::{self, AuditFilter};
 use freehold_tenancy::db::installation::{self, InstallationKind};
 use freehold_tenancy::db::{DbError, PgPool};
@@ -11,6 +11,7 @@ use freehold_tests::database::Database;
 use freehold_tests::fixture::Freehold;
 use freehold_tests::log_capture::LogCapture;
 use freehold_tests::signup::audit_entry;
+use serde_json::json;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -97,6 +98,8 @@ const REFUSED: &[&str] = &[
     "update audit_refusals set count = 0",
     "select audit_append(now(), 1, 0)",
     "select audit_delete_expired(1000000, now() + interval '100 years')",
+    "select audit_set_aside_entry(now())",
+    "select audit_set_aside_refusals(now() + interval '100 years')",
     "select audit_end_refusals(now() + interval '100 years')",
     "select audit_count_refusal('{}', '{}', 'x', now(), now())",
     "select audit_own_text('audit.dropped', 'x', '{}', now())",
@@ -126,7 +129,7 @@ async fn a_restricted_role_cannot_change_what_is_recorded() {
         assert!(matches!(audit::set_retention(&pool, 1).await, Err(DbError::Sql(_))));
     }
     assert_eq!(texts(owner).await, before);
-    assert_eq!(REFUSED.len(), 36);
+    assert_eq!(REFUSED.len(), 38);
 }
 
 #[tokio::test]
@@ -240,4 +243,89 @@ async fn an_entry_that_cannot_be_stored_does_not_stop_the_chain() {
     assert_eq!(records.iter().filter(|text| text.contains("audit.strays")).count(), 2);
     assert_eq!(records.len(), 40, "38 entries and two records about the others");
     assert_eq!(audit::status(pool).await.expect("the status").strays, 2);
+}
+
+#[tokio::test]
+async fn texts_of_any_length_do_not_stop_the_chain() {
+    let freehold = Freehold::instant().await;
+    freehold.database.do_not_reuse();
+    let (owner, now) = (freehold.pool(), freehold.clock.now());
+    let pool = restricted_pool(&freehold.database, "audit_test_api").await;
+    // Repeated text would be compressed.
+    let long: String = (0..300).map(|_| uuid::Uuid::now_v7().simple().to_string()).collect();
+    let entry = json!(audit_entry());
+    let refused = json!({ "result": "refused", "code": "tenant_not_found" });
+    let insert = "insert into audit_pending (started_at, entry, outcome) values ($1, $2, $3)";
+    let write = async |change: serde_json::Value, outcome: &serde_json::Value, at: DateTime<Utc>| {
+        let mut entry = entry.clone();
+        entry.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+        sqlx::query(insert).bind(at).bind(entry).bind(outcome).execute(&pool).await.map(drop)
+    };
+    for field in ["request_id", "operation_id"] {
+        for _ in 0..2 {
+            let change = json!({ "kind": "api.call", field: &long });
+            write(change, &refused, now).await.expect("an entry");
+        }
+    }
+    let aws = json!({ "result": "succeeded", "aws_request_id": &long });
+    write(json!({ "kind": "aws.call" }), &aws, now).await.expect("an entry");
+    let actor = json!({ "actor": { "issuer": "a", "subject": &long, "client": &long } });
+    write(actor, &json!(done()), now).await.expect("an entry");
+    audit::advance(owner, now).await.expect("a chain");
+    audit::advance(owner, now + TimeDelta::hours(2)).await.expect("a chain");
+    assert_eq!(audit::status(owner).await.expect("the status").strays, 5, "entries that Freehold did not write");
+    let filter = AuditFilter { actor: Some(long.clone()), client: Some(long.clone()), ..AuditFilter::default() };
+    assert_eq!(audit::list(owner, &filter, 0, 10).await.expect("the trail").len(), 1);
+    let filter = AuditFilter { actor: Some(long[..300].to_owned()), ..AuditFilter::default() };
+    assert_eq!(audit::list(owner, &filter, 0, 10).await.expect("the trail").len(), 0, "another actor");
+
+    let large: String = long.repeat(20);
+    for (change, outcome) in [(json!({ "note": &large }), json!(done())), (json!({}), json!({ "note": &large }))] {
+        let error = write(change, &outcome, now).await.expect_err("a large entry");
+        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("23514"), "{error}");
+    }
+    let infinite = "insert into audit_pending (started_at, entry) values ('infinity', '{}')";
+    execute(&pool, infinite).await.expect_err("an entry without a time");
+}
+
+#[tokio::test]
+async fn a_refusal_that_cannot_be_stored_does_not_stop_the_chain() {
+    let freehold = Freehold::instant().await;
+    freehold.database.do_not_reuse();
+    let (pool, now) = (freehold.pool(), freehold.clock.now());
+    let note = async |action: &str, result, at| {
+        let mut entry = audit_entry();
+        entry.kind = AuditKind::ApiCall;
+        entry.action = action.to_owned();
+        audit::note(pool, &entry, None, &AuditOutcome::of(result), at).await.expect("an entry");
+    };
+    for _ in 0..3 {
+        note("refusedAction", AuditResult::Refused, now).await;
+    }
+    audit::advance(pool, now).await.expect("a chain");
+    execute(pool, "update audit_refusals set record = 'not an object' where count > 0").await.expect("a change");
+    let later = now + TimeDelta::hours(2);
+    for _ in 0..3 {
+        note("acceptedAction", AuditResult::Succeeded, later).await;
+    }
+    audit::advance(pool, later).await.expect("a chain");
+    let records = texts(pool).await;
+    assert_eq!(records.iter().filter(|text| text.contains("acceptedAction")).count(), 3, "{records:#?}");
+    assert_eq!(records.iter().filter(|text| text.contains("audit.strays")).count(), 1, "{records:#?}");
+    let kept: String =
+        sqlx::query_scalar("select record::text from audit_strays").fetch_one(pool).await.expect("a row");
+    assert!(kept.contains("not an object") && kept.contains("\"refusals\" : 2"), "{kept}");
+}
+
+#[tokio::test]
+async fn a_lock_of_the_head_is_reported_as_an_error() {
+    let freehold = Freehold::instant().await;
+    let (pool, now) = (freehold.pool(), freehold.clock.now());
+    audit::note(pool, &audit_entry(), None, &done(), now).await.expect("an entry");
+    let mut lock = pool.begin().await.expect("a transaction");
+    sqlx::query("select from audit_head for update").execute(&mut *lock).await.expect("a lock");
+    let error = audit::advance(pool, now).await.expect_err("an answer in spite of the lock");
+    assert!(error.to_string().contains("lock timeout"), "{error}");
+    lock.rollback().await.expect("the end of the lock");
+    assert_eq!(audit::advance(pool, now).await.expect("a chain").position, 1);
 }

@@ -23,8 +23,12 @@ pub(super) fn verify(freehold: &Freehold, directory: &Path) -> (bool, String) {
     verify_with(freehold, directory, &audit, &[])
 }
 
-/// Runs `freehold audit verify` with the lines `audit` in the section `[audit]` and more arguments.
+/// Runs `freehold audit verify --sandbox` with the lines `audit` in the section `[audit]` and more arguments.
 pub(super) fn verify_with(freehold: &Freehold, directory: &Path, audit: &str, arguments: &[&str]) -> (bool, String) {
+    run_verify(freehold, directory, audit, &[&["--sandbox"], arguments].concat())
+}
+
+fn run_verify(freehold: &Freehold, directory: &Path, audit: &str, arguments: &[&str]) -> (bool, String) {
     let config = directory.join("freehold.toml");
     let anchors = directory.join("anchors.jsonl");
     let text =
@@ -157,6 +161,9 @@ async fn the_installation_to_verify_is_never_taken_from_the_database() {
         let (valid, output_text) = run(audit, arguments);
         assert!(valid && output_text.contains("from 1 to 0, anchored up to 0"), "{output_text}");
     }
+    // The database of a real installation that claims to be a sandbox could hide an early deletion.
+    let (valid, output_text) = run_verify(&freehold, directory.path(), &configured, &[]);
+    assert!(!valid && output_text.contains("says that it belongs to a sandbox"), "{output_text}");
     let (valid, output_text) = run(&configured, &["--installation", &other]);
     assert!(!valid && output_text.contains(&format!("belongs to installation {id}, not to {other}")), "{output_text}");
 }

@@ -85,9 +85,9 @@ pub(super) fn with_other_values(issuer: &Issuer) -> Vec<Forged> {
         ),
         (
             "sub",
-            json!([null, "", 7, 0, true, [], ["ann"], {}, { "sub": "ann" }, "a\u{0}b", "a\nb", "ann\r", "\u{1b}[2J"]),
+            json!([null, "", 7, 0, true, [], ["ann"], {}, { "sub": "ann" }, "a\u{0}b", "a\nb", "ann\r", "\u{1b}[2J", "a".repeat(257)]),
         ),
-        ("client_id", json!(["", 7, true, [], ["tests"], {}, "a\u{0}b", "tests\n", "\u{7f}"])),
+        ("client_id", json!(["", 7, true, [], ["tests"], {}, "a\u{0}b", "tests\n", "\u{7f}", "é".repeat(129)])),
         ("scope", json!([7, 0, true, false, {}, { "fleet": true }, [7], [null], ["fleet", 7], [["fleet"]], [{}]])),
         ("scp", json!([7, true, {}, ["fleet", 7], [["fleet"]]])),
         ("azp", json!([""])),

@@ -55,7 +55,8 @@ pub(super) const TABLES: &[Grants] = &[
     // A worker cannot waive an approval.
     ("operations",
         "select, insert, update except(id, tenant_id, environment_id, kind, requested_by, created_at)",
-        "select, insert, update except(id, tenant_id, environment_id, kind, requested_by, created_at, approval_required, \
+        "select, insert except(approval_required, started_by_tenant), \
+            update except(id, tenant_id, environment_id, kind, requested_by, created_at, approval_required, \
             started_by_tenant)"),
     ("reconciler", "", "select, insert, update"),
     // Only `freehold recover` uses this table, as the owner.
@@ -92,6 +93,8 @@ pub(super) const FUNCTIONS: &[Grants] = &[
     ("audit_delete_expired", "", ""),
     ("audit_end_refusals", "", ""),
     ("audit_own_text", "", ""),
+    ("audit_set_aside_entry", "", ""),
+    ("audit_set_aside_refusals", "", ""),
     ("audit_status", "execute", "execute"),
     ("audit_text", "", ""),
     ("close_tenant", "execute", "execute"),
