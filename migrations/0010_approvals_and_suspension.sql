@@ -64,7 +64,7 @@ create table accepted_accounts (
 
 comment on table accepted_accounts is 'Accounts that were asked for in the last 24 hours, for the daily limits. One row per client, and one per tenant whose own tokens ask.';
 comment on column accepted_accounts.issuer is 'Issuer of the caller''s token.';
-comment on column accepted_accounts.client is 'Client of the token.';
+comment on column accepted_accounts.client is 'Client of the token; empty for the sum of a tenant, whose clients share one limit.';
 comment on column accepted_accounts.tenant is 'Tenant whose own tokens asked; empty for the sum of the client.';
 comment on column accepted_accounts.accepted_at is 'One time per account: that at which its environment was accepted. Older times are removed by the next request.';
 

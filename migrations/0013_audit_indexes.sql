@@ -13,3 +13,4 @@ create index audit_records_by_request on audit_records (left(record ->> 'request
     where record ->> 'request_id' is not null;
 create index audit_records_by_aws_request on audit_records (left(record -> 'outcome' ->> 'aws_request_id', 256), position)
     where record -> 'outcome' ->> 'aws_request_id' is not null;
+create index audit_records_by_outcome_id on audit_records using gin (((record -> 'outcome' -> 'ids')::jsonb));

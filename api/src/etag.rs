@@ -32,9 +32,14 @@ impl IfMatch {
         Self(given.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect())
     }
 
+    /// Returns whether the header accepts each version of the resource.
+    pub(crate) fn is_any(&self) -> bool {
+        self.0.iter().any(|given| given == "*")
+    }
+
     /// Fails unless the header contains `tag` or `*`.
     pub(crate) fn check(&self, tag: &ETag) -> Result<(), ApiError> {
-        if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(precondition_failed()) }
+        if self.is_any() || self.0.contains(&tag.0) { Ok(()) } else { Err(precondition_failed()) }
     }
 }
 

@@ -11,7 +11,7 @@ mod io;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use freehold_tenancy::config::ApiLimits;
@@ -32,14 +32,17 @@ const RESERVED_CONNECTION_LIFETIME: Duration = Duration::from_secs(5);
 /// Pause after an error of the operating system, such as a lack of file handles.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Minimum time between two messages about refused connections.
+const REFUSAL_LOG_INTERVAL: Duration = Duration::from_mins(1);
+
 /// Number of response bytes that the operating system stores for a client that does not read, in addition to those in
 /// transit. Its own default is several megabytes.
 #[cfg(target_os = "linux")]
 const MAX_UNSENT_BYTES: u32 = 128 * 1024;
 
-/// Number of file handles that an API process needs in addition to its connections: the reserve, the connections to the
-/// database and to the issuers, files, and spare handles.
-const OTHER_FILE_HANDLES: u64 = 256;
+/// Number of file handles that an API process needs in addition to its connections: the reserves, the connections of
+/// the metrics, those to the database and to the issuers, files, and spare handles.
+const OTHER_FILE_HANDLES: u64 = 512;
 
 /// Returns the number of file handles that a process with these limits needs.
 pub fn required_file_handles(limits: &ApiLimits) -> u64 {
@@ -73,7 +76,7 @@ impl HttpServer {
     /// Accepts connections until `shutdown` is cancelled, then waits until the open responses are finished.
     pub(crate) async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
         let (open, mut reserve) = (TaskTracker::new(), VecDeque::new());
-        let mut logged_refusal = false;
+        let mut logged_at: Option<Instant> = None;
         while let Some((stream, peer)) = accept(&listener, &shutdown).await {
             set_options(&stream);
             let shutdown = shutdown.clone();
@@ -89,15 +92,13 @@ impl HttpServer {
                     if let Some(metrics) = &self.metrics {
                         metrics.count_refusal(limit);
                     }
-                    if !logged_refusal {
+                    if logged_at.is_none_or(|at| at.elapsed() >= REFUSAL_LOG_INTERVAL) {
                         tracing::warn!(limit, "the limit of connections is reached; further connections are refused");
-                        logged_refusal = true;
+                        logged_at = Some(Instant::now());
                     }
                     self.serve_overload(stream, peer, &open, &mut reserve, shutdown);
-                    continue;
                 }
             }
-            logged_refusal = false;
         }
         drop(listener);
         open.close();

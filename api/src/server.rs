@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use freehold_tenancy::config::ApiLimits;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -14,13 +15,21 @@ use crate::router::{metrics_router, overload_router, router};
 /// supervisors such as Kubernetes and Amazon ECS kill a process.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(25);
 
+/// Maximum number of connections to the listener of the metrics.
+const MAX_METRICS_CONNECTIONS: u32 = 100;
+
 /// Interval at which recent metric samples are aggregated.
 const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves only the metrics of `app` on `listener`, until `shutdown` is cancelled. The listener must not be reachable
 /// from outside, because the metrics need no token.
 pub async fn serve_metrics(app: App, listener: TcpListener, shutdown: CancellationToken) {
-    let limits = app.config.api.limits.clone();
+    let limits = ApiLimits {
+        max_connections: MAX_METRICS_CONNECTIONS,
+        // All scrapes may come from one address.
+        max_connections_per_address: 0,
+        ..app.config.api.limits.clone()
+    };
     tokio::select! {
         () = serve_router(listener, metrics_router(app), &limits, shutdown.clone()) => {}
         // A scrape that is still open must not delay the shutdown.

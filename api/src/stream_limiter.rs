@@ -1,11 +1,13 @@
-//! Ceilings for the number of event streams and waiting feed requests, of the process and of each client.
+//! Ceilings for the number of event streams and waiting feed requests, of the process and of each client. All clients
+//! and users of one tenant count as one client.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use freehold_tenancy::TenantId;
 use freehold_tenancy::config::ApiLimits;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, TenantScope};
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Code};
 
@@ -24,8 +26,24 @@ pub(crate) struct StreamLimiter {
 #[derive(Debug, Default)]
 struct OpenStreams {
     total: u32,
-    /// Number of streams by issuer and client key.
-    by_client: HashMap<(String, String), u32>,
+    by_client: HashMap<Client, u32>,
+}
+
+/// Client of a fleet, or all clients of a tenant together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Client {
+    Fleet { issuer: String, client: String },
+    Tenant { issuer: String, tenant: TenantId },
+}
+
+impl Client {
+    fn of(caller: &Caller) -> Self {
+        let issuer = caller.issuer.clone();
+        match caller.tenant_scope {
+            TenantScope::Fleet => Self::Fleet { issuer, client: caller.client.clone() },
+            TenantScope::Tenant(tenant) => Self::Tenant { issuer, tenant },
+        }
+    }
 }
 
 impl StreamLimiter {
@@ -36,7 +54,7 @@ impl StreamLimiter {
 
     /// Counts a stream of the caller until the permit is dropped. Fails if a ceiling is reached.
     pub(crate) fn acquire(&self, caller: &Caller) -> Result<StreamPermit, ApiError> {
-        let client = (caller.issuer.clone(), caller.client_key());
+        let client = Client::of(caller);
         let mut open = self.open();
         if open.by_client.get(&client).is_some_and(|count| *count >= self.max_per_client) {
             self.metrics.count_refusal("max_streams_per_client");
@@ -69,7 +87,7 @@ impl StreamLimiter {
 /// Right to keep one stream open.
 pub(crate) struct StreamPermit {
     limiter: StreamLimiter,
-    client: (String, String),
+    client: Client,
 }
 
 impl Drop for StreamPermit {

@@ -104,8 +104,9 @@ impl Watcher {
     }
 
     async fn read_changes(&self, feed_position: &mut Option<i64>) -> Result<()> {
-        self.0.operations.read().await?;
-        self.0.feed.read(feed_position).await
+        // An error of one must not stop the followers of the other.
+        let operations = self.0.operations.read().await;
+        self.0.feed.read(feed_position).await.and(operations)
     }
 
     fn has_followers(&self) -> bool {

@@ -120,7 +120,7 @@ pub(crate) async fn store_retention(
         let entry = AuditEntry::new(AuditKind::Command, "setAuditRetention", actor);
         let mut outcome = AuditOutcome::of(AuditResult::Succeeded);
         outcome.changes.insert("retention_days".to_owned(), json!({ "old": before, "new": days }));
-        db::audit::note(&mut *tx, &entry, None, &outcome, installation.clock().now()).await?;
+        db::audit::note_in(&mut *tx, &entry, None, &outcome, installation.clock().now()).await?;
     }
     tx.commit().await?;
     Ok(())

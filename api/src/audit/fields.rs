@@ -42,7 +42,7 @@ const fn route(
 const ROUTES: &[RecordedFields] = &[
     route("adoptAccount", &[("aws_account_id", Whole)], &["approval"]),
     route("approveOperation", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
-    route("approveRequest", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
+    route("approveRequest", &[("request_hash", Whole), ("reason", Whole)], &["approval", "tier"]),
     route("cancelOperation", &[], &[]),
     route("createEnvironment", &[("name", Whole), ("home_region", Whole)], &[]),
     route(

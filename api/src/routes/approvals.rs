@@ -17,7 +17,7 @@ use super::schema::enums;
 use super::schema::operation::Operation;
 use super::tenants::signup;
 use crate::app::App;
-use crate::audit::{record_approval, record_approval_state};
+use crate::audit::{record_approval, record_approval_state, record_change};
 use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam, QueryFields};
 use crate::pagination::Page;
@@ -299,6 +299,9 @@ async fn decide_tier(
         TierDecisionResult::Recorded => {
             let state = if *approve { ApprovalState::Approved } else { ApprovalState::Rejected };
             record_approval_state(approval.id, Some(ApprovalState::Pending), state, approval.action, &approval.request);
+            if *approve {
+                record_change("tier", approval.request.get("from"), approval.request.get("tier"));
+            }
             // The change adds a feed event, which may have to be delivered to webhook endpoints.
             app.work_notifier.notify();
             Ok(())
@@ -306,6 +309,7 @@ async fn decide_tier(
         TierDecisionResult::NotPending => {
             Err(ApiError::new(Code::ApprovalNotPending, "The tenant has no pending change of its tier any more."))
         }
+        TierDecisionResult::Outdated => Err(outdated("The tenant has another tier than at the request.")),
         TierDecisionResult::HashMismatch(hash) => Err(hash_mismatch(approval.action.as_str(), &hash)),
         TierDecisionResult::SamePerson => Err(same_person()),
     }
@@ -313,15 +317,17 @@ async fn decide_tier(
 
 /// Checks that the configuration still accepts the requested tier for the tenant.
 async fn check_tier(app: &App, approval: &ApprovalRecord) -> Result<(), ApiError> {
-    let outdated =
-        |why: String| ApiError::new(Code::ApprovalOutdated, format!("{why} Reject the request and make a new one."));
     let tier: Option<Tier> = approval.request.get("tier").and_then(|tier| tier.as_str()?.parse().ok());
     let Some(tier) = tier.filter(|tier| app.config.tier(tier).is_some()) else {
-        return Err(outdated("The requested tier is no longer in the configuration.".to_owned()));
+        return Err(outdated("The requested tier is no longer in the configuration."));
     };
     let tenant = db::tenants::get(&app.pool, approval.tenant_id).await?.ok_or_else(ApiError::tenant_not_found)?;
     let violation = tenant.admin_email.and_then(|email| signup::user_violation(&app.config, &tier, &email));
-    violation.map_or(Ok(()), |violation| Err(outdated(format!("The admin_email of the tenant {violation}."))))
+    violation.map_or(Ok(()), |violation| Err(outdated(&format!("The admin_email of the tenant {violation}."))))
+}
+
+fn outdated(why: &str) -> ApiError {
+    ApiError::new(Code::ApprovalOutdated, format!("{why} Reject the request and make a new one."))
 }
 
 fn hash_mismatch(action: &str, hash: &str) -> ApiError {

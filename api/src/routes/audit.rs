@@ -146,7 +146,7 @@ pub struct AuditHead {
         ),
         (
             "operation" = Option<String>, Query,
-            description = "Only entries of this operation",
+            description = "Only entries of this operation and of the requests that started it",
             example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c"
         ),
         (

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use freehold_tenancy::db::lifecycle::LegalHoldResult;
 use freehold_tenancy::{TenantId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,7 +11,7 @@ use super::schema::tenant::Tenant;
 use super::tenants::etag::check_if_match;
 use crate::app::App;
 use crate::audit::record_change;
-use crate::etag::IfMatch;
+use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
 
@@ -101,10 +102,12 @@ async fn update_legal_hold(
     reason: Option<String>,
 ) -> Result<Json<Tenant>, ApiError> {
     let id = id.ok_or_else(ApiError::tenant_not_found)?;
-    check_if_match(&app, id, if_match.as_ref()).await?;
-    let before = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
-    db::lifecycle::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
-    record_change("legal_hold", before.legal_hold.map(|hold| hold.reason), reason);
+    let expected = check_if_match(&app, id, if_match.as_ref()).await?;
+    match db::lifecycle::set_legal_hold(&app.pool, id, reason.as_deref(), expected, app.clock.now()).await? {
+        LegalHoldResult::Written { before } => record_change("legal_hold", before, reason),
+        LegalHoldResult::Outdated => return Err(precondition_failed()),
+        LegalHoldResult::NotFound => return Err(ApiError::tenant_not_found()),
+    }
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     Ok(Json(tenant.into()))

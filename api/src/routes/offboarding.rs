@@ -14,7 +14,7 @@ use super::tenants::etag::check_if_match;
 use crate::app::App;
 use crate::audit::record_id;
 use crate::auth::Caller;
-use crate::etag::IfMatch;
+use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{PathParam, QueryFields};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
@@ -226,6 +226,7 @@ async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResu
         LifecycleResult::Started(operations) => operations.iter().for_each(record_id),
         LifecycleResult::NotFound if named => return Err(environments::not_found()),
         LifecycleResult::NotFound => return Err(ApiError::tenant_not_found()),
+        LifecycleResult::Outdated => return Err(precondition_failed()),
         LifecycleResult::LegalHold(reason) => return Err(ApiError::legal_hold(&reason)),
         LifecycleResult::AlreadyOffboarded => {
             return Err(ApiError::new(

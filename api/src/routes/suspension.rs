@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use freehold_tenancy::db::lifecycle::{LifecycleResult, NewSuspension};
+use freehold_tenancy::db::lifecycle::{LifecycleResult, NewSuspension, SuspensionResult};
 use freehold_tenancy::tenant::SuspensionReason;
 use freehold_tenancy::{TenantId, db};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use super::tenants::etag::check_if_match;
 use crate::app::App;
 use crate::audit::{record_change, record_id};
 use crate::auth::Caller;
-use crate::etag::IfMatch;
+use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
@@ -92,10 +92,10 @@ pub(crate) async fn suspend_tenant(
         fields.error("note", "missing", "must be given with the reason `other`");
     }
     let new = fields.finish(reason.map(|reason| NewSuspension { reason, note }))?;
-    check_if_match(&app, id, if_match.as_ref()).await?;
-    let before = current_reason(&app, id).await?;
-    let result = db::lifecycle::suspend(&app.pool, id, &new, &caller.requester(), app.clock.now()).await?;
-    respond(&app, id, before, result).await
+    let expected = check_if_match(&app, id, if_match.as_ref()).await?;
+    let (by, now) = (caller.requester(), app.clock.now());
+    let result = db::lifecycle::suspend(&app.pool, id, &new, expected, &by, now).await?;
+    respond(&app, id, result, Some(new.reason)).await
 }
 
 /// Resume a suspended tenant
@@ -142,30 +142,25 @@ pub(crate) async fn resume_tenant(
     let id = id.ok_or_else(ApiError::tenant_not_found)?;
     let reason: Option<Reason> = fields.required("reason");
     let Reason(reason) = fields.finish(reason)?;
-    check_if_match(&app, id, if_match.as_ref()).await?;
-    let before = current_reason(&app, id).await?;
-    let result = db::lifecycle::resume(&app.pool, id, &reason, &caller.requester(), app.clock.now()).await?;
-    respond(&app, id, before, result).await
-}
-
-/// Returns the reason for the suspension of the tenant, or `None` if the tenant is not suspended.
-async fn current_reason(app: &App, id: TenantId) -> Result<Option<SuspensionReason>, ApiError> {
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
-    Ok(tenant.suspension.map(|suspension| suspension.reason))
+    let expected = check_if_match(&app, id, if_match.as_ref()).await?;
+    let (by, now) = (caller.requester(), app.clock.now());
+    let result = db::lifecycle::resume(&app.pool, id, &reason, expected, &by, now).await?;
+    respond(&app, id, result, None).await
 }
 
 async fn respond(
     app: &App,
     tenant: TenantId,
-    before: Option<SuspensionReason>,
-    result: LifecycleResult,
+    SuspensionResult { result, before }: SuspensionResult,
+    after: Option<SuspensionReason>,
 ) -> Result<Response, ApiError> {
     match result {
         LifecycleResult::Started(operations) => {
             operations.iter().for_each(record_id);
-            record_change("suspension", before, current_reason(app, tenant).await?);
+            record_change("suspension", before, after);
             accepted_response(app, tenant).await
         }
+        LifecycleResult::Outdated => Err(precondition_failed()),
         LifecycleResult::AlreadyOffboarded => {
             Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded, so there is nothing to suspend."))
         }

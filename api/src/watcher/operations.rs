@@ -45,7 +45,7 @@ pub(crate) enum OperationNews {
     Events(Arc<NewEvents>),
     /// The follower was too slow and must read the events from the database.
     Missed,
-    /// The watcher no longer follows the operation, because it has finished.
+    /// The watcher no longer follows the operation, because it has finished or its next event cannot be read.
     Ended,
 }
 
@@ -118,10 +118,11 @@ impl FollowedOperations {
             if let Some(latest) = one.events.last() {
                 followed.get_mut().seen = Some(latest.seq);
             }
-            let has_finished = one.finished;
+            // A follower that gets no more events reads the database itself and ends its stream at that event.
+            let is_last = one.finished || !one.is_readable;
             // An error means that all followers are gone.
             _ = followed.get().followers.send(Arc::new(one));
-            if has_finished {
+            if is_last {
                 followed.remove();
             }
         }

@@ -27,7 +27,7 @@ pub struct ApiLimits {
     pub max_connections_per_address: u32,
     /// Maximum number of event streams and waiting feed requests.
     pub max_streams: u32,
-    /// Maximum number of event streams and waiting feed requests of one client.
+    /// Maximum number of event streams and waiting feed requests of one client. All clients of a tenant count as one.
     pub max_streams_per_client: u32,
     /// Maximum duration of an event stream.
     pub max_stream_seconds: u64,

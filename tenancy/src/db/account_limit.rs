@@ -11,8 +11,8 @@ use sqlx::{PgConnection, PgExecutor};
 use super::{PgPool, Result};
 use crate::TenantId;
 
-/// Maximum number of accounts for which the tokens of one tenant can ask in 24 hours, so that one tenant cannot use up
-/// the limit of the client.
+/// Maximum number of accounts for which the tokens of one tenant can ask in 24 hours. It is lower if the limit of the
+/// client is: one tenant cannot use up more than half of that.
 const MAXIMUM_PER_TENANT: u32 = 20;
 
 /// Daily limit of accounts of one client.
@@ -48,10 +48,12 @@ struct Counter<'a> {
 impl AccountLimit<'_> {
     /// Returns the counters of a request. All requests lock them in this order.
     fn counters(&self) -> Vec<Counter<'_>> {
-        let counter = |tenant, maximum| Counter { issuer: self.issuer, client: self.client, tenant, maximum };
+        let counter = |client, tenant, maximum| Counter { issuer: self.issuer, client, tenant, maximum };
         let maximum = self.maximum.get();
-        let mut counters = vec![counter(String::new(), maximum)];
-        counters.extend(self.tenant.map(|tenant| counter(tenant.to_string(), maximum.min(MAXIMUM_PER_TENANT))));
+        let mut counters = vec![counter(self.client, String::new(), maximum)];
+        // All clients and users of the tenant share its counter.
+        let of_tenant = (maximum / 2).clamp(1, MAXIMUM_PER_TENANT);
+        counters.extend(self.tenant.map(|tenant| counter("", tenant.to_string(), of_tenant)));
         counters
     }
 }

@@ -26,8 +26,10 @@ pub(super) async fn assign(
         r#"/* db::account_mappings::assign */
         insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from, account_name)
         select $2, o.tenant_id, o.environment_id, $3, $4, (
-            select s.intent ->> 'name' from operation_steps s
-            where s.operation_id = o.id and s.name = 'request-account')
+            -- A suspension can map the account that the onboarding before it has requested.
+            select s.intent ->> 'name' from operations p join operation_steps s on s.operation_id = p.id
+            where p.environment_id = o.environment_id and s.name = 'request-account' and s.intent is not null
+            order by p.id desc limit 1)
         from operations o
         where o.id = $1 and not exists (
             select from account_mappings m

@@ -8,7 +8,7 @@ use sqlx::PgExecutor;
 
 use super::{DbError, PgPool, Result};
 use crate::audit::{AuditEntry, AuditOutcome, ChainHead, Hash};
-use crate::{OperationId, TenantId};
+use crate::{ApprovalId, OperationId, TenantId};
 
 pub use list::{AuditFilter, list, list_with_previous};
 
@@ -18,14 +18,27 @@ const OPEN_ENTRY_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 /// Maximum difference between the clocks of the processes that write and chain entries.
 const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
-/// Writes an entry before its action is carried out, and returns the id of the entry. An entry of an operation gets the
-/// tenant of the operation.
+/// Writes an entry before its action is carried out, and returns the id of the entry. An entry of an approval gets the
+/// operation of the approval, and an entry of an operation or approval its tenant.
 pub async fn begin(pool: &PgPool, entry: &AuditEntry, tenant: Option<TenantId>, now: DateTime<Utc>) -> Result<i64> {
-    insert(pool, entry, tenant, None, now).await
+    let (entry, tenant) = with_subject(pool, entry, tenant).await?;
+    insert(pool, &entry, tenant, None, now).await
 }
 
 /// Writes an entry of an action that has finished, together with its outcome.
 pub async fn note(
+    pool: &PgPool,
+    entry: &AuditEntry,
+    tenant: Option<TenantId>,
+    outcome: &AuditOutcome,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let (entry, tenant) = with_subject(pool, entry, tenant).await?;
+    note_in(pool, &entry, tenant, outcome, now).await
+}
+
+/// Writes an entry like [`note`], in the transaction of its action. The entry does not belong to an approval.
+pub async fn note_in(
     executor: impl PgExecutor<'_>,
     entry: &AuditEntry,
     tenant: Option<TenantId>,
@@ -67,6 +80,28 @@ async fn insert(
         outcome,
     );
     Ok(id.fetch_one(executor).await?)
+}
+
+/// Returns the entry with the operation, and the tenant, that its approval belongs to.
+async fn with_subject(
+    pool: &PgPool,
+    entry: &AuditEntry,
+    tenant: Option<TenantId>,
+) -> Result<(AuditEntry, Option<TenantId>)> {
+    let Some(approval) = entry.ids.iter().find_map(|id| id.parse().ok()) else { return Ok((entry.clone(), tenant)) };
+    let (operation, tenant_of_approval) = approval_subject(pool, approval).await?;
+    let entry = AuditEntry { operation_id: entry.operation_id.or(operation), ..entry.clone() };
+    Ok((entry, tenant.or(tenant_of_approval)))
+}
+
+/// Returns the operation or the tenant that an approval belongs to.
+async fn approval_subject(pool: &PgPool, id: ApprovalId) -> Result<(Option<OperationId>, Option<TenantId>)> {
+    let row = sqlx::query!(
+        "/* db::audit::approval_subject */ select operation_id, tenant_id from approvals where id = $1",
+        id.as_uuid(),
+    );
+    let Some(row) = row.fetch_optional(pool).await? else { return Ok((None, None)) };
+    Ok((row.operation_id.map(Into::into), row.tenant_id.map(Into::into)))
 }
 
 /// Writes the outcome of an entry. Returns false if the entry was already chained as *unknown*.

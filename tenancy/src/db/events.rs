@@ -96,6 +96,8 @@ pub struct NewEvents {
     pub events: Vec<Event>,
     /// Whether the operation has finished and `events` contains its last event or is empty.
     pub finished: bool,
+    /// False if the event after `events` has a type that only a newer version supports.
+    pub is_readable: bool,
 }
 
 /// Returns the new events of several operations, at most `limit` in total. Each operation is given with the `seq` of
@@ -105,7 +107,7 @@ pub async fn after_all(pool: &PgPool, known: &[(OperationId, i64)], limit: i64) 
     let rows = sqlx::query!(
         r#"/* db::events::after_all */
         select o.id as operation_id, o.tenant_id, o.environment_id, o.last_seq, o.finished_at is not null as "finished!",
-            e.seq as "seq?", e.type as "event_type?: EventType", e.data as "data?", e.occurred_at as "occurred_at?"
+            e.seq as "seq?", e.type as "event_type?", e.data as "data?", e.occurred_at as "occurred_at?"
         from unnest($1::uuid[], $2::bigint[]) as known (id, seq)
             join operations o on o.id = known.id and (o.last_seq > known.seq or o.finished_at is not null)
             left join events e on e.operation_id = o.id and e.seq > known.seq
@@ -120,13 +122,21 @@ pub async fn after_all(pool: &PgPool, known: &[(OperationId, i64)], limit: i64) 
     for row in rows {
         let operation_id = row.operation_id.into();
         if changed.last().is_none_or(|one| one.operation_id != operation_id) {
-            changed.push(NewEvents { operation_id, events: Vec::new(), finished: false });
+            changed.push(NewEvents { operation_id, events: Vec::new(), finished: false, is_readable: true });
         }
-        let Some(one) = changed.last_mut() else { continue };
+        let Some(one) = changed.last_mut().filter(|one| one.is_readable) else { continue };
+        let event_type = match row.event_type.as_deref().map(str::parse::<EventType>) {
+            Some(Err(_)) => {
+                (one.is_readable, one.finished) = (false, false);
+                continue;
+            }
+            Some(Ok(event_type)) => Some(event_type),
+            None => None,
+        };
         // The limit can cut off the last events of an operation.
         one.finished = row.finished && row.seq.is_none_or(|seq| seq == row.last_seq);
         if let (Some(seq), Some(stored), Some(data), Some(occurred_at)) =
-            (row.seq, row.event_type, row.data, row.occurred_at)
+            (row.seq, event_type, row.data, row.occurred_at)
         {
             one.events.push(Event {
                 operation_id,

@@ -83,7 +83,7 @@ pub use change_admin::{ChangeAdminResult, change_admin};
 pub use change_tier::{TierDecisionResult, TierRequestResult, change_tier, decide_tier, request_tier};
 pub use decide::{DecisionResult, decide};
 pub use finish::{fail, succeed};
-pub use legal_hold::set_legal_hold;
+pub use legal_hold::{LegalHoldResult, set_legal_hold};
 pub use offboard::offboard;
 pub use record_step::{StepDisposition, StepRecord, record_step};
 pub use recover::{RecoverResult, recover};
@@ -92,7 +92,7 @@ pub use request_approval::{RequestResult, request_approval, request_creation_app
 pub use restore::restore;
 pub use resume::resume;
 pub use retry::{RetryResult, retry};
-pub use suspend::{NewSuspension, suspend};
+pub use suspend::{NewSuspension, SuspensionResult, suspend};
 pub use upgrade_baseline::{UpgradeResult, open_baseline_upgrade};
 
 /// Result of a request to cancel, offboard, restore, suspend or resume.
@@ -102,6 +102,8 @@ pub enum LifecycleResult {
     Started(Vec<OperationId>),
     /// The tenant, environment or operation does not exist.
     NotFound,
+    /// The tenant has changed since the caller has read it.
+    Outdated,
     /// The tenant is on legal hold for the given reason.
     LegalHold(String),
     /// The environment is offboarded already, and its account was not closed.

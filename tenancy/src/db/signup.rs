@@ -2,7 +2,7 @@
 
 use super::account_limit::{self, AccountLimit, LimitReached};
 use super::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
-use super::{PgPool, Result, map_constraint_violation};
+use super::{PgPool, Result, finish_transaction, map_constraint_violation};
 use crate::audit::{AuditEntry, AuditOutcome, AuditResult};
 use crate::environment::EnvironmentState;
 use crate::event::EventType;
@@ -11,6 +11,7 @@ use crate::tenant::Tenant;
 use crate::unicode::{comparable, invisible_characters_of_postgresql};
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Result of [`sign_up`].
@@ -103,9 +104,21 @@ enum InsertResult {
 }
 
 async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
+    let mut tx = pool.begin().await?;
+    let result = write_in_tx(&mut tx, signup).await;
+    // A concurrent request with the same key can write it after this one has counted its accounts, which must not count
+    // again.
+    finish_transaction(tx, result, |result| matches!(result, InsertResult::Inserted)).await
+}
+
+async fn write_in_tx(tx: &mut PgConnection, signup: &Signup<'_>) -> Result<InsertResult> {
     let Signup { key, request_hash, tenant, requested_by, answer, limit, approval_required, entry } = *signup;
-    let outcome =
-        AuditOutcome { status: u16::try_from(answer.status).ok(), ..AuditOutcome::of(AuditResult::Succeeded) };
+    let started = tenant.environments.iter().map(|environment| environment.operation_id.to_string());
+    let outcome = AuditOutcome {
+        status: u16::try_from(answer.status).ok(),
+        ids: started.chain([tenant.id.to_string()]).collect(),
+        ..AuditOutcome::of(AuditResult::Succeeded)
+    };
     let now: DateTime<Utc> = tenant.created_at;
     let environments = &tenant.environments;
     let ids: Vec<Uuid> = environments.iter().map(|environment| environment.id.as_uuid()).collect();
@@ -198,7 +211,7 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
         approval_required,
         limit.map_or(key.client.as_str(), |limit| limit.client),
     )
-    .fetch_one(pool)
+    .fetch_one(tx)
     .await
     .map_err(map_constraint_violation)?;
 

@@ -106,19 +106,24 @@ async fn concurrent_requests_do_not_exceed_the_daily_limit_together() {
 
 #[tokio::test]
 async fn one_tenant_cannot_use_up_the_daily_limit_of_its_client() {
-    let api = ApiFixture::new().await;
-    let tenant = api.sign_up(&signup_body()).await;
-    let claims = json!({ "tenant_id": tenant["id"] });
-    let path = format!("/v1/tenants/{}/environments", tenant["id"].as_str().unwrap());
-    let mut accepted = 0;
-    for number in 0..25 {
-        let name = format!("e{number}");
-        accepted += u32::from(add_environment(&api, &tenant, &name, claims.clone()).await.status == 202);
-        // The name and the place of the environment are free again.
-        assert!(api.delete(&format!("{path}/{name}")).await.status != 500);
+    for (config, expected) in [("", 20), ("accounts_per_day = 11", 5), ("accounts_per_day = 1", 1)] {
+        let api = ApiFixture::with_config(config).await;
+        let tenant = api.sign_up(&signup_body()).await;
+        let path = format!("/v1/tenants/{}/environments", tenant["id"].as_str().unwrap());
+        let mut accepted = 0;
+        for number in 0..25 {
+            let name = format!("e{number}");
+            // Neither another client nor another user has a limit of its own.
+            let client = format!("client-{}", number % 13);
+            let claims = json!({ "tenant_id": tenant["id"], "client_id": client, "sub": name });
+            accepted += u32::from(add_environment(&api, &tenant, &name, claims).await.status == 202);
+            // The name and the place of the environment are free again.
+            assert!(api.delete(&format!("{path}/{name}")).await.status != 500);
+        }
+        assert_eq!(accepted, expected, "accounts of one tenant in 24 hours with {config:?}");
+        let claims = json!({ "client_id": "another" });
+        assert_eq!(add_environment(&api, &tenant, "last", claims).await.status, 202, "{config:?}");
     }
-    assert_eq!(accepted, 20, "accounts of one tenant in 24 hours");
-    assert_eq!(send(api.signup_request("another", &signup_body())).await.status, 202);
 }
 
 #[tokio::test]

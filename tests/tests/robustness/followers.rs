@@ -196,6 +196,32 @@ async fn followers_get_events_after_the_database_connections_were_lost() {
 }
 
 #[tokio::test]
+async fn an_event_of_a_newer_version_ends_only_the_streams_of_its_operation() {
+    let api = ApiFixture::new().await;
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let tenant = api.sign_up(&signup_body()).await;
+        let id = tenant["environments"][0]["operation_id"].as_str().unwrap().to_owned();
+        let path = format!("/v1/operations/{id}/events");
+        let mut stream = EventStream::open(api.request(reqwest::Method::GET, &path)).await;
+        assert_eq!(next_name(&mut stream).await, "operation.accepted");
+        streams.push((tenant, stream));
+    }
+    let unknown = "with o as (
+            update operations set last_seq = last_seq + 1, wake_at = wake_at + interval '1 day' where tenant_id = (
+                select tenant_id from operations order by id limit 1) returning *)
+        insert into events (operation_id, seq, tenant_id, environment_id, type, occurred_at)
+        select id, last_seq, tenant_id, environment_id, 'step.unheard_of', updated_at from o";
+    sqlx::query(unknown).execute(&api.database.pool).await.unwrap();
+    api.claim_operation().await;
+    let (_, mut second) = streams.pop().unwrap();
+    assert_eq!(next_name(&mut second).await, "operation.started");
+    assert_eq!(next_name(&mut second).await, "step.started");
+    let (_, mut first) = streams.pop().unwrap();
+    assert!(first.next().await.is_none(), "the stream goes on after an event that it cannot show");
+}
+
+#[tokio::test]
 async fn a_worker_reports_its_events_to_the_api_processes() {
     let freehold = Freehold::instant().await;
     freehold.sign_up("Example", "eu-central-1", "standard").await;

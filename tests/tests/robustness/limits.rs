@@ -240,6 +240,27 @@ async fn streams_are_limited_per_client_and_per_process() {
 }
 
 #[tokio::test]
+async fn all_clients_and_users_of_a_tenant_share_their_streams() {
+    let api = ApiFixture::with_config("[api.limits]\nmax_streams_per_client = 2").await;
+    let tenants = [api.sign_up(&signup_body()).await, api.sign_up(&signup_body()).await];
+    let stream = async |tenant: &serde_json::Value, client: &str| {
+        let claims = json!({ "client_id": client, "sub": client, "tenant_id": tenant["id"] });
+        let token = api.issuer.token_with("operations:read", &claims);
+        let path = format!("/v1/operations/{}/events", tenant["environments"][0]["operation_id"].as_str().unwrap());
+        api.request_without_token(Method::GET, &path).bearer_auth(token)
+    };
+    let [one, other] = &tenants;
+    let mut open = Vec::new();
+    for (tenant, client) in [(one, "a"), (one, "b"), (other, "a"), (other, "b")] {
+        open.push(EventStream::open(stream(tenant, client).await).await);
+    }
+    for (tenant, client) in [(one, "c"), (other, "a")] {
+        assert_refused(&send(stream(tenant, client).await).await, 429, "too_many_streams");
+    }
+    drop(open);
+}
+
+#[tokio::test]
 async fn waiting_feed_requests_count_as_streams() {
     let api = ApiFixture::with_config("[api.limits]\nmax_streams = 2\nmax_streams_per_client = 1").await;
     api.sign_up(&signup_body()).await;

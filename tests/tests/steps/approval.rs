@@ -103,7 +103,7 @@ async fn a_rejected_operation_is_canceled_without_aws_calls() {
     let tenant = sign_up_until_approval(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     // A legal hold does not prevent the rejection, because no resources exist yet.
-    assert!(lifecycle::set_legal_hold(pool, tenant.id, Some("Records."), now).await.expect("an answer"));
+    lifecycle::set_legal_hold(pool, tenant.id, Some("Records."), None, now).await.expect("a legal hold");
     assert!(
         matches!(decide(&freehold, &tenant, false, "tests").await, DecisionResult::Recorded(_)),
         "the requester may reject the request"

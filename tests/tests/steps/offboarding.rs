@@ -9,7 +9,7 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_tenancy::approval::ApprovalState;
 use freehold_tenancy::db::approvals;
-use freehold_tenancy::db::lifecycle::{self, DecisionResult, LifecycleResult};
+use freehold_tenancy::db::lifecycle::{self, DecisionResult, LegalHoldResult, LifecycleResult};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::operation::{Initiator, Operation, OperationKind, OperationState, Requester};
@@ -209,7 +209,7 @@ async fn a_legal_hold_and_a_finishing_offboarding_do_not_deadlock() {
     sqlx::query(operation).execute(&mut *transaction).await.expect("a lock");
     let (pool, now) = (freehold.pool().clone(), freehold.clock.now());
     let setting_hold =
-        tokio::spawn(async move { lifecycle::set_legal_hold(&pool, tenant.id, Some("Case 1."), now).await });
+        tokio::spawn(async move { lifecycle::set_legal_hold(&pool, tenant.id, Some("Case 1."), None, now).await });
     let waits = "select exists (select from pg_locks where not granted)";
     while !sqlx::query_scalar::<_, bool>(waits).fetch_one(freehold.pool()).await.expect("an answer") {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -217,10 +217,10 @@ async fn a_legal_hold_and_a_finishing_offboarding_do_not_deadlock() {
     let row = "select 1 from tenants for no key update nowait";
     sqlx::query(row).execute(&mut *transaction).await.expect("an unlocked tenant row");
     transaction.rollback().await.expect("released locks");
-    assert!(setting_hold.await.expect("a finished task").expect("an answer"));
+    setting_hold.await.expect("a finished task").expect("a legal hold");
 }
 
-async fn used_slots(freehold: &Freehold) -> i64 {
+pub(super) async fn used_slots(freehold: &Freehold) -> i64 {
     sqlx::query_scalar("select count(*) from slots").fetch_one(freehold.pool()).await.expect("an answer")
 }
 
@@ -230,9 +230,9 @@ async fn a_legal_hold_prevents_deletion_until_it_is_lifted() {
     let (tenant, worker) = create_ready_tenant(&freehold).await;
     let set_hold = |reason: Option<&'static str>| {
         let (pool, now) = (freehold.pool().clone(), freehold.clock.now());
-        async move { lifecycle::set_legal_hold(&pool, tenant.id, reason, now).await.expect("an answer") }
+        async move { lifecycle::set_legal_hold(&pool, tenant.id, reason, None, now).await.expect("an answer") }
     };
-    assert!(set_hold(Some("Records are to be kept.")).await);
+    assert_eq!(set_hold(Some("Records are to be kept.")).await, LegalHoldResult::Written { before: None });
     assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::LegalHold(_)));
 
     set_hold(None).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_tenancy::approval::ApprovalState;
-use freehold_tenancy::db::lifecycle::{self, ChangeAdminResult, LifecycleResult, NewSuspension};
+use freehold_tenancy::db::lifecycle::{self, ChangeAdminResult, LegalHoldResult, LifecycleResult, NewSuspension};
 use freehold_tenancy::db::{approvals, events, tenants};
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::event::EventType;
@@ -15,7 +15,9 @@ use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot;
 use freehold_worker::reconcile::RepairMode;
 
-use super::offboarding::{MAX_SIMULATED_TIME, account, create_ready_tenant, latest_operation, offboard, requester};
+use super::offboarding::{
+    MAX_SIMULATED_TIME, account, create_ready_tenant, latest_operation, offboard, requester, used_slots,
+};
 use super::reconcile::compare;
 
 const HALF_AN_HOUR: TimeDelta = TimeDelta::minutes(30);
@@ -23,12 +25,15 @@ const HALF_AN_HOUR: TimeDelta = TimeDelta::minutes(30);
 pub(super) async fn suspend(freehold: &Freehold, tenant: &Tenant) -> LifecycleResult {
     let new = NewSuspension { reason: SuspensionReason::NonPayment, note: None };
     let now = freehold.clock.now();
-    lifecycle::suspend(freehold.pool(), tenant.id, &new, &requester("ann"), now).await.expect("an answer")
+    lifecycle::suspend(freehold.pool(), tenant.id, &new, None, &requester("ann"), now).await.expect("an answer").result
 }
 
 pub(super) async fn resume(freehold: &Freehold, tenant: &Tenant) -> LifecycleResult {
     let now = freehold.clock.now();
-    lifecycle::resume(freehold.pool(), tenant.id, "It is paid.", &requester("ann"), now).await.expect("an answer")
+    lifecycle::resume(freehold.pool(), tenant.id, "It is paid.", None, &requester("ann"), now)
+        .await
+        .expect("an answer")
+        .result
 }
 
 /// Returns the number of stacks or assignments in the only account of a tenant; `what` is `stack` or `assigned`.
@@ -107,7 +112,8 @@ async fn a_legal_hold_does_not_prevent_a_suspension() {
     let freehold = Freehold::instant().await;
     let (tenant, worker) = create_ready_tenant(&freehold).await;
     let now = freehold.clock.now();
-    assert!(lifecycle::set_legal_hold(freehold.pool(), tenant.id, Some("Records."), now).await.expect("an answer"));
+    let set = lifecycle::set_legal_hold(freehold.pool(), tenant.id, Some("Records."), None, now).await;
+    assert_eq!(set.expect("an answer"), LegalHoldResult::Written { before: None });
     for (change, state) in [(true, TenantState::Suspended), (false, TenantState::Ready)] {
         let result = if change { suspend(&freehold, &tenant).await } else { resume(&freehold, &tenant).await };
         assert!(matches!(result, LifecycleResult::Started(_)), "{result:?}");
@@ -122,7 +128,8 @@ async fn an_onboarding_suspended_at_any_time_is_completed_by_resuming() {
     // Each iteration suspends an onboarding at a later wake-up.
     for wake_up in 0.. {
         let freehold = Freehold::with(Settings { seed: wake_up, ..Settings::default() }, CONFIG).await;
-        let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
+        // The region requires opt-in, which needs a slot of an AWS quota.
+        let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
         let worker = freehold.worker("worker-1");
         for _ in 0..wake_up {
             freehold.run_due_and_advance(&worker).await;
@@ -134,6 +141,7 @@ async fn an_onboarding_suspended_at_any_time_is_completed_by_resuming() {
         assert!(matches!(result, LifecycleResult::Started(_)), "{result:?} at wake-up {wake_up}");
         freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
         assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Suspended, "at wake-up {wake_up}");
+        assert_eq!(used_slots(&freehold).await, 0, "the suspension keeps slots at wake-up {wake_up}");
         let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
         if freehold.world.account_by_email(&email).is_some() {
             assert_eq!(account(&freehold, &tenant).parent_name, "freehold-quarantine", "at wake-up {wake_up}");
@@ -147,11 +155,7 @@ async fn an_onboarding_suspended_at_any_time_is_completed_by_resuming() {
         assert_eq!(operation.state, OperationState::Succeeded, "at wake-up {wake_up}: {operation:#?}");
         assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready, "at wake-up {wake_up}");
         assert_eq!(world_snapshot::account_requests(&freehold.world), 1, "at wake-up {wake_up}");
-        let slots: i64 = sqlx::query_scalar("select count(*) from slots where ended_at is null")
-            .fetch_one(freehold.pool())
-            .await
-            .expect("a count");
-        assert_eq!(slots, 0, "slots of AWS quotas are left at wake-up {wake_up}");
+        assert_eq!(used_slots(&freehold).await, 0, "slots of AWS quotas are left at wake-up {wake_up}");
         cases += 1;
     }
     assert!(cases > 10, "only {cases} wake-ups were tried");
@@ -248,4 +252,37 @@ async fn an_offboarding_deletes_no_group_that_others_have_made() {
     freehold.clock.advance(std::time::Duration::from_hours(1));
     freehold.run_until_idle(&worker, MAX_SIMULATED_TIME).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
+}
+
+#[tokio::test]
+async fn a_suspension_during_the_end_of_an_offboarding_changes_nothing() {
+    let freehold = Freehold::instant().await;
+    let (tenant, _) = create_ready_tenant(&freehold).await;
+    offboard(&freehold, &tenant, false).await;
+    // A worker that finishes the offboarding locks the operation first.
+    let mut end = freehold.pool().begin().await.expect("a transaction");
+    let operation = "update operations set state = 'succeeded', finished_at = updated_at, wake_at = null
+        where kind = 'offboard'";
+    sqlx::query(operation).execute(&mut *end).await.expect("a finished operation");
+    let (pool, now, id) = (freehold.pool().clone(), freehold.clock.now(), tenant.id);
+    let suspending = tokio::spawn(async move {
+        let new = NewSuspension { reason: SuspensionReason::Abuse, note: None };
+        lifecycle::suspend(&pool, id, &new, None, &requester("ann"), now).await.expect("an answer").result
+    });
+    let waits = "select exists (select from pg_locks where not granted)";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(freehold.pool()).await.expect("an answer") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for statement in [
+        "update account_mappings set valid_to = valid_from + interval '1 hour'",
+        "update environments set state = 'offboarded', offboarded_at = updated_at",
+        "update tenants set offboarded_at = updated_at",
+    ] {
+        sqlx::query(statement).execute(&mut *end).await.expect("an offboarded tenant");
+    }
+    end.commit().await.expect("the end of the offboarding");
+    assert_eq!(suspending.await.expect("a finished task"), LifecycleResult::AlreadyOffboarded);
+    assert_eq!(latest_operation(&freehold, &tenant).await.kind, OperationKind::Offboard, "an operation was opened");
+    let tenant = freehold.reload_tenant(&tenant).await;
+    assert_eq!((tenant.state(), tenant.suspension), (TenantState::Offboarded, None));
 }

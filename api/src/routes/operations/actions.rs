@@ -153,8 +153,11 @@ pub(crate) async fn cancel_operation(
         LifecycleResult::AlreadyOffboarded => {
             Err(ApiError::new(Code::OperationNotCancelable, "The operation cannot be canceled: it has finished."))
         }
-        // Only a restore or a resumption has these results.
-        LifecycleResult::Suspended | LifecycleResult::ReservedForOperator | LifecycleResult::Busy(_) => {
+        // Only a restore, a suspension or a resumption has these results.
+        LifecycleResult::Outdated
+        | LifecycleResult::Suspended
+        | LifecycleResult::ReservedForOperator
+        | LifecycleResult::Busy(_) => {
             Err(ApiError::new(Code::OperationNotCancelable, "The operation cannot be canceled."))
         }
         LifecycleResult::NotAllowed(reason) => {

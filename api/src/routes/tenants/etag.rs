@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use freehold_tenancy::{TenantId, db, tenant};
 
 use crate::app::App;
@@ -14,15 +15,19 @@ pub(super) fn compute_etag(tenant: tenant::Tenant) -> Result<ETag, ApiError> {
     serde_json::to_string(&Tenant::from(tenant)).map(|json| ETag::for_body(&json)).map_err(|_| ApiError::internal())
 }
 
-/// Fails if the request has an `If-Match` header that does not contain the current ETag of the tenant.
+/// Fails if the request has an `If-Match` header that does not contain the current ETag of the tenant. Otherwise
+/// returns the time of the last change of the tenant, or `None` if the request has no such header or accepts each
+/// version.
 pub(in crate::routes) async fn check_if_match(
     app: &App,
     id: TenantId,
     if_match: Option<&IfMatch>,
-) -> Result<(), ApiError> {
-    let Some(if_match) = if_match else { return Ok(()) };
+) -> Result<Option<DateTime<Utc>>, ApiError> {
+    let Some(if_match) = if_match else { return Ok(None) };
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
-    if_match.check(&compute_etag(tenant)?)
+    let updated_at = tenant.updated_at;
+    if_match.check(&compute_etag(tenant)?)?;
+    Ok((!if_match.is_any()).then_some(updated_at))
 }
 
 /// Returns a response with a tenant and its ETag.

@@ -162,17 +162,19 @@ fn record_changes(before: &tenant::Tenant, after: &tenant::Tenant) {
 /// Requests the change to a tier that requires approval. The change is applied when another person approves it.
 async fn request_tier(app: &App, caller: &Caller, tenant: &tenant::Tenant, tier: &Tier) -> Result<Response, ApiError> {
     let (by, now) = (caller.requester(), app.clock.now());
-    let id = match db::lifecycle::request_tier(&app.pool, tenant, tier, &by, now).await? {
-        TierRequestResult::Pending(id) => id,
+    let (id, is_new) = match db::lifecycle::request_tier(&app.pool, tenant, tier, &by, now).await? {
+        TierRequestResult::Pending { id, is_new } => (id, is_new),
         TierRequestResult::Outdated => return Err(precondition_failed()),
         TierRequestResult::OtherPending(id) => {
             let detail = format!("The change to another tier waits for approval ({id}); approve or reject it first.");
             return Err(ApiError::new(Code::ApprovalPending, detail));
         }
     };
-    app.work_notifier.notify();
     let approval = db::approvals::get(&app.pool, id).await?.ok_or_else(ApiError::internal)?;
-    record_approval_state(id, None, approval.state, approval.action, &approval.request);
+    if is_new {
+        app.work_notifier.notify();
+        record_approval_state(id, None, approval.state, approval.action, &approval.request);
+    }
     let location = HeaderValue::from_str(&format!("/v1/approvals/{id}")).map_err(|_| ApiError::internal())?;
     let body = Json(ApprovalDetails::from(approval));
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response())

@@ -20,6 +20,7 @@ pub struct AuditFilter {
     pub environment: Option<EnvironmentId>,
     /// Account of such an environment.
     pub account: Option<AwsAccountId>,
+    /// Operation that the record belongs to, or that its request has started.
     pub operation: Option<OperationId>,
     /// Name of the audited action, such as `createTenant`.
     pub action: Option<String>,
@@ -79,8 +80,11 @@ pub async fn list_with_previous(
                 and b.position <= (select position from audit_head) order by b.recorded_at, b.position limit 1), 9223372036854775807))
             and ($4::text is null or r.record ->> 'tenant_id' = $4)
             and ($5::text[] is null or r.record::text like any($5) or r.record ->> 'resource' ~ $6)
-            and ($7::text is null
-                or left(r.record ->> 'operation_id', 256) = left($7, 256) and r.record ->> 'operation_id' = $7)
+            and ($7::text is null or r.position = any(array(
+                select o.position from audit_records o
+                where left(o.record ->> 'operation_id', 256) = left($7, 256) and o.record ->> 'operation_id' = $7
+                union all
+                select o.position from audit_records o where (o.record -> 'outcome' -> 'ids')::jsonb ? $7)))
             and ($8::text is null or left(r.record ->> 'action', 256) = left($8, 256) and r.record ->> 'action' = $8)
             and ($9::text is null
                 or left(coalesce(r.record -> 'actor' ->> 'subject', r.record -> 'actor' ->> 'process'), 256)

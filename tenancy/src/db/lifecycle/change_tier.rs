@@ -18,8 +18,8 @@ use crate::{ApprovalId, TenantId, Tier};
 /// Result of [`request_tier`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TierRequestResult {
-    /// The change waits for approval, possibly since an earlier request.
-    Pending(ApprovalId),
+    /// The change waits for approval; `is_new` is false if an earlier request has asked for it.
+    Pending { id: ApprovalId, is_new: bool },
     /// A change to another tier waits for approval.
     OtherPending(ApprovalId),
     /// The tenant was changed or offboarded in the meantime.
@@ -32,6 +32,8 @@ pub enum TierDecisionResult {
     /// The decision was recorded, and an approved change was applied.
     Recorded,
     NotPending,
+    /// The tenant has another tier than at the request, or is offboarded. Nothing was changed.
+    Outdated,
     /// The pending request has this hash.
     HashMismatch(String),
     /// Requester and approver are the same person.
@@ -84,7 +86,7 @@ pub async fn request_tier(
 ) -> Result<TierRequestResult> {
     let mut tx = pool.begin().await?;
     let result = request_in_tx(&mut tx, tenant, tier, by, now).await;
-    finish_transaction(tx, result, |result| matches!(result, TierRequestResult::Pending(_))).await
+    finish_transaction(tx, result, |result| matches!(result, TierRequestResult::Pending { .. })).await
 }
 
 async fn request_in_tx(
@@ -110,7 +112,7 @@ async fn request_in_tx(
     if let Some(pending) = pending(tx, tenant.id).await? {
         let is_same = pending.request == request;
         return Ok(if is_same {
-            TierRequestResult::Pending(pending.id)
+            TierRequestResult::Pending { id: pending.id, is_new: false }
         } else {
             TierRequestResult::OtherPending(pending.id)
         });
@@ -132,7 +134,7 @@ async fn request_in_tx(
     .execute(&mut *tx)
     .await?;
     append_event(tx, FeedType::TenantApprovalRequested, tenant.id, id, now).await?;
-    Ok(TierRequestResult::Pending(id))
+    Ok(TierRequestResult::Pending { id, is_new: true })
 }
 
 /// Approves or rejects a change of the tier, and applies an approved change in the same transaction.
@@ -160,6 +162,13 @@ async fn decide_in_tx(
     now: DateTime<Utc>,
 ) -> Result<TierDecisionResult> {
     lock_tenant(tx, tenant).await?;
+    // The row is locked before the request, in the same order as when a worker offboards the tenant.
+    sqlx::query!(
+        "/* db::lifecycle::decide_tier */ select from tenants where id = $1 for no key update",
+        tenant.as_uuid()
+    )
+    .execute(&mut *tx)
+    .await?;
     let Some(pending) = pending(tx, tenant).await? else { return Ok(TierDecisionResult::NotPending) };
     if pending.request_hash != hash {
         return Ok(TierDecisionResult::HashMismatch(pending.request_hash));
@@ -172,7 +181,7 @@ async fn decide_in_tx(
     let event = if approve { FeedType::TenantApprovalGranted } else { FeedType::TenantApprovalRejected };
     append_event(tx, event, tenant, pending.id, now).await?;
     if approve && !apply(tx, tenant, &pending.request, now).await? {
-        return Ok(TierDecisionResult::NotPending);
+        return Ok(TierDecisionResult::Outdated);
     }
     Ok(TierDecisionResult::Recorded)
 }

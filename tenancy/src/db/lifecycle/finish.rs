@@ -88,6 +88,10 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
     )
     .execute(&mut *tx)
     .await?;
+    // An interrupted onboarding can leave a slot that no step of this operation returns, such as that of a region.
+    sqlx::query!("/* db::lifecycle::succeed */ delete from slots where operation_id = $1", id.as_uuid())
+        .execute(&mut *tx)
+        .await?;
     match operation.kind {
         OperationKind::Onboard => findings::write_degraded(tx, operation.environment_id.into(), now).await?,
         OperationKind::Repair | OperationKind::UpgradeBaseline => {

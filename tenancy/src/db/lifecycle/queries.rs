@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::db::Result;
 use crate::operation::{Initiator, OperationKind};
 use crate::step::StepName;
+use crate::tenant::SuspensionReason;
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 
 /// Environment that is not offboarded, with its open operation.
@@ -62,6 +63,33 @@ pub(super) async fn owner_of_operation(
     .fetch_optional(tx)
     .await?;
     Ok(row.map(|row| (row.tenant_id.into(), row.environment_id.into())))
+}
+
+/// Suspension and legal hold of a tenant whose row is locked.
+pub(super) struct LockedTenant {
+    pub(super) suspension: Option<SuspensionReason>,
+    pub(super) legal_hold: Option<String>,
+    updated_at: DateTime<Utc>,
+}
+
+impl LockedTenant {
+    /// Returns whether the tenant has changed since the version `expected` was read.
+    pub(super) fn is_outdated(&self, expected: Option<DateTime<Utc>>) -> bool {
+        expected.is_some_and(|expected| expected != self.updated_at)
+    }
+}
+
+/// Locks and returns the row of a tenant. The caller must have locked the operations of the tenant, in the same order
+/// as when the last of them finishes.
+pub(super) async fn lock_row(tx: &mut PgConnection, tenant: TenantId) -> Result<Option<LockedTenant>> {
+    let row = sqlx::query_as!(
+        LockedTenant,
+        r#"/* db::lifecycle::lock_row */
+        select suspension_reason as "suspension: SuspensionReason", legal_hold_reason as legal_hold, updated_at
+        from tenants where id = $1 for no key update"#,
+        tenant.as_uuid(),
+    );
+    Ok(row.fetch_optional(tx).await?)
 }
 
 /// Returns whether an operator has suspended the tenant.
@@ -133,6 +161,7 @@ pub(super) async fn has_unclosed_account(
     Ok(left.fetch_one(tx).await?)
 }
 
+/// Returns the environments of a tenant that are not offboarded, and locks their open operations.
 pub(super) async fn active_environments(
     tx: &mut PgConnection,
     tenant: TenantId,
@@ -151,6 +180,15 @@ pub(super) async fn active_environments(
     for id in ids.into_iter().map(EnvironmentId::from) {
         active_environments.push(ActiveEnvironment { id, open: open(&mut *tx, id).await? });
     }
+    // An operation that was locked by a worker may have finished during the wait and have offboarded its environment.
+    let ids: Vec<Uuid> = active_environments.iter().map(|environment| environment.id.as_uuid()).collect();
+    let still_active = sqlx::query_scalar!(
+        r#"/* db::lifecycle::active_environments */
+        select id from environments where id = any($1) and state <> 'offboarded'"#,
+        &ids,
+    );
+    let still_active = still_active.fetch_all(tx).await?;
+    active_environments.retain(|environment| still_active.contains(&environment.id.as_uuid()));
     Ok(active_environments)
 }
 

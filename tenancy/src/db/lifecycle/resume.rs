@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 use super::LifecycleResult;
 use super::cancel::{mark_canceled, move_slots};
 use super::open_operation::open_operation;
-use super::queries::{active_environments, exists, has_account, is_step_done, is_suspended, lock_tenant};
+use super::queries::{active_environments, exists, has_account, is_step_done, lock_row, lock_tenant};
+use super::suspend::SuspensionResult;
 use crate::db::{PgPool, Result, finish_transaction, parse_json};
 use crate::operation::{OperationKind, Requester};
 use crate::quota::Quota;
@@ -15,34 +16,40 @@ use crate::step::StepName;
 use crate::{EnvironmentId, OperationId, TenantId};
 
 /// Ends the suspension of a tenant for the given reason. A tenant that is not suspended stays unchanged. An environment
-/// that is being offboarded stays so, and can be restored from now on.
+/// that is being offboarded stays so, and can be restored from now on. `expected` is as for [`super::suspend`].
 pub async fn resume(
     pool: &PgPool,
     tenant: TenantId,
     reason: &str,
+    expected: Option<DateTime<Utc>>,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<LifecycleResult> {
+) -> Result<SuspensionResult> {
     let mut tx = pool.begin().await?;
-    let answer = resume_in_tx(&mut tx, tenant, reason, by, now).await;
-    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Started(_))).await
+    let answer = resume_in_tx(&mut tx, tenant, reason, expected, by, now).await;
+    finish_transaction(tx, answer, |decided| matches!(decided.result, LifecycleResult::Started(_))).await
 }
 
 async fn resume_in_tx(
     tx: &mut PgConnection,
     tenant: TenantId,
     reason: &str,
+    expected: Option<DateTime<Utc>>,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<LifecycleResult> {
+) -> Result<SuspensionResult> {
     lock_tenant(tx, tenant).await?;
     let environments = active_environments(tx, tenant, None).await?;
     if environments.is_empty() && !exists(tx, tenant, None).await? {
-        return Ok(LifecycleResult::NotFound);
+        return Ok(LifecycleResult::NotFound.into());
     }
-    let mut operations = Vec::new();
-    if !is_suspended(tx, tenant).await? {
-        return Ok(LifecycleResult::Started(operations));
+    let Some(locked) = lock_row(tx, tenant).await? else { return Ok(LifecycleResult::NotFound.into()) };
+    if locked.is_outdated(expected) {
+        return Ok(LifecycleResult::Outdated.into());
+    }
+    let (mut operations, before) = (Vec::new(), locked.suspension);
+    if before.is_none() {
+        return Ok(LifecycleResult::Started(operations).into());
     }
     for environment in environments {
         let has_account = has_account(tx, environment.id).await?;
@@ -51,7 +58,7 @@ async fn resume_in_tx(
                 // The account of an interrupted onboarding may still be created. Another onboarding would request a
                 // second one.
                 if !has_account && !is_step_done(tx, open.id, StepName::SettleAccount).await? {
-                    return Ok(LifecycleResult::Busy(open.id));
+                    return Ok(LifecycleResult::Busy(open.id).into());
                 }
                 let from = mark_canceled(tx, &open, by, now).await?;
                 let id = open_next(tx, environment.id, has_account, reason, by, now, from).await?;
@@ -75,7 +82,7 @@ async fn resume_in_tx(
     )
     .execute(tx)
     .await?;
-    Ok(LifecycleResult::Started(operations))
+    Ok(SuspensionResult { result: LifecycleResult::Started(operations), before })
 }
 
 /// Deletes the slot of an account creation that an interrupted onboarding has left behind. The account exists.

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::LifecycleResult;
 use super::cancel::{mark_canceled, move_slots};
 use super::open_operation::open_operation;
-use super::queries::{active_environments, exists, is_suspended, lock_tenant};
+use super::queries::{active_environments, exists, lock_row, lock_tenant};
 use crate::TenantId;
 use crate::db::{PgPool, Result, finish_transaction};
 use crate::operation::{OperationKind, Requester};
@@ -24,33 +24,53 @@ pub struct NewSuspension {
     pub note: Option<String>,
 }
 
+/// Result of [`suspend`] or [`super::resume`], with the reason of the suspension before it; `None` if there was none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuspensionResult {
+    pub result: LifecycleResult,
+    pub before: Option<SuspensionReason>,
+}
+
+impl From<LifecycleResult> for SuspensionResult {
+    fn from(result: LifecycleResult) -> Self {
+        Self { result, before: None }
+    }
+}
+
 /// Suspends a tenant with all its environments. If the tenant is suspended already, only reason and note change.
+/// `expected` is the time of the last change of the tenant that the caller has read, if it must not have changed since.
 pub async fn suspend(
     pool: &PgPool,
     tenant: TenantId,
     new: &NewSuspension,
+    expected: Option<DateTime<Utc>>,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<LifecycleResult> {
+) -> Result<SuspensionResult> {
     let mut tx = pool.begin().await?;
-    let answer = suspend_in_tx(&mut tx, tenant, new, by, now).await;
-    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Started(_))).await
+    let answer = suspend_in_tx(&mut tx, tenant, new, expected, by, now).await;
+    finish_transaction(tx, answer, |decided| matches!(decided.result, LifecycleResult::Started(_))).await
 }
 
 async fn suspend_in_tx(
     tx: &mut PgConnection,
     tenant: TenantId,
     new: &NewSuspension,
+    expected: Option<DateTime<Utc>>,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<LifecycleResult> {
+) -> Result<SuspensionResult> {
     lock_tenant(tx, tenant).await?;
     let environments = active_environments(tx, tenant, None).await?;
     if environments.is_empty() {
         let is_known = exists(tx, tenant, None).await?;
-        return Ok(if is_known { LifecycleResult::AlreadyOffboarded } else { LifecycleResult::NotFound });
+        return Ok(if is_known { LifecycleResult::AlreadyOffboarded } else { LifecycleResult::NotFound }.into());
     }
-    let was_suspended = is_suspended(tx, tenant).await?;
+    let Some(locked) = lock_row(tx, tenant).await? else { return Ok(LifecycleResult::NotFound.into()) };
+    if locked.is_outdated(expected) {
+        return Ok(LifecycleResult::Outdated.into());
+    }
+    let before = locked.suspension;
     let input = json!({ "reason": new.reason });
     let mut operations = Vec::new();
     for environment in environments {
@@ -65,19 +85,19 @@ async fn suspend_in_tx(
                 move_slots(tx, open.id, id).await?;
                 operations.push(id);
             }
-            None if was_suspended => {}
+            None if before.is_some() => {}
             None => {
                 let kind = OperationKind::Suspend;
                 operations.push(open_operation(tx, kind, environment.id, &input, by, now, now).await?);
             }
         }
     }
-    // The row is locked after the operations, in the same order as when the last operation of a tenant finishes.
     sqlx::query!(
         r#"/* db::lifecycle::suspend */
         update tenants set suspended_at = coalesce(suspended_at, $2), suspension_reason = $3, suspension_note = $4,
             suspended_by = $5, updated_at = greatest($2, updated_at + interval '1 microsecond')
-        where id = $1 and (suspended_at is null or suspension_reason <> $3 or suspension_note is distinct from $4)"#,
+        where id = $1 and offboarded_at is null
+            and (suspended_at is null or suspension_reason <> $3 or suspension_note is distinct from $4)"#,
         tenant.as_uuid(),
         now,
         new.reason.as_str(),
@@ -86,5 +106,5 @@ async fn suspend_in_tx(
     )
     .execute(tx)
     .await?;
-    Ok(LifecycleResult::Started(operations))
+    Ok(SuspensionResult { result: LifecycleResult::Started(operations), before })
 }

@@ -211,6 +211,60 @@ async fn each_documented_field_of_a_change_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_decision_is_recorded_with_its_tenant_and_operation() {
+    let config = "[[tiers]]\nname = \"careful\"\napproval = \"required\"";
+    let mut recorder = Recorder { api: ApiFixture::with_config(config).await, actions: BTreeSet::new() };
+    let tenant = recorder.api.sign_up(&signup_body()).await;
+    let (path, tier) = (format!("/v1/tenants/{}", text(&tenant["id"])), json!({ "tier": "careful" }));
+    let (approval, asked) = recorder.send("ann", Method::PATCH, &path, &tier).await;
+    assert_eq!(asked["outcome"]["changes"]["approval"]["new"]["state"], "pending", "{asked}");
+    let (again, repeated) = recorder.send("cid", Method::PATCH, &path, &tier).await;
+    assert_eq!((&again["id"], &repeated["outcome"]["changes"]), (&approval["id"], &Value::Null), "{repeated}");
+    let decide = |approval: &Value, action: &str| {
+        let hash = json!({ "request_hash": approval["request_hash"] });
+        (format!("/v1/approvals/{}/{action}", text(&approval["id"])), hash)
+    };
+    let (approve, hash) = decide(&approval, "approve");
+    let (_, approved) = recorder.send("bob", Method::POST, &approve, &hash).await;
+    assert_eq!((&approved["tenant_id"], &approved["operation_id"]), (&tenant["id"], &Value::Null), "{approved}");
+    assert_eq!(approved["outcome"]["changes"]["tier"], change(json!("standard"), json!("careful")), "{approved}");
+
+    recorder.api.park_with_remedies("account_email_taken", &[Remedy::Adopt]).await;
+    let operation = text(&tenant["environments"][0]["operation_id"]);
+    let (adopt, account) = (format!("/v1/operations/{operation}/adopt"), json!({ "aws_account_id": "777788889999" }));
+    let (shown, _) = recorder.send("ann", Method::POST, &adopt, &account).await;
+    let (reject, hash) = decide(&shown["approvals"][0], "reject");
+    let (_, rejected) = recorder.send("bob", Method::POST, &reject, &hash).await;
+    assert_eq!((&rejected["tenant_id"], &rejected["operation_id"]), (&tenant["id"], &json!(operation)), "{rejected}");
+    for filter in [format!("tenant={}", text(&tenant["id"])), format!("operation={operation}")] {
+        let found = list_audit_records(&recorder.api, &format!("&{filter}&action=rejectRequest")).await;
+        assert_eq!(found, [rejected.clone()], "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn concurrent_changes_are_recorded_with_the_value_before_each() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
+    let path = format!("/v1/tenants/{}", text(&tenant["id"]));
+    let tag = api.get(&path).await.header("etag").to_owned();
+    // Of the requests for one version of the tenant, only one is carried out.
+    for (if_match, accepted) in [(tag.as_str(), 1), ("*", 12)] {
+        let holds = (0..12).map(|number| {
+            let request = api.request(Method::PUT, &format!("{path}/legal-hold")).header("If-Match", if_match);
+            send(request.json(&json!({ "reason": format!("Case {number} of {if_match}.") })))
+        });
+        let responses = futures::future::join_all(holds).await;
+        let count = responses.iter().filter(|response| response.status == 200).count();
+        assert_eq!(count, accepted, "{:?}", responses.iter().map(|one| one.status).collect::<Vec<_>>());
+    }
+    let records = list_audit_records(&api, "&action=setLegalHold").await;
+    let changes = records.iter().map(|record| &record["outcome"]["changes"]["legal_hold"]);
+    let before: BTreeSet<String> = changes.filter(|one| one.is_object()).map(|one| one["old"].to_string()).collect();
+    assert_eq!(before.len(), 13, "a value is replaced twice: {before:?}");
+}
+
+#[tokio::test]
 async fn an_encoded_id_and_a_long_query_leave_their_trace() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
@@ -226,6 +280,8 @@ async fn an_encoded_id_and_a_long_query_leave_their_trace() {
     assert_eq!(records[0]["ids"], json!([id]));
     let started = &response.json()["environments"][0]["operation_id"];
     assert_eq!(records[0]["outcome"]["ids"], json!([started, id]), "{}", records[0]);
+    let of_operation = list_audit_records(&api, &format!("&operation={}", text(started))).await;
+    assert_eq!(of_operation, records, "the request that started the operation is not found by it");
     assert!(text(&records[0]["resource"]).starts_with(&format!("/v1/tenants/{id}?&")), "{}", records[0]);
 
     let restore = api.post(&format!("/v1/tenants/{encoded}/environments/%70roduction/restore")).await;
