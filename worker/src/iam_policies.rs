@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use freehold_tenancy::Config;
+use freehold_tenancy::config::Residency;
 use serde_json::Value;
 
 use crate::aws::Aws;
@@ -51,7 +52,7 @@ pub async fn read_ids(aws: &Aws, config: &Config) -> Result<PolicyIds, Bootstrap
     let aws = &aws.as_administrator().await?;
     let organization = &config.organization;
     let ous = retry_while_busy(clock, || aws.own_ous()).await?;
-    let residencies = config.residencies.iter().map(|residency| residency.ou_name());
+    let residencies = config.residencies.iter().map(Residency::ou_name);
     for needed in residencies.chain([organization.quarantine_ou.clone()]) {
         if !ous.iter().any(|(name, _)| *name == needed) {
             return Err(BootstrapError::Missing(format!("the OU {needed}")));

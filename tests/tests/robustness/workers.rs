@@ -131,7 +131,7 @@ async fn measure_onboarding(writes_before_cut: usize) -> (TimeDelta, Option<Stri
 #[tokio::test]
 async fn an_operation_continues_after_an_outage_before_its_lease_ends() {
     let (usual, _) = Box::pin(measure_onboarding(usize::MAX)).await;
-    let (took, cut_at) = measure_onboarding(8).await;
+    let (took, cut_at) = Box::pin(measure_onboarding(8)).await;
     assert!(cut_at.is_some());
     // A lease is 25 seconds; the operation is released after about a second.
     assert!(took < usual + TimeDelta::seconds(18), "{took} with a cut at {cut_at:?}, {usual} without");

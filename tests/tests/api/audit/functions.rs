@@ -282,7 +282,11 @@ async fn texts_of_any_length_do_not_stop_the_chain() {
     let large: String = long.repeat(20);
     for (change, outcome) in [(json!({ "note": &large }), json!(done())), (json!({}), json!({ "note": &large }))] {
         let error = write(change, &outcome, now).await.expect_err("a large entry");
-        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("23514"), "{error}");
+        assert_eq!(
+            error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
+            Some("23514"),
+            "{error}"
+        );
     }
     let infinite = "insert into audit_pending (started_at, entry) values ('infinity', '{}')";
     execute(&pool, infinite).await.expect_err("an entry without a time");

@@ -162,14 +162,6 @@ fn a_parameter_must_accept_the_values_that_freehold_passes() {
 }
 
 #[test]
-fn an_output_with_an_export_is_a_problem() {
-    let exported = TEMPLATE.replace("Outputs:\n", "Outputs:\n  Shared: {Value: x, Export: {Name: shared}}\n");
-    let found = problems(CONFIG, &exported);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("stack.template: the output Shared must not have an Export"), "{found:?}");
-}
-
-#[test]
 fn a_configured_value_must_fit_its_parameter() {
     for (parameter, value, expected) in [
         ("Type: Number", "x", "must be a number"),
