@@ -94,8 +94,8 @@ fn describe(report: &MigrationReport, config: &Database) -> Vec<String> {
     }
     for role in &report.refused_passwords {
         lines.push(format!(
-            "the password of {role} was not set, because this user may not alter the role; if it has changed, set it as \
-             an administrator of the database with `\\password {role}` in psql"
+            "the password of {role} was not set, because this user may not alter the role; if it has changed, set it \
+             as an administrator of the database with `\\password {role}` in psql"
         ));
     }
     for (role, variable) in [(&config.api_role, "API_PASSWORD"), (&config.worker_role, "WORKER_PASSWORD")] {

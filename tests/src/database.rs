@@ -6,10 +6,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use freehold_sandbox::postgres::{Postgres, PostgresOptions, TestDatabase, TestDatabases};
 use freehold_tenancy::Clock;
 use freehold_tenancy::account_mapping::AccountMapping;
+use freehold_tenancy::clock::Scale;
 use freehold_tenancy::config::{self, DatabaseRoles, RoleName};
+use freehold_tenancy::db::installation::{self, InstallationKind};
 use freehold_tenancy::db::{self, PgPool, account_mappings};
 use secrecy::SecretString;
 use sqlx::Connection;
@@ -80,6 +83,14 @@ impl Database {
     /// Returns the URL of an administrator whose sessions act as the owner, like those of `freehold recover`.
     pub fn owner_url(&self) -> String {
         format!("{}&options=-c%20role%3D{}", self.url, DatabaseRoles::default().owner)
+    }
+
+    /// Records a sandbox, whose clock is simulated. The audit trail then accepts any time; otherwise it corrects a time that
+    /// differs much from the time of PostgreSQL.
+    pub async fn simulate_clock(&self, now: DateTime<Utc>) {
+        let (kind, management) = (InstallationKind::Sandbox, "111122223333".parse().expect("an account id"));
+        let scale = Scale { anchored_at: now, origin: now, speed: 1.0 };
+        installation::ensure(&self.pool, kind, &management, Some(scale), now).await.expect("an installation");
     }
 
     /// Copies the database, like a backup. Returns the name of the copy.

@@ -281,8 +281,8 @@ fn aws(moto: &Cloud, config: &Arc<Config>, clock: &Clock, limits: Option<Arc<Aws
     Aws::connect(Arc::clone(config), clock.clone(), limits, connection)
 }
 
-/// Bootstraps the organisation like `freehold bootstrap`. A second plan would read the tags of the permission sets, which
-/// moto does not have.
+/// Bootstraps the organisation like `freehold bootstrap`. A second plan would read the tags of the permission sets,
+/// which moto does not have.
 async fn prepare(aws: &Aws, config: &Config) {
     let plan = bootstrap::plan(aws, config).await.expect("a plan");
     bootstrap::apply(aws, plan, |_| {}).await.expect("a bootstrapped organisation");

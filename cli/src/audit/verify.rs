@@ -44,8 +44,10 @@ pub(super) struct VerifyArgs {
     /// Verify this export of `freehold audit list --output ndjson` instead of the database
     ///
     /// Needs neither configuration nor database. Prints the last position with its hash, to compare with an anchor.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["anchors", "public_keys", "installation", "former_retention_days",
-        "sandbox"])]
+    #[arg(
+        long, value_name = "FILE",
+        conflicts_with_all = ["anchors", "public_keys", "installation", "former_retention_days", "sandbox"]
+    )]
     file: Option<PathBuf>,
     /// Accept missing positions in the file, because it was exported with filters
     #[arg(long, requires = "file")]
@@ -162,7 +164,7 @@ async fn verify_database(
     let is_sandbox = installation.kind == InstallationKind::Sandbox;
     if is_sandbox && !args.sandbox {
         defects.push(
-            "the database says that it belongs to a sandbox, so that its clock is not trusted; if it does, add --sandbox"
+            "the database says that it belongs to a sandbox, so its clock is not trusted; if it does, add --sandbox"
                 .to_owned(),
         );
     }

@@ -100,7 +100,7 @@ async fn identity(pool: &PgPool) -> Result<String> {
 
 /// Returns the number of workers that are connected to the database. The connection must be in a transaction.
 ///
-/// Of a session that the user of the connection may not observe, it is only known whether it can do the work of a worker.
+/// A session that the user of the connection may not observe counts if its login can do the work of a worker.
 pub async fn count_workers(connection: &mut PgConnection) -> Result<i64> {
     // The owner of the tables does not see the sessions of other logins, but the user who acts as the owner may.
     let owner = sqlx::query_scalar!(

@@ -34,6 +34,7 @@ fn the_hash_of_an_approval_is_unchanged() {
 #[tokio::test]
 async fn the_text_and_the_hash_of_an_audit_record_are_unchanged() {
     let database = Database::new().await;
+    database.simulate_clock(fixed_time()).await;
     let actor = Actor::Process { process: "tests".to_owned() };
     let entry =
         AuditEntry { step: Some("verify".to_owned()), ..AuditEntry::new(AuditKind::ApiCall, "createTenant", actor) };

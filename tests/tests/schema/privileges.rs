@@ -130,7 +130,8 @@ const REFUSED_FOR_WORKER: &[&str] = &[
     "update operations set approval_required = false",
     "insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, updated_at,
         approval_required)
-     select gen_random_uuid(), tenant_id, environment_id, kind, requested_by, now(), state, now(), false from operations",
+     select gen_random_uuid(), tenant_id, environment_id, kind, requested_by, now(), state, now(), false
+     from operations",
     "insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, updated_at,
         started_by_tenant)
      select gen_random_uuid(), tenant_id, environment_id, 'offboard', requested_by, now(), state, now(), true

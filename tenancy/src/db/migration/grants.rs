@@ -58,7 +58,8 @@ pub(super) async fn apply(connection: &mut PgConnection, roles: &DatabaseRoles) 
 
 /// Returns one statement for each role and object.
 fn statements<'a>(verb: &str, preposition: &str, privileges: impl Iterator<Item = &'a Privilege>) -> Vec<String> {
-    // Columns of each action on an object. An action on columns and the same action on the whole object are two entries.
+    // Columns of each action on an object. An action on columns and the same action on the whole object are two
+    // entries.
     type Actions<'a> = BTreeMap<(&'a str, bool), Vec<&'a str>>;
     let mut actions: BTreeMap<(&Option<String>, bool, &str), Actions<'_>> = BTreeMap::new();
     for one in privileges {
@@ -204,8 +205,8 @@ async fn existing(connection: &mut PgConnection, roles: &DatabaseRoles) -> Resul
     Ok(privileges.collect())
 }
 
-/// Revokes the rights to grant privileges, together with what was granted with them, and the privileges on sequences: an
-/// identity column needs none. Returns the number of executed statements.
+/// Revokes the rights to grant privileges, together with what was granted with them, and the privileges on sequences:
+/// an identity column needs none. Returns the number of executed statements.
 async fn revoke_surplus(connection: &mut PgConnection, roles: &DatabaseRoles) -> Result<usize> {
     let statements = sqlx::query_scalar!(
         r#"/* db::migration::grants::revoke_surplus */

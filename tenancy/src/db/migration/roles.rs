@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use super::statements::execute_all;
 use crate::config::{Database, DatabaseRoles, RoleName};
@@ -31,8 +31,8 @@ struct ExistingRole {
 ///
 /// Fails with [`DbError::UnsafeRole`] if an existing role has more rights than it needs.
 pub(super) async fn create(connection: &mut PgConnection, roles: &DatabaseRoles) -> Result<Vec<RoleName>> {
-    let mut created = Vec::new();
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         let existing = read(connection, roles).await?;
         check(&existing, roles)?;
         let missing: Vec<_> = [&roles.owner, &roles.api, &roles.worker]
@@ -40,16 +40,21 @@ pub(super) async fn create(connection: &mut PgConnection, roles: &DatabaseRoles)
             .filter(|role| !existing.contains_key(role.as_str()))
             .collect();
         let statements = statements(connection, &existing, &missing, roles).await?;
-        match execute_all(connection, &statements).await {
+        // All or nothing, so that the report names each role in the process that has created it.
+        let mut tx = connection.begin().await?;
+        match execute_all(&mut tx, &statements).await {
             Ok(()) => {
-                created.extend(missing.into_iter().cloned());
-                return Ok(created);
+                tx.commit().await?;
+                return Ok(missing.into_iter().cloned().collect());
             }
-            Err(DbError::Sql(error)) if attempt < MAX_ATTEMPTS && is_concurrent_change(&error) => {}
+            Err(DbError::Sql(error)) if attempt < MAX_ATTEMPTS && is_concurrent_change(&error) => tx.rollback().await?,
+            Err(DbError::MissingPrivilege { reason, .. }) => {
+                return Err(DbError::MissingPrivilege { reason, statements });
+            }
             Err(error) => return Err(error),
         }
+        attempt += 1;
     }
-    Ok(created)
 }
 
 /// Returns the statements that are missing: for a role, for the right to act as the owner, and for the view of the

@@ -24,6 +24,7 @@ async fn api_with_entries(requests: u8) -> ApiFixture {
     let jwks = issuer.jwks().display().to_string();
     let clock = Clock::manual("2026-11-01T09:00:00Z".parse().expect("a time"));
     let api = ApiFixture::with_app(issuer, &jwks, "", clock, |app| app).await;
+    api.database.simulate_clock(api.clock.now()).await;
     let caller = |subject: &str, client: &str| Actor::Caller {
         issuer: "https://issuer.example.com".to_owned(),
         subject: subject.to_owned(),

@@ -85,7 +85,10 @@ pub(super) fn with_other_values(issuer: &Issuer) -> Vec<Forged> {
         ),
         (
             "sub",
-            json!([null, "", 7, 0, true, [], ["ann"], {}, { "sub": "ann" }, "a\u{0}b", "a\nb", "ann\r", "\u{1b}[2J", "a".repeat(257)]),
+            json!([
+                null, "", 7, 0, true, [], ["ann"], {}, { "sub": "ann" }, "a\u{0}b", "a\nb", "ann\r", "\u{1b}[2J",
+                "a".repeat(257),
+            ]),
         ),
         ("client_id", json!(["", 7, true, [], ["tests"], {}, "a\u{0}b", "tests\n", "\u{7f}", "é".repeat(129)])),
         ("scope", json!([7, 0, true, false, {}, { "fleet": true }, [7], [null], ["fleet", 7], [["fleet"]], [{}]])),

@@ -261,11 +261,4 @@ pub(super) const MANIPULATIONS: &[(&str, &str, bool, &str)] = &[
         false,
         "1 rows that it did not write",
     ),
-    (
-        "pending entry without end",
-        "insert into audit_pending (started_at, entry)
-        values ('infinity', '{\"kind\": \"command\", \"action\": \"x\", \"actor\": {}}')",
-        false,
-        "1 rows that it did not write",
-    ),
 ];
