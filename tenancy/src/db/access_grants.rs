@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{PgPool, Result, finish_transaction};
 use crate::access_grant::{AccessChanges, Assignment, ObservedAccess};
-use crate::{AccessGrantId, AwsAccountId, EnvironmentId, OperationId};
+use crate::{AccessGrantId, AwsAccountId, EnvironmentId, OperationId, TenantId};
 
 pub use review::{AccessFilter, FreeholdRoles, list};
 
@@ -104,6 +104,18 @@ pub async fn own_group_grants(pool: &PgPool, environment: EnvironmentId) -> Resu
         environment.as_uuid(),
     );
     Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.permission_set_arn, row.principal_id)).collect())
+}
+
+/// Returns whether Freehold has ever given the tenant's own group access to an account.
+pub async fn has_used_tenant_group(pool: &PgPool, tenant: TenantId) -> Result<bool> {
+    let used = sqlx::query_scalar!(
+        r#"/* db::access_grants::has_used_tenant_group */
+        select exists (
+            select from access_grants where tenant_id = $1 and principal_kind = 'tenant_group' and source <> 'observed'
+        ) as "used!""#,
+        tenant.as_uuid(),
+    );
+    Ok(used.fetch_one(pool).await?)
 }
 
 /// Records what a comparison that started at `started_at` has found. `observed` contains all assignments in each

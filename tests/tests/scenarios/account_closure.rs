@@ -15,7 +15,7 @@ async fn closing_an_account_reports_closed_in_progress_or_quota_exhausted() {
     let durations = Durations { close_account: DurationDistribution::constant(60.0), ..Durations::instant() };
     let freehold = Freehold::with(Settings { durations, ..Settings::instant() }, CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    let aws = freehold.aws(None);
+    let aws = freehold.administrator().await;
     let mut targets = Vec::new();
     for number in 0..4 {
         let account = create_external_account(&freehold, &format!("another-{number}")).await;

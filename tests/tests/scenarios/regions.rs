@@ -36,11 +36,12 @@ async fn onboarding_waits_for_the_region_opt_in_quota() {
     let freehold = Freehold::with(slow_regions(1800.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", ZURICH, "standard").await;
     let opt_in: Vec<Region> = Region::all().filter(|region| region.is_opt_in()).take(5).collect();
+    let administrator = freehold.administrator().await;
     for number in 0..10 {
         let account = create_external_account(&freehold, &format!("another-{number}")).await;
         let target = target_of(&freehold, &tenant, account.as_str());
         for region in &opt_in {
-            freehold.aws(None).enable_region(&target, *region).await.expect("a request");
+            administrator.enable_region(&target, *region).await.expect("a request");
         }
     }
     freehold.run_until_idle(&freehold.worker("worker-1"), MAX_SIMULATED_TIME).await;

@@ -29,6 +29,11 @@ impl StepContext {
         Ok(access_grants::own_group_grants(&self.services.pool, self.environment().id).await?)
     }
 
+    /// Returns whether Freehold has ever given the tenant's own group access to an account.
+    pub(crate) async fn has_used_tenant_group(&self) -> Result<bool, StepError> {
+        Ok(access_grants::has_used_tenant_group(&self.services.pool, self.tenant().id).await?)
+    }
+
     /// Returns the earlier administrators whose access remains to be removed.
     pub(crate) async fn former_admins(&self) -> Result<Vec<String>, StepError> {
         Ok(former_admins::list(&self.services.pool, self.tenant()).await?)

@@ -18,7 +18,7 @@ use super::StepResult;
 use super::grant_access::{self, is_granted};
 use super::shared::account_request::RETRY_REQUEST_AFTER;
 use super::shared::{NO_ACCOUNT, preconditions, tenant_group};
-use crate::aws::PERMISSION_SET_TAG;
+use crate::aws::{GROUP_NOT_OWN, PERMISSION_SET_TAG};
 use crate::cloud::{Assignment, AssignmentState, CloudError, CloudErrorKind, Grant, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
@@ -238,7 +238,12 @@ fn is_last_environment(context: &StepContext) -> bool {
 /// Deletes the tenant's own group and its users. Keeps users that Freehold did not create or that have another use.
 async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
     let aws = context.aws();
-    let Some(group) = aws.own_group(context.tenant().id).await? else { return Ok(()) };
+    let group = match aws.own_group(context.tenant().id).await {
+        // Another group has the name, which has stopped the onboarding before it used the group.
+        Err(error) if error.code == GROUP_NOT_OWN && !context.has_used_tenant_group().await? => return Ok(()),
+        group => group?,
+    };
+    let Some(group) = group else { return Ok(()) };
     for membership in aws.members(group.id()).await? {
         tenant_group::remove_user(aws, &group, &membership).await?;
     }
