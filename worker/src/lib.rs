@@ -22,7 +22,6 @@ mod poll_schedule;
 pub mod reconcile;
 pub mod recover;
 pub mod restoring;
-pub mod resuming;
 mod runner;
 pub mod saga;
 mod services;

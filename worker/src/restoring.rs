@@ -1,8 +1,8 @@
-//! ★ Workflow of restoring and repairing an environment, after which it is ready again. This file contains only the
-//! list of steps.
+//! ★ Workflow of restoring, repairing and resuming an environment, after which it is ready again. This file contains
+//! only the list of steps.
 //!
-//! The workflow is that of onboarding without the account request. It runs for an environment in its cooling-off period
-//! or with a finding.
+//! The workflow is that of onboarding without the account request. It runs for an environment in its cooling-off
+//! period, with a finding, or after a suspension, which may have interrupted an onboarding at any step.
 
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
@@ -13,7 +13,7 @@ use crate::steps::{
     verify,
 };
 
-/// Steps of `restore` and `repair` operations.
+/// Steps of `restore`, `repair` and `resume` operations.
 pub static RESTORE_STEPS: &[Step] = &[
     Step {
         name: StepName::EnforceResidency,

@@ -1,7 +1,7 @@
 //! ★ Workflow of suspending an environment, without a countdown to its deletion. This file contains only the list of
 //! steps.
 //!
-//! The steps are the first ones of offboarding: they delete nothing, and `resuming.rs` reverses them.
+//! The steps are the first ones of offboarding: they delete nothing, and `restoring.rs` reverses them.
 
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;

@@ -5,7 +5,6 @@ use freehold_tenancy::operation::OperationKind;
 use crate::offboarding::OFFBOARD_STEPS;
 use crate::onboarding::ONBOARD_STEPS;
 use crate::restoring::RESTORE_STEPS;
-use crate::resuming::RESUME_STEPS;
 use crate::step::Step;
 use crate::suspending::SUSPEND_STEPS;
 use crate::upgrading_baseline::UPGRADE_BASELINE_STEPS;
@@ -15,10 +14,9 @@ pub fn steps_of(kind: OperationKind) -> &'static [Step] {
     match kind {
         OperationKind::Onboard => ONBOARD_STEPS,
         OperationKind::Offboard => OFFBOARD_STEPS,
-        OperationKind::Restore | OperationKind::Repair => RESTORE_STEPS,
+        OperationKind::Restore | OperationKind::Repair | OperationKind::Resume => RESTORE_STEPS,
         OperationKind::UpgradeBaseline => UPGRADE_BASELINE_STEPS,
         OperationKind::Suspend => SUSPEND_STEPS,
-        OperationKind::Resume => RESUME_STEPS,
     }
 }
 

@@ -7,7 +7,7 @@ use freehold_tests::fixture::Freehold;
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
-use freehold_worker::resuming::RESUME_STEPS;
+use freehold_worker::restoring::RESTORE_STEPS;
 use freehold_worker::step::Step;
 use freehold_worker::suspending::SUSPEND_STEPS;
 use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
@@ -160,5 +160,5 @@ async fn a_suspension_survives_a_fault_at_each_of_its_calls() {
 
 #[tokio::test]
 async fn a_resumption_survives_a_fault_at_each_of_its_calls() {
-    assert_same_suspension(true, RESUME_STEPS).await;
+    assert_same_suspension(true, RESTORE_STEPS).await;
 }

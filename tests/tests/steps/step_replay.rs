@@ -10,7 +10,7 @@ use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::Freehold;
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
-use freehold_worker::resuming::RESUME_STEPS;
+use freehold_worker::restoring::RESTORE_STEPS;
 use freehold_worker::suspending::SUSPEND_STEPS;
 use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
@@ -95,7 +95,7 @@ async fn a_repeated_upgrade_does_not_update_again() {
 
 #[tokio::test]
 async fn a_repeated_step_of_a_suspension_does_not_repeat_its_effects() {
-    for (steps, is_resumed) in [(SUSPEND_STEPS, false), (RESUME_STEPS, true)] {
+    for (steps, is_resumed) in [(SUSPEND_STEPS, false), (RESTORE_STEPS, true)] {
         for step in steps {
             let freehold = Freehold::instant().await;
             let tenant = onboard(&freehold).await;
