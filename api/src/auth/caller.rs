@@ -41,7 +41,7 @@ impl Caller {
         }
     }
 
-    /// Returns the party for which the caller acts.
+    /// Returns the initiator of an operation that the caller starts.
     pub(crate) fn initiator(&self) -> Initiator {
         match self.tenant_scope {
             TenantScope::Fleet => Initiator::Operator,

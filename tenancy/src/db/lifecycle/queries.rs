@@ -102,7 +102,7 @@ pub(super) async fn is_suspended(tx: &mut PgConnection, tenant: TenantId) -> Res
     Ok(suspended.fetch_optional(tx).await?.unwrap_or(false))
 }
 
-/// Stores the party that asked for an offboarding. An offboarding that an operator asked for stays the operator's.
+/// Stores the initiator of an offboarding. An offboarding that an operator has started stays the operator's.
 pub(super) async fn set_initiator(tx: &mut PgConnection, id: OperationId, initiator: Initiator) -> Result<()> {
     sqlx::query!(
         "/* db::lifecycle::set_initiator */ update operations set started_by_tenant = $2 where id = $1",
