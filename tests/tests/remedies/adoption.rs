@@ -31,7 +31,7 @@ async fn an_account_is_adopted_only_with_the_tag_of_an_administrator() {
         let found = scene.freehold.world.accounts().into_iter().find(|one| one.id == account).expect("the account");
         assert!(!found.tags.contains_key("freehold:installation"), "{tag:?}: the account was tagged");
     }
-    // An account in an OU of others is moved by an administrator too.
+    // An administrator also moves an account that is in an OU that is not Freehold's.
     let (root, elsewhere) = scene.admin().move_to_new_ou(&account, "freehold-elsewhere").await;
     scene.admin().tag_account(&account, "freehold:adopt", &environment).await;
     scene.retry().await;

@@ -27,7 +27,7 @@ pub(super) fn check(input: &CompareInput<'_>, environment: &MappedEnvironment, c
         let advice = "It may have been suspended on purpose: find out, then move it back or offboard the environment";
         (Person, advice.to_owned())
     } else if let Some(command) = foreign {
-        // Freehold moves no account out of an OU of others.
+        // Freehold moves no account out of an OU that is not its own.
         (
             Person,
             format!("Find out who moved it, then move it to the root, from where a repair moves it back: {command}"),
