@@ -1,7 +1,7 @@
 //! HTTP server with limits: time limits for each connection, and ceilings for the number of connections.
 //!
-//! A connection above a ceiling is still accepted, into a small reserve. It is answered by the overload router, so that
-//! a health check gets a response while all other connections are taken.
+//! A connection above a ceiling is still accepted, as one of a small reserve. The overload router serves it, so that a
+//! health check gets a response while all other connections are in use.
 
 mod activity;
 mod body;

@@ -30,7 +30,7 @@ pub enum Scope {
     EventsRead,
     /// Read the audit trail.
     AuditRead,
-    /// Review who has access to the accounts.
+    /// Read the access review.
     AccessRead,
     /// Read webhook endpoints and deliveries.
     WebhooksRead,

@@ -1,4 +1,4 @@
-//! `freehold access-review`: list who has access to which account.
+//! `freehold access-review`: list the access to each account.
 
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
@@ -10,7 +10,7 @@ use crate::{export, output};
 
 const PATH: &str = "/v1/access-review";
 
-/// List who has access to which account, since when and approved by whom
+/// List the access to each account, with its start, requester and approver
 ///
 /// An entry is the assignment of a permission set to a group or a user, or a role through which Freehold works in the
 /// account. An entry with the source `observed` was not made by Freehold: a comparison of AWS with the database found

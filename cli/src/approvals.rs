@@ -42,7 +42,7 @@ struct ListArgs {
     client: ClientArgs,
 }
 
-/// Show an approval: who asked for what, who decided and why, and what followed
+/// Show an approval: the request, its requester, the decision, its reason and the result
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  freehold approvals show apr_01k2m8v3x9e7rt4s5q6w7y8z9d\n\n",

@@ -38,7 +38,7 @@ string_enum! {
 }
 
 string_enum! {
-    /// Source of the knowledge about an assignment.
+    /// Source of the record of an assignment.
     GrantSource {
         /// An operation made the assignment.
         Freehold = "freehold",
@@ -102,12 +102,12 @@ pub struct AccessEntry {
     pub principal_kind: PrincipalKind,
     pub principal_id: String,
     pub principal_name: Option<String>,
-    /// Number of people whom Freehold has put into the group; `None` if Freehold does not manage the members.
+    /// Number of users that Freehold has added to the group; `None` if Freehold does not manage the members.
     pub members: Option<i64>,
     pub source: GrantSource,
     /// Time at which the access started, or was first observed.
     pub granted_at: DateTime<Utc>,
-    /// Operation that gave the access; `None` if it was only observed.
+    /// Operation that granted the access; `None` if it was only observed.
     pub operation: Option<AccessOperation>,
     /// Latest approval of that operation before the access started; `None` if none was needed.
     pub approval: Option<AccessApproval>,
@@ -121,7 +121,7 @@ pub struct AccessEntry {
     pub ended_by: Option<OperationId>,
 }
 
-/// Operation that gave access.
+/// Operation that granted access.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessOperation {
     pub id: OperationId,
@@ -131,7 +131,7 @@ pub struct AccessOperation {
     pub requested_at: DateTime<Utc>,
 }
 
-/// Approval of an operation that gave access.
+/// Approval of an operation that granted access.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessApproval {
     pub id: ApprovalId,

@@ -54,11 +54,11 @@ pub struct Approval {
     pub state: ApprovalState,
     pub decided_by: Option<Requester>,
     pub decided_at: Option<DateTime<Utc>>,
-    /// Reason that the deciding person gave.
+    /// Reason of the deciding person.
     pub reason: Option<String>,
 }
 
-/// Approval with the tenant and environment that it is about, and with what followed.
+/// Approval with its tenant, environment and operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApprovalRecord {
     pub id: ApprovalId,
@@ -88,7 +88,7 @@ pub struct ApprovedOperation {
 }
 
 impl ApprovalRecord {
-    /// Returns what follows from the state of the approval, as a sentence.
+    /// Returns a sentence about the result of the approval, or about the decision that is needed.
     pub fn outcome(&self) -> String {
         let operation = self.operation.as_ref().map(|operation| (operation.id, operation.state));
         match (self.state, self.action, operation) {

@@ -146,7 +146,7 @@ pub struct AuditOutcome {
     /// Request id that AWS returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_request_id: Option<String>,
-    /// Ids of what the action created or started.
+    /// Ids of the objects that the action created or started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
     /// Changed fields, each with its old and new value, or `changed` for a secret or personal data.

@@ -87,7 +87,7 @@ pub struct Requester {
     pub subject: String,
 }
 
-/// Party that asks for an operation.
+/// Side that has started an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Initiator {
     /// A token with access to every tenant.

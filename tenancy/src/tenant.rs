@@ -54,7 +54,7 @@ string_enum! {
         Security = "security",
         /// The tenant has asked for it.
         CustomerRequest = "customer_request",
-        /// Another reason, which the note gives.
+        /// Another reason, which the note contains.
         Other = "other",
     }
 }

@@ -192,8 +192,8 @@ impl Freehold {
         self.aws_with_key(&self.world.settings().freehold_access_key, limits)
     }
 
-    /// Returns an AWS client with the credentials of an administrator of the management account, who works in AWS
-    /// without Freehold.
+    /// Returns an AWS client with the credentials of an administrator of the management account, for changes outside
+    /// Freehold.
     pub async fn administrator(&self) -> Aws {
         let aws = self.aws_with_key(&self.world.settings().management_access_key, None);
         aws.as_administrator().await.expect("an administrator")

@@ -15,7 +15,7 @@ tokio::task_local! {
 /// Changes of one request.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// Ids of what the request created or started.
+    /// Ids of the objects that the request created or started.
     pub(super) ids: Vec<String>,
     /// Changed fields, each with its old and new value.
     pub(super) fields: Map<String, Value>,
@@ -35,7 +35,7 @@ fn record(change: impl FnOnce(&mut Changes)) {
     _ = CHANGES.try_with(|changes| change(&mut changes.borrow_mut()));
 }
 
-/// Records the id of something that the request created or started.
+/// Records the id of an object that the request created or started.
 pub(crate) fn record_id(id: impl ToString) {
     record(|changes| changes.ids.push(id.to_string()));
 }
@@ -53,12 +53,12 @@ pub(crate) fn record_hidden_change(field: &str) {
     record(|changes| _ = changes.fields.insert(field.to_owned(), json!("changed")));
 }
 
-/// Records the new state of an approval, with the request that it is about.
+/// Records the new state of an approval, with its request.
 pub(crate) fn record_approval(old: Option<ApprovalState>, approval: &Approval) {
     record_approval_state(approval.id, old, approval.state, approval.action, &approval.request);
 }
 
-/// Records the new state of the approval `id`, with the action and the request that it is about.
+/// Records the new state of the approval `id`, with its action and its request.
 pub(crate) fn record_approval_state(
     id: ApprovalId,
     old: Option<ApprovalState>,

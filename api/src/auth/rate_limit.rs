@@ -37,8 +37,8 @@ pub(crate) struct RateLimiter {
 struct Clients {
     /// Time at which a client has its full number of requests available again, by issuer and client key.
     bucket_full_at: HashMap<(String, String), Instant>,
-    /// Number of clients at which idle clients are removed. It is twice the number of active clients at least, so that
-    /// not each request searches all clients.
+    /// Number of clients at which idle clients are removed. It is at least twice the number of active clients, so that
+    /// few requests search all clients.
     cleanup_at: usize,
 }
 

@@ -1,7 +1,7 @@
 //! Strict parsing of the parts of a token, before its signature is verified.
 //!
 //! Parsers of JSON and JWT differ in their treatment of unusual input. A token is therefore refused if another parser
-//! could read other values from it, or if its header asks for processing that Freehold does not support.
+//! could read other values from it, or if its header requires processing that Freehold does not support.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Activity of a connection, from which follows when the connection must be closed.
+//! Activity of a connection, which determines the time at which the connection must be closed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use axum::http::Version;
 use freehold_tenancy::config::ApiLimits;
 use tokio::time::Instant;
 
-/// Time for an idle connection to be closed in an orderly way.
+/// Maximum time for the orderly close of an idle connection.
 const CLOSING_GRACE_PERIOD: Duration = Duration::from_secs(2);
 
 /// Reason why the server closes a connection.
@@ -136,7 +136,7 @@ impl Activity {
 impl State {
     /// Returns the earliest time at which the connection must be closed unless there is progress, with the reason.
     fn deadline(&self, limits: TimeLimits, closing_since: Option<Instant>) -> Option<(Instant, CloseReason)> {
-        // A response that was handed over but is not taken is stalled, not idle.
+        // A response that was handed over but that the peer does not read is stalled, not idle.
         let is_quiet = self.open_requests == 0 && self.write_blocked_since.is_none();
         let idle = match (is_quiet, self.header_since, closing_since) {
             (true, None, None) => Some(self.idle_since + limits.idle),
@@ -168,7 +168,7 @@ impl OpenRequest {
         self.is_http2
     }
 
-    /// Records whether a part of the response waits until the flow control of HTTP/2 lets the peer take it. HTTP/1 has
+    /// Records whether a part of the response waits until the flow control of HTTP/2 permits its transfer. HTTP/1 has
     /// no flow control besides that of the connection.
     pub(super) fn record_part(&self, is_waiting: bool) {
         if !self.is_http2 {

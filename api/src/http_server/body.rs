@@ -1,4 +1,4 @@
-//! Response body that records whether the peer takes it.
+//! Response body that records whether the peer reads it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use super::activity::OpenRequest;
 
 /// Maximum size of a part of an HTTP/2 response. The HTTP library stores a part that the flow control does not let
-/// pass, so a larger one would occupy the memory of a client that takes nothing.
+/// pass, so a larger one would occupy memory for a client that reads nothing.
 const MAX_PART_BYTES: usize = 16 * 1024;
 
 pub(super) struct TrackedBody {
@@ -45,7 +45,7 @@ impl Body for TrackedBody {
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
                 other => {
-                    // The peer has taken everything so far.
+                    // The peer has read everything so far.
                     this.request.record_part(false);
                     return other;
                 }

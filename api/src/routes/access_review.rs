@@ -1,4 +1,4 @@
-//! Access review: who has access to which account, since when and approved by whom.
+//! Access review: the access to each account, with its start, its operation and its approval.
 
 mod export;
 
@@ -57,7 +57,7 @@ pub struct AccessEntry {
     pub source: String,
     /// Start of the access; for an observed assignment, the first comparison that found it.
     pub granted_at: DateTime<Utc>,
-    /// Operation that gave the access; `null` if no operation of Freehold did.
+    /// Operation that granted the access; `null` if no operation of Freehold did.
     #[schema(required = true)]
     pub operation: Option<AccessOperation>,
     /// Latest approval of that operation before the access started; `null` if it needed none.
@@ -90,12 +90,12 @@ pub struct AccessPrincipal {
     /// Name of the group; `null` for a group that Freehold does not know, and for other principals.
     #[schema(required = true, example = "support")]
     pub name: Option<String>,
-    /// Number of people whom Freehold has put into the group; `null` if others manage its members.
+    /// Number of users that Freehold has added to the group; `null` if Freehold does not manage its members.
     #[schema(required = true, example = 1)]
     pub members: Option<i64>,
 }
 
-/// Operation that gave access.
+/// Operation that granted access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccessOperation {
     /// Id of the operation.
@@ -111,7 +111,7 @@ pub struct AccessOperation {
     pub requested_at: DateTime<Utc>,
 }
 
-/// Approval of an operation that gave access.
+/// Approval of an operation that granted access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccessApproval {
     /// Id of the approval.
@@ -188,7 +188,7 @@ pub struct AccessReviewPage {
     pub next_page_token: Option<String>,
 }
 
-/// Review who has access to the accounts, oldest access first
+/// List the access to the accounts, oldest first
 ///
 /// An entry is the assignment of a permission set to a group or a user, or a role through which Freehold works in the
 /// account. Assignments that no operation of Freehold made appear after the next comparison of AWS with the database,

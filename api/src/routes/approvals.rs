@@ -63,7 +63,7 @@ impl Decision {
 
 /// List approvals, newest first
 ///
-/// An approval shows who asked for what exactly, who decided and why, and what followed.
+/// An approval contains the exact request with its requester, the decision with its person and reason, and the result.
 #[utoipa::path(
     get,
     path = "/v1/approvals",

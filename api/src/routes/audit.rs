@@ -98,7 +98,7 @@ pub struct AuditHead {
 /// ones.
 ///
 /// `from` and `until` select entries by the time at which they were added to the trail, which is about a second after
-/// the action finished: the entries of a time range are consecutive, and those of adjacent ranges overlap nowhere.
+/// the action finished: the entries of a time range are consecutive, and adjacent ranges do not overlap.
 ///
 /// With `Accept: application/x-ndjson`, one response contains all entries up to the current end of the trail, each
 /// with the exact text that was hashed; `freehold audit verify --file` verifies it. To resume an interrupted export,

@@ -46,7 +46,7 @@ pub struct ResumeRequest {
 /// Suspend a tenant
 ///
 /// The accounts of all environments are moved to quarantine and all access is revoked, as at the start of an
-/// offboarding, but nothing is ever deleted. Replaces open operations except offboardings; an onboarding in progress
+/// offboarding, but nothing is deleted. Replaces open operations except offboardings; an onboarding in progress
 /// continues when the tenant is resumed. If the tenant is suspended already, only reason and note change. A legal hold
 /// does not prevent the suspension. The suspension ends only when the tenant is resumed.
 #[utoipa::path(
@@ -121,7 +121,7 @@ pub(crate) async fn suspend_tenant(
         (status = 202, description = "One operation per environment ends the suspension", body = Tenant),
         (
             status = 409,
-            description = "The suspension still looks for an account that was being created \
+            description = "The suspension still searches for an account that was being created \
                 (`operation_in_progress`); repeat the request when the named operation has ended",
             body = Problem, content_type = MEDIA_TYPE
         ),
@@ -167,7 +167,7 @@ async fn respond(
         LifecycleResult::Busy(id) => Err(ApiError::new(
             Code::OperationInProgress,
             format!(
-                "The operation {id} (suspend) still looks for an account that was being created. Repeat the request \
+                "The operation {id} (suspend) still searches for an account that was being created. Repeat the request \
                  when this operation has ended."
             ),
         )),

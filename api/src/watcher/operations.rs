@@ -87,7 +87,7 @@ impl FollowedOperations {
         OperationFollower { id, news, operations, follower_added }
     }
 
-    /// Forgets operations without followers, and returns whether there is any follower.
+    /// Removes operations without followers, and returns whether there is any follower.
     pub(super) fn has_followers(&self) -> bool {
         let mut operations = lock(&self.operations);
         operations.retain(|_, operation| operation.followers.receiver_count() > 0);

@@ -202,7 +202,7 @@ fn actor_of(actor: &Value) -> String {
     }
 }
 
-/// Returns what the action was about: the path, or the operation with its step, and the ids that these do not contain.
+/// Returns the subject of the action: the path, or the operation with its step, and the ids that these do not contain.
 fn subject_of(event: &AuditEvent) -> String {
     let text = |field: &str| event.record.get(field).and_then(Value::as_str);
     let mut about: Vec<String> = text("resource").into_iter().map(str::to_owned).collect();

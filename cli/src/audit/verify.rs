@@ -61,9 +61,9 @@ pub(super) struct VerifyArgs {
     /// Id of the installation [default: audit.installation_id of the configuration]
     #[arg(long, value_name = "ID")]
     installation: Option<InstallationId>,
-    /// Period that audit.retention_days was before, in days, if it was shorter
+    /// Former value of audit.retention_days, if it was lower
     ///
-    /// Accepts that records were deleted after this period, if the record about the deletion names the same one.
+    /// Accepts that records were deleted after this period, if the record about the deletion names the same period.
     #[arg(long, value_name = "DAYS")]
     former_retention_days: Option<u32>,
     /// Accept the database of a sandbox, whose clock is simulated
@@ -170,7 +170,7 @@ async fn verify_database(
     }
     let beyond_head = audit::count_beyond_head(pool).await?;
     if beyond_head > 0 {
-        defects.push(format!("{beyond_head} records stand beyond the head; Freehold did not write them"));
+        defects.push(format!("{beyond_head} records are beyond the head; Freehold did not write them"));
     }
     // Pending entries are added to the chain first, so that they are verified too.
     let clock = if is_sandbox && args.sandbox { installation.clock() } else { Clock::real() };

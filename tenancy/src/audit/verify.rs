@@ -47,7 +47,7 @@ pub struct Verifier {
     last: ChainHead,
     dropped: ChainHead,
     retention: TimeDelta,
-    /// Shorter period that was in force before, if it applies to a deletion of which the record names it.
+    /// Former, shorter retention. It applies to a deletion whose record names it.
     former_retention_days: Option<u32>,
     /// Position and time of the record that documents the deletion of old records.
     deletion_record: Option<(i64, DateTime<Utc>)>,

@@ -39,8 +39,8 @@ pub struct Api {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Maximum number of requests per minute that one API process accepts from each client; 0 means unlimited.
     pub requests_per_minute: u32,
-    /// Maximum number of AWS accounts that each client may ask for in 24 hours, through all routes; 0 means unlimited.
-    /// If it is not set, `signups_per_day` applies.
+    /// Maximum number of AWS accounts that each client may request in 24 hours; 0 means unlimited. If it is not set,
+    /// `signups_per_day` applies.
     pub accounts_per_day: Option<u32>,
     /// Earlier name of `accounts_per_day`.
     pub signups_per_day: u32,

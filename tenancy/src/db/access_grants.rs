@@ -1,5 +1,5 @@
-//! Stores who has access to which account: assignments that steps have made or revoked, and those that reconcile has
-//! found in AWS.
+//! Stores the access to accounts: assignments that steps have made or revoked, and those that reconcile has found in
+//! AWS.
 
 mod review;
 

@@ -1,4 +1,4 @@
-//! Counts the accounts that each client asks for in 24 hours, and refuses those over the limit.
+//! Counts the accounts that each client requests in 24 hours, and refuses requests above the limit.
 //!
 //! The accepted environments of all routes count. A request counts in the transaction that accepts it, under the lock
 //! of the client's row, so that concurrent requests cannot exceed the limit together.
@@ -11,8 +11,8 @@ use sqlx::{PgConnection, PgExecutor};
 use super::{PgPool, Result};
 use crate::TenantId;
 
-/// Maximum number of accounts for which the tokens of one tenant can ask in 24 hours. It is lower if the limit of the
-/// client is: one tenant cannot use up more than half of that.
+/// Maximum number of accounts that the tokens of one tenant can request in 24 hours. One tenant cannot use up more than
+/// half of the limit of its client, so the maximum is lower if that limit is low.
 const MAXIMUM_PER_TENANT: u32 = 20;
 
 /// Daily limit of accounts of one client.
@@ -29,9 +29,9 @@ pub struct AccountLimit<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitReached {
     pub maximum: u32,
-    /// Number of accounts that the request asks for.
+    /// Number of accounts that the request needs.
     pub requested: usize,
-    /// Number of accounts that the caller can still ask for now.
+    /// Number of accounts that the caller can still request now.
     pub remaining: usize,
     /// Time from which the same request can be accepted; `None` if it exceeds the limit by itself.
     pub until: Option<DateTime<Utc>>,
@@ -129,7 +129,7 @@ impl Counter<'_> {
 
     fn refusal(&self, requested: usize, accepted: &[DateTime<Utc>]) -> LimitReached {
         let remaining = usize::try_from(self.maximum).unwrap_or(usize::MAX).saturating_sub(accepted.len());
-        // The request is possible when so many of the oldest accounts are older than a day.
+        // The request is possible when the missing number of the oldest accounts is older than a day.
         let missing = requested.saturating_sub(remaining).checked_sub(1);
         let until = missing.and_then(|index| accepted.get(index)).map(|at| *at + TimeDelta::days(1));
         LimitReached { maximum: self.maximum, requested, remaining, until }

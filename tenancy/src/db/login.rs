@@ -1,4 +1,4 @@
-//! Checks which role a process has logged in to the database as.
+//! Checks the database role with which a process has logged in.
 
 use super::{DbError, PgPool, Result};
 use crate::config::Database;

@@ -69,7 +69,7 @@ pub struct Signup<'a> {
     pub answer: &'a StoredResponse,
     /// Maximum number of accounts of the client in 24 hours. Each environment counts as one account.
     pub limit: Option<AccountLimit<'a>>,
-    /// Whether a second person must approve each account. Stored with the operations and never decided again.
+    /// Whether a second person must approve each account. Stored with the operations and never computed again.
     pub approval_required: bool,
     /// Entry of the signup for the audit trail.
     pub entry: &'a AuditEntry,

@@ -283,7 +283,7 @@ async fn access_that_is_no_longer_configured_is_revoked_and_ends() {
     let config = [&CONFIG[..start], &CONFIG[end..]].concat().replace("tenant-admin", "support");
     let freehold = freehold.with_config(&config);
     let (api, worker) = (ApiFixture::of(&freehold, &config).await, freehold.worker("worker-2"));
-    // A repair makes the grants of the onboarding invisible to the offboarding's view of the latest operation.
+    // After a repair, the latest operation of the environment does not contain the grants of the onboarding.
     Administrator::of(&freehold).unassign(&account(&freehold.reload_tenant(&tenant).await), "support", "support").await;
     freehold.clock.advance(std::time::Duration::from_hours(5 * 24));
     compare(&freehold, RepairMode::All).await;
@@ -322,7 +322,7 @@ async fn pages_and_exports_of_the_review_contain_the_same_entries() {
         let page = api.get(&format!("/v1/access-review?page_size=5&page_token={token}")).await.json();
         paged.extend(page["access_review"].as_array().unwrap().clone());
         if paged.len() <= 5 {
-            // Access that is given meanwhile neither moves nor repeats entries.
+            // Access that is granted between two pages neither moves nor repeats entries.
             onboard(&freehold, &api, &worker, json!({})).await;
         }
         let Some(next) = page["next_page_token"].as_str() else { break };

@@ -1,4 +1,4 @@
-//! Tests of approvals: which requests need one, who can give it, and what is shown about it.
+//! Tests of approvals: the requests that need one, the persons who can approve, and the responses about it.
 
 use chrono::TimeDelta;
 use freehold_tenancy::attention::Remedy;
@@ -96,7 +96,7 @@ async fn a_change_of_the_tier_is_rejected_or_expires() {
     assert_eq!((&rejected["state"], &rejected["reason"]), (&json!("rejected"), &json!("A mistake.")));
     let second = ask("careful").await;
     assert_ne!(second["request_hash"], first["request_hash"], "an old hash decides on a new request");
-    // Another tier takes the place of the requested one.
+    // The tenant gets another tier than the requested one.
     assert_eq!(patch(&api, &tenant, &json!({ "tier": "enterprise" })).await.status, 200);
     let late = decide(&api, &second, "approve", "bob", None).await;
     assert_eq!(late.status_and_code(), (409, "approval_not_pending".into()));

@@ -44,7 +44,7 @@ async fn accounts_count_against_the_daily_limit_whichever_route_asks() {
     let refused = send(api.signup_request("2", &both)).await;
     assert_eq!(refused.status_and_code(), (429, "daily_account_limit_reached".into()));
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("asks for 2 accounts") && detail.contains("1 of the limit of 4"), "{detail}");
+    assert!(detail.contains("needs 2 accounts") && detail.contains("1 of the limit of 4"), "{detail}");
     assert!((86_000..=86_400).contains(&refused.header("retry-after").parse().unwrap()), "{refused:?}");
     let never =
         send(api.signup_request("3", &signup_body_with(json!({ "environments": ["a", "b", "c", "d", "e"] })))).await;

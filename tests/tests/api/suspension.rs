@@ -1,4 +1,5 @@
-//! Tests of suspensions: who can suspend and resume a tenant, and what cannot undo a suspension or an offboarding.
+//! Tests of suspensions: the tokens that can suspend and resume a tenant, and the requests that cannot undo a
+//! suspension or an offboarding.
 
 use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::{lifecycle, operations};
@@ -6,7 +7,7 @@ use freehold_tests::api_fixture::{ALL_SCOPES, ApiFixture, ApiResponse, send, sig
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Person who calls a route.
+/// Caller of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     Operator,

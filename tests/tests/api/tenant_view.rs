@@ -10,7 +10,7 @@ use freehold_tests::api_fixture::{ALL_SCOPES, ApiFixture, ApiResponse, read, sen
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-/// Values that are planted, each in another place.
+/// Canaries, each for another field.
 const CANARIES: [&str; 17] = [
     "canary-label",
     "canary-hold",
@@ -66,7 +66,7 @@ impl Scene {
         scene
     }
 
-    /// Stores canaries in the columns that workers and staff fill.
+    /// Stores canaries in the columns that workers and staff write.
     async fn plant(&self) {
         let facts = json!({
             "residency_ou_id": "canary-ou", "account_email": "canary-email", "grants": { "x": "canary-group" },
@@ -129,7 +129,7 @@ impl Scene {
     }
 }
 
-/// Sends a request. Of an event stream, the past events are read.
+/// Sends a request. Of an event stream, the stored events are read.
 async fn answer(request: RequestBuilder) -> ApiResponse {
     let mut response = request.send().await.unwrap();
     if response.headers()["content-type"] != "text/event-stream" {

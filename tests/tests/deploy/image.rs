@@ -1,4 +1,4 @@
-//! Tests of the production image: what it is made of, and that it runs without privileges and without writing files.
+//! Tests of the production image: its contents, and that it runs without privileges and without writing files.
 
 use std::fs;
 use std::net::TcpListener;
@@ -163,7 +163,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Checks that nothing in the image can give an attacker more than the program.
+/// Checks that an attacker finds nothing in the image except the program.
 fn check_files(image: &Path) {
     let mut executables = Vec::new();
     for path in files(image) {

@@ -1,5 +1,5 @@
 //! Calls of a tenant's administrator, who has AdministratorAccess in the account: the guardrail denies those that could
-//! change Freehold's resources or block the offboarding, which succeeds after all that it cannot deny.
+//! change Freehold's resources or block the offboarding, and the offboarding succeeds after the calls that it allows.
 
 use chrono::TimeDelta;
 use freehold_sandbox::account::AlternateContact;

@@ -1,5 +1,5 @@
-//! Tests of the database roles: who may migrate, how an installation with one user gets roles, and which logins a
-//! process refuses.
+//! Tests of the database roles: the users that may migrate, the upgrade of an installation with one user, and the
+//! logins that a process refuses.
 
 use freehold_sandbox::postgres::{ListenMode, Postgres, PostgresOptions};
 use freehold_tenancy::config::{self, DatabaseRoles};
@@ -149,7 +149,7 @@ async fn an_administrator_without_superuser_rights_can_migrate() {
     let api = database.pool_of("api").await;
     assert!(db::is_migrated(&api).await.unwrap());
     assert_eq!(db::migrate(&pool, config).await.unwrap(), db::MigrationReport::default());
-    // Public rights that an older server gives are taken away.
+    // Public rights that an older server grants are revoked.
     let create = sqlx::raw_sql("create temporary table t (id int)").execute(&api).await;
     assert!(create.is_err(), "the API created a temporary table");
 }

@@ -1,4 +1,5 @@
-//! Tests of suspensions: a suspended tenant has no access and loses nothing, and is verified when it is resumed.
+//! Tests of suspensions: a suspended tenant has no access, nothing is deleted, and its environments are verified when
+//! it is resumed.
 
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ async fn a_suspended_tenant_has_no_access_until_it_is_resumed() {
     let resumed = freehold.reload_tenant(&tenant).await;
     assert_eq!((resumed.state(), resumed.suspension), (TenantState::Ready, None));
     assert_eq!(latest_operation(&freehold, &tenant).await.kind, OperationKind::Resume);
-    assert_eq!(world_snapshot::describe(&freehold.world), before, "resuming does not bring back the earlier state");
+    assert_eq!(world_snapshot::describe(&freehold.world), before, "resuming does not restore the earlier state");
     let types = event_types(&freehold, &tenant).await;
     assert!(
         types.contains(&EventType::EnvironmentResumed) && types.contains(&EventType::EnvironmentReady),

@@ -4,7 +4,7 @@
 //! Depending on the language of the user, it separates the cells of a row at semicolons or tabs in place of commas, and
 //! then ignores the quotes around a field. Therefore each part of a field after any separator is treated as a cell.
 
-/// Characters at the start of a formula, with their full-width and small forms and other signs that are read like them.
+/// Characters at the start of a formula, with their full-width and small forms and similar signs.
 const FORMULA_CHARACTERS: [char; 16] = [
     '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\u{fe66}', '\u{fe62}', '\u{fe63}', '\u{fe6b}',
     '\u{2212}', '\u{207a}', '\u{207b}', '\u{207c}',

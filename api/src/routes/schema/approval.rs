@@ -1,4 +1,4 @@
-//! Response schema of approvals with everything that they are about.
+//! Response schema of approvals with their tenant, environment and operation.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval;
@@ -63,7 +63,7 @@ pub struct ApprovalDetails {
     /// Reason of the decision; `null` if none was given.
     #[schema(required = true, example = "The contract is signed.")]
     pub reason: Option<String>,
-    /// Human-readable description of what has followed or must follow.
+    /// Human-readable description of the result, or of the decision that is needed.
     #[schema(example = "A person other than the requester must approve or reject it.")]
     pub outcome: String,
 }

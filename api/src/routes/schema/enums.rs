@@ -49,7 +49,7 @@ enum_schemas! {
     AccessKind = access_grant::AccessKind::ALL.iter().map(|kind| kind.as_str());
     /// Kind of principal: `tenant_group` for the group that Freehold created for the tenant.
     PrincipalKind = access_grant::PrincipalKind::ALL.iter().map(|kind| kind.as_str());
-    /// Source of an entry: `freehold` if an operation gave the access, `observed` if it was only found in AWS.
+    /// Source of an entry: `freehold` if an operation granted the access, `observed` if a comparison found it in AWS.
     GrantSource = access_grant::GrantSource::ALL.iter().map(|source| source.as_str());
     /// State of a delivery: `failed` after ten attempts over more than three days.
     WebhookDeliveryState = webhook::DeliveryState::ALL.iter().map(|state| state.as_str());

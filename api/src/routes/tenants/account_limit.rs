@@ -13,12 +13,12 @@ pub(in crate::routes) fn refuse(app: &App, reached: LimitReached) -> ApiError {
     app.metrics.record_account_limit_refusal();
     let LimitReached { maximum, requested, remaining, until } = reached;
     let advice = match until {
-        Some(_) => "Send it again after Retry-After with the same Idempotency-Key, or ask for fewer environments.",
-        None => "Ask for fewer environments.",
+        Some(_) => "Send it again after Retry-After with the same Idempotency-Key, or request fewer environments.",
+        None => "Request fewer environments.",
     };
     let plural = if requested == 1 { "" } else { "s" };
     let detail = format!(
-        "The request asks for {requested} account{plural}, but {remaining} of the limit of {maximum} accounts in 24 \
+        "The request needs {requested} account{plural}, but {remaining} of the limit of {maximum} accounts in 24 \
          hours remain (api.accounts_per_day). Nothing was created. {advice}"
     );
     let wait = until.map(|until| (until - app.clock.now()).num_seconds().max(1));

@@ -84,7 +84,7 @@ pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant)
         Some(limit) => account_limit::check(&app.pool, &limit, tenant.environments.len(), now).await?,
         None => None,
     };
-    // A signup that exceeds the limit by itself is possible at no time; it is not accepted a day later either.
+    // A signup that exceeds the limit by itself is never accepted, so there is no time from which it is possible.
     let signups_exhausted_until = reached.map(|reached| reached.until.unwrap_or(now + TimeDelta::days(1)));
     let regions: Vec<Region> = tenant.environments.iter().map(|environment| environment.home_region).collect();
     let mut queues = db::queue::estimate_for_new(&app.pool, config, &regions, now).await?.into_iter();

@@ -121,7 +121,7 @@ fn a_former_period_is_accepted_if_the_record_and_the_operator_name_it() {
         let result = trail.verify_with(dropped, day(21), former);
         assert!(matches!(result, Err(ChainDefect::DroppedEarly { .. })), "{former:?}");
     }
-    // The period that is named counts.
+    // Only the period that the record names is accepted.
     let mut trail = Trail::with_daily_records(1..=20);
     let dropped = trail.drop_before(18, day(20));
     trail.sign(day(20));

@@ -1,4 +1,4 @@
-//! Lists and reads approvals with the tenant and operation that they are about.
+//! Lists and reads approvals with their tenant, environment and operation.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

@@ -27,7 +27,7 @@ pub enum AddResult {
     TenantOffboarded,
     /// An operator has suspended the tenant.
     TenantSuspended,
-    /// An operator is offboarding all environments of the tenant, and a token of the tenant asks for another one.
+    /// An operator is offboarding all environments of the tenant, and a token of the tenant requested another one.
     ReservedForOperator,
     /// The daily limit of accounts is reached.
     DailyLimitReached(LimitReached),

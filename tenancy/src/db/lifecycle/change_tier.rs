@@ -18,7 +18,7 @@ use crate::{ApprovalId, TenantId, Tier};
 /// Result of [`request_tier`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TierRequestResult {
-    /// The change waits for approval; `is_new` is false if an earlier request has asked for it.
+    /// The change waits for approval; `is_new` is false if the request was made before.
     Pending { id: ApprovalId, is_new: bool },
     /// A change to another tier waits for approval.
     OtherPending(ApprovalId),

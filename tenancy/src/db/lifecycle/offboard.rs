@@ -60,7 +60,7 @@ async fn offboard_in_tx(
             ),
         };
         if let Some(id) = id {
-            // An operator takes over the offboarding that the tenant has started, never the other way round.
+            // An operator takes over the offboarding of a tenant; a tenant never takes over that of an operator.
             if is_new || initiator == Initiator::Operator {
                 set_initiator(tx, id, initiator).await?;
             }

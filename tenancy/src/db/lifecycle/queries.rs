@@ -114,7 +114,7 @@ pub(super) async fn set_initiator(tx: &mut PgConnection, id: OperationId, initia
     Ok(())
 }
 
-/// Returns whether a token of the tenant itself asked for the offboarding.
+/// Returns whether a token of the tenant itself has started the offboarding.
 pub(super) async fn is_started_by_tenant(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
     let started_by_tenant = sqlx::query_scalar!(
         "/* db::lifecycle::is_started_by_tenant */ select started_by_tenant from operations where id = $1",

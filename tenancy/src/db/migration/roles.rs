@@ -40,7 +40,7 @@ pub(super) async fn create(connection: &mut PgConnection, roles: &DatabaseRoles)
             .filter(|role| !existing.contains_key(role.as_str()))
             .collect();
         let statements = statements(connection, &existing, &missing, roles).await?;
-        // All or nothing, so that the report names each role in the process that has created it.
+        // In one transaction, so that the report names each role in the process that has created it.
         let mut tx = connection.begin().await?;
         match execute_all(&mut tx, &statements).await {
             Ok(()) => {
@@ -116,7 +116,7 @@ async fn read(connection: &mut PgConnection, roles: &DatabaseRoles) -> Result<BT
     Ok(roles.collect())
 }
 
-/// Fails with [`DbError::UnsafeRole`], which contains the statement that takes the surplus right away.
+/// Fails with [`DbError::UnsafeRole`], which contains the statement that revokes the surplus right.
 fn check(existing: &BTreeMap<String, ExistingRole>, roles: &DatabaseRoles) -> Result<()> {
     for name in [&roles.owner, &roles.api, &roles.worker] {
         let Some(role) = existing.get(name.as_str()) else { continue };

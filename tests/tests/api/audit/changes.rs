@@ -1,4 +1,4 @@
-//! Tests that an audit record says what a request was about and what it changed.
+//! Tests that an audit record contains the objects of a request and their changes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Tests of `freehold audit verify`: what it accepts, and where it takes the installation from.
+//! Tests of `freehold audit verify`: the trails that it accepts, and the source of the id of the installation.
 
 use std::path::Path;
 use std::process::Command;

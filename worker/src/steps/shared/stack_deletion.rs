@@ -16,8 +16,8 @@ use crate::steps::{StepResult, install_baseline};
 /// Expected duration of a stack deletion, which is about the same as that of a creation.
 const EXPECTED_SECONDS: u64 = 60;
 
-/// Time after a request until the status of a stack that is not being deleted means that CloudFormation has cancelled
-/// the deletion. The status may be older than the request before that.
+/// Time after a request after which a stack that is not being deleted proves that CloudFormation has cancelled the
+/// deletion. An earlier status may be older than the request.
 const CANCELLED_AFTER: TimeDelta = TimeDelta::minutes(2);
 
 pub(in crate::steps) struct StackDeletion {

@@ -174,20 +174,20 @@ pub(super) const MANIPULATIONS: &[(&str, &str, bool, &str)] = &[
         "insert into audit_records select 9, recorded_at, record, sha256('x')
         from audit_records where position = 8",
         false,
-        "1 records stand beyond the head",
+        "1 records are beyond the head",
     ),
     (
         "records far beyond the head",
         "insert into audit_records select position + 1000000, recorded_at, record, hash
         from audit_records",
         false,
-        "8 records stand beyond the head",
+        "8 records are beyond the head",
     ),
     (
         "head lowered",
         "update audit_head set position = 6, hash = (select hash from audit_records where position = 6)",
         false,
-        "2 records stand beyond the head",
+        "2 records are beyond the head",
     ),
     ("head raised", "update audit_head set position = 9", false, "its end was removed"),
     ("hash of the head edited", "update audit_head set hash = sha256('x')", false, "was rewritten"),
