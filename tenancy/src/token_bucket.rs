@@ -147,7 +147,7 @@ impl TokenBucket {
         }
     }
 
-    /// Counts calls whose worker has died as arrived at the end of their time-out.
+    /// Counts calls whose worker has died as arrived at the end of their timeout.
     fn expire_unanswered(&mut self, limits: &BucketLimits, now: DateTime<Utc>) {
         while let Some(expired_at) = self.unanswered.first().map(|at| *at + seconds(limits.answer_timeout))
             && expired_at <= now

@@ -1,8 +1,7 @@
 //! Fields of each response schema that a token of one tenant sees.
 //!
-//! Hidden are: names of staff, the root e-mail address and the management account, ids of organisational units and of
-//! Identity Center, and all free text of workers, AWS and operators, which may contain these. `crate::tenant_view`
-//! applies the views.
+//! Hidden are: names of staff, the root e-mail address and the management account, ids of OUs and of Identity Center, and
+//! all free text of workers, AWS and operators, which may contain these. `crate::tenant_view` applies the views.
 
 use super::view::TenantView;
 
