@@ -18,7 +18,7 @@ pub enum Scope {
     TenantsSuspend,
     /// Lift legal holds, together with `tenants:delete`.
     LegalHoldsLift,
-    /// Read operations, their steps and events, fleet holds and findings.
+    /// Read operations, their steps and events, approvals, fleet holds, the state of account creation, and findings.
     OperationsRead,
     /// Retry and cancel operations; request actions that need approval.
     OperationsWrite,

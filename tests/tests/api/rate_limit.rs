@@ -49,7 +49,7 @@ async fn accounts_count_against_the_daily_limit_whichever_route_asks() {
     let never =
         send(api.signup_request("3", &signup_body_with(json!({ "environments": ["a", "b", "c", "d", "e"] })))).await;
     assert_eq!(never.status_and_code(), (429, "daily_account_limit_reached".into()));
-    assert!(never.json()["detail"].as_str().unwrap().contains("Ask for fewer environments."), "{}", never.text);
+    assert!(never.json()["detail"].as_str().unwrap().contains("Request fewer environments."), "{}", never.text);
     assert_eq!(api.row_counts().await, rows, "a rejected signup was written");
     for (body, accepted) in [(&both, false), (&signup_body(), true)] {
         let dry = send(api.request(Method::POST, "/v1/tenants?dry_run=true").json(body)).await.json();
