@@ -38,7 +38,7 @@ pub(crate) struct ClientArgs<F: ValueEnum + Clone + Send + Sync + 'static = Form
     /// File with the access token; overrides FREEHOLD_TOKEN
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Send the token over http:// to another machine, where others on the way can read it
+    /// Send the token over http:// to another machine, where others on the network can read it
     #[arg(long)]
     allow_plain_http: bool,
     /// Format of the output
