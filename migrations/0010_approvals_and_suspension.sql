@@ -1,5 +1,5 @@
 -- Fixes the approval that an operation needs when it is accepted, records reasons of decisions, suspends tenants without a countdown
--- to deletion, and counts the accounts that each client asks for.
+-- to deletion, and counts the accounts that each client requests.
 
 alter table operations add column approval_required boolean;
 alter table operations add column started_by_tenant boolean not null default false;

@@ -46,13 +46,14 @@ comment on column audit_strays.recorded_at is 'recorded_at or started_at of the 
 comment on column audit_strays.record is 'Text of the record; for an entry, the entry with its outcome.';
 comment on column audit_strays.hash is 'Hash of the record; null for an entry.';
 
--- A larger entry is never of Freehold, whose requests are limited to 64 KiB. Rows of the previous version are not checked.
+-- Freehold writes no larger entry, because its requests are limited to 64 KiB. Rows of the previous version are not
+-- checked.
 alter table audit_pending add constraint entry_can_be_chained check (
     pg_column_size(entry) + coalesce(pg_column_size(outcome), 0) <= 150000 and isfinite(started_at)
 ) not valid;
 
--- The first functions are called by the last three only, which run with the rights of the owner and set the search path:
--- pg_temp stands last in it, so that a temporary table of the caller is never taken for a table of the trail.
+-- Only the last three functions call the others. They run with the rights of the owner and set the search path, which
+-- ends with pg_temp, so that a temporary table of the caller never replaces a table of the trail.
 
 -- Returns the text form of a tenant id, as tenancy/src/ids.rs does.
 create function tenant_id_text(id uuid) returns text
@@ -300,7 +301,7 @@ language plpgsql security definer set search_path = pg_catalog, public, pg_temp 
 declare
     now_at timestamptz := at;
     max_entries integer := 1000;
-    -- Batch after a pass without entries, which shows whether a counted refusal is to blame.
+    -- Batch after a pass without entries, which shows whether a counted refusal is the cause.
     next_max_entries integer;
     attempts_left integer := 5;
     poison integer := 0;
@@ -311,7 +312,7 @@ begin
         raise exception 'audit_chain needs a time' using errcode = 'null_value_not_allowed';
     end if;
     if not exists (select from installation where kind = 'sandbox') then
-        -- A caller must not bring the end of the retention forward. The clock of a sandbox is simulated.
+        -- A caller must not shorten the retention. The clock of a sandbox is simulated.
         now_at := greatest(
             least(at, clock_timestamp() + interval '1 hour'), clock_timestamp() - interval '1 hour'
         );
@@ -339,7 +340,8 @@ begin
                     raise;
                 end if;
             when data_exception or program_limit_exceeded or integrity_constraint_violation then
-                -- What cannot be stored as a record must not stop the chain. Halving the batch finds an entry.
+                -- An entry that cannot be stored as a record must not stop the chain. The batch is halved until the entry
+                -- is found.
                 if max_entries = 1000 then
                     max_entries := 0;
                     next_max_entries := 500;

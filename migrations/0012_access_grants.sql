@@ -1,4 +1,4 @@
--- Records who has access to which account, since when and by which operation.
+-- Records the access to accounts, with its start, its end and its operations.
 
 create table access_grants (
     -- Immutable, except that a grant that was only observed gets its operation when Freehold grants it.
@@ -47,8 +47,8 @@ comment on column access_grants.observed_at is 'Start of the latest comparison t
 comment on column access_grants.ended_at is 'Time at which it was revoked, or first found missing in AWS; null while it is in force.';
 comment on column access_grants.ended_by is 'Operation that revoked it; null if it was removed outside Freehold.';
 
--- Assignments that the journal knows. The time of the request stands for the time of the assignment. A key of the fact
--- `grants` is the name of the permission set, ` to ` and the group.
+-- Assignments in the journal. The time of the request is used as the time of the assignment. A key of the fact `grants`
+-- is the name of the permission set, ` to ` and the group.
 insert into access_grants (id, tenant_id, environment_id, aws_account_id, permission_set, permission_set_arn,
     principal_kind, principal_id, principal_name, source, granted_at, granted_by, ended_at, ended_by)
 select
