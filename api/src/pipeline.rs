@@ -23,7 +23,7 @@ use crate::audit;
 use crate::auth::{self, Caller, TenantScope};
 use crate::extract::{self, QueryFields};
 use crate::idempotency::{self, ReservedKey};
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Code};
 use crate::route_policy::{AuditMode, IdempotencyMode, ProtectedRoute, RoutePolicy};
 use crate::tenant_view;
 
@@ -89,6 +89,11 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
     let time_limit = app.config.api.limits.body_timeout();
     let body = match extract::read_body_within(time_limit, &parts.headers, body).await {
         Ok(body) => body,
+        // No action was requested yet. A record of each would let slow clients keep the database busy.
+        Err(refusal) if refusal.code() == Code::BodyTimeout => {
+            app.metrics.count_refusal("body_timeout");
+            return refusal.into_response();
+        }
         Err(refusal) => {
             let response = refusal.into_response();
             app.audit.note(&entry, tenant, &audit::refused_outcome(&route.action, &response)).await;

@@ -128,7 +128,8 @@ struct Installation {
 
 impl Installation {
     async fn start(options: &Options, limits: &str) -> Self {
-        let config = format!("requests_per_minute = 0\nsignups_per_day = 0\n{limits}");
+        let config =
+            format!("requests_per_minute = 0\nsignups_per_day = 0\nmetrics_on_public_listener = true\n{limits}");
         let infrastructure = Infrastructure::start_with_api_config(Settings::default(), 1.0, &config).await;
         let mut processes = Processes::new(&options.program, &infrastructure, 0, None);
         processes.start(0);

@@ -110,6 +110,10 @@ async fn a_body_that_drips_is_ended_with_408_and_changes_nothing() {
         assert!(response.contains("\"body_timeout\""), "{length}: {response}");
     }
     assert_eq!(api.row_counts().await, rows);
+    assert_eq!(metric(&api, "freehold_api_refusals_total{limit=\"body_timeout\"}").await, 2);
+    // A record of each would let slow clients keep the database busy.
+    let recorded = "select (select count(*) from audit_pending) + (select count(*) from audit_refusals)";
+    assert_eq!(sqlx::query_scalar::<_, i64>(recorded).fetch_one(&api.database.pool).await.unwrap(), 0);
     assert_eq!(send(api.signup_request("1", &signup_body())).await.status, 202);
 }
 
