@@ -18,6 +18,9 @@ const BUILD: &str = "deploy/image/build.sh";
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
+/// Passwords of the logins of API and worker.
+const PASSWORDS: [&str; 2] = ["the-password-of-the-api", "the-password-of-the-worker"];
+
 /// Runs the arguments as user 65532 in the root file system `$1`, which is mounted read-only.
 const ENTER: &str = r#"
     root=$1; shift
@@ -257,10 +260,17 @@ async fn the_image_runs_unprivileged_on_a_read_only_file_system() {
     let config = ["--config", "/etc/freehold/freehold.toml"];
     assert!(finish(&mut freehold(&image, &database, &["--version"])).starts_with("freehold "));
     finish(&mut freehold(&image, &database, &[&["config", "check"][..], &config].concat()));
-    finish(&mut freehold(&image, &database, &[&["migrate"][..], &config].concat()));
+    let mut migrate = freehold(&image, &database, &[&["migrate"][..], &config].concat());
+    let [api_password, worker_password] = PASSWORDS;
+    migrate.env("FREEHOLD_DATABASE__API_PASSWORD", api_password);
+    migrate.env("FREEHOLD_DATABASE__WORKER_PASSWORD", worker_password);
+    finish(&mut migrate);
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let arguments = [&["worker", "--metrics-listen", &address][..], &config].concat();
-    let mut worker = freehold(&image, &database, &arguments);
+    // The owner of the tables is refused.
+    let (_, server_address) = database.split_once('@').unwrap();
+    let login = format!("postgres://freehold_worker:{worker_password}@{server_address}");
+    let mut worker = freehold(&image, &login, &arguments);
     worker.env("AWS_REGION", "eu-central-1").env("AWS_EC2_METADATA_DISABLED", "true");
     let mut worker = worker.spawn().unwrap();
     wait_until_live(&mut worker, &address);
