@@ -3,12 +3,15 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use freehold_sandbox::postgres::{Postgres, PostgresOptions};
 use freehold_tests::fixture::CONFIG;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::Value;
 use serde_yaml_ng::Value as Yaml;
 
@@ -202,6 +205,24 @@ fn check_sbom(image: &Path) {
     }
 }
 
+/// Program in the image that runs until this value is dropped.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        // A group of its own: `unshare` starts the program as a child, which would survive `unshare`.
+        Self(command.process_group(0).spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let group = Pid::from_raw(i32::try_from(self.0.id()).unwrap());
+        let _ = killpg(group, Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
+}
+
 fn wait_until_live(process: &mut Child, address: &str) {
     let start = Instant::now();
     loop {
@@ -272,10 +293,9 @@ async fn the_image_runs_unprivileged_on_a_read_only_file_system() {
     let login = format!("postgres://freehold_worker:{worker_password}@{server_address}");
     let mut worker = freehold(&image, &login, &arguments);
     worker.env("AWS_REGION", "eu-central-1").env("AWS_EC2_METADATA_DISABLED", "true");
-    let mut worker = worker.spawn().unwrap();
-    wait_until_live(&mut worker, &address);
-    worker.kill().unwrap();
-    worker.wait().unwrap();
+    let mut worker = Running::start(&mut worker);
+    wait_until_live(&mut worker.0, &address);
+    drop(worker);
     server.stop().await.unwrap();
     assert!(!image.join("written").exists());
 }
