@@ -53,6 +53,11 @@ async fn recover_in_tx(
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<RecoverResult> {
+    // Checked before the locks too, because a running worker and the locks could wait for each other.
+    let workers = recovery::count_workers(&mut *tx).await?;
+    if workers > 0 {
+        return Ok(RecoverResult::WorkersConnected(workers));
+    }
     // A worker or an API process that starts now waits until the transaction ends.
     sqlx::query!("/* db::lifecycle::recover */ lock table tenants, environments, operations in exclusive mode")
         .execute(&mut *tx)
