@@ -33,7 +33,7 @@ pub struct App {
     pub(crate) streams: StreamLimiter,
     pub(crate) watcher: Watcher,
     pub(crate) audit: AuditWriter,
-    /// Permits for exports of account mappings.
+    /// Permits for exports.
     pub(crate) exports: Arc<Semaphore>,
     pub(crate) destination_policy: DestinationPolicy,
     /// Keys that encrypt the secrets of webhook endpoints.

@@ -10,7 +10,7 @@ use axum::http::{Version, header};
 use axum::response::{IntoResponse, Response};
 use freehold_tenancy::db::DbError;
 use futures::stream;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::app::App;
 use crate::problem::{ApiError, Code};
@@ -27,9 +27,24 @@ pub(crate) const BATCH_ROWS: i64 = 1000;
 /// Batch of an export with the cursor of the next batch, or `None` at the end of the list.
 pub(crate) type Batch<C> = Option<(Vec<u8>, C)>;
 
+/// Returns the permit of one export. Fails if the process runs its maximum number of exports, or if the client speaks
+/// HTTP/1.0, which cannot signal an incomplete response.
+pub(crate) fn admit(app: &App, version: Version) -> Result<OwnedSemaphorePermit, ApiError> {
+    if version < Version::HTTP_11 {
+        return Err(ApiError::new(
+            Code::HttpVersionNotSupported,
+            "Use HTTP/1.1 or later, also between your proxy and this server (nginx: proxy_http_version 1.1): earlier \
+             versions cannot signal an incomplete export.",
+        ));
+    }
+    Arc::clone(&app.exports).try_acquire_owned().map_err(|_| {
+        app.metrics.count_refusal("exports");
+        ApiError::new(Code::TooManyExports, "Too many exports are running; retry in a moment.").retry_after(10)
+    })
+}
+
 /// Responds with `head`, followed by the batches that `read_batch` returns. If a batch cannot be read, the connection
-/// is aborted, so that the client detects an incomplete export. HTTP/1.0 requests are refused, because HTTP/1.0 cannot
-/// signal an incomplete response.
+/// is aborted, so that the client detects an incomplete export.
 pub(crate) fn respond<C, F>(
     app: &App,
     version: Version,
@@ -42,16 +57,7 @@ where
     C: Send + 'static,
     F: Future<Output = Result<Batch<C>, DbError>> + Send,
 {
-    if version < Version::HTTP_11 {
-        return Err(ApiError::new(
-            Code::HttpVersionNotSupported,
-            "Use HTTP/1.1 or later, also between your proxy and this server (nginx: proxy_http_version 1.1): earlier \
-             versions cannot signal an incomplete export.",
-        ));
-    }
-    let busy =
-        |_| ApiError::new(Code::TooManyExports, "Too many exports are running; retry in a moment.").retry_after(10);
-    let permit = Arc::clone(&app.exports).try_acquire_owned().map_err(busy)?;
+    let permit = admit(app, version)?;
     let (sender, receiver) = mpsc::channel::<io::Result<Option<Vec<u8>>>>(CHANNEL_CAPACITY);
     tokio::spawn(async move {
         let _permit = permit;

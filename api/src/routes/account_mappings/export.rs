@@ -3,7 +3,6 @@
 //! The output of PostgreSQL's `COPY` is streamed, so that the whole export is never in memory.
 
 use std::io;
-use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
@@ -18,7 +17,8 @@ use utoipa::ToSchema;
 use super::csv::write_csv_row;
 use super::format::Format;
 use crate::app::App;
-use crate::problem::{ApiError, Code};
+use crate::export;
+use crate::problem::ApiError;
 use crate::routes::schema::tenant_view::ACCOUNT_MAPPING_ROW;
 use crate::tenant_view::TenantViewApplied;
 
@@ -119,7 +119,7 @@ impl Row<'_> {
 }
 
 /// Responds with all account mappings. If the export fails halfway, the connection is aborted, so that the client
-/// detects an incomplete export. HTTP/1.0 requests are refused, because HTTP/1.0 cannot signal an incomplete response.
+/// detects an incomplete export.
 ///
 /// `is_restricted` limits the rows to the fields that a token of one tenant sees.
 pub(super) fn respond(
@@ -129,19 +129,7 @@ pub(super) fn respond(
     is_restricted: bool,
     snapshot: Snapshot,
 ) -> Result<Response, ApiError> {
-    if version < Version::HTTP_11 {
-        return Err(ApiError::new(
-            Code::HttpVersionNotSupported,
-            "Use HTTP/1.1 or later, also between your proxy and this server (nginx: proxy_http_version 1.1): earlier \
-             versions cannot signal an incomplete export.",
-        ));
-    }
-    let busy = |_| {
-        app.metrics.count_refusal("exports");
-        ApiError::new(Code::TooManyExports, "Too many exports of account mappings are running; retry in a moment.")
-            .retry_after(10)
-    };
-    let permit = Arc::clone(&app.exports).try_acquire_owned().map_err(busy)?;
+    let permit = export::admit(app, version)?;
     let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
     let (pool, billing_account) = (app.pool.clone(), app.config.organization.management_account_id.to_string());
     let row_format = RowFormat { format, is_restricted };
