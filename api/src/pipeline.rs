@@ -16,6 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use freehold_tenancy::jitter;
 use tracing::Instrument;
 
 use crate::app::App;
@@ -86,7 +87,8 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
     let (mut entry, tenant) = audit::audit_entry(route, caller, &request);
     // The body is read first, so that no audit entry stays open during a slow upload.
     let (mut parts, body) = request.into_parts();
-    let time_limit = app.config.api.limits.body_timeout();
+    // Bodies that began together do not end together, so that their refusals do not delay the requests of others.
+    let time_limit = app.config.api.limits.body_timeout().mul_f64(jitter::factor(0.5..1.0));
     let body = match extract::read_body_within(time_limit, &parts.headers, body).await {
         Ok(body) => body,
         // No action was requested yet. A record of each would let slow clients keep the database busy.

@@ -18,6 +18,7 @@ pub mod feed;
 pub mod finding;
 pub mod fleet_hold;
 pub mod ids;
+pub mod jitter;
 pub mod operation;
 pub mod quota;
 pub mod recovery;

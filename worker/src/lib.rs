@@ -12,7 +12,6 @@ mod current_step;
 mod first_match;
 pub mod guardrail;
 pub mod iam_policies;
-mod jitter;
 mod key_cleanup;
 pub mod limits;
 pub mod offboarding;

@@ -12,9 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::{PgPool, steps};
+use freehold_tenancy::jitter;
 use freehold_tenancy::step::StepName;
-
-use crate::jitter;
 
 pub(crate) use shared::{PollMethod, QuotaLoad, choose_method, next_shared_poll};
 

@@ -11,7 +11,7 @@ pub struct ApiLimits {
     /// Time to receive the complete header of a request. It starts when the connection is opened or when the first byte
     /// of a later request arrives.
     pub header_timeout_seconds: u64,
-    /// Time to receive the complete body of a request.
+    /// Time to receive the complete body of a request. Each body gets between half and all of it, at random.
     pub body_timeout_seconds: u64,
     /// Time after which a connection without a request is closed.
     pub idle_timeout_seconds: u64,

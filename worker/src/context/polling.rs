@@ -3,12 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::attention::Attention;
 use freehold_tenancy::clock::seconds;
+use freehold_tenancy::jitter;
 use freehold_tenancy::wait_reason::WaitReason;
 
 use super::attention::{deadline_passed, format_duration};
 use super::{StepContext, seconds_of};
+use crate::poll_schedule;
 use crate::step_outcome::{StepError, StepOutcome};
-use crate::{jitter, poll_schedule};
 
 /// Maximum interval between two polls of late work.
 const MAX_PAUSE: TimeDelta = TimeDelta::hours(1);

@@ -9,10 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Clock;
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::config::{Bucket, Quotas};
+use freehold_tenancy::jitter;
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{self, CloudError, CloudErrorKind};
-use crate::jitter;
 
 /// Share of each AWS rate limit that a comparison uses.
 const RATE_SHARE: f64 = 0.5;

@@ -6,11 +6,11 @@ use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::lifecycle::{StepDisposition, StepRecord};
+use freehold_tenancy::jitter;
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::Facts;
 
 use crate::context::StepContext;
-use crate::jitter;
 use crate::shorten::shorten;
 use crate::step::Step;
 use crate::step_outcome::{StepError, StepOutcome, Wait};

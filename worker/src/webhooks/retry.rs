@@ -1,7 +1,7 @@
 //! Retry schedule of deliveries, and the rule that disables failing endpoints.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rand::Rng;
+use freehold_tenancy::jitter;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
@@ -34,7 +34,7 @@ const MIN_DELIVERY_AGE: TimeDelta = TimeDelta::days(3);
 /// Returns the time of the next attempt after `tries` failed attempts, or `None` after the last attempt.
 pub(super) fn next_attempt_at(tries: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let interval = RETRY_INTERVALS.get(usize::try_from(tries.checked_sub(1)?).ok()?)?;
-    let jitter = rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER);
+    let jitter = jitter::factor(1.0 - JITTER..1.0 + JITTER);
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "milliseconds of a day or so")]
     let interval = (interval.num_milliseconds() as f64 * jitter) as i64;
     Some(now + TimeDelta::milliseconds(interval))
