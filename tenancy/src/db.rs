@@ -8,6 +8,8 @@ pub mod approvals;
 pub mod audit;
 pub mod closures;
 mod connection;
+pub mod environment_replicas;
+pub mod environment_stacks;
 pub mod events;
 pub mod feed;
 pub mod fence;

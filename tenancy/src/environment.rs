@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use crate::baseline::BaselineVersion;
+use crate::environment_stack::EnvironmentStack;
 use crate::finding::Finding;
+use crate::replica::Replica;
 use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
 
@@ -41,8 +43,12 @@ pub struct Environment {
     pub name: EnvironmentName,
     /// Named set of regions that the environment may use.
     pub residency: ResidencyName,
-    /// Region of the tenant stack.
+    /// Region of the tenant stack that makes the environment ready.
     pub home_region: Region,
+    /// Further regions of the environment, in the order of their slots.
+    pub replicas: Vec<Replica>,
+    /// Tenant stack in the home region; `None` until its creation is intended.
+    pub home_stack: Option<EnvironmentStack>,
     pub state: EnvironmentState,
     /// AWS account of the environment; `None` if no account is mapped to it.
     pub aws_account_id: Option<AwsAccountId>,

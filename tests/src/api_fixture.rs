@@ -233,6 +233,7 @@ impl ApiFixture {
             quota: None,
             mapped: account,
             access: None,
+            stack: None,
         };
         lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }

@@ -32,6 +32,8 @@ pub fn new_tenant(
         name: "production".parse().expect("a name"),
         residency: residency.name.clone(),
         home_region,
+        replicas: Vec::new(),
+        home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
         baseline_version: None,

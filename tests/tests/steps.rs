@@ -11,6 +11,7 @@ mod pacing;
 pub(crate) mod reconcile;
 mod recover;
 mod skipped_steps;
+mod stacks;
 mod step_faults;
 mod step_replay;
 mod suspension;

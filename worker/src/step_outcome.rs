@@ -6,6 +6,7 @@ use freehold_tenancy::access_grant::AccessChanges;
 use freehold_tenancy::attention::{Attention, AttentionCode};
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::quotas::QuotaSlot;
+use freehold_tenancy::environment_stack::StackChange;
 use freehold_tenancy::step::Facts;
 use freehold_tenancy::wait_reason::WaitReason;
 use serde_json::Value;
@@ -34,6 +35,8 @@ pub struct StepOutcome {
     pub mapped: Option<AwsAccountId>,
     /// Assignments that the step has made and revoked so far; stored even if the run failed.
     pub access: Option<AccessChanges>,
+    /// Change of a stack that the run has made or observed; stored even if the run failed.
+    pub stack: Option<StackChange>,
 }
 
 /// Wait of a step until its next check.

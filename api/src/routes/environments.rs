@@ -104,6 +104,8 @@ pub(crate) async fn create_environment(
         name,
         residency,
         home_region,
+        replicas: Vec::new(),
+        home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
         baseline_version: None,

@@ -1,12 +1,14 @@
 //! Stores the schedule of reconcile runs, and reads the expected state of AWS.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use super::environment_stacks::parse_slot;
 use super::{DbError, PgPool, Result, parse_text};
+use crate::environment_stack::{StackKind, StackSlot};
 use crate::step::StepName;
 use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier};
 
@@ -114,21 +116,22 @@ pub struct MappedEnvironment {
     pub settled_at: Option<DateTime<Utc>>,
     /// Time since which the environment has been suspended without an open operation; `None` otherwise.
     pub suspended_at: Option<DateTime<Utc>>,
-    /// Baseline stack, which contains the roles of Freehold; `None` if it is not deployed.
-    pub baseline: Option<DeployedStack>,
-    /// Tenant stack, which contains the software of the SaaS; `None` if it is not deployed.
-    pub stack: Option<DeployedStack>,
+    /// Stacks that are deployed, the baseline first.
+    pub stacks: Vec<DeployedStack>,
     /// Fact `grants` of the step `grant-access`.
     pub grants: Value,
 }
 
-/// Deployed stack according to the journal.
+/// Deployed stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeployedStack {
+    pub kind: StackKind,
+    pub slot: StackSlot,
+    pub name: String,
     /// ARN of the stack: `arn:aws:cloudformation:…`
     pub stack_id: String,
     pub region: Region,
-    /// Time at which the deployment step finished.
+    /// Time at which the last change by Freehold was complete.
     pub at: DateTime<Utc>,
 }
 
@@ -155,9 +158,6 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
             m.valid_from, case when e.state = 'ready' and o.open = 0 then o.latest end as settled_at,
             case when e.id in (select environment_id from suspended_environments) and o.open = 0
                 then o.latest end as suspended_at,
-            b.facts ->> 'stack_id' as baseline_id, b.facts ->> 'region' as baseline_region,
-            b.changed_at as "baseline_at?",
-            s.facts ->> 'stack_id' as stack_id, s.facts ->> 'region' as stack_region, s.finished_at as "stack_at?",
             a.facts -> 'grants' as grants
         from account_mappings m
         join environments e on e.id = m.environment_id
@@ -167,32 +167,16 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
             from operations where tenant_id = e.tenant_id and environment_id = e.id
         ) o on true
         left join lateral (
-            -- A failed upgrade has changed the stack too, and CloudFormation has undone the change.
-            select s.facts, greatest(s.finished_at, (
-                select max(u.finished_at) from operations u
-                where u.tenant_id = e.tenant_id and u.environment_id = e.id and u.kind = 'upgrade_baseline'
-            )) as changed_at
-            from operations o join operation_steps s on s.operation_id = o.id
-            where o.tenant_id = e.tenant_id and o.environment_id = e.id and s.name = any($1) and s.state = 'done'
-            order by s.finished_at desc limit 1
-        ) b on true
-        left join lateral (
-            select s.facts, s.finished_at from operations o join operation_steps s on s.operation_id = o.id
-            where o.tenant_id = e.tenant_id and o.environment_id = e.id and s.name = $2 and s.state = 'done'
-            order by s.finished_at desc limit 1
-        ) s on true
-        left join lateral (
             select s.facts from operations o join operation_steps s on s.operation_id = o.id
-            where o.tenant_id = e.tenant_id and o.environment_id = e.id and s.name = $3 and s.state = 'done'
+            where o.tenant_id = e.tenant_id and o.environment_id = e.id and s.name = $1 and s.state = 'done'
             order by s.finished_at desc limit 1
         ) a on true
         where m.valid_to is null order by m.id"#,
-        &[StepName::InstallBaseline.to_string(), StepName::UpgradeBaseline.to_string()],
-        StepName::DeployStack.as_str(),
         StepName::GrantAccess.as_str(),
     )
     .fetch_all(pool)
     .await?;
+    let mut stacks = deployed(pool).await?;
     rows.into_iter()
         .map(|row| {
             Ok(MappedEnvironment {
@@ -207,19 +191,33 @@ async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
                 mapped_at: row.valid_from,
                 settled_at: row.settled_at,
                 suspended_at: row.suspended_at,
-                baseline: deployed(row.baseline_id, row.baseline_region, row.baseline_at)?,
-                stack: deployed(row.stack_id, row.stack_region, row.stack_at)?,
+                stacks: stacks.remove(&row.id.into()).unwrap_or_default(),
                 grants: row.grants.unwrap_or_default(),
             })
         })
         .collect()
 }
 
-fn deployed(
-    stack_id: Option<String>,
-    region: Option<String>,
-    at: Option<DateTime<Utc>>,
-) -> Result<Option<DeployedStack>> {
-    let (Some(stack_id), Some(region), Some(at)) = (stack_id, region, at) else { return Ok(None) };
-    Ok(Some(DeployedStack { stack_id, region: parse_text(region)?, at }))
+/// Returns the deployed stacks of all environments with an account.
+async fn deployed(pool: &PgPool) -> Result<HashMap<EnvironmentId, Vec<DeployedStack>>> {
+    let rows = sqlx::query!(
+        r#"/* db::reconcile::deployed */
+        select s.environment_id, s.kind as "kind: StackKind", s.slot, s.region, s.stack_name, s.stack_id as "stack_id!",
+            s.changed_at as "changed_at!"
+        from environment_stacks s
+        join account_mappings m on m.environment_id = s.environment_id and m.valid_to is null
+        where s.state = 'present' order by s.environment_id, s.kind, s.slot"#
+    );
+    let mut stacks: HashMap<EnvironmentId, Vec<DeployedStack>> = HashMap::new();
+    for row in rows.fetch_all(pool).await? {
+        stacks.entry(row.environment_id.into()).or_default().push(DeployedStack {
+            kind: row.kind,
+            slot: parse_slot(row.slot)?,
+            name: row.stack_name,
+            stack_id: row.stack_id,
+            region: parse_text(row.region)?,
+            at: row.changed_at,
+        });
+    }
+    Ok(stacks)
 }

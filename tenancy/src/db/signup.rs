@@ -1,12 +1,14 @@
 //! Stores a signup with one SQL statement in one transaction.
 
 use super::account_limit::{self, AccountLimit, LimitReached};
+use super::environment_replicas::ReplicaColumns;
 use super::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
 use super::{PgPool, Result, finish_transaction, map_constraint_violation};
 use crate::audit::{AuditEntry, AuditOutcome, AuditResult};
 use crate::environment::EnvironmentState;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
+use crate::replica::ReplicaState;
 use crate::tenant::Tenant;
 use crate::unicode::{comparable, invisible_characters_of_postgresql};
 use chrono::{DateTime, Utc};
@@ -126,6 +128,7 @@ async fn write_in_tx(tx: &mut PgConnection, signup: &Signup<'_>) -> Result<Inser
     let names: Vec<String> = environments.iter().map(|environment| environment.name.to_string()).collect();
     let residencies: Vec<String> = environments.iter().map(|environment| environment.residency.to_string()).collect();
     let regions: Vec<String> = environments.iter().map(|environment| environment.home_region.to_string()).collect();
+    let replicas = ReplicaColumns::of(environments);
     let row = sqlx::query!(
         r#"/* db::signup::sign_up */
         with lock as materialized (select pg_try_advisory_xact_lock($1) as free),
@@ -161,6 +164,11 @@ async fn write_in_tx(tx: &mut PgConnection, signup: &Signup<'_>) -> Result<Inser
         environment as (
             insert into environments (id, tenant_id, name, residency, home_region, created_at, state, updated_at)
             select id, $11, name, residency, home_region, $10, $22, $10 from asked
+        ),
+        replica as (
+            insert into environment_replicas (environment_id, slot, region, created_at, state, since)
+            select replica.*, $10, $36, $10
+            from fresh, unnest($33::uuid[], $34::smallint[], $35::text[]) as replica (environment_id, slot, region)
         ),
         operation as (
             insert into operations
@@ -210,6 +218,10 @@ async fn write_in_tx(tx: &mut PgConnection, signup: &Signup<'_>) -> Result<Inser
         crate::trace::traceparent(),
         approval_required,
         limit.map_or(key.client.as_str(), |limit| limit.client),
+        &replicas.environments,
+        &replicas.slots,
+        &replicas.regions,
+        ReplicaState::Pending.as_str(),
     )
     .fetch_one(tx)
     .await

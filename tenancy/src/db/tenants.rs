@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgExecutor;
 
-use super::{PgPool, Result, findings, map_constraint_violation, parse_text};
+use super::environment_stacks::StackRow;
+use super::{PgPool, Result, environment_replicas, findings, map_constraint_violation, parse_text};
 use crate::baseline::BaselineVersion;
 use crate::environment::{Environment, EnvironmentState};
+use crate::environment_stack::{EnvironmentStackState, StackKind, StackSlot};
 use crate::feed::FeedType;
 use crate::finding::Finding;
 use crate::tenant::{LegalHold, Suspension, SuspensionReason, Tenant, TenantState};
@@ -176,9 +178,13 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
                 then 'suspended' else e.state end as "state!: EnvironmentState",
             e.id in (select environment_id from findings where resolved_at is null) as has_findings,
             e.created_at, e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", e.baseline_version,
-            o.id as operation_id
+            o.id as operation_id, s.region as "stack_region?", s.stack_name as "stack_name?", s.stack_id,
+            s.state as "stack_state?: EnvironmentStackState", s.outputs as "outputs?", s.changed_at,
+            e.id in (select environment_id from environment_replicas) as has_replicas
         from environments e
         left join account_mappings m on m.environment_id = e.id and m.valid_to is null
+        left join environment_stacks s on s.environment_id = e.id and s.kind = 'tenant' and s.slot = 0
+            and s.state <> 'deleted'
         join lateral (
             select id from operations where environment_id = e.id
                 and tenant_id = e.tenant_id order by (finished_at is null) desc, id desc limit 1
@@ -196,8 +202,25 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             }
         }
     }
+    let with_replicas: Vec<_> = rows.iter().filter(|row| row.has_replicas == Some(true)).map(|row| row.id).collect();
+    let mut replicas = if with_replicas.is_empty() {
+        HashMap::new()
+    } else {
+        environment_replicas::of_environments(pool, &with_replicas).await?
+    };
     let mut environments: HashMap<TenantId, Vec<Environment>> = HashMap::new();
     for row in rows {
+        let stack = row.stack_region.zip(row.stack_name).zip(row.stack_state);
+        let home_stack = stack.map(|((region, stack_name), state)| StackRow {
+            kind: StackKind::Tenant,
+            slot: StackSlot::Home.number(),
+            region,
+            stack_name,
+            stack_id: row.stack_id,
+            state,
+            outputs: row.outputs.unwrap_or_default(),
+            changed_at: row.changed_at,
+        });
         let tenant_id = TenantId::from(row.tenant_id);
         environments.entry(tenant_id).or_default().push(Environment {
             id: row.id.into(),
@@ -205,6 +228,8 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             name: parse_text(row.name)?,
             residency: parse_text(row.residency)?,
             home_region: parse_text(row.home_region)?,
+            replicas: replicas.remove(&row.id.into()).unwrap_or_default(),
+            home_stack: home_stack.map(StackRow::stack).transpose()?,
             state: row.state,
             aws_account_id: row.aws_account_id.map(parse_text).transpose()?,
             baseline_version: match row.baseline_version {

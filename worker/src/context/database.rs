@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::Approval;
-use freehold_tenancy::db::{access_grants, account_mappings, approvals, closures, former_admins, lifecycle, tenants};
+use freehold_tenancy::db::{
+    access_grants, account_mappings, approvals, closures, environment_stacks, former_admins, lifecycle, tenants,
+};
+use freehold_tenancy::environment_stack::EnvironmentStack;
 use freehold_tenancy::{AwsAccountId, EmailAddress};
 use serde_json::Value;
 
@@ -18,6 +21,11 @@ impl StepContext {
     /// Returns whether `account` is or was mapped to another environment.
     pub(crate) async fn is_mapped_to_other(&self, account: &AwsAccountId) -> Result<bool, StepError> {
         Ok(account_mappings::is_mapped_to_other(&self.services.pool, account, self.environment().id).await?)
+    }
+
+    /// Returns the stacks of this environment that are on record and not deleted.
+    pub(crate) async fn stacks(&self) -> Result<Vec<EnvironmentStack>, StepError> {
+        Ok(environment_stacks::list(&self.services.pool, self.environment().id).await?)
     }
 
     pub(crate) async fn is_on_legal_hold(&self) -> Result<bool, StepError> {

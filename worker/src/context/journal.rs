@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
 use freehold_tenancy::db::{DbError, operations, steps};
+use freehold_tenancy::environment_stack::IntendedStack;
 use freehold_tenancy::step::{JournalEntry, StepName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::StepContext;
 use crate::shared_poller;
@@ -24,6 +26,13 @@ impl StepContext {
         let own = self.entry().and_then(|entry| entry.facts.get(fact));
         let others = || self.journal.iter().chain(&self.data.history).find_map(|entry| entry.facts.get(fact));
         serde_json::from_value(own.or_else(others)?.clone()).ok()
+    }
+
+    /// Returns a fact of the step `step` of this operation or, failing that, of the latest earlier operation.
+    pub fn fact_of<T: DeserializeOwned>(&self, step: StepName, fact: &str) -> Option<T> {
+        let entries = self.journal.iter().chain(&self.data.history);
+        let value = entries.filter(|entry| entry.name == step).find_map(|entry| entry.facts.get(fact))?;
+        serde_json::from_value(value.clone()).ok()
     }
 
     /// Returns a fact of any step of this operation.
@@ -68,17 +77,41 @@ impl StepContext {
     /// Writes an intent with the values of the next AWS call to the journal and renews the lease, which must outlast
     /// the call. An intent is required before every call that is not safe to repeat.
     pub async fn record_intent(&self, intent: &impl Serialize) -> Result<(), StepError> {
-        let intent = serde_json::to_value(intent)
-            .map_err(|error| StepError::retry(format!("the intent cannot be stored as JSON: {error}")))?;
-        let now = self.now();
-        operations::prolong(&self.services.pool, &self.claim, now + self.services.lease()).await?;
+        let intent = to_json(intent)?;
+        let now = self.prolong_lease().await?;
         steps::write_intent(&self.services.pool, &self.claim, self.step, &intent, now).await?;
         Ok(())
+    }
+
+    /// Writes an intent like [`Self::record_intent`], together with the row of the stack that the call creates or
+    /// updates.
+    pub(crate) async fn record_stack_intent(
+        &self,
+        intent: &impl Serialize,
+        stack: &IntendedStack,
+    ) -> Result<(), StepError> {
+        let intent = to_json(intent)?;
+        let now = self.prolong_lease().await?;
+        lifecycle::intend_stack(&self.services.pool, &self.claim, self.step, &intent, stack, now).await?;
+        Ok(())
+    }
+
+    /// Renews the lease, and returns the current time.
+    async fn prolong_lease(&self) -> Result<DateTime<Utc>, StepError> {
+        let now = self.now();
+        operations::prolong(&self.services.pool, &self.claim, now + self.services.lease()).await?;
+        Ok(now)
     }
 
     /// Deletes the intent of this step, because the call certainly had no effect.
     pub async fn withdraw_intent(&self) -> Result<(), StepError> {
         steps::withdraw(&self.services.pool, &self.claim, self.step).await?;
+        Ok(())
+    }
+
+    /// Deletes the intent of this step like [`Self::withdraw_intent`], and the row of a stack that was never created.
+    pub(crate) async fn withdraw_stack_intent(&self, stack: &IntendedStack) -> Result<(), StepError> {
+        lifecycle::withdraw_stack(&self.services.pool, &self.claim, self.step, stack).await?;
         Ok(())
     }
 
@@ -96,4 +129,9 @@ impl StepContext {
         }
         Ok(())
     }
+}
+
+fn to_json(intent: &impl Serialize) -> Result<Value, StepError> {
+    serde_json::to_value(intent)
+        .map_err(|error| StepError::retry(format!("the intent cannot be stored as JSON: {error}")))
 }

@@ -94,9 +94,7 @@ pub(super) fn compare(input: &CompareInput<'_>) -> Comparison {
             None => _ = comparison.unseen.insert((account.clone(), Aspect::Access)),
         }
         match input.seen.account_stacks.get(account) {
-            Some(AccountStacks::Stacks { baseline, stack }) => {
-                stacks::check(input, environment, baseline.as_ref(), stack.as_ref(), &mut comparison);
-            }
+            Some(AccountStacks::Stacks(stacks)) => stacks::check(input, environment, stacks, &mut comparison),
             Some(AccountStacks::AccessDenied(why)) => stacks::report_lost_access(environment, why, &mut comparison),
             None => _ = comparison.unseen.insert((account.clone(), Aspect::AccountStacks)),
         }

@@ -7,7 +7,7 @@
 //! | OUs and guardrails | three per residency | |
 //! | accounts with a permission set | one per 100, for each set of the organisation | 10, shared |
 //! | principals with the set in an account | one `ListAccountAssignments` for each account and set | 10, shared |
-//! | stacks | one `AssumeRole` and two `DescribeStacks` per account, 16 accounts at a time | |
+//! | stacks | one `AssumeRole` per account and one `DescribeStacks` per stack, 16 accounts at a time | |
 //!
 //! The rates are half of AWS's ([`super::throttle`]). The list of accounts contains the OU of each account; if AWS
 //! omits it, the accounts of each OU are listed. Access and stacks are read concurrently, after the accounts. For 5,000
@@ -68,15 +68,9 @@ pub(super) struct Observed {
 
 /// Freehold's stacks in an account, or the error if they cannot be read.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every account can be read")]
 pub(super) enum AccountStacks {
-    /// The account could be read. A missing stack is `None`.
-    Stacks {
-        /// Stack with Freehold's roles.
-        baseline: Option<StackState>,
-        /// Stack with the tenant's resources.
-        stack: Option<StackState>,
-    },
+    /// The account could be read. Contains the stack that has the name of each deployed stack; `None` if there is none.
+    Stacks(Vec<(DeployedStack, Option<StackState>)>),
     /// The role cannot be assumed or has no permission to read. Contains the error message.
     AccessDenied(String),
 }
@@ -309,33 +303,29 @@ async fn read_account_stacks(
     throttle: &ReadThrottle,
 ) -> Result<(AwsAccountId, AccountStacks), (AwsAccountId, ObserveError)> {
     let id = target.id().clone();
-    // Sequential, so that the second call reuses the session of the first.
-    let stacks = match stack(aws, target, environment.baseline.as_ref(), throttle).await {
-        Ok(baseline) => match stack(aws, target, environment.stack.as_ref(), throttle).await {
-            Ok(stack) => Ok(AccountStacks::Stacks { baseline, stack }),
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
-    };
-    match stacks {
-        Ok(stacks) => Ok((id, stacks)),
-        Err(ObserveError::Cloud(error @ CloudError { kind: CloudErrorKind::Denied { .. }, .. })) => {
-            Ok((id, AccountStacks::AccessDenied(error.to_string())))
+    // Sequential, so that the later calls reuse the session of the first.
+    let mut stacks = Vec::new();
+    for deployed in &environment.stacks {
+        match stack(aws, target, deployed, throttle).await {
+            Ok(found) => stacks.push((deployed.clone(), found)),
+            Err(ObserveError::Cloud(error @ CloudError { kind: CloudErrorKind::Denied { .. }, .. })) => {
+                return Ok((id, AccountStacks::AccessDenied(error.to_string())));
+            }
+            Err(error) => return Err((id, error)),
         }
-        Err(error) => Err((id, error)),
     }
+    Ok((id, AccountStacks::Stacks(stacks)))
 }
 
 /// Returns the stack that currently has the name of the deployed stack.
 async fn stack(
     aws: &Aws,
     target: &Target,
-    deployed: Option<&DeployedStack>,
+    deployed: &DeployedStack,
     throttle: &ReadThrottle,
 ) -> Result<Option<StackState>, ObserveError> {
-    let Some(deployed) = deployed else { return Ok(None) };
     // The stack is searched by name, so that a stack that replaced the deployed one is found too.
-    let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
+    let name = &deployed.name;
     throttle.read("cloudformation:DescribeStacks", || aws.stack(target, Role::Access, deployed.region, name)).await
 }
 

@@ -37,18 +37,19 @@ pub(super) fn to_record(
         quota: step.quota,
         mapped: None,
         access: None,
+        stack: None,
     };
     let failures = context.attempts_without_progress();
     Ok(match result {
-        Ok(StepOutcome { failed: Some(error), facts, released, access, .. }) => {
-            StepRecord { facts, released, access, ..to_record(context, step, Err(error))? }
+        Ok(StepOutcome { failed: Some(error), facts, released, access, stack, .. }) => {
+            StepRecord { facts, released, access, stack, ..to_record(context, step, Err(error))? }
         }
-        Ok(StepOutcome { wait, skip_reason, late, facts, released, mapped, access, failed: None }) => {
+        Ok(StepOutcome { wait, skip_reason, late, facts, released, mapped, access, stack, failed: None }) => {
             let state = match wait {
                 None => skip_reason.map_or(StepDisposition::Done, StepDisposition::Skipped),
                 Some(Wait { reason, check_at }) => StepDisposition::Waiting { why: reason.to_string(), check_at },
             };
-            StepRecord { step: step.name, state, late, facts, released, quota: step.quota, mapped, access }
+            StepRecord { step: step.name, state, late, facts, released, quota: step.quota, mapped, access, stack }
         }
         Err(StepError::Blocked { reason, until, at_most }) => {
             let late = context.attention_if_blocked_too_long(&reason, at_most);

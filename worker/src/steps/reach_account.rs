@@ -1,12 +1,13 @@
 //! Waits until a role in the new account can be assumed. An account denies calls for some minutes after its creation.
 
 use chrono::TimeDelta;
+use freehold_tenancy::baseline::BASELINE_STACK;
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::WaitReason;
 
 use super::shared::account_request;
 use super::{StepResult, install_baseline};
-use crate::cloud::{self, CloudErrorKind};
+use crate::cloud::{self, CloudErrorKind, Role};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
@@ -40,9 +41,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 /// Assumes the organisation's role and calls CloudFormation, the last service that accepts calls in a new account.
 async fn probe(context: &StepContext) -> Result<cloud::Result<()>, StepError> {
     let account = context.account()?;
-    let baseline = install_baseline::deployment(context);
-    Ok(match context.aws().check_role(&account, baseline.role).await {
-        Ok(()) => context.aws().stack(&account, baseline.role, baseline.region, &baseline.name).await.map(drop),
+    let (role, region) = (Role::Organization, install_baseline::region(context).await?);
+    Ok(match context.aws().check_role(&account, role).await {
+        Ok(()) => context.aws().stack(&account, role, region, BASELINE_STACK).await.map(drop),
         denied => denied,
     })
 }

@@ -13,6 +13,7 @@ mod template_comparison;
 mod template_faults;
 mod template_in_s3;
 pub(super) mod tenant_group;
+pub(super) mod tenant_stack;
 
 /// Reason of a skipped step that works on the account of the environment.
 pub(super) const NO_ACCOUNT: &str = "the environment has no account";

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
 use freehold_tenancy::attention::AttentionCode;
+use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::WaitReason;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -86,7 +87,7 @@ fn verified(context: &StepContext) -> StepOutcome {
 
 /// Checks that a read in the home region is allowed.
 async fn check_home_region(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
-    let home = context.environment().home_region;
+    let home = home_region(context);
     match context.aws().read_in_region(&context.account()?, home).await {
         Ok(()) => Ok(None),
         Err(error) if matches!(error.kind, CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet) => {
@@ -121,8 +122,8 @@ fn outside_region(context: &StepContext) -> Option<Region> {
 
 /// Checks that the function of the stack responds as configured in `[stack.check]`.
 async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
-    let (account, home) = (context.account()?, context.environment().home_region);
-    let request = stack_response::request(context);
+    let (account, home) = (context.account()?, home_region(context));
+    let request = stack_response::request(context, home);
     let target = target(context).map_err(|output| {
         missing_output(&format!("The stack {} has no output `{output}`.", context.config().stack.name))
     })?;
@@ -133,7 +134,7 @@ async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepEr
         }
     };
     match response {
-        Ok(response) => stack_response::compare(context, name, &response).map(|()| None),
+        Ok(response) => stack_response::compare(context, home, name, &response).map(|()| None),
         Err(error)
             if matches!(
                 error.kind,
@@ -142,7 +143,9 @@ async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepEr
         {
             Ok(Some(WaitReason::StackResponse { error: error.to_string() }))
         }
-        Err(error) if error.kind == CloudErrorKind::Failed => Err(stack_response::rejected(context, name, &error)),
+        Err(error) if error.kind == CloudErrorKind::Failed => {
+            Err(stack_response::rejected(context, home, name, &error))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -150,10 +153,18 @@ async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepEr
 /// Returns the target of the stack's check. If the stack lacks it, the error is the name of the missing output.
 fn target(context: &StepContext) -> Result<CheckTarget, &str> {
     let stack = &context.config().stack;
-    let output = |name: &String| Some((name.clone(), context.fact::<String>(&format!("output_{name}"))?));
+    let output = |name: &String| {
+        let value = context.fact_of::<String>(StepName::DeployStack, &format!("output_{name}"))?;
+        Some((name.clone(), value))
+    };
     let outputs: BTreeMap<String, String> =
         [&stack.url_output, &stack.function_output].into_iter().filter_map(output).collect();
-    check_target::find(stack, context.environment().home_region, &outputs)
+    check_target::find(stack, home_region(context), &outputs)
+}
+
+/// Returns the region in which the step `deploy-stack` has deployed the stack.
+fn home_region(context: &StepContext) -> Region {
+    context.fact_of(StepName::DeployStack, "region").unwrap_or(context.environment().home_region)
 }
 
 /// Checks that every declared assignment is visible in AWS.

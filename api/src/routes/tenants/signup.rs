@@ -100,6 +100,8 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
         name,
         residency: residency.clone(),
         home_region,
+        replicas: Vec::new(),
+        home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
         baseline_version: None,

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use super::queries::lock_tenant;
 use crate::db::account_limit::{self, AccountLimit, LimitReached};
 use crate::db::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
-use crate::db::{PgPool, Result, finish_transaction, map_constraint_violation};
+use crate::db::{PgPool, Result, environment_replicas, finish_transaction, map_constraint_violation};
 use crate::environment::Environment;
 use crate::event::EventType;
 use crate::operation::{Initiator, OperationKind, OperationState, Requester};
@@ -147,8 +147,8 @@ async fn insert_environment(tx: &mut PgConnection, new: &NewEnvironment<'_>) -> 
         crate::trace::traceparent(),
         new.approval_tiers,
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await
     .map_err(map_constraint_violation)?;
-    Ok(())
+    environment_replicas::insert(tx, environment.id, &environment.replicas).await
 }

@@ -12,7 +12,10 @@ use crate::attention::{Attention, Remedy};
 use crate::baseline::BASELINE_VERSION_FACT;
 use crate::db::fence::{Claim, begin_fenced};
 use crate::db::steps::object;
-use crate::db::{PgPool, Result, access_grants, account_mappings, approvals, events, parse_json, quotas};
+use crate::db::{
+    PgPool, Result, access_grants, account_mappings, approvals, environment_stacks, events, parse_json, quotas,
+};
+use crate::environment_stack::StackChange;
 use crate::event::{EventType, NewEvent};
 use crate::quota::Quota;
 use crate::step::{Facts, StepName, StepState};
@@ -35,6 +38,8 @@ pub struct StepRecord {
     pub mapped: Option<AwsAccountId>,
     /// Assignments that the step has made and revoked; `None` if it does not change access.
     pub access: Option<AccessChanges>,
+    /// Change of a stack; `None` if the run has neither made nor observed one.
+    pub stack: Option<StackChange>,
 }
 
 /// State of a step after a run.
@@ -190,6 +195,9 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
     }
     if let Some(changes) = &outcome.access {
         access_grants::record(&mut tx, id, changes, now).await?;
+    }
+    if let Some(change) = &outcome.stack {
+        environment_stacks::record(&mut tx, id, change, now).await?;
     }
     if let (StepDisposition::Parked(_), Some(quota)) = (&outcome.state, outcome.quota) {
         quotas::release_all(&mut tx, id, quota).await?;

@@ -2,6 +2,7 @@
 
 use freehold_tenancy::baseline::{BASELINE_TAG, BaselineVersion};
 use freehold_tenancy::db::reconcile::{DeployedStack, MappedEnvironment};
+use freehold_tenancy::environment_stack::{StackKind, StackSlot};
 use freehold_tenancy::finding::FindingKind;
 use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
@@ -11,19 +12,19 @@ use crate::cloud::{StackState, StackStatus};
 pub(super) fn check(
     input: &CompareInput<'_>,
     environment: &MappedEnvironment,
-    baseline: Option<&StackState>,
-    stack: Option<&StackState>,
+    stacks: &[(DeployedStack, Option<StackState>)],
     comparison: &mut Comparison,
 ) {
-    for (deployed, found) in [(&environment.baseline, baseline), (&environment.stack, stack)] {
-        if let Some(deployed) = deployed {
-            check_stack(input, environment, deployed, found, comparison);
+    // The rows were read again after AWS: a stack that was deleted meanwhile is not compared.
+    for deployed in &environment.stacks {
+        let is_same = |one: &&(DeployedStack, _)| one.0.kind == deployed.kind && one.0.region == deployed.region;
+        let Some((_, found)) = stacks.iter().find(is_same) else { continue };
+        check_stack(input, environment, deployed, found.as_ref(), comparison);
+        if let (StackKind::Baseline, Some(found)) = (deployed.kind, found)
+            && matches!(found.status, StackStatus::Complete | StackStatus::UpdateRolledBack)
+        {
+            check_baseline_version(input, environment, found, comparison);
         }
-    }
-    if let Some(found) =
-        baseline.filter(|found| matches!(found.status, StackStatus::Complete | StackStatus::UpdateRolledBack))
-    {
-        check_baseline_version(input, environment, found, comparison);
     }
 }
 
@@ -66,18 +67,22 @@ fn check_stack(
     found: Option<&StackState>,
     comparison: &mut Comparison,
 ) {
-    let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
-    let location =
-        format!("account {} ({}) in {}", environment.aws_account_id, environment_label(environment), deployed.region);
+    let (name, region) = (deployed.name.as_str(), deployed.region);
+    // A subject of a stack in the home region has been stored without the region.
+    let subject = match deployed.slot {
+        StackSlot::Home => name.to_owned(),
+        StackSlot::Replica(_) => format!("{region}/{name}"),
+    };
+    let location = format!("account {} ({}) in {}", environment.aws_account_id, environment_label(environment), region);
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::Deleted) else {
         let message = format!("Stack {name} is missing in {location}. A repair of the environment deploys it again.");
-        return comparison.add_environment_finding(FindingKind::StackMissing, environment, name, Repair, message);
+        return comparison.add_environment_finding(FindingKind::StackMissing, environment, &subject, Repair, message);
     };
     match stack.status {
         StackStatus::Deleting | StackStatus::Deleted => {
             let message =
                 format!("Stack {name} in {location} is being deleted. A repair of the environment deploys it again.");
-            comparison.add_environment_finding(FindingKind::StackMissing, environment, name, Repair, message);
+            comparison.add_environment_finding(FindingKind::StackMissing, environment, &subject, Repair, message);
         }
         StackStatus::Broken | StackStatus::RolledBack | StackStatus::UpdateStuck | StackStatus::DeleteStuck => {
             let reason = stack.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -85,7 +90,7 @@ fn check_stack(
                 "Stack {name} in {location} is stuck in {}{reason}. Check its events in CloudFormation.",
                 stack.status_text
             );
-            comparison.add_environment_finding(FindingKind::StackFailed, environment, name, Person, message);
+            comparison.add_environment_finding(FindingKind::StackFailed, environment, &subject, Person, message);
         }
         StackStatus::Complete | StackStatus::UpdateRolledBack | StackStatus::InProgress => {
             let differences = differences(input, environment, deployed, stack);
@@ -95,7 +100,7 @@ fn check_stack(
                      the change.",
                     differences.join("; ")
                 );
-                comparison.add_environment_finding(FindingKind::StackDrifted, environment, name, Person, message);
+                comparison.add_environment_finding(FindingKind::StackDrifted, environment, &subject, Person, message);
             }
         }
     }

@@ -5,6 +5,7 @@ mod scene;
 use chrono::TimeDelta;
 use freehold_tenancy::EnvironmentId;
 use freehold_tenancy::baseline::{BASELINE_TAG, BaselineVersion};
+use freehold_tenancy::environment_stack::StackKind;
 use freehold_tenancy::finding::Severity;
 use scene::{ACCOUNT, Scene, account, group, listed, now};
 
@@ -67,13 +68,9 @@ fn a_tagged_account_that_is_being_created_or_mapped_is_not_reported() {
         add_tagged_account(scene, EnvironmentId::new(now()));
         scene.installation = InstallationId::new(now());
         let installation = scene.installation.to_string();
-        let stack = |stack: &mut Option<StackState>| {
-            stack.as_mut().unwrap().tags.insert("freehold:installation".to_owned(), installation.clone());
-        };
-        if let Some(AccountStacks::Stacks { baseline, stack: tenants }) = scene.seen.account_stacks.get_mut(&account())
-        {
-            stack(baseline);
-            stack(tenants);
+        for kind in [StackKind::Baseline, StackKind::Tenant] {
+            let stack = scene.find_stack(kind).as_mut().unwrap();
+            stack.tags.insert("freehold:installation".to_owned(), installation.clone());
         }
     });
     assert_eq!(of_other_installation, []);
@@ -203,11 +200,7 @@ fn an_assignment_that_is_not_configured_needs_a_person() {
 #[test]
 fn a_missing_stack_is_deployed_again() {
     let missing = single_finding("stack_missing", &format!("{ACCOUNT}/freehold-tenant"), "repair");
-    let found = findings_after(|scene| {
-        if let Some(AccountStacks::Stacks { stack, .. }) = scene.seen.account_stacks.get_mut(&account()) {
-            *stack = None;
-        }
-    });
+    let found = findings_after(|scene| *scene.find_stack(StackKind::Tenant) = None);
     assert_eq!(found, missing);
     for status in [StackStatus::Deleting, StackStatus::Deleted] {
         assert_eq!(findings_after(|scene| scene.stack().status = status), missing);

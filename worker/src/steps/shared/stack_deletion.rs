@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::baseline::BASELINE_STACK;
+use freehold_tenancy::environment_stack::{EnvironmentStack, StackChange, StackKind, StackProgress, StackSlot};
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::WaitReason;
 
@@ -20,18 +21,40 @@ const EXPECTED_SECONDS: u64 = 60;
 /// deletion. An earlier status may be older than the request.
 const CANCELLED_AFTER: TimeDelta = TimeDelta::minutes(2);
 
+/// Fact of a deletion that was not needed, because the account with the stack is closed or outside the organisation.
+const GONE_FACT: &str = "went_with_the_account";
+
+#[derive(Clone)]
 pub(in crate::steps) struct StackDeletion {
+    pub kind: StackKind,
+    /// Region of the environment that the stack serves.
+    pub slot: StackSlot,
     /// Step that has created the stack.
     pub created_by: StepName,
     /// Role that deletes the stack.
     pub role: Role,
     pub region: Region,
     pub name: String,
+    /// Stack on record; `None` if no intent to create one is known.
+    pub on_record: Option<EnvironmentStack>,
 }
 
 impl StackDeletion {
     /// Deletes the stack. The step is done when the environment has no such stack, and skipped if it never had one.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
+        let outcome = self.delete_existing(context).await?;
+        let is_gone = outcome.wait.is_none()
+            && outcome.failed.is_none()
+            && (outcome.skip_reason.is_none() || outcome.facts.contains_key(GONE_FACT));
+        if !is_gone || self.on_record.is_none() {
+            return Ok(outcome);
+        }
+        let (name, progress) = (self.name.clone(), StackProgress::Deleted);
+        let change = StackChange { kind: self.kind, slot: self.slot, region: self.region, name, progress };
+        Ok(StepOutcome { stack: Some(change), ..outcome })
+    }
+
+    async fn delete_existing(&self, context: &StepContext) -> StepResult {
         let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::skipped(NO_ACCOUNT)) };
         if preconditions::has_left(context) {
             return Ok(StepOutcome::skipped(HAS_LEFT));
@@ -41,11 +64,12 @@ impl StackDeletion {
         let entry = created.next();
         // After a recovery, the journal does not have all requests.
         let is_recovered = context.input_flag("recovered");
-        if entry.is_none() && !is_recovered {
+        if self.on_record.is_none() && entry.is_none() && !is_recovered {
             return Ok(StepOutcome::skipped(format!("the stack {} was never requested", self.name)));
         }
         // CloudFormation finds a deleted stack only by its id.
-        let id = entry.and_then(|entry| entry.facts.get("stack_id")?.as_str()).unwrap_or(&self.name);
+        let id = self.on_record.as_ref().and_then(|stack| stack.id.as_deref());
+        let id = id.or_else(|| entry.and_then(|entry| entry.facts.get("stack_id")?.as_str())).unwrap_or(&self.name);
         let stack = match context.aws().stack(&account, self.role, self.region, id).await {
             Ok(Some(stack)) if context.belongs_to_environment(&stack.tags) => stack,
             Ok(Some(_)) => {
@@ -64,8 +88,8 @@ impl StackDeletion {
             Err(CloudError { kind: CloudErrorKind::Denied { .. }, .. })
                 if self.role == Role::Access && self.can_use_organization_role(context, &account).await =>
             {
-                let deletion = Self { role: Role::Organization, name: self.name.clone(), ..*self };
-                return Box::pin(deletion.run(context)).await;
+                let deletion = Self { role: Role::Organization, ..self.clone() };
+                return Box::pin(deletion.delete_existing(context)).await;
             }
             Err(error) => return self.access_denied(context, &account, error).await,
         };
@@ -110,8 +134,8 @@ impl StackDeletion {
         if self.role != Role::Access || !matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. }) {
             return Ok(false);
         }
-        let baseline = install_baseline::deployment(context);
-        Ok(context.aws().stack(account, baseline.role, baseline.region, &baseline.name).await?.is_none())
+        let region = install_baseline::region(context).await?;
+        Ok(context.aws().stack(account, Role::Organization, region, BASELINE_STACK).await?.is_none())
     }
 
     async fn delete(&self, context: &StepContext, account: &Target, stack: &StackState, force: bool) -> StepResult {
@@ -225,7 +249,7 @@ impl StackDeletion {
             }),
             _ => {
                 let reason = format!("account {account} is closed or no longer in the organisation");
-                Ok(StepOutcome::skipped(reason).with("went_with_the_account", true))
+                Ok(StepOutcome::skipped(reason).with(GONE_FACT, true))
             }
         }
     }

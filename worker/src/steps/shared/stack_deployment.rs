@@ -9,6 +9,7 @@ use freehold_tenancy::Region;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::baseline::{BASELINE_STACK, BASELINE_TAG, BASELINE_VERSION_FACT, BaselineVersion};
 use freehold_tenancy::config::{Capability, TemplateUrl};
+use freehold_tenancy::environment_stack::{StackKind, StackSlot};
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde_json::Value;
@@ -32,10 +33,15 @@ const MAX_CREATION_ATTEMPTS: u64 = 3;
 const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(2);
 
 pub(in crate::steps) struct StackDeployment {
+    pub kind: StackKind,
+    /// Region of the environment that the stack serves.
+    pub slot: StackSlot,
     /// Role that deploys the stack.
     pub role: Role,
     pub region: Region,
     pub name: String,
+    /// ARN of the stack on record; `None` if there is none.
+    pub stack_id: Option<String>,
     pub template: String,
     /// Copy of the template in S3, which AWS reads in place of `template`.
     pub template_url: Option<TemplateUrl>,
@@ -54,6 +60,10 @@ impl StackDeployment {
     /// Facts of the step: `stack_id`, `try`, `update_try`, `asked_at`, `template_fingerprint`, `template_url`,
     /// `template_read`, and each output as `output_…`.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
+        Ok(self.with_stack_change(self.deploy(context).await?))
+    }
+
+    async fn deploy(&self, context: &StepContext) -> StepResult {
         let Some(stack) = self.find_existing(context).await? else { return self.create(context).await };
         if !matches!(stack.status, StackStatus::Complete | StackStatus::InProgress) {
             return self.handle(context, stack).await;
@@ -90,9 +100,12 @@ impl StackDeployment {
 
     /// Returns the stack that this environment has requested, or `None` if the stack does not exist.
     async fn find_existing(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
-        let earlier =
-            || context.earlier_entries(context.step_name()).find_map(|entry| entry.facts.get("stack_id")?.as_str());
-        let id: Option<String> = context.step_fact("stack_id").or_else(|| earlier().map(ToOwned::to_owned));
+        let earlier = || context.earlier_entries(context.step_name()).find_map(|entry| entry.facts.get("stack_id"));
+        let id: Option<String> = context
+            .step_fact("stack_id")
+            .or_else(|| self.stack_id.clone())
+            // A worker of the previous version has created the stack without a row.
+            .or_else(|| earlier().and_then(Value::as_str).map(ToOwned::to_owned));
         let is_onboarding = context.operation_kind() == OperationKind::Onboard;
         if id.is_none() && is_onboarding && context.pending_intent::<Value>().is_none() {
             // Without an intent no stack was requested, so there is nothing to search for.
@@ -128,7 +141,7 @@ impl StackDeployment {
         self.admit(context).await?;
         let attempt: u64 = context.step_fact("try").unwrap_or(0) + 1;
         let stack = self.request(context, attempt);
-        context.record_intent(&stack).await?;
+        context.record_stack_intent(&stack, &self.intended()).await?;
         let id = match context.aws().create_stack(&account, self.role, self.region, &stack).await {
             Ok(id) => id,
             Err(error) if error.kind == CloudErrorKind::Conflict => {
@@ -139,7 +152,7 @@ impl StackDeployment {
                     Some(_) => return Err(self.name_taken()),
                     // The stack of this token was deleted. The next attempt needs another token.
                     None => {
-                        context.withdraw_intent().await?;
+                        context.withdraw_stack_intent(&self.intended()).await?;
                         let check_at = context.now() + TimeDelta::seconds(5);
                         let reason = WaitReason::RepeatedRequest(RequestedWork::Stack);
                         return Ok(StepOutcome::wait(reason, check_at).with("try", attempt));
@@ -148,7 +161,7 @@ impl StackDeployment {
             }
             Err(error) => {
                 if error.had_no_effect() {
-                    context.withdraw_intent().await?;
+                    context.withdraw_stack_intent(&self.intended()).await?;
                 }
                 return Err(self.convert_rejection(context, error).await?);
             }

@@ -1,5 +1,6 @@
 //! Comparison of a stack's response with the configured check.
 
+use freehold_tenancy::Region;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::config::{StackCheck, fill_placeholders};
 use serde_json::Value;
@@ -22,18 +23,18 @@ struct Mismatch {
     problem: String,
 }
 
-/// Returns the request of the check for this environment.
-pub(in crate::steps) fn request(context: &StepContext) -> CheckRequest {
-    CheckRequest::new(&context.config().stack.check, &placeholder_values(context))
+/// Returns the request of the check for the stack of this environment in `region`.
+pub(in crate::steps) fn request(context: &StepContext, region: Region) -> CheckRequest {
+    CheckRequest::new(&context.config().stack.check, &placeholder_values(context, region))
 }
 
-fn placeholder_values(context: &StepContext) -> [(&'static str, String); 5] {
+fn placeholder_values(context: &StepContext, region: Region) -> [(&'static str, String); 5] {
     let (tenant, environment) = (context.tenant(), context.environment());
     [
         ("tenant_id", tenant.id.to_string()),
         ("environment_id", environment.id.to_string()),
         ("environment", environment.name.to_string()),
-        ("region", environment.home_region.to_string()),
+        ("region", region.to_string()),
         ("tier", tenant.tier.to_string()),
     ]
 }
@@ -41,10 +42,11 @@ fn placeholder_values(context: &StepContext) -> [(&'static str, String); 5] {
 /// Compares a response with the check. An unexpected response needs attention.
 pub(in crate::steps) fn compare(
     context: &StepContext,
+    region: Region,
     target: &str,
     response: &CheckResponse,
 ) -> Result<(), StepError> {
-    match mismatch(&context.config().stack.check, &placeholder_values(context), &response.body) {
+    match mismatch(&context.config().stack.check, &placeholder_values(context, region), &response.body) {
         None => Ok(()),
         Some(Mismatch { code, problem }) => Err(StepError::needs_attention(code, describe(target, &problem))),
     }
@@ -52,8 +54,8 @@ pub(in crate::steps) fn compare(
 
 /// Returns the error for a response whose HTTP status the check does not accept, or for a target that must not be
 /// called.
-pub(in crate::steps) fn rejected(context: &StepContext, target: &str, error: &CloudError) -> StepError {
-    let request = request(context);
+pub(in crate::steps) fn rejected(context: &StepContext, region: Region, target: &str, error: &CloudError) -> StepError {
+    let request = request(context, region);
     let expected = if request.statuses.is_empty() {
         "a status from 200 to 299".to_owned()
     } else {

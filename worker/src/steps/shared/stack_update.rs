@@ -4,8 +4,9 @@
 use chrono::TimeDelta;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::fleet_holds::templates::TemplateFault;
+use freehold_tenancy::environment_stack::{IntendedStack, StackChange, StackProgress};
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::check_target::{self, CheckTarget};
 use super::stack_deployment::{StackDeployment, last_request_at};
@@ -24,6 +25,28 @@ enum OutputProblem {
 }
 
 impl StackDeployment {
+    pub(super) fn intended(&self) -> IntendedStack {
+        IntendedStack { kind: self.kind, slot: self.slot, region: self.region, name: self.name.clone() }
+    }
+
+    /// Adds the change of the row of the stack to the outcome of a run.
+    pub(super) fn with_stack_change(&self, outcome: StepOutcome) -> StepOutcome {
+        let id = || outcome.facts.get("stack_id").and_then(Value::as_str).map(ToOwned::to_owned);
+        let progress = match (&outcome.failed, id()) {
+            (Some(StepError::Failed(_)), _) => StackProgress::Undone,
+            (_, None) => return outcome,
+            (None, Some(id)) if outcome.wait.is_none() => {
+                let outputs = outcome.facts.iter().filter_map(|(name, value)| {
+                    Some((name.strip_prefix("output_")?.to_owned(), value.as_str()?.to_owned()))
+                });
+                StackProgress::Completed { id, outputs: outputs.collect() }
+            }
+            (_, Some(id)) => StackProgress::Accepted { id },
+        };
+        let IntendedStack { kind, slot, region, name } = self.intended();
+        StepOutcome { stack: Some(StackChange { kind, slot, region, name, progress }), ..outcome }
+    }
+
     /// Checks that no hold on the template is active.
     pub(super) async fn admit(&self, context: &StepContext) -> Result<(), StepError> {
         match &self.tenant_template {
@@ -107,7 +130,7 @@ impl StackDeployment {
             let outcome = outcome.with("update_try", attempt).with("asked_at", now.to_rfc3339());
             self.with_fingerprint(outcome)
         };
-        context.record_intent(&request).await?;
+        context.record_stack_intent(&request, &self.intended()).await?;
         match context.aws().update_stack(&account, self.role, self.region, &request).await {
             Ok(true) => {
                 let outcome = self.poll_since(context, now, self.deployment_wait()).await?;
@@ -134,7 +157,7 @@ impl StackDeployment {
             }
             Err(error) => {
                 if error.had_no_effect() {
-                    context.withdraw_intent().await?;
+                    context.withdraw_stack_intent(&self.intended()).await?;
                 }
                 Err(self.convert_rejection(context, error).await?)
             }

@@ -33,6 +33,13 @@ pub(super) const TABLES: &[Grants] = &[
     ("audit_strays", "", ""),
     ("aws_call_rates", "select", "select, insert, update"),
     ("degraded_environments", "select", "select"),
+    // A worker cannot add a replica: the API checks its region.
+    ("environment_replicas",
+        "select, insert, update(leaving_at)",
+        "select, update(state, since, message, url, ready_at), delete"),
+    ("environment_stacks",
+        "select",
+        "select, insert, update except(environment_id, kind, region), delete"),
     ("environments",
         "select, insert, update except(id, tenant_id, name, residency, home_region, created_at)",
         "select, update except(id, tenant_id, name, residency, home_region, created_at)"),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::baseline::{BASELINE_TAG, BaselineVersion};
 use freehold_tenancy::db::reconcile::{DeployedStack, ExpectedState, MappedEnvironment};
+use freehold_tenancy::environment_stack::{StackKind, StackSlot};
 use freehold_tenancy::{AwsAccountId, Config, EnvironmentId, InstallationId, TenantId};
 use serde_json::json;
 
@@ -61,7 +62,10 @@ impl Scene {
         let config = Config::parse(CONFIG).unwrap();
         let installation = InstallationId::new(now());
         let (tenant_id, id) = (TenantId::new(now()), EnvironmentId::new(now()));
-        let deployed = |name: &str| DeployedStack {
+        let deployed = |kind: StackKind, name: &str| DeployedStack {
+            kind,
+            slot: StackSlot::Home,
+            name: name.to_owned(),
             stack_id: format!("arn:aws:cloudformation:eu-central-1:{ACCOUNT}:stack/{name}/1"),
             region: "eu-central-1".parse().unwrap(),
             at: now() - TimeDelta::hours(2),
@@ -78,8 +82,10 @@ impl Scene {
             mapped_at: now() - TimeDelta::hours(3),
             settled_at: Some(now() - TimeDelta::hours(2)),
             suspended_at: None,
-            baseline: Some(deployed("freehold-baseline")),
-            stack: Some(deployed("freehold-tenant")),
+            stacks: vec![
+                deployed(StackKind::Baseline, "freehold-baseline"),
+                deployed(StackKind::Tenant, "freehold-tenant"),
+            ],
             grants: json!({ "tenant-admin to the tenant's own group": { "group_id": "g-own" } }),
         };
         let tags = Tags::from([
@@ -89,9 +95,9 @@ impl Scene {
             // The comparison reads this tag of the baseline stack only.
             (BASELINE_TAG.to_owned(), BaselineVersion::current(&config.access_role).to_string()),
         ]);
-        let stack = |deployed: &Option<DeployedStack>| {
+        let stack = |deployed: &DeployedStack| {
             Some(StackState {
-                id: deployed.as_ref().unwrap().stack_id.clone(),
+                id: deployed.stack_id.clone(),
                 status: StackStatus::Complete,
                 status_text: "CREATE_COMPLETE".to_owned(),
                 reason: None,
@@ -101,8 +107,8 @@ impl Scene {
                 updated_at: None,
             })
         };
-        let account_stacks =
-            AccountStacks::Stacks { baseline: stack(&environment.baseline), stack: stack(&environment.stack) };
+        let account_stacks = environment.stacks.iter().map(|deployed| (deployed.clone(), stack(deployed)));
+        let account_stacks = AccountStacks::Stacks(account_stacks.collect());
         let ou =
             |id: &str, text: String| Some(GuardedOu { ou_id: id.to_owned(), policy: PolicyAttachment::Attached(text) });
         let organization = &config.organization;
@@ -154,16 +160,19 @@ impl Scene {
     }
 
     pub(super) fn stack(&mut self) -> &mut StackState {
-        match self.seen.account_stacks.get_mut(&account()) {
-            Some(AccountStacks::Stacks { stack: Some(stack), .. }) => stack,
-            _ => panic!("the scene has no stack"),
-        }
+        self.find_stack(StackKind::Tenant).as_mut().expect("a tenant stack")
     }
 
     pub(super) fn baseline(&mut self) -> &mut StackState {
+        self.find_stack(StackKind::Baseline).as_mut().expect("a baseline stack")
+    }
+
+    pub(super) fn find_stack(&mut self, kind: StackKind) -> &mut Option<StackState> {
         match self.seen.account_stacks.get_mut(&account()) {
-            Some(AccountStacks::Stacks { baseline: Some(baseline), .. }) => baseline,
-            _ => panic!("the scene has no baseline"),
+            Some(AccountStacks::Stacks(stacks)) => {
+                &mut stacks.iter_mut().find(|(deployed, _)| deployed.kind == kind).expect("a stack").1
+            }
+            _ => panic!("the scene has no stacks"),
         }
     }
 

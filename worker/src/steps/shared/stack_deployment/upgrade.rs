@@ -25,6 +25,10 @@ impl StackDeployment {
         context: &StepContext,
         is_current: impl Fn(&StackState) -> bool,
     ) -> StepResult {
+        Ok(self.with_stack_change(self.bring_up_to_date(context, is_current).await?))
+    }
+
+    async fn bring_up_to_date(&self, context: &StepContext, is_current: impl Fn(&StackState) -> bool) -> StepResult {
         let stack = self.find_by_name(context).await?;
         match stack.status {
             StackStatus::InProgress => self.poll_later(context, self.update_wait()).await,
@@ -101,7 +105,7 @@ impl StackDeployment {
         let attempt: u64 = context.step_fact("try").unwrap_or(0) + 1;
         let request = self.request(context, attempt);
         let request = NewStack { token: format!("{}-update", request.token), ..request };
-        context.record_intent(&request).await?;
+        context.record_stack_intent(&request, &self.intended()).await?;
         let now = context.now();
         match context.aws().update_stack(&account, self.role, self.region, &request).await {
             Ok(true) => {
@@ -115,7 +119,7 @@ impl StackDeployment {
             }
             Err(error) => {
                 if error.had_no_effect() {
-                    context.withdraw_intent().await?;
+                    context.withdraw_stack_intent(&self.intended()).await?;
                 }
                 Err(self.convert_update_error(context, error).await?)
             }
@@ -133,7 +137,7 @@ impl StackDeployment {
         if matches!(stack.status, StackStatus::Complete | StackStatus::UpdateRolledBack) && is_current(&stack) {
             return Ok(self.completed_outcome(context, stack));
         }
-        context.withdraw_intent().await?;
+        context.withdraw_stack_intent(&self.intended()).await?;
         let check_at = context.now() + TimeDelta::seconds(5);
         let reason = WaitReason::RepeatedRequest(RequestedWork::Stack);
         Ok(StepOutcome::wait(reason, check_at).with("try", attempt))

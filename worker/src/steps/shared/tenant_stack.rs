@@ -1,0 +1,73 @@
+//! Deployment of the tenant stack into one region of an environment.
+
+use std::collections::BTreeMap;
+
+use freehold_tenancy::Region;
+use freehold_tenancy::environment_stack::{EnvironmentStack, StackKind, StackSlot};
+use freehold_tenancy::step::StepName;
+
+use super::stack_deployment::StackDeployment;
+use crate::cloud::Role;
+use crate::context::StepContext;
+use crate::step_outcome::StepError;
+use crate::steps::{StepResult, install_baseline};
+
+/// Output of the baseline with the role that verifies the stack.
+const VERIFY_ROLE_OUTPUT: &str = "VerifyRoleArn";
+
+/// Deploys the tenant stack of `slot`. A new stack is created in `region`; a stack on record stays where it is.
+pub(in crate::steps) async fn deploy(context: &StepContext, slot: StackSlot, region: Region) -> StepResult {
+    let result = deployment(context, slot, region).await?.run(context).await;
+    let needs_attention = match &result {
+        Ok(outcome) => outcome.failed.as_ref().is_some_and(StepError::is_needs_attention),
+        Err(error) => error.is_needs_attention(),
+    };
+    if needs_attention {
+        context.leave_template_queue().await?;
+    }
+    result
+}
+
+/// Returns the tenant stack of `slot` among the stacks of an environment.
+pub(in crate::steps) fn find(stacks: &[EnvironmentStack], slot: StackSlot) -> Option<&EnvironmentStack> {
+    stacks.iter().find(|stack| stack.kind == StackKind::Tenant && stack.slot == slot)
+}
+
+async fn deployment(context: &StepContext, slot: StackSlot, region: Region) -> Result<StackDeployment, StepError> {
+    let stacks = context.stacks().await?;
+    let on_record = find(&stacks, slot);
+    let region = on_record.map_or(region, |stack| stack.region);
+    let current = context.stack_template(region).await;
+    let (tenant, environment, stack) = (context.tenant(), context.environment(), &context.config().stack);
+    let mut parameters = BTreeMap::from([
+        ("TenantId".to_owned(), tenant.id.to_string()),
+        ("EnvironmentId".to_owned(), environment.id.to_string()),
+        ("EnvironmentName".to_owned(), environment.name.to_string()),
+        ("Tier".to_owned(), tenant.tier.to_string()),
+        ("HomeRegion".to_owned(), environment.home_region.to_string()),
+    ]);
+    let verify_role = install_baseline::find(&stacks).and_then(|baseline| baseline.outputs.get(VERIFY_ROLE_OUTPUT));
+    let verify_role = verify_role.cloned().or_else(|| {
+        // A worker of the previous version has installed the baseline without a row.
+        context.fact_of(StepName::InstallBaseline, &format!("output_{VERIFY_ROLE_OUTPUT}"))
+    });
+    parameters.extend(verify_role.map(|role| (VERIFY_ROLE_OUTPUT.to_owned(), role)));
+    // AWS refuses parameters that a template does not declare.
+    parameters.extend(stack.parameters.clone());
+    let parameters = current.loaded.template.declared_only(parameters);
+    Ok(StackDeployment {
+        kind: StackKind::Tenant,
+        slot,
+        role: Role::Access,
+        region,
+        name: on_record.map_or_else(|| stack.name.clone(), |stack| stack.name.clone()),
+        stack_id: on_record.and_then(|stack| stack.id.clone()),
+        template: current.loaded.body.clone(),
+        template_url: stack.template_urls.get(&region).cloned(),
+        capabilities: stack.capabilities.clone(),
+        parameters,
+        tags: context.tags(),
+        tenant_template: Some(current),
+        expected_seconds: context.config().expected_durations.tenant_stack_seconds,
+    })
+}
