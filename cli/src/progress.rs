@@ -58,7 +58,8 @@ struct OperationProgress {
 
 impl OperationProgress {
     fn new(label: String, created_at: DateTime<Utc>, output: ProgressOutput) -> Self {
-        let bar = PROGRESS_BARS.add(ProgressBar::new(freehold_worker::onboarding::ONBOARD_STEPS.len() as u64));
+        let steps = freehold_worker::onboarding::ONBOARD_STEPS.iter().filter(|step| step.name.replica().is_none());
+        let bar = PROGRESS_BARS.add(ProgressBar::new(steps.count() as u64));
         // With an invalid template, the bar keeps its default style.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {bar:10} {pos:>2}/{len} {wide_msg}") {
             bar.set_style(style);

@@ -49,6 +49,10 @@ string_enum! {
         EnvironmentSuspended = "environment.suspended",
         /// The suspension of the environment has ended, and it is ready again.
         EnvironmentResumed = "environment.resumed",
+        /// A replica of the environment is verified and ready.
+        RegionReady = "environment.region.ready",
+        /// A replica of the environment needs a person, or AWS does not answer in its region.
+        RegionFailed = "environment.region.failed",
         /// The environment is offboarded.
         EnvironmentOffboarded = "environment.offboarded",
         /// The account mapping of the environment has ended.

@@ -83,9 +83,9 @@ string_enum! {
         BaselineUpgradeFailed = "tenant.baseline_upgrade.failed",
         /// An upgrade of the baseline was cancelled.
         BaselineUpgradeCanceled = "tenant.baseline_upgrade.canceled",
-        /// A critical finding about a verified environment is open.
+        /// A critical finding about a verified environment is open, or one of its replicas has failed.
         EnvironmentDegraded = "environment.degraded",
-        /// No critical finding about the environment is open any more.
+        /// No critical finding about the environment is open any more, and no replica has failed.
         EnvironmentRecovered = "environment.recovered",
         /// A finding about an environment was opened.
         FindingOpened = "environment.finding.opened",
@@ -115,6 +115,22 @@ string_enum! {
         EnvironmentSuspended = "environment.suspended",
         /// An environment is no longer suspended, and ready again.
         EnvironmentResumed = "environment.resumed",
+        /// A change of the regions of an environment was accepted.
+        RegionChangeAccepted = "tenant.region_change.accepted",
+        /// A change of the regions of an environment needs attention.
+        RegionChangeNeedsAttention = "tenant.region_change.needs_attention",
+        /// A change of the regions of an environment no longer needs attention.
+        RegionChangeResumed = "tenant.region_change.resumed",
+        /// A change of the regions of an environment has succeeded.
+        RegionChangeSucceeded = "tenant.region_change.succeeded",
+        /// A change of the regions of an environment has failed; the environment continues to serve.
+        RegionChangeFailed = "tenant.region_change.failed",
+        /// A change of the regions of an environment was cancelled.
+        RegionChangeCanceled = "tenant.region_change.canceled",
+        /// A replica of an environment is verified and ready.
+        RegionReady = "environment.region.ready",
+        /// A replica of an environment needs a person, or AWS does not answer in its region.
+        RegionFailed = "environment.region.failed",
         /// A change of a tenant needs the approval of a second person.
         TenantApprovalRequested = "tenant.approval.requested",
         /// A second person approved a change of a tenant, which is applied.
@@ -151,7 +167,7 @@ impl FeedType {
     /// Returns the feed type of an operation event, or `None` for an internal event that is not published.
     pub fn of(kind: OperationKind, event: EventType) -> Option<Self> {
         use EventType as E;
-        let by_kind = |onboard, offboard, restore, repair, upgrade, [suspend, resume]: [Self; 2]| match kind {
+        let by_kind = |onboard, offboard, restore, repair, upgrade, [suspend, resume, regions]: [Self; 3]| match kind {
             OperationKind::Onboard => onboard,
             OperationKind::Offboard => offboard,
             OperationKind::Restore => restore,
@@ -159,6 +175,7 @@ impl FeedType {
             OperationKind::UpgradeBaseline => upgrade,
             OperationKind::Suspend => suspend,
             OperationKind::Resume => resume,
+            OperationKind::ChangeRegions | OperationKind::RemoveRegions => regions,
         };
         Some(match event {
             E::OperationAccepted => by_kind(
@@ -167,7 +184,7 @@ impl FeedType {
                 Self::RestoringAccepted,
                 Self::RepairAccepted,
                 Self::BaselineUpgradeAccepted,
-                [Self::SuspensionAccepted, Self::ResumptionAccepted],
+                [Self::SuspensionAccepted, Self::ResumptionAccepted, Self::RegionChangeAccepted],
             ),
             E::OperationNeedsAttention => by_kind(
                 Self::OnboardingNeedsAttention,
@@ -175,7 +192,7 @@ impl FeedType {
                 Self::RestoringNeedsAttention,
                 Self::RepairNeedsAttention,
                 Self::BaselineUpgradeNeedsAttention,
-                [Self::SuspensionNeedsAttention, Self::ResumptionNeedsAttention],
+                [Self::SuspensionNeedsAttention, Self::ResumptionNeedsAttention, Self::RegionChangeNeedsAttention],
             ),
             E::OperationRecovered | E::OperationRetried => by_kind(
                 Self::OnboardingResumed,
@@ -183,16 +200,19 @@ impl FeedType {
                 Self::RestoringResumed,
                 Self::RepairResumed,
                 Self::BaselineUpgradeResumed,
-                [Self::SuspensionResumed, Self::ResumptionResumed],
+                [Self::SuspensionResumed, Self::ResumptionResumed, Self::RegionChangeResumed],
             ),
             E::OperationFailed if kind == OperationKind::UpgradeBaseline => Self::BaselineUpgradeFailed,
+            E::OperationFailed if matches!(kind, OperationKind::ChangeRegions | OperationKind::RemoveRegions) => {
+                Self::RegionChangeFailed
+            }
             E::OperationSucceeded => by_kind(
                 Self::OnboardingSucceeded,
                 Self::OffboardingSucceeded,
                 Self::RestoringSucceeded,
                 Self::RepairSucceeded,
                 Self::BaselineUpgradeSucceeded,
-                [Self::SuspensionSucceeded, Self::ResumptionSucceeded],
+                [Self::SuspensionSucceeded, Self::ResumptionSucceeded, Self::RegionChangeSucceeded],
             ),
             E::OperationCanceled => by_kind(
                 Self::OnboardingCanceled,
@@ -200,7 +220,7 @@ impl FeedType {
                 Self::RestoringCanceled,
                 Self::RepairCanceled,
                 Self::BaselineUpgradeCanceled,
-                [Self::SuspensionCanceled, Self::ResumptionCanceled],
+                [Self::SuspensionCanceled, Self::ResumptionCanceled, Self::RegionChangeCanceled],
             ),
             E::ApprovalRequested => Self::ApprovalRequested,
             E::ApprovalGranted => Self::ApprovalGranted,
@@ -211,6 +231,8 @@ impl FeedType {
             E::EnvironmentSuspended => Self::EnvironmentSuspended,
             E::EnvironmentResumed => Self::EnvironmentResumed,
             E::EnvironmentOffboarded => Self::EnvironmentOffboarded,
+            E::RegionReady => Self::RegionReady,
+            E::RegionFailed => Self::RegionFailed,
             // Operations of other kinds need attention instead of failing.
             E::OperationFailed
             | E::OperationStarted
@@ -232,11 +254,14 @@ impl FeedType {
             | Self::BaselineUpgradeNeedsAttention
             | Self::BaselineUpgradeFailed
             | Self::SuspensionNeedsAttention
-            | Self::ResumptionNeedsAttention => &["code"],
+            | Self::ResumptionNeedsAttention
+            | Self::RegionChangeNeedsAttention
+            | Self::RegionChangeFailed => &["code"],
             Self::TenantApprovalRequested | Self::TenantApprovalGranted | Self::TenantApprovalRejected => {
                 &["action", "approval_id"]
             }
             Self::EnvironmentSuspended => &["reason"],
+            Self::RegionReady | Self::RegionFailed => &["region"],
             Self::ApprovalRequested | Self::ApprovalGranted | Self::ApprovalRejected => &["action"],
             Self::AccountAssigned | Self::AccountReleased => &["aws_account_id"],
             Self::TenantUpdated => &["changed"],

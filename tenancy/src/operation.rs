@@ -27,6 +27,10 @@ string_enum! {
         Suspend = "suspend",
         /// End of a suspension, after which the environment is ready again.
         Resume = "resume",
+        /// Deployment of replicas, while the environment stays ready.
+        ChangeRegions = "change_regions",
+        /// Deletion of replicas that were removed, while the environment stays ready.
+        RemoveRegions = "remove_regions",
     }
 }
 
@@ -56,14 +60,14 @@ impl OperationKind {
             // A suspended environment is stored as offboarding, see `EnvironmentState::Suspended`.
             Self::Offboard | Self::Suspend => EnvironmentState::Offboarding,
             Self::Restore | Self::Repair | Self::Resume => EnvironmentState::Restoring,
-            Self::UpgradeBaseline => EnvironmentState::Ready,
+            Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions => EnvironmentState::Ready,
         }
     }
 
     /// Returns whether the environment keeps its state while an operation of this kind is open or needs attention, and
     /// if it fails. Such an operation changes an environment that continues to serve.
     pub fn keeps_environment_state(self) -> bool {
-        self == Self::UpgradeBaseline
+        matches!(self, Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions)
     }
 
     /// Returns the state of the environment after an operation of this kind has succeeded.
@@ -71,9 +75,13 @@ impl OperationKind {
         match self {
             Self::Offboard => EnvironmentState::Offboarded,
             Self::Suspend => EnvironmentState::Offboarding,
-            Self::Onboard | Self::Restore | Self::Repair | Self::UpgradeBaseline | Self::Resume => {
-                EnvironmentState::Ready
-            }
+            Self::Onboard
+            | Self::Restore
+            | Self::Repair
+            | Self::UpgradeBaseline
+            | Self::Resume
+            | Self::ChangeRegions
+            | Self::RemoveRegions => EnvironmentState::Ready,
         }
     }
 }

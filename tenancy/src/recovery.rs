@@ -65,6 +65,8 @@ pub struct LostEnvironment {
     pub name: EnvironmentName,
     pub residency: ResidencyName,
     pub home_region: Region,
+    /// Regions of the replicas; at most three.
+    pub replica_regions: Vec<Region>,
     /// Time at which the account joined the organisation, because the time of the signup is lost.
     pub created_at: DateTime<Utc>,
 }

@@ -54,6 +54,13 @@ string_enum! {
     }
 }
 
+impl ReplicaState {
+    /// Returns whether nothing is wrong with the region. A verified environment with another region is degraded.
+    pub fn is_in_order(self) -> bool {
+        !matches!(self, Self::Failed | Self::Unreachable)
+    }
+}
+
 /// Region in which a further copy of the tenant stack runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replica {

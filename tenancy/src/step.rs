@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::attention::Attention;
+use crate::environment_stack::StackSlot;
+use crate::replica::ReplicaSlot;
 use crate::string_enum::string_enum;
 
 string_enum! {
@@ -29,6 +31,68 @@ string_enum! {
         CloseAccount = "close-account",
         AwaitClosure = "await-closure",
         UpgradeBaseline = "upgrade-baseline",
+        EnableRegion1 = "enable-region-1",
+        EnableRegion2 = "enable-region-2",
+        EnableRegion3 = "enable-region-3",
+        DeployReplica1 = "deploy-replica-1",
+        DeployReplica2 = "deploy-replica-2",
+        DeployReplica3 = "deploy-replica-3",
+        VerifyReplica1 = "verify-replica-1",
+        VerifyReplica2 = "verify-replica-2",
+        VerifyReplica3 = "verify-replica-3",
+        DeleteReplica1 = "delete-replica-1",
+        DeleteReplica2 = "delete-replica-2",
+        DeleteReplica3 = "delete-replica-3",
+    }
+}
+
+/// Work of a step on a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicaWork {
+    EnableRegion,
+    Deploy,
+    Verify,
+    Delete,
+}
+
+/// Steps that work on a replica, with their work and the number of the slot.
+const REPLICA_STEPS: [(StepName, ReplicaWork, i16); 12] = [
+    (StepName::EnableRegion1, ReplicaWork::EnableRegion, 1),
+    (StepName::EnableRegion2, ReplicaWork::EnableRegion, 2),
+    (StepName::EnableRegion3, ReplicaWork::EnableRegion, 3),
+    (StepName::DeployReplica1, ReplicaWork::Deploy, 1),
+    (StepName::DeployReplica2, ReplicaWork::Deploy, 2),
+    (StepName::DeployReplica3, ReplicaWork::Deploy, 3),
+    (StepName::VerifyReplica1, ReplicaWork::Verify, 1),
+    (StepName::VerifyReplica2, ReplicaWork::Verify, 2),
+    (StepName::VerifyReplica3, ReplicaWork::Verify, 3),
+    (StepName::DeleteReplica1, ReplicaWork::Delete, 1),
+    (StepName::DeleteReplica2, ReplicaWork::Delete, 2),
+    (StepName::DeleteReplica3, ReplicaWork::Delete, 3),
+];
+
+impl StepName {
+    /// Steps that deploy the tenant stack.
+    pub const DEPLOYMENTS: &'static [Self] =
+        &[Self::DeployStack, Self::DeployReplica1, Self::DeployReplica2, Self::DeployReplica3];
+
+    /// Returns the replica that the step works on and its work, or `None` if the step does not work on a replica.
+    pub fn replica(self) -> Option<(ReplicaSlot, ReplicaWork)> {
+        let (_, work, number) = REPLICA_STEPS.into_iter().find(|(name, ..)| *name == self)?;
+        Some((ReplicaSlot::new(number)?, work))
+    }
+
+    /// Returns the step that deploys the stack of `slot`.
+    pub fn deployment_of(slot: StackSlot) -> Self {
+        let of_replica = |slot: ReplicaSlot| {
+            let is_wanted =
+                |(_, work, number): &(Self, ReplicaWork, i16)| *work == ReplicaWork::Deploy && *number == slot.number();
+            REPLICA_STEPS.into_iter().find(is_wanted).map(|(name, ..)| name)
+        };
+        match slot {
+            StackSlot::Home => Self::DeployStack,
+            StackSlot::Replica(slot) => of_replica(slot).unwrap_or(Self::DeployStack),
+        }
     }
 }
 

@@ -55,6 +55,10 @@ pub enum WaitReason {
     HomeRegionAccess {
         region: Region,
     },
+    /// Waits until AWS allows step `verify-replica-…` to make a read call in the region of the replica.
+    ReplicaRegionAccess {
+        region: Region,
+    },
     /// Waits until the guardrail denies the read call that step `verify` makes in a region outside the residency.
     GuardrailDenial {
         region: Region,
@@ -124,9 +128,10 @@ impl WaitReason {
             Self::AccessRevocation => "Access to the environment is being revoked.",
             Self::LostResponse(_) => "The result of an earlier request is being checked.",
             Self::RepeatedRequest(_) => "A part of the work is retried automatically.",
-            Self::HomeRegionAccess { .. } | Self::GuardrailDenial { .. } | Self::StackResponse { .. } => {
-                "The environment is being checked before it is handed over."
-            }
+            Self::HomeRegionAccess { .. }
+            | Self::ReplicaRegionAccess { .. }
+            | Self::GuardrailDenial { .. }
+            | Self::StackResponse { .. } => "The environment is being checked before it is handed over.",
             Self::Quota { .. } | Self::QuotaUsageKnown(_) | Self::RateLimit { .. } | Self::FleetHold(_) => {
                 "The work is queued because AWS limits how much runs at the same time."
             }
@@ -178,6 +183,7 @@ impl fmt::Display for WaitReason {
                 write!(f, "another request for {work}, because AWS did not complete the last one")
             }
             Self::HomeRegionAccess { region } => write!(f, "a read in the home region {region} to be allowed"),
+            Self::ReplicaRegionAccess { region } => write!(f, "a read in the replica region {region} to be allowed"),
             Self::GuardrailDenial { region } => write!(f, "the region guardrail to deny a read in {region}"),
             Self::StackResponse { error } => write!(f, "the stack to respond ({error})"),
             Self::AssignmentVisible { name } => write!(f, "the assignment of {name} to be visible"),

@@ -13,6 +13,7 @@ use freehold_tenancy::clock::Scale;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_tenancy::db::{PgPool, installation, operations, tenants};
 use freehold_tenancy::operation::Operation;
+use freehold_tenancy::replica::Replica;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
@@ -237,6 +238,16 @@ impl Freehold {
         // The random values of the simulated AWS depend on these ids, which are therefore the same in every run.
         let id = self.signups.fetch_add(1, Ordering::Relaxed).into();
         let tenant = signup::new_tenant(&self.config, self.clock.now(), id, company, home_region, tier);
+        signup::accept_signup(&self.database.api_pool, &self.config, &tenant).await;
+        tenant
+    }
+
+    /// Signs up a tenant of the tier `standard` with one environment, which has replicas in `replicas`.
+    pub async fn sign_up_with_replicas(&self, company: &str, home_region: &str, replicas: &[&str]) -> Tenant {
+        let (id, now) = (self.signups.fetch_add(1, Ordering::Relaxed).into(), self.clock.now());
+        let mut tenant = signup::new_tenant(&self.config, now, id, company, home_region, "standard");
+        let replicas: Vec<_> = replicas.iter().map(|region| region.parse().expect("a region")).collect();
+        tenant.environments[0].replicas = Replica::of_new_environment(&replicas, now);
         signup::accept_signup(&self.database.api_pool, &self.config, &tenant).await;
         tenant
     }

@@ -154,6 +154,8 @@ impl Slots {
 /// not listed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct MinimumCalls {
+    /// Additional calls for each replica.
+    pub replica: BTreeMap<String, f64>,
     alone: BTreeMap<String, f64>,
     fleet: BTreeMap<String, f64>,
     #[serde(flatten)]

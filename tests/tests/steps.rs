@@ -3,6 +3,7 @@
 mod accounts;
 mod approval;
 mod baseline;
+mod change_regions;
 mod cloud;
 mod limits;
 pub(crate) mod offboarding;
@@ -10,6 +11,7 @@ mod onboarding;
 mod pacing;
 pub(crate) mod reconcile;
 mod recover;
+mod replicas;
 mod skipped_steps;
 mod stacks;
 mod step_faults;

@@ -22,9 +22,14 @@ pub(crate) const TIER: &str = "freehold:tier";
 pub(crate) const ENVIRONMENT_NAME: &str = "freehold:environment-name";
 pub(crate) const RESIDENCY: &str = "freehold:residency";
 pub(crate) const HOME_REGION: &str = "freehold:home-region";
+/// Regions of the replicas, separated by spaces; missing if the environment has none.
+pub(crate) const REPLICA_REGIONS: &str = "freehold:replica-regions";
 
 /// Returns the tags with the details of an environment. A value that is too long for a tag is left out.
 pub(crate) fn detail_tags(tenant: &Tenant, environment: &Environment) -> Tags {
+    let replicas = environment.replicas.iter().map(|replica| replica.region.as_str());
+    let replicas = replicas.collect::<Vec<_>>().join(" ");
+    let replicas = (!replicas.is_empty()).then_some((REPLICA_REGIONS, replicas.as_str()));
     let external_id = tenant.external_id.as_ref().map(|id| (EXTERNAL_ID, id.as_str()));
     let details = [
         (COMPANY_NAME, tenant.company_name.as_str()),
@@ -33,7 +38,7 @@ pub(crate) fn detail_tags(tenant: &Tenant, environment: &Environment) -> Tags {
         (RESIDENCY, environment.residency.as_str()),
         (HOME_REGION, environment.home_region.as_str()),
     ];
-    let details = details.into_iter().chain(external_id);
+    let details = details.into_iter().chain(external_id).chain(replicas);
     let tags = details.map(|(key, value)| (key.to_owned(), encode(value)));
     tags.filter(|(_, value)| ORGANIZATIONS_TAG_VALUE.violation(value).is_none()).collect()
 }

@@ -18,6 +18,7 @@ use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::operations::OperationProperties;
 use freehold_tenancy::environment::Environment;
 use freehold_tenancy::operation::OperationKind;
+use freehold_tenancy::replica::Replica;
 use freehold_tenancy::step::{JournalEntry, StepName};
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{AwsAccountId, Config, OperationId, Region};
@@ -67,6 +68,12 @@ impl StepContext {
 
     pub fn environment(&self) -> &Environment {
         &self.data.environment
+    }
+
+    /// Returns the replica that this step works on, or `None` if the environment no longer has it.
+    pub(crate) fn replica(&self) -> Option<&Replica> {
+        let (slot, _) = self.step.replica()?;
+        self.environment().replicas.iter().find(|replica| replica.slot == slot)
     }
 
     pub(crate) fn operation_id(&self) -> OperationId {
@@ -142,6 +149,17 @@ impl StepContext {
     /// recreated.
     pub(crate) fn account_tags(&self) -> Tags {
         let mut tags = account_tags::detail_tags(self.tenant(), self.environment());
+        tags.extend(self.tags());
+        tags
+    }
+
+    /// Returns the tags of the account without the replicas that are leaving. The list of replicas is empty if none
+    /// remains, because the tag exists.
+    pub(crate) fn account_tags_without_leaving_replicas(&self) -> Tags {
+        let mut environment = self.environment().clone();
+        environment.replicas.retain(|replica| replica.leaving_at.is_none());
+        let mut tags = account_tags::detail_tags(self.tenant(), &environment);
+        tags.entry(account_tags::REPLICA_REGIONS.to_owned()).or_default();
         tags.extend(self.tags());
         tags
     }

@@ -6,6 +6,7 @@
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 
+use crate::replica_steps::delete_replica;
 use crate::step::{Step, Undo};
 use crate::steps::{
     await_closure, close_account, cool_off, delete_baseline, delete_stack, revoke_access, settle_account, suspend,
@@ -41,9 +42,12 @@ pub static OFFBOARD_STEPS: &[Step] = &[
         run: |context| Box::pin(cool_off::run(context)),
         undo: Undo::NotNeeded("it only waits"),
     },
+    delete_replica(StepName::DeleteReplica1, &[StepName::CoolOff]),
+    delete_replica(StepName::DeleteReplica2, &[StepName::CoolOff]),
+    delete_replica(StepName::DeleteReplica3, &[StepName::CoolOff]),
     Step {
         name: StepName::DeleteStack,
-        after: &[StepName::CoolOff],
+        after: &[StepName::CoolOff, StepName::DeleteReplica1, StepName::DeleteReplica2, StepName::DeleteReplica3],
         quota: None,
         run: |context| Box::pin(delete_stack::run(context)),
         undo: Undo::Manual("a deleted stack cannot be restored"),

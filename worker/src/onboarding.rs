@@ -3,6 +3,7 @@
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 
+use crate::replica_steps::{deploy_replica, enable_region, verify_replica};
 use crate::step::{Step, Undo};
 use crate::steps::{
     await_account, deploy_stack, enable_regions, enforce_residency, grant_access, install_baseline, place_account,
@@ -82,4 +83,14 @@ pub static ONBOARD_STEPS: &[Step] = &[
         run: |context| Box::pin(verify::run(context)),
         undo: Undo::NotNeeded("it only reads"),
     },
+    // The environment is ready now. Its replicas follow, so that a fault of the template shows in one region only.
+    enable_region(StepName::EnableRegion1, &[StepName::PlaceAccount]),
+    enable_region(StepName::EnableRegion2, &[StepName::PlaceAccount]),
+    enable_region(StepName::EnableRegion3, &[StepName::PlaceAccount]),
+    deploy_replica(StepName::DeployReplica1, &[StepName::Verify, StepName::EnableRegion1], StepName::DeleteReplica1),
+    deploy_replica(StepName::DeployReplica2, &[StepName::Verify, StepName::EnableRegion2], StepName::DeleteReplica2),
+    deploy_replica(StepName::DeployReplica3, &[StepName::Verify, StepName::EnableRegion3], StepName::DeleteReplica3),
+    verify_replica(StepName::VerifyReplica1, &[StepName::DeployReplica1]),
+    verify_replica(StepName::VerifyReplica2, &[StepName::DeployReplica2]),
+    verify_replica(StepName::VerifyReplica3, &[StepName::DeployReplica3]),
 ];

@@ -3,18 +3,23 @@
 
 mod outcome;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use freehold_tenancy::db::fence::Claim;
+use freehold_tenancy::db::lifecycle::{self, SLOTS_FIELD};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::db::steps::{self, PlannedStep};
-use freehold_tenancy::db::{DbError, lifecycle, tenants};
+use freehold_tenancy::db::{DbError, tenants};
 use freehold_tenancy::operation::OperationKind;
+use freehold_tenancy::replica::ReplicaSlot;
+use freehold_tenancy::step::{JournalEntry, StepName};
 use freehold_tenancy::trace;
 use futures::FutureExt;
 use futures::future::join_all;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -61,17 +66,16 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
     let id = claim.operation_id;
     let data = Arc::new(load_operation_data(services, claim).await?);
     let (kind, tenant) = (data.subject.kind, data.tenant.id);
-    let list = workflows::steps_of(kind);
-
     let mut journal = Arc::new(steps::journal(pool, id).await?);
+    let list = workflows::steps_for(kind, &concerned_replicas(&data, &journal));
     if claim.first || journal.len() < list.len() {
-        let plan: Vec<_> = list.iter().map(to_planned_step).collect();
+        let plan: Vec<_> = list.iter().map(|step| to_planned_step(step, &list)).collect();
         steps::plan(pool, &claim, &plan, services.clock.now()).await?;
         journal = Arc::new(steps::journal(pool, id).await?);
     }
     loop {
         let now = services.clock.now();
-        match saga::decide(list, &journal, now) {
+        match saga::decide(&list, &journal, now) {
             Decision::Run(_) if stop.is_cancelled() => {
                 tracing::info!(
                     %tenant, operation = %id,
@@ -130,8 +134,20 @@ async fn load_operation_data(services: &Services, claim: Claim) -> Result<Operat
     Ok(OperationData { tenant, environment, subject, history })
 }
 
-fn to_planned_step(step: &Step) -> PlannedStep {
-    PlannedStep { name: step.name, after: step.after.iter().map(ToString::to_string).collect() }
+/// Returns the replicas that an operation concerns: those in its input, otherwise all of the environment. The journal
+/// has those that the operation has deleted.
+fn concerned_replicas(data: &OperationData, journal: &[JournalEntry]) -> BTreeSet<ReplicaSlot> {
+    if let Some(slots) = data.subject.input.get(SLOTS_FIELD).and_then(Value::as_array) {
+        let numbers = slots.iter().filter_map(|slot| i16::try_from(slot.as_i64()?).ok());
+        return numbers.filter_map(ReplicaSlot::new).collect();
+    }
+    let planned = journal.iter().filter_map(|entry| entry.name.parse::<StepName>().ok()?.replica());
+    data.environment.replicas.iter().map(|replica| replica.slot).chain(planned.map(|(slot, _)| slot)).collect()
+}
+
+fn to_planned_step(step: &Step, list: &[&Step]) -> PlannedStep {
+    let after = step.after.iter().filter(|before| list.iter().any(|step| step.name == **before));
+    PlannedStep { name: step.name, after: after.map(ToString::to_string).collect() }
 }
 
 /// Runs one step and writes its outcome to the journal.

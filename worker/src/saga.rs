@@ -21,8 +21,9 @@ pub enum Decision {
     Finish,
 }
 
-/// Returns the next action of an operation with the workflow `list` at the time `now`.
-pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc>) -> Decision {
+/// Returns the next action of an operation with the steps `list` at the time `now`. A step does not wait for a step
+/// that the operation does not have.
+pub fn decide(list: &[&'static Step], journal: &[JournalEntry], now: DateTime<Utc>) -> Decision {
     let state =
         |name: StepName| journal.iter().find(|entry| entry.name == name).map_or(StepState::Pending, |e| e.state);
     if list.iter().all(|step| state(step.name).is_complete()) {
@@ -31,15 +32,17 @@ pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc
     if list.iter().any(|step| state(step.name) == StepState::Failed) {
         return Decision::Fail;
     }
+    let has = |name: StepName| list.iter().any(|step| step.name == name);
     let next_check = |name: StepName| journal.iter().find(|entry| entry.name == name).and_then(|entry| entry.check_at);
     let ready: Vec<_> = list
         .iter()
-        .filter(|step| step.after.iter().all(|before| state(*before).is_complete()))
+        .filter(|step| step.after.iter().all(|before| !has(*before) || state(*before).is_complete()))
         .filter(|step| match state(step.name) {
             StepState::Pending | StepState::Running => true,
             StepState::Waiting => next_check(step.name).is_none_or(|at| at <= now),
             StepState::Parked | StepState::Failed | StepState::Done | StepState::Skipped => false,
         })
+        .copied()
         .collect();
     if !ready.is_empty() {
         return Decision::Run(ready);
@@ -75,6 +78,10 @@ mod tests {
         step(RIGHT_STEP, &[TOP_STEP]),
         step(BOTTOM_STEP, &[LEFT_STEP, RIGHT_STEP]),
     ];
+
+    fn diamond_workflow() -> Vec<&'static Step> {
+        DIAMOND_WORKFLOW.iter().collect()
+    }
 
     fn noon() -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(12)
@@ -112,19 +119,19 @@ mod tests {
 
     #[test]
     fn an_operation_starts_with_the_first_step() {
-        assert_eq!(names(decide(DIAMOND_WORKFLOW, &[], noon())), [TOP_STEP]);
+        assert_eq!(names(decide(&diamond_workflow(), &[], noon())), [TOP_STEP]);
     }
 
     #[test]
     fn independent_steps_run_concurrently() {
         let journal = [entry(TOP_STEP, StepState::Done, None)];
-        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [LEFT_STEP, RIGHT_STEP]);
+        assert_eq!(names(decide(&diamond_workflow(), &journal, noon())), [LEFT_STEP, RIGHT_STEP]);
     }
 
     #[test]
     fn a_step_of_a_dead_worker_runs_again() {
         let journal = [entry(TOP_STEP, StepState::Running, None)];
-        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [TOP_STEP]);
+        assert_eq!(names(decide(&diamond_workflow(), &journal, noon())), [TOP_STEP]);
     }
 
     #[test]
@@ -134,16 +141,19 @@ mod tests {
             entry(LEFT_STEP, StepState::Waiting, Some(30)),
             entry(RIGHT_STEP, StepState::Waiting, Some(10)),
         ];
-        assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Wait(noon() + chrono::TimeDelta::seconds(10)));
-        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon() + chrono::TimeDelta::seconds(10))), [RIGHT_STEP]);
+        assert_eq!(
+            decide(&diamond_workflow(), &journal, noon()),
+            Decision::Wait(noon() + chrono::TimeDelta::seconds(10))
+        );
+        assert_eq!(names(decide(&diamond_workflow(), &journal, noon() + chrono::TimeDelta::seconds(10))), [RIGHT_STEP]);
     }
 
     #[test]
     fn a_parked_step_does_not_stop_other_steps() {
         let journal = [entry(TOP_STEP, StepState::Done, None), entry(LEFT_STEP, StepState::Parked, None)];
-        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [RIGHT_STEP]);
+        assert_eq!(names(decide(&diamond_workflow(), &journal, noon())), [RIGHT_STEP]);
         let journal = [journal[0].clone(), journal[1].clone(), entry(RIGHT_STEP, StepState::Done, None)];
-        assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Park);
+        assert_eq!(decide(&diamond_workflow(), &journal, noon()), Decision::Park);
     }
 
     #[test]
@@ -154,24 +164,31 @@ mod tests {
                 entry(LEFT_STEP, StepState::Failed, None),
                 entry(RIGHT_STEP, other, Some(10)),
             ];
-            assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Fail);
+            assert_eq!(decide(&diamond_workflow(), &journal, noon()), Decision::Fail);
         }
     }
 
     #[test]
     fn a_skipped_step_counts_as_done() {
         let journal = [entry(TOP_STEP, StepState::Done, None), entry(LEFT_STEP, StepState::Skipped, None)];
-        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [RIGHT_STEP]);
+        assert_eq!(names(decide(&diamond_workflow(), &journal, noon())), [RIGHT_STEP]);
         let journal: Vec<_> = DIAMOND_WORKFLOW.iter().map(|step| entry(step.name, StepState::Skipped, None)).collect();
-        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal[..3], noon())), [BOTTOM_STEP]);
-        assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Finish);
+        assert_eq!(names(decide(&diamond_workflow(), &journal[..3], noon())), [BOTTOM_STEP]);
+        assert_eq!(decide(&diamond_workflow(), &journal, noon()), Decision::Finish);
     }
 
     #[test]
     fn an_operation_finishes_only_when_every_step_is_done() {
         let mut journal: Vec<_> = DIAMOND_WORKFLOW.iter().map(|step| entry(step.name, StepState::Done, None)).collect();
-        assert_eq!(decide(DIAMOND_WORKFLOW, &journal, noon()), Decision::Finish);
+        assert_eq!(decide(&diamond_workflow(), &journal, noon()), Decision::Finish);
         journal.pop();
-        assert_eq!(names(decide(DIAMOND_WORKFLOW, &journal, noon())), [BOTTOM_STEP]);
+        assert_eq!(names(decide(&diamond_workflow(), &journal, noon())), [BOTTOM_STEP]);
+    }
+
+    #[test]
+    fn a_step_does_not_wait_for_a_step_that_the_operation_lacks() {
+        let list: Vec<_> = DIAMOND_WORKFLOW.iter().filter(|step| step.name != LEFT_STEP).collect();
+        let journal = [entry(TOP_STEP, StepState::Done, None), entry(RIGHT_STEP, StepState::Done, None)];
+        assert_eq!(names(decide(&list, &journal, noon())), [BOTTOM_STEP]);
     }
 }

@@ -5,9 +5,12 @@ pub mod await_closure;
 pub mod close_account;
 pub mod cool_off;
 pub mod delete_baseline;
+pub mod delete_replica;
 pub mod delete_stack;
+pub mod deploy_replica;
 pub mod deploy_stack;
 pub mod enable_regions;
+pub mod enable_replica_region;
 pub mod enforce_residency;
 pub mod grant_access;
 pub mod install_baseline;
@@ -19,6 +22,7 @@ pub mod settle_account;
 pub mod suspend;
 pub mod upgrade_baseline;
 pub mod verify;
+pub mod verify_replica;
 
 mod shared;
 

@@ -17,6 +17,7 @@ use crate::operation_loop::OperationLoop;
 use crate::reconcile::periodic::PeriodicReconciler;
 use crate::reconcile::{ReconcileError, Reconciler};
 use crate::recover::Recoverer;
+use crate::region_removals;
 use crate::services::{Services, SetupError};
 use crate::webhooks::delivery_loop::DeliveryLoop;
 
@@ -81,6 +82,7 @@ impl Worker {
             self.deliveries.run(&shutdown),
             self.reconciliation.run(&shutdown),
             key_cleanup::run(services, &shutdown),
+            region_removals::run(services, &shutdown),
         );
     }
 
@@ -92,6 +94,12 @@ impl Worker {
     /// Checks the AWS credentials once. Tests that move the clock use this.
     pub async fn check_aws_access(&self) {
         self.services.aws_access.check().await;
+    }
+
+    /// Opens the operations that delete removed replicas and are due, and returns their number. Tests that move the
+    /// clock use this.
+    pub async fn open_due_removals(&self) -> Result<usize> {
+        region_removals::open_due(&self.services).await
     }
 
     /// Runs all operations that are due and returns the number of claims. Tests that move the clock use this.

@@ -1,7 +1,11 @@
 //! Workflows by kind of operation.
 
-use freehold_tenancy::operation::OperationKind;
+use std::collections::BTreeSet;
 
+use freehold_tenancy::operation::OperationKind;
+use freehold_tenancy::replica::ReplicaSlot;
+
+use crate::changing_regions::{CHANGE_REGIONS_STEPS, REMOVE_REGIONS_STEPS};
 use crate::offboarding::OFFBOARD_STEPS;
 use crate::onboarding::ONBOARD_STEPS;
 use crate::restoring::RESTORE_STEPS;
@@ -9,7 +13,13 @@ use crate::step::Step;
 use crate::suspending::SUSPEND_STEPS;
 use crate::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
-/// Returns the workflow of a kind of operation.
+/// Returns the steps of an operation: the workflow of its kind, with the steps of the replicas in `slots` only.
+pub(crate) fn steps_for(kind: OperationKind, slots: &BTreeSet<ReplicaSlot>) -> Vec<&'static Step> {
+    let concerns = |step: &&Step| step.name.replica().is_none_or(|(slot, _)| slots.contains(&slot));
+    steps_of(kind).iter().filter(concerns).collect()
+}
+
+/// Returns the workflow of a kind of operation, with the steps of all replicas.
 pub fn steps_of(kind: OperationKind) -> &'static [Step] {
     match kind {
         OperationKind::Onboard => ONBOARD_STEPS,
@@ -17,6 +27,8 @@ pub fn steps_of(kind: OperationKind) -> &'static [Step] {
         OperationKind::Restore | OperationKind::Repair | OperationKind::Resume => RESTORE_STEPS,
         OperationKind::UpgradeBaseline => UPGRADE_BASELINE_STEPS,
         OperationKind::Suspend => SUSPEND_STEPS,
+        OperationKind::ChangeRegions => CHANGE_REGIONS_STEPS,
+        OperationKind::RemoveRegions => REMOVE_REGIONS_STEPS,
     }
 }
 

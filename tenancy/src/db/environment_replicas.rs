@@ -7,9 +7,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{DbError, PgPool, Result, parse_text};
-use crate::EnvironmentId;
 use crate::environment::Environment;
 use crate::replica::{Replica, ReplicaSlot, ReplicaState};
+use crate::{EnvironmentId, OperationId, Region};
 
 /// Replicas of new environments, as arrays for one statement.
 #[derive(Debug, Default)]
@@ -95,6 +95,126 @@ pub(super) async fn of_environments(
         });
     }
     Ok(replicas)
+}
+
+/// Locks and returns the replicas of an environment, in the order of their slots, without the ARNs of their stacks.
+pub(super) async fn lock(tx: &mut PgConnection, environment: EnvironmentId) -> Result<Vec<Replica>> {
+    let rows = sqlx::query!(
+        r#"/* db::environment_replicas::lock */
+        select slot, region, since, message, url, ready_at, leaving_at,
+            case when leaving_at is null then state else 'leaving' end as "state!: ReplicaState"
+        from environment_replicas where environment_id = $1 order by slot for no key update"#,
+        environment.as_uuid(),
+    );
+    let rows = rows.fetch_all(tx).await?.into_iter();
+    rows.map(|row| {
+        Ok(Replica {
+            slot: parse_slot(row.slot)?,
+            region: parse_text(row.region)?,
+            state: row.state,
+            since: row.since,
+            message: row.message,
+            stack_id: None,
+            url: row.url,
+            ready_at: row.ready_at,
+            leaving_at: row.leaving_at,
+        })
+    })
+    .collect()
+}
+
+/// Sets the time at which a removed replica leaves, or keeps the replica if `leaving_at` is `None`.
+pub(super) async fn set_leaving(
+    tx: &mut PgConnection,
+    environment: EnvironmentId,
+    slot: ReplicaSlot,
+    leaving_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::environment_replicas::set_leaving */
+        update environment_replicas set leaving_at = $3, since = $4 where environment_id = $1 and slot = $2"#,
+        environment.as_uuid(),
+        slot.number(),
+        leaving_at,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Replica of an environment with an operation.
+pub(super) struct ReplicaOfOperation {
+    pub(super) environment: EnvironmentId,
+    pub(super) region: Region,
+    /// State in the database; never [`ReplicaState::Leaving`].
+    pub(super) state: ReplicaState,
+    /// Whether the replica has been verified before.
+    pub(super) was_ready: bool,
+}
+
+/// Returns the replica in `slot` of the environment of an operation, or `None` if there is none.
+pub(super) async fn of_operation(
+    tx: &mut PgConnection,
+    operation: OperationId,
+    slot: ReplicaSlot,
+) -> Result<Option<ReplicaOfOperation>> {
+    let row = sqlx::query!(
+        r#"/* db::environment_replicas::of_operation */
+        select r.environment_id, r.region, r.state as "state: ReplicaState", r.ready_at is not null as "was_ready!"
+        from environment_replicas r join operations o on o.environment_id = r.environment_id
+        where o.id = $1 and r.slot = $2"#,
+        operation.as_uuid(),
+        slot.number(),
+    );
+    let Some(row) = row.fetch_optional(tx).await? else { return Ok(None) };
+    Ok(Some(ReplicaOfOperation {
+        environment: row.environment_id.into(),
+        region: parse_text(row.region)?,
+        state: row.state,
+        was_ready: row.was_ready,
+    }))
+}
+
+/// Sets the state of a replica. The URL is kept if `url` is `None`.
+pub(super) async fn set_state(
+    tx: &mut PgConnection,
+    environment: EnvironmentId,
+    slot: ReplicaSlot,
+    state: ReplicaState,
+    message: Option<&str>,
+    url: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::environment_replicas::set_state */
+        update environment_replicas set since = case when state = $3 then since else $6 end, state = $3, message = $4,
+            url = coalesce($5, url), ready_at = case when $3 = 'ready' then coalesce(ready_at, $6) else ready_at end
+        where environment_id = $1 and slot = $2"#,
+        environment.as_uuid(),
+        slot.number(),
+        state.as_str(),
+        message,
+        url,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Deletes a replica, whose stack is deleted.
+pub(super) async fn delete(tx: &mut PgConnection, environment: EnvironmentId, slot: ReplicaSlot) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::environment_replicas::delete */
+        delete from environment_replicas where environment_id = $1 and slot = $2"#,
+        environment.as_uuid(),
+        slot.number(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Returns the replicas of an environment, in the order of their slots.

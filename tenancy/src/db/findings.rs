@@ -5,7 +5,7 @@ mod events;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use self::events::LockedEnvironments;
+pub(super) use self::events::LockedEnvironments;
 use super::{PgPool, Result, parse_text};
 use crate::feed::FeedType;
 use crate::finding::{Finding, FindingKind, FindingRemedy, FindingState, NewFinding, Severity};

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  signup, add_environment,
-//!  offboard, restore, suspend, resume, open_repair, open_baseline_upgrade, cancel
+//!  offboard, restore, suspend, resume, open_repair, open_baseline_upgrade, change_regions, cancel
 //!         │
 //!         ▼
 //!     ┌─────────┐  first claim   ┌─────────┐  succeed   ┌───────────┐
@@ -58,6 +58,7 @@ mod add_environment;
 mod attention;
 mod cancel;
 mod change_admin;
+mod change_regions;
 mod change_tier;
 mod decide;
 mod finish;
@@ -66,6 +67,7 @@ mod legal_hold;
 mod offboard;
 mod open_operation;
 mod queries;
+mod record_replica;
 mod record_step;
 mod recover;
 mod repair;
@@ -73,6 +75,7 @@ mod request_approval;
 mod restore;
 mod resume;
 mod retry;
+mod step_record;
 mod suspend;
 mod upgrade_baseline;
 
@@ -81,19 +84,21 @@ use crate::OperationId;
 pub use add_environment::{AddResult, MAX_ENVIRONMENTS, NewEnvironment, add_environment};
 pub use cancel::cancel;
 pub use change_admin::{ChangeAdminResult, change_admin};
+pub use change_regions::{ChangeRegionsResult, RegionChange, SLOTS_FIELD, change_regions, open_due_removals};
 pub use change_tier::{TierDecisionResult, TierRequestResult, change_tier, decide_tier, request_tier};
 pub use decide::{DecisionResult, decide};
 pub use finish::{fail, succeed};
 pub use intend_stack::{intend_stack, withdraw_stack};
 pub use legal_hold::{LegalHoldResult, set_legal_hold};
 pub use offboard::offboard;
-pub use record_step::{StepDisposition, StepRecord, record_step};
+pub use record_step::record_step;
 pub use recover::{RecoverResult, recover};
 pub use repair::open_repair;
 pub use request_approval::{RequestResult, request_approval, request_creation_approval};
 pub use restore::restore;
 pub use resume::resume;
 pub use retry::{RetryResult, retry};
+pub use step_record::{StepDisposition, StepRecord};
 pub use suspend::{NewSuspension, SuspensionResult, suspend};
 pub use upgrade_baseline::{UpgradeResult, open_baseline_upgrade};
 

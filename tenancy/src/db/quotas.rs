@@ -290,13 +290,22 @@ pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, slot:
     Ok(())
 }
 
-/// Releases all slots of the operation under `quota` and removes it from the queue. The caller must have locked the
-/// operation.
-pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, quota: Quota) -> Result<()> {
+/// Releases all slots of the parked step `step` under `quota` and removes it from the queue. The caller must have locked
+/// the operation.
+pub(super) async fn release_all(
+    tx: &mut PgConnection,
+    operation: OperationId,
+    quota: Quota,
+    step: StepName,
+) -> Result<()> {
     sqlx::query!(
-        "/* db::quotas::release_all */ delete from slots where quota = $1 and operation_id = $2",
+        r#"/* db::quotas::release_all */
+        delete from slots where quota = $1 and operation_id = $2
+            -- The steps of an operation that share another quota wait for the same work.
+            and (step = $3 or quota <> 'region-opt-ins')"#,
         quota.as_str(),
         operation.as_uuid(),
+        step.as_str(),
     )
     .execute(tx)
     .await?;

@@ -137,16 +137,22 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
             -- The stack may need permissions that were configured after its baseline was installed.
             or (name = 'install-baseline' and state = 'done' and exists (
                 select from operation_steps d
-                where d.operation_id = $1 and d.name = 'deploy-stack' and d.state = 'parked'
+                where d.operation_id = $1 and d.name = any($3) and d.state = 'parked'
             ))
             -- The template of the stack may have been corrected.
             or (name = 'deploy-stack' and state = 'done' and exists (
                 select from operation_steps v
                 where v.operation_id = $1 and v.name = 'verify' and (v.state = 'parked' or v.attention is not null)
             ))
+            or (name like 'deploy-replica-%' and state = 'done' and exists (
+                select from operation_steps v
+                where v.operation_id = $1 and v.name = replace(s.name, 'deploy-', 'verify-')
+                    and (v.state = 'parked' or v.attention is not null)
+            ))
         )"#,
         id.as_uuid(),
         now,
+        &StepName::DEPLOYMENTS.iter().map(ToString::to_string).collect::<Vec<_>>(),
     )
     .execute(tx)
     .await?;

@@ -383,7 +383,7 @@ async fn a_fault_at_any_call_of_the_offboarding_gives_the_same_result() {
     let expected = offboard_completely(&Freehold::instant().await).await;
     let mut calls = 0;
     for fault in StepFault::ALL {
-        for step in OFFBOARD_STEPS {
+        for step in OFFBOARD_STEPS.iter().filter(|step| step.name.replica().is_none()) {
             for spared in 0..40 {
                 let freehold = Freehold::instant().await;
                 freehold.step_faults.plan(step.name.as_str(), spared, fault);

@@ -15,6 +15,7 @@ use freehold_tenancy::db::{approvals, signup as signups, vending};
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::operation::{Initiator, Requester};
 use freehold_tenancy::recovery::TenantDetails;
+use freehold_tenancy::replica::ReplicaState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::vending::AccountCeilings;
 use freehold_tests::database::current_mappings;
@@ -298,6 +299,27 @@ async fn an_account_closed_since_the_backup_is_released() {
     assert_eq!(ended, 2, "billing does not know both accounts");
     let status = vending::status(freehold.pool(), AccountCeilings::default(), freehold.clock.now()).await;
     assert_eq!(status.expect("a status").accounts, 0);
+}
+
+#[tokio::test]
+async fn a_lost_environment_is_recovered_with_its_replicas() {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    let backup = freehold.database.back_up().await;
+    let worker = freehold.worker("worker-1");
+    let tenant = freehold.sign_up_with_replicas("Example", "eu-central-1", &["eu-west-1"]).await;
+    freehold.run_until_idle(&worker, HALF_AN_HOUR).await;
+    drop(worker);
+    let stacks = freehold.world.stacks().len();
+    freehold.database.restore(&backup).await;
+    freehold.database.delete_backup(&backup).await;
+
+    recover(&freehold).await;
+    freehold.run_until_idle(&freehold.worker("worker-2"), HALF_AN_HOUR).await;
+    let environment = &freehold.reload_tenant(&tenant).await.environments[0];
+    assert_eq!(environment.state, EnvironmentState::Ready);
+    let replicas: Vec<_> = environment.replicas.iter().map(|one| (one.region.as_str(), one.state)).collect();
+    assert_eq!(replicas, [("eu-west-1", ReplicaState::Ready)]);
+    assert_eq!(freehold.world.stacks().len(), stacks, "another stack was created");
 }
 
 #[tokio::test]

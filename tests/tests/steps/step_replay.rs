@@ -7,10 +7,11 @@ use chrono::TimeDelta;
 use freehold_tenancy::operation::{Operation, OperationState};
 use freehold_tenancy::step::JournalEntry;
 use freehold_tenancy::tenant::{Tenant, TenantState};
-use freehold_tests::fixture::Freehold;
+use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
 use freehold_worker::restoring::RESTORE_STEPS;
+use freehold_worker::step::Step;
 use freehold_worker::suspending::SUSPEND_STEPS;
 use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
@@ -53,7 +54,7 @@ async fn onboard(freehold: &Freehold) -> Tenant {
 
 #[tokio::test]
 async fn a_repeated_step_does_not_repeat_its_effects() {
-    for step in ONBOARD_STEPS {
+    for step in ONBOARD_STEPS.iter().filter(|step| step.name.replica().is_none()) {
         let freehold = Freehold::instant().await;
         let tenant = onboard(&freehold).await;
         let before = freehold.operation_of(&tenant).await;
@@ -71,6 +72,28 @@ async fn a_repeated_step_does_not_repeat_its_effects() {
         assert_eq!(world_snapshot::describe(&freehold.world), world, "{} changed the result when repeated", step.name);
         assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
         assert_eq!(world_snapshot::account_requests(&freehold.world), 1, "{} requested another account", step.name);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_step_of_a_replica_does_not_repeat_its_effects() {
+    // The steps of the other slots are the same functions.
+    let is_of_first = |step: &&Step| step.name.replica().is_some_and(|(slot, _)| slot.number() == 1);
+    let config = CONFIG.replace("regions = [\"eu-central-2\"]", "regions = [\"eu-central-2\", \"eu-south-2\"]");
+    for step in ONBOARD_STEPS.iter().filter(is_of_first) {
+        let freehold = Freehold::with(freehold_sandbox::Settings::instant(), &config).await;
+        let tenant = freehold.sign_up_with_replicas("Example", "eu-central-2", &["eu-south-2"]).await;
+        freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
+        let (world, writes) = (world_snapshot::describe(&freehold.world), write_calls(&freehold));
+
+        reset_step_result(&freehold, &freehold.operation_of(&tenant).await, step.name.as_str()).await;
+        freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
+        let after = freehold.operation_of(&tenant).await;
+        assert_eq!(after.state, OperationState::Succeeded, "{} repeated: {after:#?}", step.name);
+        let repeated = after.steps.iter().find(|entry| entry.name == step.name).expect("the step");
+        assert!(repeated.attempts > 1, "{} was not run again", step.name);
+        assert_eq!(world_snapshot::describe(&freehold.world), world, "{} changed the result", step.name);
+        assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
     }
 }
 
@@ -96,7 +119,7 @@ async fn a_repeated_upgrade_does_not_update_again() {
 #[tokio::test]
 async fn a_repeated_step_of_a_suspension_does_not_repeat_its_effects() {
     for (steps, is_resumed) in [(SUSPEND_STEPS, false), (RESTORE_STEPS, true)] {
-        for step in steps {
+        for step in steps.iter().filter(|step| step.name.replica().is_none()) {
             let freehold = Freehold::instant().await;
             let tenant = onboard(&freehold).await;
             suspension::suspend(&freehold, &tenant).await;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::recovery::{EnvironmentDetails, LostEnvironment, LostTenant};
+use freehold_tenancy::replica::MAX_REPLICAS;
 use freehold_tenancy::{Config, EnvironmentId, Region, TenantId};
 
 use crate::account_tags;
@@ -25,6 +26,10 @@ pub(super) fn lost(
     let tier = detail(given.tier.clone(), tags, account_tags::TIER, &mut problems);
     let name = detail(given.environment.clone(), tags, account_tags::ENVIRONMENT_NAME, &mut problems);
     let home_region: Option<Region> = detail(given.home_region, tags, account_tags::HOME_REGION, &mut problems);
+    let replica_regions = replica_regions(tags).unwrap_or_else(|problem| {
+        problems.push(problem);
+        Vec::new()
+    });
     if let Some(tier) = tier.as_ref().filter(|tier| config.tier(tier).is_none()) {
         problems.push(format!("the tier `{tier}` is not in the configuration"));
     }
@@ -41,8 +46,20 @@ pub(super) fn lost(
     let external_id =
         external_id.or_else(|| account_tags::detail(tags, account_tags::EXTERNAL_ID).and_then(|id| id.parse().ok()));
     let tenant = LostTenant { id: tenant_id, company_name, admin_email: None, tier, external_id };
-    let environment = LostEnvironment { id, tenant_id, name, residency: residency.clone(), home_region, created_at };
+    let residency = residency.clone();
+    let environment = LostEnvironment { id, tenant_id, name, residency, home_region, replica_regions, created_at };
     Ok((tenant, environment))
+}
+
+/// Returns the regions of the replicas in the tag of the account, or none if there is no such tag.
+fn replica_regions(tags: &Tags) -> Result<Vec<Region>, String> {
+    let text = account_tags::detail(tags, account_tags::REPLICA_REGIONS).unwrap_or_default();
+    let regions: Result<Vec<Region>, _> = text.split_whitespace().map(str::parse).collect();
+    match regions {
+        Ok(regions) if regions.len() <= MAX_REPLICAS => Ok(regions),
+        Ok(_) => Err(format!("its tag {} has more than {MAX_REPLICAS} regions", account_tags::REPLICA_REGIONS)),
+        Err(error) => Err(format!("its tag {} is invalid: {error}", account_tags::REPLICA_REGIONS)),
+    }
 }
 
 /// Returns the given detail or that of the tag. A missing or invalid tag is a problem.

@@ -109,9 +109,9 @@ fn mapped_environment(
     }
     let was_offboarded = match known.open {
         None => known.state == EnvironmentState::Ready,
-        // A cancelled onboarding is offboarded, and an upgrade never moves the account. Other operations may not have
-        // moved it yet.
-        Some(kind) => matches!(kind, OperationKind::Onboard | OperationKind::UpgradeBaseline),
+        // A cancelled onboarding is offboarded, and an upgrade or a change of regions never moves the account. Other
+        // operations may not have moved it yet.
+        Some(kind) => kind == OperationKind::Onboard || kind.keeps_environment_state(),
     };
     if account.is_quarantined && known.open == Some(OperationKind::Repair) {
         let message = format!(

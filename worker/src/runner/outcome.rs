@@ -95,7 +95,8 @@ pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
 
 /// Adds the remedy `cancel` to the [`Attention`] of an onboarding.
 pub(super) fn add_cancel_remedy(context: &StepContext, mut record: StepRecord) -> StepRecord {
-    if context.operation_kind() == OperationKind::Onboard {
+    // The environment is ready before its replicas are deployed, and a cancellation would not offboard it.
+    if context.operation_kind() == OperationKind::Onboard && record.step.replica().is_none() {
         if let StepDisposition::Parked(attention) = &mut record.state {
             attention.remedies.push(Remedy::Cancel);
         }

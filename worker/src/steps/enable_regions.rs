@@ -11,12 +11,16 @@ use crate::context::StepContext;
 use crate::step_outcome::StepOutcome;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let region = context.environment().home_region;
+    enable(context, context.environment().home_region, "").await
+}
+
+/// Opts the account in to `region`, if the region requires opt-in. `item` distinguishes the slots of the operation.
+pub(super) async fn enable(context: &StepContext, region: Region, item: &str) -> StepResult {
     if !region.is_opt_in() {
         return Ok(StepOutcome::skipped(format!("region {region} needs no opt-in")));
     }
     let account = context.account()?;
-    let slot = context.slot(Quota::RegionOptIns, "");
+    let slot = context.slot(Quota::RegionOptIns, item);
     let pending_intent = || context.pending_intent::<Region>().map(|(_, at)| at);
     let since: DateTime<Utc> = context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now());
     match context.aws().region_status(&account, region).await? {
@@ -29,12 +33,12 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
                 outcome
             })
         }
-        RegionStatus::Enabling => wait(context, since).await,
+        RegionStatus::Enabling => wait(context, region, since).await,
         RegionStatus::Disabling | RegionStatus::Disabled => {
             context.acquire_slot(&slot, context.config().quotas.region_opt_ins).await?;
             context.record_intent(&region).await?;
             match context.aws().enable_region(&account, region).await {
-                Ok(()) => Ok(wait(context, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
+                Ok(()) => Ok(wait(context, region, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
                 // After a concurrent change of the region, the next run reads the new status.
                 Err(error) => Err(error.into()),
             }
@@ -42,8 +46,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     }
 }
 
-async fn wait(context: &StepContext, since: DateTime<Utc>) -> StepResult {
-    let reason = WaitReason::RegionOptIn { region: context.environment().home_region };
+async fn wait(context: &StepContext, region: Region, since: DateTime<Utc>) -> StepResult {
+    let reason = WaitReason::RegionOptIn { region };
     let (expected, limits) = (&context.config().expected_durations, &context.config().timeouts);
     context.poll_later(reason, since, expected.region_opt_in_seconds, limits.region_opt_in_seconds).await
 }

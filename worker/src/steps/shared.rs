@@ -5,6 +5,7 @@ pub(super) mod approval;
 pub(super) mod check_target;
 pub(super) mod failure_tables;
 pub(super) mod preconditions;
+pub(super) mod region_checks;
 pub(super) mod stack_deletion;
 pub(super) mod stack_deployment;
 pub(super) mod stack_response;
@@ -17,6 +18,9 @@ pub(super) mod tenant_stack;
 
 /// Reason of a skipped step that works on the account of the environment.
 pub(super) const NO_ACCOUNT: &str = "the environment has no account";
+
+/// Reason of a skipped step that works on a replica.
+pub(super) const NO_REPLICA: &str = "the environment no longer has this replica";
 
 /// Reason of a skipped step that works on an account outside the organisation.
 pub(super) const HAS_LEFT: &str = "the account has left the organisation";

@@ -24,9 +24,9 @@ pub struct StateChanges {
     pub recovered: Vec<TenantEnvironment>,
 }
 
-/// Environments whose findings change in this transaction. Their rows are locked, so that no operation changes their
-/// state meanwhile.
-pub(super) struct LockedEnvironments {
+/// Environments whose findings or replicas change in this transaction. Their rows are locked, so that no operation
+/// changes their state meanwhile.
+pub(in crate::db) struct LockedEnvironments {
     ids: Vec<Uuid>,
     /// Environments that were degraded before the change.
     degraded: BTreeSet<TenantEnvironment>,
@@ -35,7 +35,7 @@ pub(super) struct LockedEnvironments {
 impl LockedEnvironments {
     /// Locks the environments. Waits for other transactions that change findings, so that each change of a state is
     /// published once.
-    pub(super) async fn lock(tx: &mut PgConnection, ids: Vec<Uuid>) -> Result<Self> {
+    pub(in crate::db) async fn lock(tx: &mut PgConnection, ids: Vec<Uuid>) -> Result<Self> {
         sqlx::query!("/* db::findings::lock */ select pg_advisory_xact_lock(hashtextextended('findings', 2))")
             .execute(&mut *tx)
             .await?;
@@ -50,7 +50,7 @@ impl LockedEnvironments {
     }
 
     /// Writes an event for each environment whose state has changed since [`Self::lock`], and returns them.
-    pub(super) async fn write_changes(self, tx: &mut PgConnection, now: DateTime<Utc>) -> Result<StateChanges> {
+    pub(in crate::db) async fn write_changes(self, tx: &mut PgConnection, now: DateTime<Utc>) -> Result<StateChanges> {
         let after = degraded(tx, &self.ids).await?;
         let changes = StateChanges {
             degraded: after.difference(&self.degraded).copied().collect(),
@@ -121,7 +121,7 @@ async fn write(
     Ok(())
 }
 
-/// Writes the event of an environment that an operation has put back into service while a critical finding is open.
+/// Writes the event of an environment that an operation has put into service and that is degraded.
 pub(in crate::db) async fn write_degraded(
     tx: &mut PgConnection,
     environment: EnvironmentId,

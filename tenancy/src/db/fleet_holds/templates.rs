@@ -106,8 +106,8 @@ pub async fn start(
     let deployed_in = sqlx::query_scalar!(
         r#"/* db::fleet_holds::templates::start */
         select distinct facts ->> 'region' as "region!" from operation_steps
-        where name = $1 and state = $2 and facts ->> 'template_fingerprint' = $3 and facts ? 'region'"#,
-        StepName::DeployStack.as_str(),
+        where name = any($1) and state = $2 and facts ->> 'template_fingerprint' = $3 and facts ? 'region'"#,
+        &StepName::DEPLOYMENTS.iter().map(ToString::to_string).collect::<Vec<_>>(),
         StepState::Done.as_str(),
         template.fingerprint,
     );

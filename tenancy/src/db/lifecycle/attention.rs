@@ -50,10 +50,12 @@ async fn set_attention(
         with operation as (
             update operations set state = 'needs_attention', updated_at = $5,
                 attention_code = $2, attention_message = $3, attention_remedies = $4, attention_aws_request_id = $6
-            where id = $1 returning environment_id
+            where id = $1 returning id, environment_id
         )
         update environments e set state = 'needs_attention', updated_at = $5
-        from operation where e.id = operation.environment_id and not $7"#,
+        from operation where e.id = operation.environment_id and not $7
+            -- A replica that needs attention leaves the environment in service: it is degraded.
+            and not exists (select from events v where v.operation_id = operation.id and v.type = $8)"#,
         id.as_uuid(),
         attention.code,
         attention.message,
@@ -61,6 +63,7 @@ async fn set_attention(
         now,
         attention.aws_request_id,
         kind.keeps_environment_state(),
+        EventType::EnvironmentReady.as_str(),
     )
     .execute(tx)
     .await?;
@@ -79,13 +82,16 @@ pub(super) async fn clear_attention(
             update operations set state = 'running', wake_at = coalesce(wake_at, $3), updated_at = $3,
                 attention_code = null, attention_message = null, attention_remedies = null,
                 attention_aws_request_id = null
-            where id = $1 returning environment_id
+            where id = $1 returning id, environment_id
         )
-        update environments e set state = $2, updated_at = $3
+        update environments e set updated_at = $3, state = case
+            when exists (select from events v where v.operation_id = operation.id and v.type = $4) then 'ready'
+            else $2 end
         from operation where e.id = operation.environment_id"#,
         id.as_uuid(),
         kind.state_while_open().as_str(),
         now,
+        EventType::EnvironmentReady.as_str(),
     )
     .execute(tx)
     .await?;

@@ -15,8 +15,8 @@ use crate::event::{EventType, NewEvent};
 use crate::operation::{Initiator, OperationKind, Requester};
 use crate::{EnvironmentId, OperationId};
 
-/// Cancels an onboarding. If an account was already requested, an offboarding deletes everything that the onboarding
-/// has created.
+/// Cancels an onboarding or a change of regions. If an account was already requested, an offboarding deletes everything
+/// that the onboarding has created; if the environment is ready already, it stays ready.
 pub async fn cancel(
     pool: &PgPool,
     id: OperationId,
@@ -41,17 +41,30 @@ async fn cancel_in_tx(
     let Some(open) = open(tx, environment).await?.filter(|open| open.id == id) else {
         return Ok(LifecycleResult::NotAllowed("it has ended"));
     };
+    if open.kind == OperationKind::ChangeRegions {
+        // The regions keep their states; another change of the regions deploys or removes them.
+        mark_canceled(&mut *tx, &open, by, now).await?;
+        delete_slots(tx, id).await?;
+        return Ok(LifecycleResult::Started(Vec::new()));
+    }
     if open.kind != OperationKind::Onboard {
         return Ok(LifecycleResult::NotAllowed(match open.kind {
             OperationKind::Offboard => "to undo an offboarding, restore the environment",
             OperationKind::Suspend => "to undo a suspension, resume the tenant",
             OperationKind::Resume => "to undo the end of a suspension, suspend the tenant again",
             OperationKind::UpgradeBaseline => "an upgrade of the baseline ends by itself or is retried",
+            OperationKind::RemoveRegions => "the deletion of a region cannot be undone",
             _ => "only an onboarding can be canceled; offboard the environment instead",
         }));
     }
     if let Some(reason) = legal_hold(tx, tenant).await? {
         return Ok(LifecycleResult::LegalHold(reason));
+    }
+    if !events::has_none(&mut *tx, id, EventType::EnvironmentReady).await? {
+        // Only steps of replicas remain. The environment stays ready, and its replicas keep their states.
+        mark_canceled(&mut *tx, &open, by, now).await?;
+        delete_slots(tx, id).await?;
+        return Ok(LifecycleResult::Started(Vec::new()));
     }
     let followed_by = cancel_operation(tx, environment, &open, by, now).await?;
     if let Some(id) = followed_by {
@@ -95,18 +108,20 @@ pub(super) async fn cancel_operation(
         )
         .execute(&mut *tx)
         .await?;
-        sqlx::query!(
-            "/* db::lifecycle::cancel_operation */ delete from slots where operation_id = $1",
-            open.id.as_uuid()
-        )
-        .execute(&mut *tx)
-        .await?;
+        delete_slots(&mut *tx, open.id).await?;
         close_tenant(tx, open.id, now).await?;
         return Ok(None);
     }
     let id = open_operation(&mut *tx, OperationKind::Offboard, environment, &json!({}), by, now, from).await?;
     move_slots(tx, open.id, id).await?;
     Ok(Some(id))
+}
+
+async fn delete_slots(tx: &mut PgConnection, id: OperationId) -> Result<()> {
+    sqlx::query!("/* db::lifecycle::delete_slots */ delete from slots where operation_id = $1", id.as_uuid())
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Moves the slots of work in progress to the operation that follows, because AWS still counts that work against its

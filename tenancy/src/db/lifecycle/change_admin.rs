@@ -22,15 +22,15 @@ pub enum ChangeAdminResult {
     Written,
     /// The tenant was changed or offboarded in the meantime. Nothing was written.
     Outdated,
-    /// This upgrade of the baseline is in progress, and no operation that changes access can start. Nothing was
-    /// written.
+    /// This upgrade of the baseline or change of regions is in progress, and no operation that changes access can
+    /// start. Nothing was written.
     UpgradeInProgress(OperationId),
 }
 
 /// Writes the changed fields of a tenant like [`tenants::update`], with a new administrator in place of `former`. Opens
 /// a repair of one environment that applies the change in Identity Center, if the tenant has a group there
-/// (`tier_has_group`, or an earlier tier had one). An open operation applies the change itself, unless it is an upgrade
-/// of the baseline.
+/// (`tier_has_group`, or an earlier tier had one). An open operation applies the change itself, unless it keeps the
+/// state of its environment, as an upgrade of the baseline does.
 pub async fn change_admin(
     pool: &PgPool,
     tenant: &Tenant,
@@ -61,10 +61,13 @@ async fn change_admin_in_tx(
     }
     let has_group = tier_has_group || has_own_group(tx, tenant.id).await?;
     let kind = |environment: &ActiveEnvironment| environment.open.as_ref().map(|open| open.kind);
-    let keeps_access =
-        |kind| matches!(kind, Some(OperationKind::UpgradeBaseline | OperationKind::Offboard | OperationKind::Suspend));
+    let keeps_access = |kind: Option<OperationKind>| {
+        kind.is_some_and(|kind| {
+            kind.keeps_environment_state() || matches!(kind, OperationKind::Offboard | OperationKind::Suspend)
+        })
+    };
     let mut open = environments.iter().filter_map(|environment| environment.open.as_ref());
-    let upgrade = open.find(|open| open.kind == OperationKind::UpgradeBaseline).map(|open| open.id);
+    let upgrade = open.find(|open| open.kind.keeps_environment_state()).map(|open| open.id);
     if let Some(id) = upgrade.filter(|_| has_group && environments.iter().all(|one| keeps_access(kind(one)))) {
         return Ok(ChangeAdminResult::UpgradeInProgress(id));
     }

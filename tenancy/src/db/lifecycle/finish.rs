@@ -50,6 +50,7 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
     .fetch_one(&mut *tx)
     .await?;
     let achieved = operation.kind.state_when_done();
+    let is_ready_already = !events::has_none(&mut *tx, id, EventType::EnvironmentReady).await?;
     let mut news = Vec::new();
     if achieved == EnvironmentState::Offboarded {
         access_grants::end_all(&mut *tx, id, now).await?;
@@ -61,7 +62,7 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
     } else if operation.kind == OperationKind::Suspend {
         let data = json!({ "reason": operation.input.get("reason") });
         news.push(NewEvent { event_type: EventType::EnvironmentSuspended, data });
-    } else if !operation.kind.keeps_environment_state() {
+    } else if !operation.kind.keeps_environment_state() && !is_ready_already {
         if operation.kind == OperationKind::Resume {
             news.push(NewEvent { event_type: EventType::EnvironmentResumed, data: json!({}) });
         }
@@ -93,14 +94,57 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
         .execute(&mut *tx)
         .await?;
     match operation.kind {
+        OperationKind::Onboard if is_ready_already => {}
         OperationKind::Onboard => findings::write_degraded(tx, operation.environment_id.into(), now).await?,
-        OperationKind::Repair | OperationKind::UpgradeBaseline => {
+        OperationKind::Repair
+        | OperationKind::UpgradeBaseline
+        | OperationKind::ChangeRegions
+        | OperationKind::RemoveRegions => {
             reconcile::bring_forward(tx, now + RECONCILE_AFTER_REPAIR).await?;
         }
         OperationKind::Offboard | OperationKind::Restore | OperationKind::Suspend | OperationKind::Resume => {}
     }
     if achieved == EnvironmentState::Offboarded {
         close_tenant(tx, id, now).await?;
+    }
+    Ok(())
+}
+
+/// Makes the environment ready if its home region is verified and steps of replicas remain. Without such steps,
+/// [`succeed`] makes it ready. The caller must have locked the operation.
+pub(super) async fn make_ready_with_home(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
+    let row = sqlx::query!(
+        r#"/* db::lifecycle::make_ready_with_home */
+        select o.kind as "kind: OperationKind", o.environment_id,
+            -- The access of a former administrator is removed first.
+            cardinality(t.former_admin_emails) = 0 and exists (
+                select from operation_steps s where s.operation_id = o.id and s.state <> 'done'
+            ) as "is_ready!"
+        from operations o join tenants t on t.id = o.tenant_id where o.id = $1"#,
+        id.as_uuid(),
+    );
+    let row = row.fetch_one(&mut *tx).await?;
+    let is_put_into_service =
+        row.kind.state_when_done() == EnvironmentState::Ready && !row.kind.keeps_environment_state();
+    if !row.is_ready || !is_put_into_service || !events::has_none(tx, id, EventType::EnvironmentReady).await? {
+        return Ok(());
+    }
+    let mut news = Vec::new();
+    if row.kind == OperationKind::Resume {
+        news.push(NewEvent { event_type: EventType::EnvironmentResumed, data: json!({}) });
+    }
+    news.push(NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) });
+    events::append(&mut *tx, id, &news, now).await?;
+    sqlx::query!(
+        r#"/* db::lifecycle::make_ready_with_home */
+        update environments set state = 'ready', updated_at = $2, ready_at = coalesce(ready_at, $2) where id = $1"#,
+        row.environment_id,
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if row.kind == OperationKind::Onboard {
+        findings::write_degraded(tx, row.environment_id.into(), now).await?;
     }
     Ok(())
 }

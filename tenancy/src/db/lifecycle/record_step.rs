@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::attention::recompute_attention;
-use crate::access_grant::AccessChanges;
+use super::finish::make_ready_with_home;
+use super::record_replica::record_replica;
+use super::step_record::{StepDisposition, StepRecord};
+use crate::OperationId;
 use crate::attention::{Attention, Remedy};
 use crate::baseline::BASELINE_VERSION_FACT;
 use crate::db::fence::{Claim, begin_fenced};
@@ -15,79 +18,8 @@ use crate::db::steps::object;
 use crate::db::{
     PgPool, Result, access_grants, account_mappings, approvals, environment_stacks, events, parse_json, quotas,
 };
-use crate::environment_stack::StackChange;
 use crate::event::{EventType, NewEvent};
-use crate::quota::Quota;
-use crate::step::{Facts, StepName, StepState};
-use crate::{AwsAccountId, OperationId};
-
-/// Outcome of one run of a step, as it is written to the journal.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepRecord {
-    pub step: StepName,
-    pub state: StepDisposition,
-    /// Reason why the step needs attention if it is past its deadline but still polling; `None` otherwise.
-    pub late: Option<Attention>,
-    /// New facts, which are merged into the facts in the journal.
-    pub facts: Facts,
-    /// Slots to release, because the step no longer needs them.
-    pub released: Vec<quotas::QuotaSlot>,
-    /// Quota that limits the step. If the step parks, all its slots of this quota are released.
-    pub quota: Option<Quota>,
-    /// Account to map to the environment of the operation.
-    pub mapped: Option<AwsAccountId>,
-    /// Assignments that the step has made and revoked; `None` if it does not change access.
-    pub access: Option<AccessChanges>,
-    /// Change of a stack; `None` if the run has neither made nor observed one.
-    pub stack: Option<StackChange>,
-}
-
-/// State of a step after a run.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StepDisposition {
-    Done,
-    /// The step had nothing to do, for the given reason.
-    Skipped(String),
-    /// The step polls again at `check_at`.
-    Waiting {
-        why: String,
-        check_at: DateTime<Utc>,
-    },
-    /// AWS does not accept the call yet, for example because of a quota.
-    Blocked {
-        why: String,
-        check_at: DateTime<Utc>,
-    },
-    /// The step failed and will be retried at `check_at`.
-    Retrying {
-        error: String,
-        /// AWS's id of the request that failed; `None` if no request to AWS failed.
-        aws_request_id: Option<String>,
-        check_at: DateTime<Utc>,
-    },
-    /// The step is stopped until a person acts.
-    Parked(Attention),
-    /// The step has failed for good. [`super::fail`] then ends the operation.
-    Failed(Attention),
-}
-
-impl StepRecord {
-    fn attention(&self) -> Option<&Attention> {
-        match &self.state {
-            StepDisposition::Parked(attention) => Some(attention),
-            StepDisposition::Done | StepDisposition::Skipped(_) | StepDisposition::Failed(_) => None,
-            StepDisposition::Waiting { .. } | StepDisposition::Blocked { .. } | StepDisposition::Retrying { .. } => {
-                self.late.as_ref()
-            }
-        }
-    }
-}
-
-impl StepRecord {
-    fn failure(&self) -> Option<&Attention> {
-        if let StepDisposition::Failed(failure) = &self.state { Some(failure) } else { None }
-    }
-}
+use crate::step::{StepName, StepState};
 
 /// Records the outcome of a step, its facts, slots, account mapping and events in one transaction.
 ///
@@ -181,6 +113,8 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
     )
     .execute(&mut *tx)
     .await?;
+    // First, because it locks the findings before the row of the environment.
+    journal.extend(record_replica(&mut tx, id, outcome, now).await?);
     if let Some(version) = outcome.facts.get(BASELINE_VERSION_FACT).and_then(Value::as_str) {
         set_baseline_version(&mut tx, id, version, now).await?;
     }
@@ -200,11 +134,14 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         environment_stacks::record(&mut tx, id, change, now).await?;
     }
     if let (StepDisposition::Parked(_), Some(quota)) = (&outcome.state, outcome.quota) {
-        quotas::release_all(&mut tx, id, quota).await?;
+        quotas::release_all(&mut tx, id, quota, outcome.step).await?;
     }
     events::append(&mut tx, id, &journal, now).await?;
     if attention.is_some() || previous_attention.is_some() {
         recompute_attention(&mut tx, id, now).await?;
+    }
+    if outcome.step == StepName::Verify && outcome.state == StepDisposition::Done {
+        make_ready_with_home(&mut tx, id, now).await?;
     }
     tx.commit().await?;
     Ok(())

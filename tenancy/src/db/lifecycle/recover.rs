@@ -10,10 +10,11 @@ use super::finish::finish_successfully;
 use super::open_operation::open_operation;
 use super::queries::open;
 use crate::db::recovery::{self, KnownState};
-use crate::db::{PgPool, Result, events, finish_transaction, map_constraint_violation};
+use crate::db::{PgPool, Result, environment_replicas, events, finish_transaction, map_constraint_violation};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, Requester};
 use crate::recovery::{Change, LostEnvironment, LostTenant, SKIPPED_POSITIONS};
+use crate::replica::Replica;
 use crate::{AwsAccountId, EnvironmentId, MappingId, OperationId};
 
 /// Result of [`recover`].
@@ -194,10 +195,11 @@ async fn insert_environment(tx: &mut PgConnection, environment: &LostEnvironment
         environment.created_at,
         now,
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await
     .map_err(map_constraint_violation)?;
-    Ok(())
+    let replicas = Replica::of_new_environment(&environment.replica_regions, now);
+    environment_replicas::insert(tx, environment.id, &replicas).await
 }
 
 /// Writes the intent of an account request, as if the response to the request had been lost. The worker then searches

@@ -156,6 +156,12 @@ impl Administrator {
         self.cloudformation_client(account).await.delete_stack().stack_name(name).send().await.expect("a deletion");
     }
 
+    pub(crate) async fn delete_stack_in(&self, account: &str, region: &'static str, name: &str) {
+        let credentials = self.0.assume(&self.0.management, account, ACCESS_ROLE).await.expect("credentials");
+        let client = self.0.cloudformation_in(&Member { id: account.to_owned(), credentials }, region);
+        client.delete_stack().stack_name(name).send().await.expect("a deletion");
+    }
+
     /// Creates a stack with one log group and no tags.
     pub(crate) async fn create_stack(&self, account: &str, name: &str) {
         let template = r#"{"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup"}}}"#;

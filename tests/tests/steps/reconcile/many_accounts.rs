@@ -149,6 +149,12 @@ async fn copy(freehold: &Freehold, tenant: &Tenant, count: usize) {
          select c.id, s.name, s.position, s.after, s.state, replace(s.facts::text, $4, c.account)::jsonb, s.finished_at
          from operations o join operation_steps s on s.operation_id = o.id,
              unnest($1::uuid[], $2::text[]) c (id, account) where o.tenant_id = $3",
+        "insert into environment_stacks (environment_id, kind, region, slot, stack_name, stack_id, state, operation_id,
+             intended_at, changed_at)
+         select c.id, s.kind, s.region, s.slot, s.stack_name, replace(s.stack_id, $4, c.account), s.state, c.id,
+             s.intended_at, s.changed_at
+         from environments e join environment_stacks s on s.environment_id = e.id,
+             unnest($1::uuid[], $2::text[]) c (id, account) where e.tenant_id = $3",
         "insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from)
          select c.id, c.id, c.id, c.account, m.valid_from
          from account_mappings m, unnest($1::uuid[], $2::text[]) c (id, account) where m.tenant_id = $3 and $4 <> ''",

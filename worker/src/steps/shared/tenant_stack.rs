@@ -1,4 +1,4 @@
-//! Deployment of the tenant stack into one region of an environment.
+//! Deployment and deletion of the tenant stack in one region of an environment.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use freehold_tenancy::Region;
 use freehold_tenancy::environment_stack::{EnvironmentStack, StackKind, StackSlot};
 use freehold_tenancy::step::StepName;
 
+use super::stack_deletion::StackDeletion;
 use super::stack_deployment::StackDeployment;
 use crate::cloud::Role;
 use crate::context::StepContext;
@@ -26,6 +27,23 @@ pub(in crate::steps) async fn deploy(context: &StepContext, slot: StackSlot, reg
         context.leave_template_queue().await?;
     }
     result
+}
+
+/// Deletes the tenant stack of `slot`. `region` is searched for a stack that is not on record, because a worker of the
+/// previous version or a recovery has left no row.
+pub(in crate::steps) async fn delete(context: &StepContext, slot: StackSlot, region: Region) -> StepResult {
+    let stacks = context.stacks().await?;
+    let on_record = find(&stacks, slot);
+    let deletion = StackDeletion {
+        kind: StackKind::Tenant,
+        slot,
+        created_by: StepName::deployment_of(slot),
+        role: Role::Access,
+        region: on_record.map_or(region, |stack| stack.region),
+        name: on_record.map_or_else(|| context.config().stack.name.clone(), |stack| stack.name.clone()),
+        on_record: on_record.cloned(),
+    };
+    deletion.run(context).await
 }
 
 /// Returns the tenant stack of `slot` among the stacks of an environment.

@@ -35,7 +35,7 @@ pub(super) const TABLES: &[Grants] = &[
     ("degraded_environments", "select", "select"),
     // A worker cannot add a replica: the API checks its region.
     ("environment_replicas",
-        "select, insert, update(leaving_at)",
+        "select, insert, update(leaving_at, since)",
         "select, update(state, since, message, url, ready_at), delete"),
     ("environment_stacks",
         "select",

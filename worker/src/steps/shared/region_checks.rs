@@ -1,0 +1,105 @@
+//! Checks of one region of an environment: the guardrail allows it, and its stack responds.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use freehold_tenancy::Region;
+use freehold_tenancy::environment_stack::StackSlot;
+use freehold_tenancy::step::StepName;
+use freehold_tenancy::wait_reason::WaitReason;
+
+use super::check_target::{self, CheckTarget};
+use super::stack_update::missing_output;
+use super::{account_request, stack_response};
+use crate::cloud::CloudErrorKind;
+use crate::context::StepContext;
+use crate::step_outcome::StepError;
+use crate::steps::StepResult;
+
+/// Time for which a passed check remains valid while other checks wait.
+pub(in crate::steps) const CHECK_MAX_AGE: TimeDelta = TimeDelta::minutes(15);
+
+/// Time after which the state of the account is checked, because the account may be closed.
+const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
+
+/// Region of an environment with the stack that this operation has deployed there.
+pub(in crate::steps) struct CheckedRegion {
+    pub region: Region,
+    slot: StackSlot,
+}
+
+impl CheckedRegion {
+    /// Returns the region of `slot`. `region` is used if the deployment is not in the journal.
+    pub(in crate::steps) fn of(context: &StepContext, slot: StackSlot, region: Region) -> Self {
+        let deployed_in = context.fact_of(StepName::deployment_of(slot), "region");
+        Self { region: deployed_in.unwrap_or(region), slot }
+    }
+
+    /// Checks that a read in the region is allowed.
+    pub(in crate::steps) async fn check_allowed(&self, context: &StepContext) -> Result<Option<WaitReason>, StepError> {
+        let region = self.region;
+        match context.aws().read_in_region(&context.account()?, region).await {
+            Ok(()) => Ok(None),
+            Err(error) if matches!(error.kind, CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet) => {
+                Ok(Some(match self.slot {
+                    StackSlot::Home => WaitReason::HomeRegionAccess { region },
+                    StackSlot::Replica(_) => WaitReason::ReplicaRegionAccess { region },
+                }))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Checks that the function of the stack responds as configured in `[stack.check]`.
+    pub(in crate::steps) async fn check_stack(&self, context: &StepContext) -> Result<Option<WaitReason>, StepError> {
+        let (account, region) = (context.account()?, self.region);
+        let request = stack_response::request(context, region);
+        let target = self.target(context).map_err(|output| {
+            missing_output(&format!("The stack {} in {region} has no output `{output}`.", context.config().stack.name))
+        })?;
+        let (response, name) = match &target {
+            CheckTarget::Url(url) => (context.aws().call_function_url(&account, region, url, &request).await, url),
+            CheckTarget::Function(function) => {
+                (context.aws().invoke_function(&account, region, function, &request).await, function)
+            }
+        };
+        match response {
+            Ok(response) => stack_response::compare(context, region, name, &response).map(|()| None),
+            Err(error)
+                if matches!(
+                    error.kind,
+                    CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet | CloudErrorKind::Unknown
+                ) =>
+            {
+                Ok(Some(WaitReason::StackResponse { error: error.to_string() }))
+            }
+            Err(error) if error.kind == CloudErrorKind::Failed => {
+                Err(stack_response::rejected(context, region, name, &error))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the target of the stack's check. If the stack lacks it, the error is the name of the missing output.
+    pub(in crate::steps) fn target<'a>(&self, context: &'a StepContext) -> Result<CheckTarget, &'a str> {
+        let stack = &context.config().stack;
+        let output = |name: &String| {
+            let deployed_by = StepName::deployment_of(self.slot);
+            let value = context.fact_of::<String>(deployed_by, &format!("output_{name}"))?;
+            Some((name.clone(), value))
+        };
+        let outputs: BTreeMap<String, String> =
+            [&stack.url_output, &stack.function_output].into_iter().filter_map(output).collect();
+        check_target::find(stack, self.region, &outputs)
+    }
+}
+
+/// Returns the outcome that polls again for a check that has not passed yet.
+pub(in crate::steps) async fn poll_check(context: &StepContext, reason: WaitReason) -> StepResult {
+    if context.now() - context.entry_started_at() > CHECK_ACTIVE_AFTER {
+        account_request::check_active(context).await?;
+    }
+    let (expected, limits) = (&context.config().expected_durations, &context.config().timeouts);
+    let (expected, at_most) = (expected.propagation_seconds, limits.propagation_seconds);
+    context.poll_later(reason, context.entry_started_at(), expected, at_most).await
+}
