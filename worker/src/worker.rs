@@ -82,7 +82,7 @@ impl Worker {
             self.deliveries.run(&shutdown),
             self.reconciliation.run(&shutdown),
             key_cleanup::run(services, &shutdown),
-            region_removals::run(services, &shutdown),
+            Box::pin(region_removals::run(services, &shutdown)),
         );
     }
 

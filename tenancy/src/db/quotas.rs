@@ -290,8 +290,8 @@ pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, slot:
     Ok(())
 }
 
-/// Releases all slots of the parked step `step` under `quota` and removes it from the queue. The caller must have locked
-/// the operation.
+/// Releases all slots of the parked step `step` under `quota` and removes it from the queue. The caller must have
+/// locked the operation.
 pub(super) async fn release_all(
     tx: &mut PgConnection,
     operation: OperationId,

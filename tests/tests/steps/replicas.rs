@@ -256,7 +256,10 @@ async fn a_replica_takes_the_fewest_calls_and_delays_no_environment() {
     let states: Vec<_> = with_replicas.replicas.iter().map(|replica| replica.state).collect();
     assert_eq!(states, [ReplicaState::Ready, ReplicaState::Ready]);
     let minimum = MinimumCalls::load().replica;
-    for (call, count) in &calls {
+    // The other services have no region, and their results are cached for some minutes.
+    let is_regional =
+        |call: &str| ["account:", "cloudformation:", "lambda:", "sts:"].iter().any(|one| call.starts_with(one));
+    for (call, count) in calls.iter().filter(|(call, _)| is_regional(call)) {
         let more = count.saturating_sub(calls_alone.get(call).copied().unwrap_or(0));
         #[expect(clippy::cast_precision_loss, reason = "counts are small")]
         let (more, allowed) = (more as f64, 2.0 * minimum.get(call).copied().unwrap_or(0.0));
