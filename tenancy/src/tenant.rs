@@ -17,7 +17,8 @@ pub type Labels = BTreeMap<String, String>;
 string_enum! {
     /// State of a tenant, derived from its environments.
     TenantState {
-        /// At least one environment is being onboarded.
+        /// At least one environment of the signup is being onboarded, or only added environments are left and one of
+        /// them is being onboarded.
         Onboarding = "onboarding",
         /// Every environment that is not being offboarded is ready.
         Ready = "ready",
@@ -124,20 +125,28 @@ pub struct Tenant {
 
 impl Tenant {
     /// Derives the state of the tenant from the most urgent state of its environments. Environments that are being
-    /// offboarded are considered only if there are no others.
+    /// offboarded are considered only if there are no others. The onboarding of an environment that was added after the
+    /// signup is considered only if no environment is ready, so that a tenant in use stays ready.
     pub fn state(&self) -> TenantState {
         use crate::environment::EnvironmentState as E;
         let any = |state| self.environments.iter().any(|environment| environment.state == state);
+        let is_signup_open = || {
+            let mut signed_up =
+                self.environments.iter().filter(|environment| environment.created_at == self.created_at);
+            signed_up.any(|environment| environment.state == E::Onboarding)
+        };
         if any(E::Degraded) {
             TenantState::Degraded
         } else if any(E::NeedsAttention) {
             TenantState::NeedsAttention
-        } else if any(E::Onboarding) {
+        } else if is_signup_open() {
             TenantState::Onboarding
         } else if any(E::Restoring) {
             TenantState::Restoring
         } else if any(E::Ready) {
             TenantState::Ready
+        } else if any(E::Onboarding) {
+            TenantState::Onboarding
         } else if any(E::Suspended) {
             TenantState::Suspended
         } else if any(E::Offboarding) {

@@ -51,9 +51,10 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
               when t.id in (select tenant_id from degraded_environments) then 'degraded' else (
               select case
                   when bool_or(e.state = 'needs_attention') then 'needs_attention'
-                  when bool_or(e.state = 'onboarding') then 'onboarding'
+                  when bool_or(e.state = 'onboarding' and e.created_at = t.created_at) then 'onboarding'
                   when bool_or(e.state = 'restoring') then 'restoring'
                   when bool_or(e.state = 'ready') then 'ready'
+                  when bool_or(e.state = 'onboarding') then 'onboarding'
                   when t.id in (select tenant_id from suspended_environments) then 'suspended'
                   when bool_or(e.state = 'offboarding') then 'offboarding'
                   else 'offboarded' end
