@@ -50,7 +50,7 @@ pub mod schema {
     pub use crate::routes::approvals::{ApprovalDecision, ApprovalPage};
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
     pub use crate::routes::baseline_upgrades::BaselineUpgrade;
-    pub use crate::routes::environments::NewEnvironment;
+    pub use crate::routes::environments::{NewEnvironment, NewEnvironmentPreview};
     pub use crate::routes::events::FeedEventPage;
     pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::fleet_holds::{FleetHold, FleetHoldList};

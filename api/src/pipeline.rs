@@ -58,7 +58,7 @@ async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, nex
         }
     };
     if matches!(caller.tenant_scope, TenantScope::Tenant(_)) {
-        response = tenant_view::restrict_response(response, route.tenant_view).await;
+        response = tenant_view::restrict_response(response, &route.tenant_views).await;
     }
     if let Some(rate_limit) = rate_limit {
         rate_limit.write_headers(response.headers_mut());
@@ -103,10 +103,11 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
         }
     };
     audit::add_body(&mut entry, &body);
+    let is_dry_run = entry.query.get("dry_run").is_some_and(|value| value == "true");
     let (route, app, caller, tasks) = (route.clone(), app.clone(), caller.clone(), &app.tasks);
     let work = async move {
         match route.policy.audit {
-            AuditMode::ByMiddleware => {
+            AuditMode::ByMiddleware if !is_dry_run => {
                 let open_entry = match app.audit.begin(&entry, tenant).await {
                     Ok(open_entry) => open_entry,
                     Err(error) => return ApiError::from(error).into_response(),
@@ -116,7 +117,8 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
                 app.audit.end(open_entry, &audit::audit_outcome(&route.action, &response, changes)).await;
                 response
             }
-            AuditMode::InStatement => {
+            // A dry run changes nothing, so that only its refusal is recorded.
+            AuditMode::ByMiddleware | AuditMode::InStatement => {
                 parts.extensions.insert(entry.clone());
                 let response = run_idempotent(&route, &app, &caller, parts, body, next).await;
                 if response.status().is_success() && !idempotency::is_replayed(&response) {

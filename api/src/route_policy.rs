@@ -1,5 +1,7 @@
 //! Policy of a route, which the pipeline applies before and after the route handler. `router.rs` declares the policies.
 
+use axum::http::StatusCode;
+
 use crate::routes::schema::view::TenantView;
 use crate::scope::Scope;
 
@@ -11,8 +13,9 @@ pub(crate) struct ProtectedRoute {
     pub(crate) action: String,
     /// Names of the query parameters that the route declares.
     pub(crate) query_parameters: Vec<String>,
-    /// View of the response for a token of one tenant; `None` if such a token sees no field.
-    pub(crate) tenant_view: Option<&'static TenantView>,
+    /// Views of the successful responses for a token of one tenant, by status. Such a token sees no field of a response
+    /// without a view.
+    pub(crate) tenant_views: Vec<(StatusCode, &'static TenantView)>,
 }
 
 /// Access, idempotency and audit rules of one protected route.

@@ -156,7 +156,7 @@ impl Routes {
             policy,
             action: route_operation_id(&paths),
             query_parameters: query_parameters(&paths),
-            tenant_view: tenant_view::view_of(&paths),
+            tenant_views: tenant_view::views_of(&paths),
         });
         let stages = move |Extension(app): Extension<App>, request: Request, next: Next| {
             let route = Arc::clone(&route);

@@ -4,11 +4,11 @@
 //! handler, so that neither a new field nor a new route shows a tenant more than was declared.
 
 use axum::body::{Body, HttpBody};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
+use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Paths;
-use utoipa::openapi::{RefOr, Schema};
 
 use crate::problem::ApiError;
 use crate::routes::schema::tenant_view::VIEWS;
@@ -18,28 +18,24 @@ use crate::routes::schema::view::TenantView;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TenantViewApplied;
 
-/// Returns the view of the route's successful JSON response, or `None` if the route has no view.
-pub(crate) fn view_of(paths: &Paths) -> Option<&'static TenantView> {
+/// Returns the views of the route's successful JSON responses, each with the status of the response.
+pub(crate) fn views_of(paths: &Paths) -> Vec<(StatusCode, &'static TenantView)> {
     let items = paths.paths.values();
     let operations = items.flat_map(|item| [&item.get, &item.post, &item.put, &item.patch, &item.delete]);
     let responses = operations.flatten().flat_map(|operation| &operation.responses.responses);
-    let successful =
-        responses.filter(|(status, _)| status.starts_with('2')).filter_map(|(_, response)| match response {
-            RefOr::T(response) => match response.content.get("application/json")? {
-                RefOr::T(content) => content.schema.as_ref(),
-                RefOr::Ref(_) => None,
-            },
-            RefOr::Ref(_) => None,
-        });
-    let mut names = successful.filter_map(|schema: &RefOr<Schema>| match schema {
-        RefOr::Ref(reference) => reference.ref_location.rsplit('/').next(),
-        RefOr::T(_) => None,
+    let views = responses.filter_map(|(status, response)| {
+        let status = status.parse().ok().filter(StatusCode::is_success)?;
+        let RefOr::T(response) = response else { return None };
+        let RefOr::T(content) = response.content.get("application/json")? else { return None };
+        let RefOr::Ref(reference) = content.schema.as_ref()? else { return None };
+        let name = reference.ref_location.rsplit('/').next()?;
+        Some((status, VIEWS.iter().copied().find(|view| view.schema == name)?))
     });
-    names.find_map(|name| VIEWS.iter().copied().find(|view| view.schema == name))
+    views.collect()
 }
 
-/// Restricts the response of a request with a token of one tenant. Without a view, no field is sent.
-pub(crate) async fn restrict_response(mut response: Response, view: Option<&TenantView>) -> Response {
+/// Restricts the response of a request with a token of one tenant. Without a view for its status, no field is sent.
+pub(crate) async fn restrict_response(mut response: Response, views: &[(StatusCode, &'static TenantView)]) -> Response {
     if let Some(refusal) = response.extensions_mut().remove::<ApiError>() {
         response.extensions_mut().insert(refusal.for_tenant());
         return response;
@@ -53,7 +49,8 @@ pub(crate) async fn restrict_response(mut response: Response, view: Option<&Tena
         tracing::error!("the response to a token of one tenant is not JSON, and was not sent");
         return ApiError::internal().into_response();
     };
-    let restricted = view.map_or_else(|| Value::Object(Map::new()), |view| view.restrict(whole));
+    let view = views.iter().find(|(status, _)| *status == parts.status);
+    let restricted = view.map_or_else(|| Value::Object(Map::new()), |(_, view)| view.restrict(whole));
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(restricted.to_string()))
 }

@@ -44,7 +44,7 @@ const ROUTES: &[RecordedFields] = &[
     route("approveOperation", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
     route("approveRequest", &[("request_hash", Whole), ("reason", Whole)], &["approval", "tier"]),
     route("cancelOperation", &[], &[]),
-    route("createEnvironment", &[("name", Whole), ("home_region", Whole)], &[]),
+    route("createEnvironment", &[("name", Whole), ("home_region", Whole), ("residency", Whole)], &[]),
     route(
         "createTenant",
         &[

@@ -1,22 +1,26 @@
 //! Routes for the environments of a tenant.
 
+mod dry_run;
+
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use freehold_tenancy::db::idempotency::StoredResponse;
-use freehold_tenancy::db::lifecycle::AddResult;
+use freehold_tenancy::db::lifecycle::{AddRefusal, AddResult};
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::{EnvironmentId, EnvironmentName, OperationId, Region, TenantId, db, environment};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use dry_run::NewEnvironmentPreview;
+
 use super::schema::tenant::Environment;
 use super::tenants::account_limit;
-use super::tenants::signup::residency_of;
+use super::tenants::signup::parse_residency;
 use crate::app::App;
 use crate::audit::record_id;
 use crate::auth::Caller;
-use crate::extract::{JsonFields, PathParam};
+use crate::extract::{JsonFields, PathParam, QueryFields};
 use crate::idempotency::{self, Key};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
@@ -31,6 +35,11 @@ pub struct NewEnvironment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "eu-central-1")]
     pub home_region: Option<String>,
+    /// Residency: the named set of regions that the environment may use. It must contain the home region [default: the
+    /// residency of the home region].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "eu")]
+    pub residency: Option<String>,
 }
 
 pub(super) fn not_found() -> ApiError {
@@ -40,7 +49,8 @@ pub(super) fn not_found() -> ApiError {
 /// Create another environment for a tenant
 ///
 /// The environment gets an AWS account of its own, which counts towards the daily limit of accounts. A repeated request
-/// with the same `Idempotency-Key` and body returns the first response.
+/// with the same `Idempotency-Key` and body returns the first response. With `dry_run=true`, nothing is created; the
+/// key is optional. The state of a tenant whose environments are ready does not change.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/environments",
@@ -49,13 +59,20 @@ pub(super) fn not_found() -> ApiError {
     params(
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
         (
+            "dry_run" = Option<bool>, Query,
+            description = "Validate the request and return a preview, without creating anything",
+            example = false
+        ),
+        (
             "Idempotency-Key" = String, Header,
-            description = "Idempotency key, as in `POST /v1/tenants`; stored for seven days",
+            description = "Idempotency key, as in `POST /v1/tenants`; stored for seven days. Ignored, and not \
+                required, if `dry_run` is `true`.",
             example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"
         ),
     ),
     request_body = NewEnvironment,
     responses(
+        (status = 200, description = "Preview of the environment, with `dry_run`", body = NewEnvironmentPreview),
         (status = 202, description = "Accepted; the operation is started", body = Environment, headers(
             ("Location" = String, description = "Path of the environment"),
             ("Retry-After" = u32, description = "Seconds after which to poll"),
@@ -80,19 +97,29 @@ pub(crate) async fn create_environment(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
-    key: Key,
+    QueryFields(mut query): QueryFields,
+    key: Result<Key, ApiError>,
     JsonFields(mut fields): JsonFields,
 ) -> Result<Response, ApiError> {
+    let dry_run = query.optional("dry_run").unwrap_or(false);
+    query.finish(Some(()))?;
+    let key = if dry_run { None } else { Some(key?) };
     let id = id.ok_or_else(ApiError::tenant_not_found)?;
-    let key = key.into_stored_key(&caller, &format!("POST /v1/tenants/{id}/environments"));
+    let key = key.map(|key| key.into_stored_key(&caller, &format!("POST /v1/tenants/{id}/environments")));
     let request_hash = idempotency::hash(fields.values());
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     let name: Option<EnvironmentName> = fields.required("name");
     let default_region = tenant.environments.first().map(|first| first.home_region);
     let home_region: Option<Region> =
         if fields.has_value("home_region") { fields.optional("home_region") } else { default_region };
-    let residency = home_region.and_then(|region| residency_of(&mut fields, &app.config, region));
-    let (name, (home_region, residency)) = match fields.finish(name.zip(home_region.zip(residency))) {
+    let residency = parse_residency(&mut fields, &app.config, home_region);
+    let parsed = fields.finish(name.zip(home_region.zip(residency)));
+    let Some(key) = key else {
+        let (name, (home_region, residency)) = parsed?;
+        let preview = dry_run::dry_run(&app, &caller, &tenant, &name, home_region, &residency).await?;
+        return Ok(Json(preview).into_response());
+    };
+    let (name, (home_region, residency)) = match parsed {
         Ok(parsed) => parsed,
         Err(refusal) => return idempotency::replay_or_refuse(&app.pool, &key, request_hash, refusal).await,
     };
@@ -138,23 +165,29 @@ pub(crate) async fn create_environment(
         AddResult::ExistingKey(key) => {
             Ok(idempotency::mark_as_replayed(idempotency::accepted_response(idempotency::stored_response(key)?)))
         }
-        AddResult::TenantNotFound => Err(ApiError::tenant_not_found()),
-        AddResult::TenantOffboarded => {
-            Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded; create a new one."))
+        AddResult::Refused(refusal) => Err(refuse(refusal)),
+        AddResult::DailyLimitReached(reached) => Err(account_limit::refuse(&app, reached)),
+    }
+}
+
+fn refuse(refusal: AddRefusal) -> ApiError {
+    match refusal {
+        AddRefusal::TenantNotFound => ApiError::tenant_not_found(),
+        AddRefusal::TenantOffboarded => {
+            ApiError::new(Code::TenantOffboarded, "The tenant is offboarded; create a new one.")
         }
-        AddResult::TenantSuspended => Err(ApiError::new(
+        AddRefusal::TenantSuspended => ApiError::new(
             Code::TenantSuspended,
             "The tenant is suspended. An operator must resume it before it can get another environment.",
-        )),
-        AddResult::ReservedForOperator => Err(ApiError::new(
+        ),
+        AddRefusal::ReservedForOperator => ApiError::new(
             Code::StartedByOperator,
             "An operator is offboarding the tenant, so only an operator can add an environment.",
-        )),
-        AddResult::DailyLimitReached(reached) => Err(account_limit::refuse(&app, reached)),
-        AddResult::TooManyEnvironments => Err(ApiError::new(
+        ),
+        AddRefusal::TooManyEnvironments => ApiError::new(
             Code::TooManyEnvironments,
             format!("A tenant has at most {} environments at a time.", db::lifecycle::MAX_ENVIRONMENTS),
-        )),
+        ),
     }
 }
 

@@ -17,6 +17,7 @@ use freehold_tenancy::{TenantId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub(super) use dry_run::template_file_name;
 pub use dry_run::{Collision, EnvironmentPreview, SignupPreview};
 pub use signup::Signup;
 pub use update::TenantPatch;

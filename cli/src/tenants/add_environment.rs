@@ -1,9 +1,10 @@
 //! `freehold tenants add-environment`: add an environment to a tenant.
 
 use clap::Args;
-use freehold_api::schema::{Environment, NewEnvironment};
+use freehold_api::schema::{Environment, NewEnvironment, NewEnvironmentPreview};
 
 use super::create::generate_idempotency_key;
+use super::show;
 use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
@@ -24,19 +25,30 @@ pub(super) struct AddEnvironmentArgs {
     /// Home region, e.g. eu-central-1 [default: home region of the tenant's first environment]
     #[arg(long, value_name = "REGION")]
     home_region: Option<String>,
+    /// Residency, which must contain the home region [default: derived from the home region]
+    #[arg(long, value_name = "NAME")]
+    residency: Option<String>,
     /// Idempotency key [default: generated and printed]
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Validate the request and show what would be created, without creating it
+    #[arg(long, conflicts_with = "idempotency_key")]
+    dry_run: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
 
 pub(super) async fn run(args: AddEnvironmentArgs) -> anyhow::Result<Exit> {
-    let key = args.idempotency_key.unwrap_or_else(generate_idempotency_key);
+    let api = args.client.api_client()?;
     let path = format!("/v1/tenants/{}/environments", encode_path_segment(&args.id));
-    let body = NewEnvironment { name: args.name, home_region: args.home_region };
-    let environment: Environment =
-        args.client.api_client()?.post(&path, &[("idempotency-key", &key)], Some(&body)).await?;
+    let body = NewEnvironment { name: args.name, home_region: args.home_region, residency: args.residency };
+    if args.dry_run {
+        let preview: NewEnvironmentPreview = api.post(&format!("{path}?dry_run=true"), &[], Some(&body)).await?;
+        show::print_environment_preview(&preview, args.client.output)?;
+        return Ok(if preview.accepted { Exit::Success } else { Exit::Failure });
+    }
+    let key = args.idempotency_key.unwrap_or_else(generate_idempotency_key);
+    let environment: Environment = api.post(&path, &[("idempotency-key", &key)], Some(&body)).await?;
     if args.client.output == Format::Json {
         output::print_json(&environment)?;
     } else {

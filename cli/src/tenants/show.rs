@@ -1,6 +1,6 @@
 //! Output of tenants and of signup previews.
 
-use freehold_api::schema::{Environment, Operation, Queue, SignupPreview, Tenant};
+use freehold_api::schema::{Collision, Environment, NewEnvironmentPreview, Operation, Queue, SignupPreview, Tenant};
 
 use crate::client::{ApiClient, encode_path_segment};
 use crate::format_queue::format_queue;
@@ -138,15 +138,51 @@ pub(super) fn print_preview(preview: &SignupPreview, format: Format) -> anyhow::
         output::print_field(name, value)?;
     }
     for environment in &preview.environments {
-        let queue = environment.queue.as_ref().map_or_else(
-            || "no estimate while a fleet hold stops all work".to_owned(),
-            |queue| format!("queue position {}", format_queue(queue)),
-        );
-        let value = format!("{}: {queue}", environment.name);
-        output::print_field("environment", value)?;
+        print_environment_queue(&environment.name, environment.queue.as_ref())?;
     }
-    for collision in &preview.collisions {
+    print_collisions(&preview.collisions);
+    Ok(())
+}
+
+pub(super) fn print_environment_preview(preview: &NewEnvironmentPreview, format: Format) -> anyhow::Result<()> {
+    if format == Format::Json {
+        return output::print_json(preview);
+    }
+    for (name, value) in [
+        ("accepted", if preview.accepted { "yes" } else { "no" }),
+        ("tier", &preview.tier),
+        ("residency", &preview.residency),
+        ("home region", &preview.home_region),
+        ("OU", &preview.organizational_unit),
+        ("guardrail", &preview.guardrail),
+        ("stack", &preview.stack),
+        ("template", preview.template.as_deref().unwrap_or(if preview.stack.is_empty() { "" } else { "built-in" })),
+        ("approval", if preview.approval_required { "required for the AWS account" } else { "not required" }),
+    ] {
+        // A token of one tenant does not see the names of the OU, guardrail, stack and template.
+        if !value.is_empty() {
+            output::print_field(name, value)?;
+        }
+    }
+    print_environment_queue(&preview.name, preview.queue.as_ref())?;
+    if let Some(until) = preview.accounts_exhausted_until {
+        let until = until.format("%Y-%m-%d %H:%M:%S");
+        output::print_note(format!("the daily limit of AWS accounts is reached until {until} UTC"));
+    }
+    print_collisions(&preview.collisions);
+    Ok(())
+}
+
+fn print_environment_queue(name: &str, queue: Option<&Queue>) -> anyhow::Result<()> {
+    let queue = queue.map_or_else(
+        || "no estimate while a fleet hold stops all work".to_owned(),
+        |queue| format!("queue position {}", format_queue(queue)),
+    );
+    Ok(output::print_field("environment", format!("{name}: {queue}"))?)
+}
+
+fn print_collisions(collisions: &[Collision]) {
+    for collision in collisions {
         output::print_note(format!("{}: {}", collision.field, collision.message));
     }
-    Ok(())
 }

@@ -81,7 +81,7 @@ mod upgrade_baseline;
 
 use crate::OperationId;
 
-pub use add_environment::{AddResult, MAX_ENVIRONMENTS, NewEnvironment, add_environment};
+pub use add_environment::{AddRefusal, AddResult, MAX_ENVIRONMENTS, NewEnvironment, add_environment, find_refusal};
 pub use cancel::cancel;
 pub use change_admin::{ChangeAdminResult, change_admin};
 pub use change_regions::{ChangeRegionsResult, RegionChange, SLOTS_FIELD, change_regions, open_due_removals};

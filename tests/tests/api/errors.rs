@@ -135,17 +135,19 @@ async fn each_invalid_query_parameter_is_reported() {
     }
     // A write must not ignore `?dry_run=true`.
     for path in
-        ["/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b/environments?dry_run=true", "/v1/webhook-endpoints?dry_run=true"]
+        ["/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b/suspend?dry_run=true", "/v1/webhook-endpoints?dry_run=true"]
     {
         let dry = api.request(reqwest::Method::POST, path).header("Idempotency-Key", "1").json(&serde_json::json!({}));
         assert_eq!(send(dry).await.status_and_code(), (400, "invalid_query".into()), "{path}");
     }
-    let flag = api.request(reqwest::Method::POST, "/v1/tenants?dry_run").header("Idempotency-Key", "1");
-    assert_eq!(
-        send(flag.json(&signup_body())).await.status_and_code(),
-        (400, "invalid_query".into()),
-        "the dry run was ignored"
-    );
+    for path in ["/v1/tenants?dry_run", "/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b/environments?dry_run"] {
+        let flag = api.request(reqwest::Method::POST, path).header("Idempotency-Key", "1");
+        assert_eq!(
+            send(flag.json(&signup_body())).await.status_and_code(),
+            (400, "invalid_query".into()),
+            "the dry run was ignored: {path}"
+        );
+    }
     // An empty parameter is rejected; it is not treated as missing.
     let empty = api.get("/v1/operations?state=&tenant=").await;
     assert_eq!(empty.status_and_code(), (400, "invalid_query".into()));

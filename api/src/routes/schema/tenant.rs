@@ -22,7 +22,8 @@ pub struct Tenant {
     #[schema(required = true, example = "admin@example.com")]
     pub admin_email: Option<String>,
     /// State of the tenant: the first of `degraded`, `needs_attention`, `onboarding`, `restoring`, `ready`,
-    /// `suspended`, `offboarding` and `offboarded` that one of its environments has.
+    /// `suspended`, `offboarding` and `offboarded` that one of its environments has. The onboarding of an environment
+    /// that was added after the signup counts only if no environment is ready.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
     /// Commercial plan.

@@ -43,6 +43,17 @@ const ENVIRONMENT: TenantView = TenantView {
     ..NONE
 };
 
+const NEW_ENVIRONMENT_PREVIEW: TenantView = TenantView {
+    schema: "NewEnvironmentPreview",
+    visible: &["accepted", "accounts_exhausted_until", "name", "tier", "residency", "home_region", "approval_required"],
+    parts: &[("collisions", &COLLISION), ("queue", &QUEUE)],
+    // Names in the organisation of the SaaS.
+    hidden: &["organizational_unit", "guardrail", "stack", "template"],
+    ..NONE
+};
+
+const COLLISION: TenantView = TenantView { schema: "Collision", visible: &["field", "refused", "message"], ..NONE };
+
 const OPEN_FINDING: TenantView = TenantView {
     schema: "OpenFinding",
     visible: &["id", "kind", "severity", "remedy", "operation_id", "first_seen_at"],
@@ -203,6 +214,8 @@ pub(crate) const VIEWS: &[&TenantView] = &[
     &TENANT_PAGE,
     &SUSPENSION,
     &ENVIRONMENT,
+    &NEW_ENVIRONMENT_PREVIEW,
+    &COLLISION,
     &OPEN_FINDING,
     &OPERATION,
     &OPERATION_PAGE,

@@ -112,7 +112,7 @@ pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant)
 }
 
 /// Returns the file name of the template. The directory is internal and not shown to callers.
-fn template_file_name(config: &Config) -> Option<String> {
+pub(in crate::routes) fn template_file_name(config: &Config) -> Option<String> {
     let path: &Path = config.stack.template.as_deref()?;
     Some(path.file_name()?.to_string_lossy().into_owned())
 }

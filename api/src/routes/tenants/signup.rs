@@ -128,7 +128,11 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
 }
 
 /// Returns the residency of the home region. Records an error if the request contains a different residency.
-fn parse_residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Option<ResidencyName> {
+pub(in crate::routes) fn parse_residency(
+    fields: &mut Fields,
+    config: &Config,
+    region: Option<Region>,
+) -> Option<ResidencyName> {
     let requested: Option<ResidencyName> = fields.optional("residency");
     if let Some(name) = &requested
         && config.residency(name).is_none()
@@ -148,7 +152,7 @@ fn parse_residency(fields: &mut Fields, config: &Config, region: Option<Region>)
 }
 
 /// Returns the residency of a home region. Records an error if no residency contains the region.
-pub(in crate::routes) fn residency_of(fields: &mut Fields, config: &Config, region: Region) -> Option<ResidencyName> {
+fn residency_of(fields: &mut Fields, config: &Config, region: Region) -> Option<ResidencyName> {
     let residency = config.residency_of(region);
     if residency.is_none() {
         let offered: Vec<_> = config.residencies.iter().flat_map(|residency| &residency.regions).collect();

@@ -4,9 +4,10 @@
 //! and never again.
 
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 
 use super::queries::lock_tenant;
+use crate::TenantId;
 use crate::db::account_limit::{self, AccountLimit, LimitReached};
 use crate::db::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
 use crate::db::{PgPool, Result, environment_replicas, finish_transaction, map_constraint_violation};
@@ -22,6 +23,15 @@ pub const MAX_ENVIRONMENTS: i64 = 20;
 pub enum AddResult {
     Created,
     ExistingKey(ExistingKey),
+    /// The tenant cannot get another environment.
+    Refused(AddRefusal),
+    /// The daily limit of accounts is reached.
+    DailyLimitReached(LimitReached),
+}
+
+/// Reason why a tenant cannot get another environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddRefusal {
     TenantNotFound,
     /// The tenant has been offboarded.
     TenantOffboarded,
@@ -29,8 +39,6 @@ pub enum AddResult {
     TenantSuspended,
     /// An operator is offboarding all environments of the tenant, and a token of the tenant requested another one.
     ReservedForOperator,
-    /// The daily limit of accounts is reached.
-    DailyLimitReached(LimitReached),
     /// The tenant has [`MAX_ENVIRONMENTS`] already.
     TooManyEnvironments,
 }
@@ -79,6 +87,25 @@ async fn add_environment_in_tx(tx: &mut PgConnection, new: &NewEnvironment<'_>) 
     )
     .fetch_optional(&mut *tx)
     .await?;
+    if let Some(refusal) = find_refusal(&mut *tx, environment.tenant_id, new.initiator).await? {
+        return Ok(AddResult::Refused(refusal));
+    }
+    if let Some(limit) = &new.limit
+        && let Some(reached) = account_limit::take_one(&mut *tx, limit, environment.created_at).await?
+    {
+        return Ok(AddResult::DailyLimitReached(reached));
+    }
+    insert_environment(&mut *tx, new).await?;
+    idempotency::insert(tx, key, request_hash, answer, environment.created_at).await?;
+    Ok(AddResult::Created)
+}
+
+/// Returns why the tenant cannot get another environment at the moment, or `None` if it can.
+pub async fn find_refusal(
+    executor: impl PgExecutor<'_>,
+    tenant: TenantId,
+    initiator: Initiator,
+) -> Result<Option<AddRefusal>> {
     let tenant = sqlx::query!(
         r#"/* db::lifecycle::add_environment */
         select t.offboarded_at is not null as "gone!", t.suspended_at is not null as "suspended!",
@@ -90,28 +117,20 @@ async fn add_environment_in_tx(tx: &mut PgConnection, new: &NewEnvironment<'_>) 
             ) as "offboarded_by_operator!",
             (select count(*) from environments e where e.tenant_id = t.id and e.state <> 'offboarded') as "count!"
         from tenants t where t.id = $1"#,
-        environment.tenant_id.as_uuid(),
+        tenant.as_uuid(),
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(executor)
     .await?;
-    match tenant {
-        None => return Ok(AddResult::TenantNotFound),
-        Some(tenant) if tenant.gone => return Ok(AddResult::TenantOffboarded),
-        Some(tenant) if tenant.suspended => return Ok(AddResult::TenantSuspended),
-        Some(tenant) if tenant.offboarded_by_operator && new.initiator == Initiator::Tenant => {
-            return Ok(AddResult::ReservedForOperator);
+    Ok(match tenant {
+        None => Some(AddRefusal::TenantNotFound),
+        Some(tenant) if tenant.gone => Some(AddRefusal::TenantOffboarded),
+        Some(tenant) if tenant.suspended => Some(AddRefusal::TenantSuspended),
+        Some(tenant) if tenant.offboarded_by_operator && initiator == Initiator::Tenant => {
+            Some(AddRefusal::ReservedForOperator)
         }
-        Some(tenant) if tenant.count >= MAX_ENVIRONMENTS => return Ok(AddResult::TooManyEnvironments),
-        Some(_) => {}
-    }
-    if let Some(limit) = &new.limit
-        && let Some(reached) = account_limit::take_one(&mut *tx, limit, environment.created_at).await?
-    {
-        return Ok(AddResult::DailyLimitReached(reached));
-    }
-    insert_environment(&mut *tx, new).await?;
-    idempotency::insert(tx, key, request_hash, answer, environment.created_at).await?;
-    Ok(AddResult::Created)
+        Some(tenant) if tenant.count >= MAX_ENVIRONMENTS => Some(AddRefusal::TooManyEnvironments),
+        Some(_) => None,
+    })
 }
 
 async fn insert_environment(tx: &mut PgConnection, new: &NewEnvironment<'_>) -> Result<()> {
