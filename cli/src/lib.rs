@@ -36,6 +36,8 @@ mod webhooks;
 mod worker_metrics;
 
 #[cfg(feature = "sandbox")]
+mod duration_arg;
+#[cfg(feature = "sandbox")]
 mod running_sandbox;
 #[cfg(feature = "sandbox")]
 mod sandbox;

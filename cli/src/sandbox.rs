@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod data_dir;
 mod database;
 mod demo;
+mod fault;
 mod issuer;
 mod port;
 mod welcome;
@@ -12,7 +13,7 @@ mod welcome;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -42,9 +43,26 @@ use database::Database;
     freehold sandbox --data ./sandbox            keep the data for the next start\n\n\
     In another terminal, while the sandbox runs:\n  \
     freehold tenants create --company-name 'Example GmbH' --admin-email admin@example.com \\\n    \
-    --home-region eu-central-1 --wait\n\n\
+    --home-region eu-central-1 --wait\n  \
+    freehold sandbox fault region-down eu-central-1 --for 30m\n\n\
     Ctrl-C stops the sandbox.")]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct SandboxArgs {
+    #[command(subcommand)]
+    command: Option<SandboxCommand>,
+    #[command(flatten)]
+    start: StartArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum SandboxCommand {
+    Fault(fault::FaultArgs),
+}
+
+// Not a doc comment, which would replace the description of the command.
+// Arguments with which a sandbox starts.
+#[derive(Debug, Args)]
+struct StartArgs {
     /// Create three tenants in three home regions and print each step
     #[arg(long)]
     demo: bool,
@@ -79,6 +97,13 @@ fn parse_speed(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<Exit> {
+    match args.command {
+        Some(SandboxCommand::Fault(args)) => fault::run(args).await,
+        None => start(args.start).await,
+    }
+}
+
+async fn start(args: StartArgs) -> anyhow::Result<Exit> {
     args.log.start("warn");
     let shutdown = shutdown::listen_for_signals()?;
     let interrupted = if args.exit_after_demo { Exit::Failure } else { Exit::Success };
@@ -112,7 +137,7 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    async fn start(args: &SandboxArgs, shutdown: &CancellationToken) -> anyhow::Result<Self> {
+    async fn start(args: &StartArgs, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         output::print_note("starting PostgreSQL …");
         let mut config = config::load(args.config.as_deref())?;
         let database = Database::start(args).await?;
@@ -161,7 +186,7 @@ impl Sandbox {
     }
 
     /// Prints the addresses of the sandbox, then runs the demo if requested.
-    async fn print_welcome_and_run_demo(&self, args: &SandboxArgs) -> anyhow::Result<Exit> {
+    async fn print_welcome_and_run_demo(&self, args: &StartArgs) -> anyhow::Result<Exit> {
         welcome::print_welcome(self, args)?;
         if !args.demo {
             return Ok(Exit::Success);

@@ -9,6 +9,7 @@ use freehold_tenancy::TenantId;
 use reqwest::Url;
 use secrecy::ExposeSecret;
 
+use crate::duration_arg;
 use crate::exit::Exit;
 use crate::output;
 use crate::sandbox::{Claims, Issuer, RunningSandbox};
@@ -30,7 +31,7 @@ pub(crate) struct TokenArgs {
     #[arg(long, value_name = "TENANT")]
     tenant: Option<TenantId>,
     /// Lifetime of the token, e.g. 90s, 15m, 1h, 7d
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_ttl)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration_arg::parse)]
     ttl: Duration,
     /// Name of the person or program that the token identifies (claim sub)
     #[arg(long, value_name = "NAME", default_value = "you")]
@@ -43,20 +44,6 @@ pub(crate) struct TokenArgs {
     api_url: Option<Url>,
 }
 
-fn parse_ttl(text: &str) -> Result<Duration, String> {
-    let error = "must be a number with the unit s, m, h or d, e.g. 15m";
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(error)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(error.to_owned()),
-    };
-    let number: u32 = number.parse().map_err(|_| error)?;
-    Ok(Duration::from_secs(u64::from(number) * seconds))
-}
-
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
     let sandbox = match &args.api_url {
         Some(url) => RunningSandbox::with_api(url).with_context(|| format!("no sandbox is running at {url}"))?,
@@ -67,18 +54,4 @@ pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
     let claims = Claims { subject: &args.subject, client: &args.client, scopes, tenant: args.tenant, ttl: args.ttl };
     output::print_line(Issuer::with_key(&sandbox.key)?.sign(&claims)?.expose_secret())?;
     Ok(Exit::Success)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lifetime_is_a_number_and_a_unit() {
-        assert_eq!(parse_ttl("15m"), Ok(Duration::from_mins(15)));
-        assert_eq!(parse_ttl("7d"), Ok(Duration::from_hours(168)));
-        for text in ["", "m", "15", "1.5h", "-1h", "1w", "15µ"] {
-            assert!(parse_ttl(text).is_err(), "{text} was accepted");
-        }
-    }
 }

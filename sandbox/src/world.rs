@@ -25,6 +25,7 @@ mod tests;
 mod unsimulated;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use freehold_tenancy::Clock;
 use winterbaume_core::{MockRequest, MockResponse};
@@ -43,8 +44,12 @@ pub use service::{Protocol, Service};
 pub use session::{Caller, Ctx, Session};
 pub use state::{AccountId, AccountState, RegionState, State};
 
+use crate::faults::OutageForm;
 use crate::policy::Document;
 use crate::settings::Settings;
+
+/// Interval of the sandbox's clock at which a request without a response looks for the end of the outage.
+const OUTAGE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A simulated AWS organisation. Clones share one state.
 #[derive(Clone)]
@@ -73,6 +78,19 @@ impl World {
     /// Handles an HTTP request. Returns an AWS error response if the request cannot be parsed.
     pub fn handle(&self, request: &MockRequest) -> MockResponse {
         dispatch::handle(self, request)
+    }
+
+    /// Returns the form of an outage in which this request gets no response, or `None` if it gets one.
+    pub(crate) fn missing_response(&self, request: &MockRequest) -> Option<OutageForm> {
+        dispatch::missing_response(self, request)
+    }
+
+    /// Waits as long as a client of a request without a response has to: not at all if its connection is refused,
+    /// otherwise until the outage ends.
+    pub(crate) async fn wait_for_end_of_outage(&self, request: &MockRequest, form: OutageForm) {
+        while form != OutageForm::Refused && self.missing_response(request).is_some() {
+            self.clock().sleep(OUTAGE_POLL_INTERVAL).await;
+        }
     }
 
     pub fn clock(&self) -> &Clock {

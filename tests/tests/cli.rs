@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod config;
+mod fault;
 mod help;
 pub(crate) mod process;
 mod program;

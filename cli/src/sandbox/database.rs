@@ -11,7 +11,7 @@ use freehold_tenancy::db::{self, ConnectionSettings, PgPool};
 use freehold_tenancy::{Clock, Config};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::SandboxArgs;
+use super::StartArgs;
 use super::data_dir::DataDir;
 use crate::secret_arg;
 
@@ -24,7 +24,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) async fn start(args: &SandboxArgs) -> anyhow::Result<Self> {
+    pub(super) async fn start(args: &StartArgs) -> anyhow::Result<Self> {
         if let Some(url) = &args.database_url {
             secret_arg::warn_about_password(url);
             return Ok(Self { private_postgres: None, url: url.clone() });

@@ -3,10 +3,10 @@
 use freehold_tenancy::clock::seconds;
 use secrecy::ExposeSecret;
 
-use super::{Sandbox, SandboxArgs, issuer};
+use super::{Sandbox, StartArgs, issuer};
 use crate::output;
 
-pub(super) fn print_welcome(sandbox: &Sandbox, args: &SandboxArgs) -> std::io::Result<()> {
+pub(super) fn print_welcome(sandbox: &Sandbox, args: &StartArgs) -> std::io::Result<()> {
     let api = sandbox.api.url();
     let aws = sandbox.aws.url();
     let token = sandbox.data_dir.directory().join("token");

@@ -20,11 +20,13 @@ use crate::world::{Caller, Ctx, Service, State};
 /// Processes the tasks of all stack operations that are due at `now`.
 pub(crate) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
     let is_due = |stacks: &Stacks| stacks.next_due.is_some_and(|next_due| next_due <= now);
+    // The work continues when the outage ends.
+    let is_stopped = |region: &str| state.faults.outage_form(Service::CloudFormation, region, now).is_some();
     let due_regions: Vec<(String, String)> = state
         .accounts
         .iter()
         .flat_map(|(id, account)| account.regions.iter().map(move |(name, region)| (id, name, region)))
-        .filter(|(_, _, region)| is_due(&region.stacks))
+        .filter(|(_, name, region)| is_due(&region.stacks) && !is_stopped(name))
         .map(|(id, name, _)| (id.clone(), name.clone()))
         .collect();
     if due_regions.is_empty() {

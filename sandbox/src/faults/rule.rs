@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::RegionOutage;
 use crate::world::{Ctx, Request, World};
 
 /// A fault that is injected into an API call, or into the background work that the call starts.
@@ -131,11 +132,13 @@ pub struct FaultHit {
     pub fault: Fault,
 }
 
-/// The active rules and the faults injected so far.
+/// The active rules, the outages of regions and the faults injected so far.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Faults {
     rules: Vec<Rule>,
     hits: Vec<FaultHit>,
+    #[serde(default)]
+    pub(super) outages: Vec<RegionOutage>,
 }
 
 impl Faults {

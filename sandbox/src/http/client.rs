@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use winterbaume_core::{MockRequest, MockResponse};
 
+use super::STOPPED_REGION;
 use crate::world::World;
 
 /// Creates an HTTP client that passes requests to the simulated AWS in the same process.
@@ -42,7 +44,16 @@ impl HttpClient for InProcessClient {
 
 impl HttpConnector for InProcessClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::ready(Ok(to_sdk(self.0.handle(&from_sdk(&request)))))
+        let request = from_sdk(&request);
+        let Some(form) = self.0.missing_response(&request) else {
+            return HttpConnectorFuture::ready(Ok(to_sdk(self.0.handle(&request))));
+        };
+        let world = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            world.wait_for_end_of_outage(&request, form).await;
+            let error = std::io::Error::new(std::io::ErrorKind::ConnectionReset, STOPPED_REGION);
+            Err(ConnectorError::io(error.into()))
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use winterbaume_core::{MockRequest, MockResponse};
 
-use super::page;
+use super::{STOPPED_REGION, faults, page};
 use crate::world::World;
 
 /// A running HTTP server. The server stops when this value is dropped.
@@ -57,13 +57,27 @@ pub fn serve(world: &World, listener: TcpListener) -> std::io::Result<RunningSer
 }
 
 async fn handle(State(world): State<World>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let response = match page::page(&world, &method, uri.path(), &headers) {
-        Some(page) => page,
-        None => {
-            world.handle(&MockRequest { method: method.to_string(), uri: absolute_uri(&uri, &headers), headers, body })
+    if let Some(response) = faults::handle(&world, &method, uri.path(), &headers, &body) {
+        return into_axum(response);
+    }
+    if let Some(page) = page::page(&world, &method, uri.path(), &headers) {
+        return into_axum(page);
+    }
+    let uri = absolute_uri(&uri, &headers);
+    let request = MockRequest { method: method.to_string(), uri, headers, body };
+    match world.missing_response(&request) {
+        None => into_axum(world.handle(&request)),
+        Some(form) => {
+            world.wait_for_end_of_outage(&request, form).await;
+            closed_connection()
         }
-    };
-    into_axum(response)
+    }
+}
+
+/// Returns a response that makes the server close the connection before it sends anything.
+fn closed_connection() -> Response {
+    let error = std::io::Error::new(std::io::ErrorKind::ConnectionReset, STOPPED_REGION);
+    Response::new(Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(error) })))
 }
 
 /// Returns the absolute URI of a request. The host is included, because it can identify the called service.

@@ -7,7 +7,7 @@ use winterbaume_core::{MockRequest, MockResponse};
 use super::calls::CallRecord;
 use super::request::{Signature, function_url};
 use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, World, response};
-use crate::faults::Fault;
+use crate::faults::{Fault, OutageForm, outage_error};
 
 pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     let request = match Request::parse(raw) {
@@ -16,12 +16,7 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     };
     let mut state = world.state();
     let now = world.clock().now();
-    let region = match &request.signature {
-        _ if request.service.is_global() => "us-east-1".to_owned(),
-        _ if is_function_url(&request) => function_url(&raw.uri).map(|(region, _)| region).unwrap_or_default(),
-        Some(signature) => signature.region.clone(),
-        None => "us-east-1".to_owned(),
-    };
+    let region = called_region(&request, raw);
     let mut ctx = Ctx {
         now,
         system_time: world.clock().system_time(),
@@ -36,7 +31,11 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     };
     state.advance(&ctx.settings, now);
 
-    let result = call(&mut state, &mut ctx, &request, &raw.uri);
+    let outage = state.faults.outage_form(ctx.service, &ctx.region, now);
+    let result = match outage {
+        Some(form) => Err(outage_error(form, is_function_url(&request))),
+        None => call(&mut state, &mut ctx, &request, &raw.uri),
+    };
     state.calls.push(CallRecord {
         at: now,
         operation: format!("{}:{}", ctx.service.name(), ctx.operation),
@@ -56,6 +55,27 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     };
     response::set_header(&mut response, "x-amzn-requestid", &ctx.request_id);
     response
+}
+
+/// Returns the region of the called endpoint.
+fn called_region(request: &Request, raw: &MockRequest) -> String {
+    match &request.signature {
+        _ if request.service.is_global() => "us-east-1".to_owned(),
+        _ if is_function_url(request) => function_url(&raw.uri).map(|(region, _)| region).unwrap_or_default(),
+        Some(signature) => signature.region.clone(),
+        None => "us-east-1".to_owned(),
+    }
+}
+
+/// Returns the form of an outage in which this request gets no response, or `None` if it gets one.
+pub(super) fn missing_response(world: &World, raw: &MockRequest) -> Option<OutageForm> {
+    let state = world.state();
+    if !state.faults.has_outages() {
+        return None;
+    }
+    let request = Request::parse(raw).ok()?;
+    let form = state.faults.outage_form(request.service, &called_region(&request, raw), world.clock().now())?;
+    form.has_no_response().then_some(form)
 }
 
 fn is_function_url(request: &Request) -> bool {
