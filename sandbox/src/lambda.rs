@@ -5,6 +5,7 @@
 //! that code, the function fails if a variable is missing; the status of its Function URL is then 502.
 
 mod read;
+mod url;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ use crate::policy::{AccessRequest, ConditionKeys, Decision, Document, evaluate};
 use crate::world::{AwsError, Ctx, Request, State, set_header};
 
 pub(crate) use read::operation;
+pub use url::invoke_function_url;
+pub(crate) use url::{UrlCaller, call_url, function_url_domain, local_function_url};
 
 /// Lambda functions of one account in one region.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -126,9 +129,18 @@ impl Permission {
             service if service.ends_with(".amazonaws.com") => json!({ "Service": service }),
             arn_or_account => json!({ "AWS": arn_or_account }),
         };
+        let equal_values =
+            [("lambda:FunctionUrlAuthType", &self.function_url_auth_type), ("AWS:SourceAccount", &self.source_account)];
+        let equal: serde_json::Map<String, Value> = equal_values
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value.as_deref()?.into())))
+            .collect();
         let mut condition = serde_json::Map::new();
-        if let Some(auth_type) = &self.function_url_auth_type {
-            condition.insert("StringEquals".into(), json!({ "lambda:FunctionUrlAuthType": auth_type }));
+        if !equal.is_empty() {
+            condition.insert("StringEquals".into(), equal.into());
+        }
+        if let Some(source) = &self.source_arn {
+            condition.insert("ArnLike".into(), json!({ "AWS:SourceArn": source }));
         }
         if self.invoked_via_function_url {
             condition.insert("Bool".into(), json!({ "lambda:InvokedViaFunctionUrl": "true" }));
@@ -142,43 +154,6 @@ impl Permission {
             "Condition": condition,
         })
     }
-}
-
-/// Handles a call of the Function URL with the id `url_id` in `ctx.region`. `ctx.caller` can be anonymous.
-pub fn invoke_function_url(
-    state: &mut State,
-    ctx: &Ctx,
-    url_id: &str,
-    request: &Request,
-) -> Result<MockResponse, AwsError> {
-    let (account, function) = find(state, &ctx.region, url_id)
-        .ok_or_else(|| AwsError::new("ResourceNotFoundException", "Function URL not found.").status(404))?;
-    let auth_type = function.url.as_ref().map(|url| url.auth_type.as_str()).unwrap_or_default();
-    let wrong_scope = request
-        .signature
-        .as_ref()
-        .is_some_and(|signature| signature.service != "lambda" || signature.region != ctx.region);
-    if wrong_scope {
-        let message = format!("Credential should be scoped to a valid region and the service lambda, {}", ctx.region);
-        return Err(forbidden_error(&message));
-    }
-    let is_allowed = |action: &str, key: &str, value: &str| {
-        let keys = state.condition_keys(ctx).with(key, value);
-        is_authorized(state, ctx, account, function, action, &keys)
-    };
-    // Since October 2025 AWS requires both permissions, for every AuthType.
-    if !is_allowed("lambda:InvokeFunctionUrl", "lambda:FunctionUrlAuthType", auth_type)
-        || !is_allowed("lambda:InvokeFunction", "lambda:InvokedViaFunctionUrl", "true")
-    {
-        return Err(forbidden_error(
-            "Forbidden. For troubleshooting Function URL authorization issues, see: \
-             https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html",
-        ));
-    }
-    let body = function.response_body(&ctx.region).map_err(|variable| {
-        AwsError::new("InternalServerErrorException", "Internal Server Error").status(502).with("KeyError", variable)
-    })?;
-    Ok(MockResponse::rest_json(200, body.to_string()))
 }
 
 /// Handles a signed call of Lambda. Functions can be invoked and read; only stacks can change them.
@@ -281,30 +256,7 @@ fn is_authorized(
     }
 }
 
-fn find<'a>(state: &'a State, region: &str, url_id: &str) -> Option<(&'a str, &'a Function)> {
-    state.accounts.iter().find_map(|(account, state)| {
-        let functions = &state.regions.get(region)?.functions;
-        let function = functions.iter().find(|function| function.url.as_ref().is_some_and(|url| url.id == url_id))?;
-        Some((account.as_str(), function))
-    })
-}
-
 fn function_not_found(arn: &str) -> AwsError {
     let message = format!("Function not found: {arn}");
     AwsError::new("ResourceNotFoundException", message).status(404).with("Type", "User")
-}
-
-/// Returns an access-denied error with the member `Message`, as Function URLs do; other services use `message`.
-fn forbidden_error(message: &str) -> AwsError {
-    AwsError::new("AccessDeniedException", message).status(403).with("Message", message)
-}
-
-/// Converts a Function URL in AWS's format to the URL at which the sandbox serves it, and returns any other text
-/// unchanged. The URL is converted on each read, because the sandbox's port can change after the stack was created.
-pub(crate) fn local_function_url(ctx: &Ctx, value: &str) -> String {
-    let id = value
-        .strip_prefix("https://")
-        .and_then(|rest| rest.strip_suffix(&format!(".lambda-url.{}.on.aws/", ctx.region)))
-        .filter(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric()));
-    id.map_or_else(|| value.to_owned(), |id| ctx.function_url(id))
 }

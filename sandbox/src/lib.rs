@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod cloudformation;
+pub mod cloudfront;
 pub mod faults;
 pub mod http;
 pub mod iam;

@@ -194,7 +194,7 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
     });
     let outputs = stack.outputs.iter().map(|(key, output)| model::Output {
         output_key: Some(key.clone()),
-        output_value: Some(crate::lambda::local_function_url(ctx, &output.value)),
+        output_value: Some(crate::cloudfront::local_url(ctx, &crate::lambda::local_function_url(ctx, &output.value))),
         description: output.description.clone(),
         export_name: output.export.clone(),
     });

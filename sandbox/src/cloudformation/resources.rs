@@ -2,25 +2,31 @@
 //!
 //! The functions return an error as text. AWS shows this text as the status reason of the resource.
 
+mod cloudfront;
 mod iam;
 mod lambda;
 mod logs;
+mod schema;
 mod sqs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use chrono::TimeDelta;
 use serde_json::Value;
 
 pub use logs::LogGroup;
 
 use super::stack::Resource;
 use crate::policy::ConditionKeys;
+use crate::settings::{DurationDistribution, Durations};
 use crate::world::ids::UPPERCASE;
 use crate::world::{Ctx, State, permissions};
 
 /// Resource types that the sandbox simulates. A resource of any other type of AWS does nothing.
-const SIMULATED_TYPES: [&str; 8] = [
+const SIMULATED_TYPES: [&str; 10] = [
+    "AWS::CloudFront::Distribution",
+    "AWS::CloudFront::OriginAccessControl",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
@@ -30,6 +36,8 @@ const SIMULATED_TYPES: [&str; 8] = [
     "AWS::Logs::LogGroup",
     "AWS::SQS::Queue",
 ];
+
+const DISTRIBUTION_TYPE: &str = "AWS::CloudFront::Distribution";
 
 /// Resource types that are not simulated and whose `Ref` is an ARN, which policies contain.
 const REFERENCED_BY_ARN: [&str; 9] = [
@@ -93,6 +101,8 @@ pub(super) fn create(
 ) -> Result<PhysicalResource, String> {
     validate_properties(target, kind, properties)?;
     match kind {
+        "AWS::CloudFront::Distribution" => cloudfront::create_distribution(state, target, properties),
+        "AWS::CloudFront::OriginAccessControl" => cloudfront::create_access_control(state, target, properties),
         "AWS::IAM::Role" => iam::create_role(state, target, properties),
         "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::create_policy(state, target, kind, properties),
         "AWS::Logs::LogGroup" => logs::create(state, target, properties),
@@ -136,6 +146,8 @@ pub(super) fn update(
     }
     validate_properties(target, kind, properties)?;
     match kind {
+        "AWS::CloudFront::Distribution" => cloudfront::update_distribution(state, target, before, properties)?,
+        "AWS::CloudFront::OriginAccessControl" => cloudfront::update_access_control(state, target, before, properties)?,
         "AWS::IAM::Role" => iam::update_role(state, target, before, properties)?,
         "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::update_policy(state, target, before, properties)?,
         "AWS::Logs::LogGroup" => logs::update(state, target, before, properties)?,
@@ -153,6 +165,8 @@ pub(super) fn update(
 /// Deletes a resource. Succeeds if the resource no longer exists.
 pub(super) fn delete(state: &mut State, target: &ResourceContext<'_>, resource: &Resource) -> Result<(), String> {
     match resource.kind.as_str() {
+        "AWS::CloudFront::Distribution" => cloudfront::delete_distribution(state, target, resource),
+        "AWS::CloudFront::OriginAccessControl" => cloudfront::delete_access_control(state, target, resource),
         "AWS::IAM::Role" => iam::delete_role(state, target, resource),
         "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::delete_policy(state, target, resource),
         "AWS::Logs::LogGroup" => logs::delete(state, target, resource),
@@ -199,97 +213,12 @@ fn name_property(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the required and the optional properties of a resource type, according to its CloudFormation schema.
-fn schema(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
-    match kind {
-        "AWS::IAM::Role" => (
-            &["AssumeRolePolicyDocument"],
-            &[
-                "Description",
-                "ManagedPolicyArns",
-                "MaxSessionDuration",
-                "Path",
-                "PermissionsBoundary",
-                "Policies",
-                "RoleName",
-                "Tags",
-            ],
-        ),
-        "AWS::IAM::Policy" => (&["PolicyDocument", "PolicyName"], &["Groups", "Roles", "Users"]),
-        "AWS::IAM::ManagedPolicy" => {
-            (&["PolicyDocument"], &["Description", "Groups", "ManagedPolicyName", "Path", "Roles", "Users"])
-        }
-        "AWS::Logs::LogGroup" => {
-            (&[], &["DataProtectionPolicy", "KmsKeyId", "LogGroupClass", "LogGroupName", "RetentionInDays", "Tags"])
-        }
-        "AWS::Lambda::Function" => (
-            &["Code", "Role"],
-            &[
-                "Architectures",
-                "DeadLetterConfig",
-                "Description",
-                "Environment",
-                "EphemeralStorage",
-                "FunctionName",
-                "Handler",
-                "KmsKeyArn",
-                "Layers",
-                "LoggingConfig",
-                "MemorySize",
-                "PackageType",
-                "ReservedConcurrentExecutions",
-                "Runtime",
-                "SnapStart",
-                "Tags",
-                "Timeout",
-                "TracingConfig",
-            ],
-        ),
-        "AWS::SQS::Queue" => (
-            &[],
-            &[
-                "ContentBasedDeduplication",
-                "DeduplicationScope",
-                "DelaySeconds",
-                "FifoQueue",
-                "FifoThroughputLimit",
-                "KmsDataKeyReusePeriodSeconds",
-                "KmsMasterKeyId",
-                "MaximumMessageSize",
-                "MessageRetentionPeriod",
-                "QueueName",
-                "ReceiveMessageWaitTimeSeconds",
-                "RedriveAllowPolicy",
-                "RedrivePolicy",
-                "SqsManagedSseEnabled",
-                "Tags",
-                "VisibilityTimeout",
-            ],
-        ),
-        "AWS::Lambda::Url" => (&["AuthType", "TargetFunctionArn"], &["Cors", "InvokeMode", "Qualifier"]),
-        "AWS::Lambda::Permission" => (
-            &["Action", "FunctionName", "Principal"],
-            &[
-                "EventSourceToken",
-                "FunctionUrlAuthType",
-                "InvokedViaFunctionUrl",
-                "PrincipalOrgID",
-                "SourceAccount",
-                "SourceArn",
-            ],
-        ),
-        _ => (&[], &[]),
-    }
-}
-
 fn validate_properties(target: &ResourceContext<'_>, kind: &str, properties: &Value) -> Result<(), String> {
     if !is_simulated(kind) {
         return Ok(());
     }
-    let (required, optional) = schema(kind);
-    let failed = |message: String| {
-        Err(format!("Properties validation failed for resource {} with message:\n[#: {message}]", target.logical_id))
-    };
+    let (required, optional) = schema::properties(kind);
+    let failed = |message: String| Err(target.validation_error(&format!("[#: {message}]")));
     for key in properties.as_object().into_iter().flat_map(serde_json::Map::keys) {
         if !required.contains(&key.as_str()) && !optional.contains(&key.as_str()) {
             return failed(format!("extraneous key [{key}] is not permitted"));
@@ -301,7 +230,27 @@ fn validate_properties(target: &ResourceContext<'_>, kind: &str, properties: &Va
     }
 }
 
+/// Returns the distribution of the time that a resource needs to be created, updated or deleted.
+pub(super) fn duration(durations: &Durations, kind: &str) -> DurationDistribution {
+    if kind == DISTRIBUTION_TYPE { durations.distribution } else { durations.stack_resource }
+}
+
+/// Returns the longest time that CloudFormation waits for a resource, or `None` if the sandbox has no such limit.
+pub(super) fn longest_wait(kind: &str) -> Option<TimeDelta> {
+    (kind == DISTRIBUTION_TYPE).then(|| TimeDelta::minutes(60))
+}
+
+/// Returns the error of a resource that was not ready in the longest time that CloudFormation waits.
+pub(super) fn not_stabilized() -> String {
+    handler_error("Exceeded attempts to wait", "NotStabilized")
+}
+
 impl ResourceContext<'_> {
+    /// Returns the error of properties that do not match the schema of their type.
+    fn validation_error(&self, problems: &str) -> String {
+        format!("Properties validation failed for resource {} with message:\n{problems}", self.logical_id)
+    }
+
     fn account(&self) -> &str {
         &self.ctx.caller.account
     }
@@ -314,8 +263,8 @@ impl ResourceContext<'_> {
     fn authorize_with(&self, state: &State, action: &str, resource: &str, keys: ConditionKeys) -> Result<(), String> {
         permissions::record_stack_action(&self.ctx.caller, action);
         let mut ctx = self.ctx.clone();
-        // IAM is a global service with its endpoint in us-east-1, so `aws:RequestedRegion` is us-east-1.
-        if action.starts_with("iam:") {
+        // IAM and CloudFront are global services with endpoints in us-east-1, so `aws:RequestedRegion` is us-east-1.
+        if action.starts_with("iam:") || action.starts_with("cloudfront:") {
             ctx.region = "us-east-1".into();
         }
         state

@@ -1,3 +1,4 @@
+mod cloudfront;
 mod deploy;
 mod roles;
 mod templates;

@@ -45,6 +45,13 @@ impl HttpClient for InProcessClient {
 impl HttpConnector for InProcessClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let request = from_sdk(&request);
+        if let Some(viewed) = self.0.view(&request) {
+            let clock = self.0.clock().clone();
+            return HttpConnectorFuture::new(async move {
+                clock.sleep(viewed.waited).await;
+                Ok(to_sdk(viewed.response))
+            });
+        }
         let Some(form) = self.0.missing_response(&request) else {
             return HttpConnectorFuture::ready(Ok(to_sdk(self.0.handle(&request))));
         };

@@ -65,6 +65,10 @@ async fn handle(State(world): State<World>, method: Method, uri: Uri, headers: H
     }
     let uri = absolute_uri(&uri, &headers);
     let request = MockRequest { method: method.to_string(), uri, headers, body };
+    if let Some(viewed) = world.view(&request) {
+        world.clock().sleep(viewed.waited).await;
+        return into_axum(viewed.response);
+    }
     match world.missing_response(&request) {
         None => into_axum(world.handle(&request)),
         Some(form) => {

@@ -11,6 +11,7 @@ use super::ids::IdGenerator;
 use super::{BackgroundWorkSpan, Ctx, Session};
 use crate::account::{AlternateContact, OptIn};
 use crate::cloudformation::{LogGroup, Stacks};
+use crate::cloudfront::CloudFront;
 use crate::faults::Faults;
 use crate::iam::Role;
 use crate::identitystore::IdentityStore;
@@ -60,6 +61,9 @@ pub struct AccountState {
     pub regions: BTreeMap<String, RegionState>,
     /// Alternate contacts by type: `BILLING`, `OPERATIONS` or `SECURITY`.
     pub alternate_contacts: BTreeMap<String, AlternateContact>,
+    /// Distributions and origin access controls of CloudFront, which is not part of a region.
+    #[serde(default)]
+    pub cloudfront: CloudFront,
 }
 
 /// The state of one region in one account.
@@ -83,6 +87,7 @@ impl AccountState {
             roles: BTreeMap::new(),
             regions: BTreeMap::new(),
             alternate_contacts: BTreeMap::new(),
+            cloudfront: CloudFront::default(),
         }
     }
 
@@ -112,13 +117,16 @@ impl State {
         state
     }
 
+    /// Returns the state of the caller's account, creating it if needed.
+    pub fn caller_account(&mut self, ctx: &Ctx) -> &mut AccountState {
+        self.accounts
+            .entry(ctx.caller.account.clone())
+            .or_insert_with(|| AccountState::new(&ctx.caller.account, ctx.now))
+    }
+
     /// Returns the state of the called region in the caller's account, creating it if needed.
     pub fn caller_region(&mut self, ctx: &Ctx) -> &mut RegionState {
-        let account = self
-            .accounts
-            .entry(ctx.caller.account.clone())
-            .or_insert_with(|| AccountState::new(&ctx.caller.account, ctx.now));
-        account.region(&ctx.region)
+        self.caller_account(ctx).region(&ctx.region)
     }
 
     /// Completes all background work that is due at `now`.

@@ -121,13 +121,20 @@ impl<'a> StackProcessor<'a> {
             TaskAction::Restore(resource) => (Status::UpdateInProgress, (**resource).clone()),
         };
         let key = format!("{}/{}/{}/{}", self.duration_key(), self.ctx.region, self.stack.name, id);
-        let duration =
-            self.ctx.draw_duration(self.ctx.settings.durations.stack_resource, &format!("{key}/{}", status.as_str()));
+        let spread = resources::duration(&self.ctx.settings.durations, &resource.kind);
+        let duration = self.ctx.draw_duration(spread, &format!("{key}/{}", status.as_str()));
         let fault = self.injected_fault(&work.tasks[index].action, &resource, &id);
         let stuck = work.injected_fault == Some(InjectedFault::Stuck) || fault == Some(InjectedFault::Stuck);
-        work.tasks[index].state = TaskState::Running((!stuck).then(|| work.time + duration));
+        let duration = (!stuck).then_some(duration);
+        let (duration, is_late) = match resources::longest_wait(&resource.kind) {
+            Some(longest) if duration.is_none_or(|duration| duration > longest) => (Some(longest), true),
+            _ => (duration, false),
+        };
+        work.tasks[index].state = TaskState::Running(duration.map(|duration| work.time + duration));
         if let Some(InjectedFault::Failure(reason)) = fault {
             work.tasks[index].injected_failure = Some(reason);
+        } else if is_late {
+            work.tasks[index].injected_failure = Some(resources::not_stabilized());
         }
         let resource = Resource { status, reason: None, changed_at: work.time, ..resource };
         self.stack.record_event(&resource, work.token.clone());

@@ -35,13 +35,14 @@ const SIMULATED: [&str; 39] = [
     "organizations:policytype",
     "organizations:serviceprincipal",
     "sts:externalid",
-    // No request to the sandbox has these keys: it comes from no AWS service, VPC endpoint or identity provider, and
-    // without multi-factor authentication.
-    "aws:federatedprovider",
-    "aws:multifactorauthage",
+    // Only requests of CloudFront to a function have these keys.
     "aws:principalservicename",
     "aws:sourceaccount",
     "aws:sourcearn",
+    // No request to the sandbox has these keys: it comes from no VPC endpoint or identity provider, and without
+    // multi-factor authentication.
+    "aws:federatedprovider",
+    "aws:multifactorauthage",
     "aws:sourcevpc",
     "aws:sourcevpce",
 ];
