@@ -4,6 +4,7 @@
 mod access_role;
 pub(crate) mod baseline;
 pub mod check;
+pub mod front_door;
 mod origin;
 mod source;
 pub mod validate_in_aws;
