@@ -1,6 +1,6 @@
 //! Environments with a replica and a front door in a simulated AWS, which is then served with a clock of its own.
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use freehold_sandbox::http::{RunningServer, serve};
 use freehold_sandbox::{Settings, World};
 use freehold_tenancy::clock::Scale;
@@ -53,7 +53,7 @@ impl Fleet {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("world.json");
         freehold.world.save(&file).expect("a saved world");
-        let scale = Scale { anchored_at: Utc::now(), origin: freehold.clock.now(), speed };
+        let scale = Scale { anchored_at: Clock::real().now(), origin: freehold.clock.now(), speed };
         let world = World::load(&file, Clock::scaled(scale)).expect("a loaded world");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let server = serve(&world, listener).expect("a server");

@@ -20,8 +20,8 @@ pub fn template(write_paths: &[String]) -> String {
     if write_paths.is_empty() {
         return FRONT_DOOR_TEMPLATE.to_owned();
     }
-    let behaviors: Vec<String> = write_paths.iter().map(|path| format!("          - {}\n", behavior(path))).collect();
-    FRONT_DOOR_TEMPLATE.replacen(MARKER, &format!("        CacheBehaviors:\n{}", behaviors.concat()), 1)
+    let behaviors: Vec<String> = write_paths.iter().map(|path| format!("          - {}", behavior(path))).collect();
+    FRONT_DOOR_TEMPLATE.replacen(MARKER, &format!("        CacheBehaviors:\n{}\n", behaviors.join("\n")), 1)
 }
 
 /// Returns the behaviour for a path of writes as JSON, which is valid YAML.
