@@ -97,10 +97,11 @@ mod tests {
 
     #[test]
     fn the_built_in_templates_differ_only_in_the_function_url() {
+        let permissions = ["MayCallUrl", "MayInvokeThroughUrl", "FrontDoorMayCallUrl", "FrontDoorMayInvokeThroughUrl"];
         for (name, only_with_url) in [
-            ("Parameters", vec!["VerifyRoleArn"]),
-            ("Conditions", vec![]),
-            ("Resources", vec!["Url", "MayCallUrl", "MayInvokeThroughUrl"]),
+            ("Parameters", vec!["VerifyRoleArn", "FrontDoor"]),
+            ("Conditions", vec!["HasFrontDoor"]),
+            ("Resources", [&["Url"], &permissions[..]].concat()),
             ("Outputs", vec!["FunctionUrl"]),
         ] {
             let mut with_url = section(BUILT_IN, name);
