@@ -107,14 +107,14 @@ fn problem(refusal: ApiError) -> Value {
     serde_json::from_str(&refusal.body("fuzzing")).unwrap_or_default()
 }
 
-fn tenant_json(tenant: freehold_tenancy::tenant::Tenant) -> Value {
-    serde_json::to_value(Tenant::from(tenant)).unwrap_or_default()
+fn tenant_json(tenant: freehold_tenancy::tenant::Tenant, config: &Config) -> Value {
+    serde_json::to_value(Tenant::of(tenant, config)).unwrap_or_default()
 }
 
 /// Parses a signup and returns the tenant, or the problem if the signup is invalid.
 pub fn signup(body: &[u8], config: &Config) -> Result<Value, Value> {
     let read = fields(body).and_then(|fields| signups::parse_signup(fields, config, Clock::real().now()));
-    read.map(tenant_json).map_err(problem)
+    read.map(|tenant| tenant_json(tenant, config)).map_err(problem)
 }
 
 /// Returns the tenant of a signup before and after a patch, or the problem if one of them is invalid.
@@ -123,7 +123,7 @@ pub fn tenant_patch(patch: &[u8], signup: &[u8], config: &Config) -> Result<(Val
         let before = signups::parse_signup(fields(signup)?, config, Clock::real().now())?;
         let mut after = before.clone();
         update::parse_patch(fields(patch)?, config, &before)?.apply(&mut after);
-        Ok((tenant_json(before), tenant_json(after)))
+        Ok((tenant_json(before, config), tenant_json(after, config)))
     };
     read().map_err(problem)
 }

@@ -50,7 +50,7 @@ pub mod schema {
     pub use crate::routes::approvals::{ApprovalDecision, ApprovalPage};
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
     pub use crate::routes::baseline_upgrades::BaselineUpgrade;
-    pub use crate::routes::environments::{NewEnvironment, NewEnvironmentPreview};
+    pub use crate::routes::environments::{EnvironmentPatch, NewEnvironment, NewEnvironmentPreview};
     pub use crate::routes::events::FeedEventPage;
     pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::fleet_holds::{FleetHold, FleetHoldList};
@@ -61,7 +61,7 @@ pub mod schema {
     pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};
     pub use crate::routes::schema::approval::ApprovalDetails;
     pub use crate::routes::schema::operation::{Approval, Attention, Operation, OperationHold, Queue, Step};
-    pub use crate::routes::schema::tenant::{Environment, OpenFinding, Suspension, Tenant};
+    pub use crate::routes::schema::tenant::{Environment, EnvironmentRegion, OpenFinding, Suspension, Tenant};
     pub use crate::routes::suspension::{ResumeRequest, SuspendRequest};
     pub use crate::routes::tenants::{Collision, EnvironmentPreview, Signup, SignupPreview, TenantPage, TenantPatch};
     pub use crate::routes::vending::{PauseRequest, Vending, VendingPause};

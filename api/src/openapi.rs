@@ -236,6 +236,7 @@ impl CommonResponse {
             } else {
                 Vec::new()
             },
+            operation_id: None,
         };
         let content =
             ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).example(Some(json!(problem))).build();

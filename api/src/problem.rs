@@ -4,6 +4,7 @@ mod code;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use freehold_tenancy::OperationId;
 use freehold_tenancy::db::DbError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -37,6 +38,10 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldError>,
+    /// Open operation that prevents the request; only with the code `operation_in_progress`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c", nullable = false)]
+    pub operation_id: Option<String>,
 }
 
 /// Error of one field.
@@ -64,16 +69,30 @@ struct Parts {
     code: Code,
     detail: String,
     errors: Vec<FieldError>,
+    operation_id: Option<OperationId>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Box::new(Parts { code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }))
+        let (errors, headers) = (Vec::new(), Vec::new());
+        Self(Box::new(Parts { code, detail: detail.into(), errors, operation_id: None, headers }))
     }
 
     pub(crate) fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
+        self
+    }
+
+    /// Returns the error for one invalid field.
+    pub(crate) fn invalid_field(field: &str, code: &str, message: String) -> Self {
+        let error = FieldError { field: field.to_owned(), code: code.to_owned(), message };
+        Self::new(Code::ValidationFailed, format!("1 field is invalid: {field}.")).with_errors(vec![error])
+    }
+
+    /// Adds the open operation that prevents the request.
+    pub(crate) fn with_operation(mut self, operation: OperationId) -> Self {
+        self.0.operation_id = Some(operation);
         self
     }
 
@@ -146,7 +165,7 @@ impl ApiError {
 
     /// Returns the problem as a JSON body.
     pub(crate) fn body(self, request_id: &str) -> String {
-        let Parts { code, detail, errors, .. } = *self.0;
+        let Parts { code, detail, errors, operation_id, .. } = *self.0;
         let problem = Problem {
             r#type: format!("urn:freehold:problem:{}", code.as_str()),
             title: code.title().to_owned(),
@@ -155,6 +174,7 @@ impl ApiError {
             code: code.as_str().to_owned(),
             request_id: request_id.to_owned(),
             errors,
+            operation_id: operation_id.map(|id| id.to_string()),
         };
         serde_json::to_string(&problem).unwrap_or_default()
     }

@@ -48,6 +48,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(TenantsSuspend, Fleet), routes!(suspension::resume_tenant))
         .protected(policy(TenantsWrite, Tenant).idempotency(InTransaction), routes!(environments::create_environment))
         .protected(policy(TenantsRead, Tenant), routes!(environments::get_environment))
+        .protected(policy(TenantsWrite, Fleet), routes!(environments::update::update_environment))
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::offboard_environment))
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::restore_environment))
         .protected(policy(OperationsWrite, Fleet), routes!(baseline_upgrades::upgrade_baseline))

@@ -15,6 +15,7 @@ pub(crate) mod legal_hold;
 pub(crate) mod offboarding;
 pub(crate) mod operation_events;
 pub(crate) mod operations;
+mod replica_regions;
 pub(crate) mod schema;
 pub(crate) mod suspension;
 pub(crate) mod tenants;

@@ -151,6 +151,10 @@ fn event_message(event: &OperationEvent) -> String {
         "step.succeeded" => "succeeded".to_owned(),
         "environment.account.assigned" => format!("AWS account {} assigned", field("aws_account_id")),
         "environment.ready" => "environment ready".to_owned(),
+        "environment.region.ready" => format!("region {} ready", field("region")),
+        "environment.region.failed" => {
+            format!("region {} failed; freehold tenants show has the reason", field("region"))
+        }
         unknown => unknown.to_owned(),
     }
 }

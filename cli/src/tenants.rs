@@ -1,7 +1,8 @@
-//! `freehold tenants`: create, list, show, watch, update, offboard, restore, suspend and resume tenants, and upgrade
-//! baselines.
+//! `freehold tenants`: create, list, show, watch, update, offboard, restore, suspend and resume tenants, change their
+//! regions, and upgrade baselines.
 
 mod add_environment;
+mod change_regions;
 mod create;
 mod offboard;
 mod show;
@@ -41,6 +42,7 @@ enum TenantsCommand {
     Watch(WatchArgs),
     Update(update::UpdateArgs),
     AddEnvironment(add_environment::AddEnvironmentArgs),
+    ChangeRegions(change_regions::ChangeRegionsArgs),
     Offboard(offboard::OffboardArgs),
     Restore(offboard::RestoreArgs),
     Suspend(suspend::SuspendArgs),
@@ -65,6 +67,9 @@ struct ListArgs {
     /// Only tenants with an environment in this home region
     #[arg(long, value_name = "REGION")]
     home_region: Option<String>,
+    /// Only tenants with an environment in this region, as its home or as a replica
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
     /// Only tenants of this tier
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
@@ -125,6 +130,7 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         }
         TenantsCommand::Update(args) => update::run(args).await,
         TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,
+        TenantsCommand::ChangeRegions(args) => change_regions::run(args).await,
         TenantsCommand::Offboard(args) => offboard::offboard(args).await,
         TenantsCommand::Restore(args) => offboard::restore(args).await,
         TenantsCommand::Suspend(args) => suspend::suspend(args).await,
@@ -150,6 +156,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         ("state", args.state),
         ("attention", args.attention.then(|| "true".to_owned())),
         ("home_region", args.home_region),
+        ("region", args.region),
         ("tier", args.tier),
         ("external_id", args.external_id),
         ("q", args.query),

@@ -16,6 +16,8 @@ pub struct AccountMapping {
     pub environment_id: EnvironmentId,
     pub environment: EnvironmentName,
     pub home_region: Region,
+    /// Replica regions that the environment has now, in the order of their slots.
+    pub replica_regions: Vec<Region>,
     pub aws_account_id: AwsAccountId,
     pub valid_from: DateTime<Utc>,
     /// End of the mapping; `None` while the mapping is current.

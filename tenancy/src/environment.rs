@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::baseline::BaselineVersion;
 use crate::environment_stack::EnvironmentStack;
-use crate::finding::Finding;
-use crate::replica::Replica;
+use crate::finding::{Finding, FindingKind};
+use crate::replica::{Replica, ReplicaState};
 use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
 
@@ -34,6 +34,32 @@ string_enum! {
     }
 }
 
+string_enum! {
+    /// Role of a region of an environment.
+    RegionRole {
+        /// The region whose stack makes the environment ready.
+        Home = "home",
+        /// A region with a further copy of the stack.
+        Replica = "replica",
+    }
+}
+
+/// Region of an environment, with the state of its stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentRegion {
+    pub region: Region,
+    pub role: RegionRole,
+    pub state: ReplicaState,
+    /// ARN of the stack; `None` until AWS has returned it.
+    pub stack_id: Option<String>,
+    /// URL of the stack; `None` before the first verification, or if the stack has no URL.
+    pub url: Option<String>,
+    /// Time since which the region has this state.
+    pub since: DateTime<Utc>,
+    /// Reason of the state; `None` if there is none.
+    pub message: Option<String>,
+}
+
 /// One isolated installation of a tenant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
@@ -58,10 +84,127 @@ pub struct Environment {
     pub operation_id: OperationId,
     /// Time of the request that created the environment.
     pub created_at: DateTime<Utc>,
+    /// Time of the last change of the state or of the baseline.
+    pub updated_at: DateTime<Utc>,
     /// Time of the first successful verification.
     pub ready_at: Option<DateTime<Utc>>,
     /// Time at which the offboarding was completed.
     pub offboarded_at: Option<DateTime<Utc>>,
     /// Open findings about the environment, the most severe first.
     pub findings: Vec<Finding>,
+}
+
+impl Environment {
+    /// Returns the regions of the environment, the home region first. An offboarded environment has none. `url_output`
+    /// is the name of the output with the URL of a stack.
+    pub fn regions(&self, url_output: &str) -> Vec<EnvironmentRegion> {
+        if self.state == EnvironmentState::Offboarded {
+            return Vec::new();
+        }
+        let replicas = self.replicas.iter().map(|replica| self.replica_region(replica));
+        std::iter::once(self.home(url_output)).chain(replicas).collect()
+    }
+
+    /// Returns the home region. Its state follows from the state of the environment, because the operations of the
+    /// environment deploy and verify its stack.
+    fn home(&self, url_output: &str) -> EnvironmentRegion {
+        let finding = self.home_stack_finding();
+        let (state, since) = match self.state {
+            EnvironmentState::Offboarding | EnvironmentState::Offboarded => (ReplicaState::Leaving, self.updated_at),
+            _ if self.ready_at.is_none() && self.home_stack.is_none() => (ReplicaState::Pending, self.created_at),
+            _ if self.ready_at.is_none() => (ReplicaState::Deploying, self.updated_at),
+            EnvironmentState::Onboarding | EnvironmentState::Restoring | EnvironmentState::NeedsAttention => {
+                (ReplicaState::Updating, self.updated_at)
+            }
+            EnvironmentState::Ready | EnvironmentState::Degraded | EnvironmentState::Suspended => match finding {
+                Some(finding) => (ReplicaState::Failed, finding.first_seen_at),
+                None => (ReplicaState::Ready, self.updated_at),
+            },
+        };
+        let url = self.home_stack.as_ref().and_then(|stack| stack.outputs.get(url_output));
+        EnvironmentRegion {
+            region: self.home_region,
+            role: RegionRole::Home,
+            state,
+            stack_id: self.home_stack.as_ref().and_then(|stack| stack.id.clone()),
+            url: url.filter(|_| self.ready_at.is_some()).cloned(),
+            since,
+            message: finding.filter(|_| state == ReplicaState::Failed).map(|finding| finding.message.clone()),
+        }
+    }
+
+    /// Returns the open finding that reports the stack of the home region as missing or broken.
+    fn home_stack_finding(&self) -> Option<&Finding> {
+        // Only the subject of a finding about a replica contains a region.
+        let is_at_home = |finding: &Finding| finding.subject.matches('/').count() == 1;
+        self.findings.iter().find(|finding| {
+            matches!(finding.kind, FindingKind::StackMissing | FindingKind::StackFailed) && is_at_home(finding)
+        })
+    }
+
+    fn replica_region(&self, replica: &Replica) -> EnvironmentRegion {
+        let (state, since) = match self.state {
+            EnvironmentState::Offboarding if replica.state != ReplicaState::Leaving => {
+                (ReplicaState::Leaving, self.updated_at)
+            }
+            _ => (replica.state, replica.since),
+        };
+        EnvironmentRegion {
+            region: replica.region,
+            role: RegionRole::Replica,
+            state,
+            stack_id: replica.stack_id.clone(),
+            url: replica.url.clone(),
+            since,
+            message: replica.message.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::ReplicaSlot;
+
+    fn environment(state: EnvironmentState) -> Environment {
+        let at = DateTime::UNIX_EPOCH;
+        let ready_at = (state != EnvironmentState::Onboarding).then_some(at);
+        let replica = Replica::requested(ReplicaSlot::ALL[0], "eu-west-1".parse().unwrap(), at);
+        Environment {
+            id: EnvironmentId::new(at),
+            tenant_id: TenantId::new(at),
+            name: "production".parse().unwrap(),
+            residency: "eu".parse().unwrap(),
+            home_region: "eu-central-1".parse().unwrap(),
+            replicas: vec![Replica { state: ReplicaState::Failed, ..replica }],
+            home_stack: None,
+            state,
+            aws_account_id: None,
+            baseline_version: None,
+            operation_id: OperationId::new(at),
+            created_at: at,
+            updated_at: at,
+            ready_at,
+            offboarded_at: None,
+            findings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_state_of_the_environment_determines_that_of_its_regions() {
+        use {EnvironmentState as E, ReplicaState as R};
+        for (state, expected) in [
+            (E::Onboarding, vec![R::Pending, R::Failed]),
+            (E::Ready, vec![R::Ready, R::Failed]),
+            (E::Degraded, vec![R::Ready, R::Failed]),
+            (E::Restoring, vec![R::Updating, R::Failed]),
+            (E::NeedsAttention, vec![R::Updating, R::Failed]),
+            (E::Suspended, vec![R::Ready, R::Failed]),
+            (E::Offboarding, vec![R::Leaving, R::Leaving]),
+            (E::Offboarded, vec![]),
+        ] {
+            let regions = environment(state).regions("FunctionUrl");
+            assert_eq!(regions.iter().map(|region| region.state).collect::<Vec<_>>(), expected, "{state}");
+        }
+    }
 }

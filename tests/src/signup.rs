@@ -39,6 +39,7 @@ pub fn new_tenant(
         baseline_version: None,
         operation_id: OperationId::from(uuid),
         created_at: now,
+        updated_at: now,
         ready_at: None,
         offboarded_at: None,
         findings: Vec::new(),

@@ -23,6 +23,7 @@ mod operation_events;
 mod operations;
 mod pages;
 mod rate_limit;
+mod replica_regions;
 mod schemathesis;
 mod signup;
 mod suspension;

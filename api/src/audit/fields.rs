@@ -44,13 +44,18 @@ const ROUTES: &[RecordedFields] = &[
     route("approveOperation", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
     route("approveRequest", &[("request_hash", Whole), ("reason", Whole)], &["approval", "tier"]),
     route("cancelOperation", &[], &[]),
-    route("createEnvironment", &[("name", Whole), ("home_region", Whole), ("residency", Whole)], &[]),
+    route(
+        "createEnvironment",
+        &[("name", Whole), ("home_region", Whole), ("replica_regions", Whole), ("residency", Whole)],
+        &[],
+    ),
     route(
         "createTenant",
         &[
             ("company_name", Whole),
             ("admin_email", Given),
             ("home_region", Whole),
+            ("replica_regions", Whole),
             ("residency", Whole),
             ("tier", Whole),
             ("external_id", Whole),
@@ -83,6 +88,7 @@ const ROUTES: &[RecordedFields] = &[
     route("rotateWebhookSecret", &[], &["secret"]),
     route("setLegalHold", &[("reason", Whole)], &["legal_hold"]),
     route("suspendTenant", &[("reason", Whole), ("note", Whole)], &["suspension"]),
+    route("updateEnvironment", &[("replica_regions", Whole)], &["replica_regions"]),
     route(
         "updateTenant",
         &[("company_name", Whole), ("admin_email", Given), ("tier", Whole), ("external_id", Whole), ("labels", Whole)],

@@ -85,13 +85,23 @@ impl Fields {
 
     /// Parses a list of strings. Returns the length of the list and the valid values with their indexes.
     pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<(usize, Vec<(usize, T)>)> {
+        self.list_with_code(name, "invalid")
+    }
+
+    /// Parses a list of strings; `code` is the error code for an invalid value. Returns the length of the list and the
+    /// valid values with their indexes.
+    pub(crate) fn list_with_code<T: FromStr<Err: Display>>(
+        &mut self,
+        name: &str,
+        code: &str,
+    ) -> Option<(usize, Vec<(usize, T)>)> {
         let Value::Array(values) = self.take(name)? else {
             self.error(name, "wrong_type", "must be a list of strings");
             return None;
         };
         let mut parsed = Vec::new();
         for (index, value) in values.iter().enumerate() {
-            parsed.extend(self.parse(format!("{name}[{index}]"), value, "invalid").map(|value| (index, value)));
+            parsed.extend(self.parse(format!("{name}[{index}]"), value, code).map(|value| (index, value)));
         }
         Some((values.len(), parsed))
     }

@@ -56,6 +56,10 @@ pub struct AccountMapping {
     /// Home region of the environment.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
+    /// Replica regions of the environment.
+    #[serde(default)]
+    #[schema(required = true, example = json!(["eu-west-1"]))]
+    pub replica_regions: Vec<String>,
     /// Start of the mapping.
     pub valid_from: DateTime<Utc>,
     /// End of the mapping; `null` while the account belongs to the environment.
@@ -75,6 +79,7 @@ impl From<account_mapping::AccountMapping> for AccountMapping {
             environment_id: mapping.environment_id.to_string(),
             environment: mapping.environment.into(),
             home_region: mapping.home_region.to_string(),
+            replica_regions: mapping.replica_regions.iter().map(ToString::to_string).collect(),
             valid_from: mapping.valid_from,
             valid_to: mapping.valid_to,
         }
@@ -106,7 +111,8 @@ pub struct AccountHistory {
 ///
 /// All pages show the mappings as of `feed_position`. Without `at`, later changes are the events after that position in
 /// `GET /v1/events`. With `at`, `feed_position` is still the current position, so events about changes after `at` can
-/// be before it. Company name, external id, tier and `valid_to` always have their current values, even with `at`.
+/// be before it. Company name, external id, tier, replica regions and `valid_to` always have their current values,
+/// even with `at`.
 ///
 /// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the
 /// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, each `=`, `+`, `-` or `@` at the start of

@@ -88,7 +88,8 @@ pub(crate) async fn upgrade_baseline(
                 "The operation {operation} ({kind}) on the environment is open. Wait until it has finished, or \
                  apply one of its remedies, then repeat the request."
             ),
-        )),
+        )
+        .with_operation(operation)),
         UpgradeResult::NotReady(state) => Err(ApiError::new(
             Code::EnvironmentNotReady,
             format!("The environment is {state}; only the baseline of a ready environment can be upgraded."),

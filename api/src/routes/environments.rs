@@ -1,6 +1,7 @@
 //! Routes for the environments of a tenant.
 
 mod dry_run;
+pub(crate) mod update;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -8,12 +9,15 @@ use axum::{Extension, Json};
 use freehold_tenancy::db::idempotency::StoredResponse;
 use freehold_tenancy::db::lifecycle::{AddRefusal, AddResult};
 use freehold_tenancy::environment::EnvironmentState;
+use freehold_tenancy::replica::Replica;
 use freehold_tenancy::{EnvironmentId, EnvironmentName, OperationId, Region, TenantId, db, environment};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use dry_run::NewEnvironmentPreview;
+pub use update::EnvironmentPatch;
 
+use super::replica_regions::parse_replica_regions;
 use super::schema::tenant::Environment;
 use super::tenants::account_limit;
 use super::tenants::signup::parse_residency;
@@ -35,6 +39,11 @@ pub struct NewEnvironment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "eu-central-1")]
     pub home_region: Option<String>,
+    /// Replica regions, in which a further copy of the stack runs: at most three other regions of the same residency
+    /// [default: none].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["eu-west-1"]), max_items = 3)]
+    pub replica_regions: Option<Vec<String>>,
     /// Residency: the named set of regions that the environment may use. It must contain the home region [default: the
     /// residency of the home region].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,9 +73,9 @@ pub(super) fn not_found() -> ApiError {
             example = false
         ),
         (
-            "Idempotency-Key" = String, Header,
-            description = "Idempotency key, as in `POST /v1/tenants`; stored for seven days. Ignored, and not \
-                required, if `dry_run` is `true`.",
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Idempotency key, as in `POST /v1/tenants`; stored for seven days. Required unless `dry_run` \
+                is `true`.",
             example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"
         ),
     ),
@@ -113,11 +122,12 @@ pub(crate) async fn create_environment(
     let home_region: Option<Region> =
         if fields.has_value("home_region") { fields.optional("home_region") } else { default_region };
     let residency = parse_residency(&mut fields, &app.config, home_region);
+    let replica_regions = parse_replica_regions(&mut fields, &app.config, home_region, residency.as_ref());
     let parsed = fields.finish(name.zip(home_region.zip(residency)));
     let Some(key) = key else {
         let (name, (home_region, residency)) = parsed?;
-        let preview = dry_run::dry_run(&app, &caller, &tenant, &name, home_region, &residency).await?;
-        return Ok(Json(preview).into_response());
+        let request = dry_run::Request { name, home_region, residency, replica_regions };
+        return Ok(Json(dry_run::dry_run(&app, &caller, &tenant, &request).await?).into_response());
     };
     let (name, (home_region, residency)) = match parsed {
         Ok(parsed) => parsed,
@@ -131,19 +141,20 @@ pub(crate) async fn create_environment(
         name,
         residency,
         home_region,
-        replicas: Vec::new(),
+        replicas: Replica::of_new_environment(&replica_regions, now),
         home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
         baseline_version: None,
         operation_id: OperationId::new(now),
         created_at: now,
+        updated_at: now,
         ready_at: None,
         offboarded_at: None,
         findings: Vec::new(),
     };
     let location = format!("/v1/tenants/{id}/environments/{}", environment.name);
-    let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| ApiError::internal())?;
+    let body = serde_json::to_string(&Environment::of(&environment, &app.config)).map_err(|_| ApiError::internal())?;
     let response = StoredResponse { status: 202, location, body };
     let new = db::lifecycle::NewEnvironment {
         key: &key,
@@ -213,5 +224,5 @@ pub(crate) async fn get_environment(
     let mut matches = tenant.environments.into_iter().filter(|environment| Some(&environment.name) == name.as_ref());
     // The name of an offboarded environment can be used again, so the newest match is returned.
     let found = matches.next_back().ok_or_else(not_found)?;
-    Ok(Json(found.into()))
+    Ok(Json(Environment::of(&found, &app.config)))
 }

@@ -110,7 +110,7 @@ async fn update_legal_hold(
     }
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
-    Ok(Json(tenant.into()))
+    Ok(Json(Tenant::of(tenant, &app.config)))
 }
 
 /// Reason that a person gives for an action.

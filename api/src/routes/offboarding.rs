@@ -248,7 +248,8 @@ async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResu
             ));
         }
         LifecycleResult::Busy(id) => {
-            return Err(ApiError::new(Code::OperationInProgress, format!("The operation {id} must end first.")));
+            let detail = format!("The operation {id} must end first.");
+            return Err(ApiError::new(Code::OperationInProgress, detail).with_operation(id));
         }
         LifecycleResult::NotAllowed(reason) => {
             return Err(ApiError::new(Code::NotRestorable, format!("The environment cannot be restored: {reason}.")));
@@ -263,5 +264,5 @@ pub(super) async fn accepted_response(app: &App, tenant: TenantId) -> Result<Res
     let current = db::tenants::get(&app.pool, tenant).await?.ok_or_else(ApiError::tenant_not_found)?;
     let location = HeaderValue::from_str(&format!("/v1/tenants/{tenant}")).map_err(|_| ApiError::internal())?;
     let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("5"))];
-    Ok((StatusCode::ACCEPTED, headers, Json(Tenant::from(current))).into_response())
+    Ok((StatusCode::ACCEPTED, headers, Json(Tenant::of(current, &app.config))).into_response())
 }

@@ -170,7 +170,8 @@ async fn respond(
                 "The operation {id} (suspend) still searches for an account that was being created. Repeat the request \
                  when this operation has ended."
             ),
-        )),
+        )
+        .with_operation(id)),
         _ => Err(ApiError::tenant_not_found()),
     }
 }

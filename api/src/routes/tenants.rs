@@ -100,7 +100,7 @@ pub(crate) async fn create_tenant(
         Err(refusal) => return idempotency::replay_or_refuse(&app.pool, &key, request_hash, refusal).await,
     };
     let location = format!("/v1/tenants/{}", tenant.id);
-    let body = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| ApiError::internal())?;
+    let body = serde_json::to_string(&Tenant::of(tenant.clone(), &app.config)).map_err(|_| ApiError::internal())?;
     let response = StoredResponse { status: 202, location, body };
 
     let requested_by = &caller.requester();
@@ -157,6 +157,12 @@ pub(crate) async fn create_tenant(
             description = "Only tenants with an environment in this home region",
             example = "eu-central-1"
         ),
+        (
+            "region" = Option<String>, Query,
+            description = "Only tenants with an environment in this region, as its home or as a replica; offboarded \
+                environments do not count",
+            example = "eu-west-1"
+        ),
         ("tier" = Option<String>, Query, description = "Only tenants with this commercial plan", example = "standard"),
         (
             "external_id" = Option<String>, Query,
@@ -183,6 +189,7 @@ pub(crate) async fn list_tenants(
         state: query.optional("state"),
         attention: query.optional("attention"),
         home_region: query.optional("home_region"),
+        region: query.optional("region"),
         tier: query.optional("tier"),
         external_id: query.optional::<freehold_tenancy::ExternalId>("external_id").map(String::from),
         q: query.optional("q").map(|SearchText::<128>(text)| text),
@@ -190,7 +197,8 @@ pub(crate) async fn list_tenants(
     let filter = query.finish(Some(filter))?;
     let mut tenants = db::tenants::list(&app.pool, &filter, page.after(), page.limit()).await?;
     let next_page_token = page.truncate_and_next_token(&mut tenants, |tenant| tenant.id.as_uuid());
-    Ok(Json(TenantPage { tenants: tenants.into_iter().map(Tenant::from).collect(), next_page_token }))
+    let tenants = tenants.into_iter().map(|tenant| Tenant::of(tenant, &app.config)).collect();
+    Ok(Json(TenantPage { tenants, next_page_token }))
 }
 
 /// Get a tenant
@@ -210,5 +218,5 @@ pub(crate) async fn get_tenant(
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::tenant_not_found)?;
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
-    etag::response_with_etag(&tenant.into())
+    etag::response_with_etag(tenant, &app.config)
 }

@@ -19,6 +19,7 @@ fn signups() -> [Signup; 3] {
         company_name: company_name.to_owned(),
         admin_email: "admin@example.com".to_owned(),
         home_region: home_region.to_owned(),
+        replica_regions: None,
         residency: None,
         tier: Some(tier.to_owned()),
         external_id: None,

@@ -25,6 +25,9 @@ pub(super) struct AddEnvironmentArgs {
     /// Home region, e.g. eu-central-1 [default: home region of the tenant's first environment]
     #[arg(long, value_name = "REGION")]
     home_region: Option<String>,
+    /// Replica region, in which a further copy of the stack runs; repeatable, at most 3
+    #[arg(long = "replica-region", value_name = "REGION")]
+    replica_regions: Vec<String>,
     /// Residency, which must contain the home region [default: derived from the home region]
     #[arg(long, value_name = "NAME")]
     residency: Option<String>,
@@ -41,7 +44,12 @@ pub(super) struct AddEnvironmentArgs {
 pub(super) async fn run(args: AddEnvironmentArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
     let path = format!("/v1/tenants/{}/environments", encode_path_segment(&args.id));
-    let body = NewEnvironment { name: args.name, home_region: args.home_region, residency: args.residency };
+    let body = NewEnvironment {
+        name: args.name,
+        home_region: args.home_region,
+        replica_regions: Some(args.replica_regions).filter(|regions| !regions.is_empty()),
+        residency: args.residency,
+    };
     if args.dry_run {
         let preview: NewEnvironmentPreview = api.post(&format!("{path}?dry_run=true"), &[], Some(&body)).await?;
         show::print_environment_preview(&preview, args.client.output)?;

@@ -34,6 +34,9 @@ pub(super) struct CreateArgs {
     /// Home region, e.g. eu-central-1
     #[arg(long, value_name = "REGION")]
     home_region: String,
+    /// Replica region, in which a further copy of each stack runs; repeatable, at most 3
+    #[arg(long = "replica-region", value_name = "REGION")]
+    replica_regions: Vec<String>,
     /// Residency [default: derived from the home region]
     #[arg(long, value_name = "NAME")]
     residency: Option<String>,
@@ -73,6 +76,7 @@ pub(super) async fn run(args: CreateArgs) -> anyhow::Result<Exit> {
         company_name: args.company_name,
         admin_email: args.admin_email,
         home_region: args.home_region,
+        replica_regions: Some(args.replica_regions).filter(|regions| !regions.is_empty()),
         residency: args.residency,
         tier: args.tier,
         external_id: args.external_id,

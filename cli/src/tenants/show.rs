@@ -42,9 +42,33 @@ pub(super) fn print_tenant(tenant: &Tenant, queues: &[(String, Queue)], format: 
         ]);
     }
     output::print_table(&table)?;
+    print_regions(&tenant.environments)?;
     print_findings(tenant)?;
     for (environment, queue) in queues {
         output::print_field("queue position", format!("{environment}: {}", format_queue(queue)))?;
+    }
+    Ok(())
+}
+
+/// Prints a table of the regions of environments, or nothing if all environments are offboarded.
+pub(super) fn print_regions(environments: &[Environment]) -> anyhow::Result<()> {
+    let mut table = output::new_table(["environment", "region", "role", "state", "since", "URL", "message"]);
+    for environment in environments {
+        for region in &environment.regions {
+            table.add_row([
+                environment.name.as_str(),
+                &region.region,
+                &region.role,
+                &region.state,
+                &region.since.format("%Y-%m-%d %H:%M").to_string(),
+                region.url.as_deref().unwrap_or("-"),
+                region.message.as_deref().unwrap_or("-"),
+            ]);
+        }
+    }
+    if !table.is_empty() {
+        output::print_line("")?;
+        output::print_table(&table)?;
     }
     Ok(())
 }
@@ -129,6 +153,7 @@ pub(super) fn print_preview(preview: &SignupPreview, format: Format) -> anyhow::
         ("tier", &preview.tier),
         ("residency", &preview.residency),
         ("home region", &preview.home_region),
+        ("replica regions", &format_regions(&preview.replica_regions)),
         ("OU", &preview.organizational_unit),
         ("guardrail", &preview.guardrail),
         ("stack", &preview.stack),
@@ -153,6 +178,7 @@ pub(super) fn print_environment_preview(preview: &NewEnvironmentPreview, format:
         ("tier", &preview.tier),
         ("residency", &preview.residency),
         ("home region", &preview.home_region),
+        ("replica regions", &format_regions(&preview.replica_regions)),
         ("OU", &preview.organizational_unit),
         ("guardrail", &preview.guardrail),
         ("stack", &preview.stack),
@@ -171,6 +197,11 @@ pub(super) fn print_environment_preview(preview: &NewEnvironmentPreview, format:
     }
     print_collisions(&preview.collisions);
     Ok(())
+}
+
+/// Returns the regions, separated by commas, or a dash if there are none.
+fn format_regions(regions: &[String]) -> String {
+    if regions.is_empty() { "-".to_owned() } else { regions.join(", ") }
 }
 
 fn print_environment_queue(name: &str, queue: Option<&Queue>) -> anyhow::Result<()> {

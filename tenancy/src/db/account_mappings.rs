@@ -124,7 +124,9 @@ pub async fn list(
         r#"/* db::account_mappings::list */
         select m.id, m.tenant_id, t.company_name, t.external_id, t.tier, m.environment_id, e.name as environment,
             e.home_region, m.aws_account_id, m.valid_from,
-            case when m.closed_at_position <= $1 then m.valid_to end as valid_to
+            case when m.closed_at_position <= $1 then m.valid_to end as valid_to,
+            array(select r.region from environment_replicas r where r.environment_id = e.id order by r.slot)
+                as "replica_regions!"
         from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
         where m.opened_at_position <= $1
           and case when $2::timestamptz is null
@@ -149,7 +151,9 @@ pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<Tenan
         Row,
         r#"/* db::account_mappings::history */
         select m.id, m.tenant_id, t.company_name, t.external_id, t.tier, m.environment_id, e.name as environment,
-            e.home_region, m.aws_account_id, m.valid_from, m.valid_to
+            e.home_region, m.aws_account_id, m.valid_from, m.valid_to,
+            array(select r.region from environment_replicas r where r.environment_id = e.id order by r.slot)
+                as "replica_regions!"
         from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
         where m.aws_account_id = $1 and ($2::uuid is null or m.tenant_id = $2)
         order by m.valid_from, m.id"#,
@@ -170,6 +174,7 @@ struct Row {
     environment_id: Uuid,
     environment: String,
     home_region: String,
+    replica_regions: Vec<String>,
     aws_account_id: String,
     valid_from: DateTime<Utc>,
     valid_to: Option<DateTime<Utc>>,
@@ -188,6 +193,7 @@ impl TryFrom<Row> for AccountMapping {
             environment_id: row.environment_id.into(),
             environment: parse_text(row.environment)?,
             home_region: parse_text(row.home_region)?,
+            replica_regions: row.replica_regions.into_iter().map(parse_text).collect::<Result<_>>()?,
             aws_account_id: parse_text(row.aws_account_id)?,
             valid_from: row.valid_from,
             valid_to: row.valid_to,

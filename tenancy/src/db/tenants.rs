@@ -24,6 +24,8 @@ pub struct TenantFilter {
     pub state: Option<TenantState>,
     /// Home region of at least one environment of the tenant.
     pub home_region: Option<Region>,
+    /// Home or replica region of at least one environment of the tenant that is not offboarded.
+    pub region: Option<Region>,
     pub tier: Option<Tier>,
     /// Id of the tenant in the SaaS.
     pub external_id: Option<String>,
@@ -47,6 +49,10 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
                   else normalize(regexp_replace(t.company_name, $10, '', 'g'), NFKC) end ilike $4)
           and ($5::text is null or exists (
               select from environments e where e.tenant_id = t.id and e.home_region = $5))
+          and ($11::text is null or exists (
+              select from environments e
+              where e.tenant_id = t.id and e.state <> 'offboarded' and (e.home_region = $11 or exists (
+                  select from environment_replicas r where r.environment_id = e.id and r.region = $11))))
           and ($6::text is null or $6 = case
               when t.id in (select tenant_id from degraded_environments) then 'degraded' else (
               select case
@@ -74,6 +80,7 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
         filter.id.map(TenantId::as_uuid),
         filter.attention,
         invisible_characters_of_postgresql(),
+        filter.region.map(Region::as_str),
     )
     .fetch_all(pool)
     .await?;
@@ -178,7 +185,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
                 when e.state = 'offboarding' and e.id in (select environment_id from suspended_environments)
                 then 'suspended' else e.state end as "state!: EnvironmentState",
             e.id in (select environment_id from findings where resolved_at is null) as has_findings,
-            e.created_at, e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", e.baseline_version,
+            e.created_at, e.updated_at, e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", e.baseline_version,
             o.id as operation_id, s.region as "stack_region?", s.stack_name as "stack_name?", s.stack_id,
             s.state as "stack_state?: EnvironmentStackState", s.outputs as "outputs?", s.changed_at,
             e.id in (select environment_id from environment_replicas) as has_replicas
@@ -239,6 +246,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             },
             operation_id: OperationId::from(row.operation_id),
             created_at: row.created_at,
+            updated_at: row.updated_at,
             ready_at: row.ready_at,
             offboarded_at: row.offboarded_at,
             findings: findings.remove(&row.id.into()).unwrap_or_default(),

@@ -88,6 +88,10 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "critical", nullable = false))]
     pub severity: Option<String>,
+    /// Region; only in `environment.region.*` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "eu-west-1", nullable = false))]
+    pub region: Option<String>,
     /// Changed fields of the tenant; only in `tenant.updated` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = json!(["tier"]), nullable = false))]
@@ -123,6 +127,7 @@ impl FeedEvent {
                 finding_id: text("finding_id"),
                 kind: text("kind"),
                 severity: text("severity"),
+                region: text("region"),
                 changed: entry.data.get("changed").and_then(|changed| serde_json::from_value(changed.clone()).ok()),
             },
         }

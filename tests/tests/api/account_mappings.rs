@@ -124,7 +124,7 @@ async fn csv_and_ndjson_exports_use_the_column_names_of_focus() {
         "BillingAccountId": "111122223333", "SubAccountId": "011122223333", "SubAccountName": sub_account_name,
         "x_TenantId": tenant["id"], "x_ExternalId": "c-011122223333", "x_Environment": "production",
         "x_Tier": "standard", "x_HomeRegion": "eu-central-1", "x_EffectiveFrom": from, "x_EffectiveTo": null,
-        "x_Status": "active",
+        "x_Status": "active", "x_ReplicaRegions": null,
     });
     assert_eq!(rows[0], expected);
 
@@ -136,7 +136,7 @@ async fn csv_and_ndjson_exports_use_the_column_names_of_focus() {
     assert_eq!(lines[0], columns.join(","));
     let quoted = format!("\"{}\"", sub_account_name.replace('"', "\"\""));
     let row = format!(
-        "111122223333,011122223333,{quoted},{},c-011122223333,production,standard,eu-central-1,{},,active",
+        "111122223333,011122223333,{quoted},{},c-011122223333,production,standard,eu-central-1,{},,active,",
         tenant["id"].as_str().unwrap(),
         from.as_str().unwrap()
     );

@@ -119,6 +119,11 @@ async fn responses_match_the_description() {
     let tenant = api.sign_up(&signup_body()).await;
     let operation = tenant["environments"][0]["operation_id"].as_str().unwrap();
     api.park("account_email_taken").await;
+    // No problem has all fields.
+    let mut problem = send(api.signup_request("7f3a", &json!({}))).await.json();
+    let environment = format!("/v1/tenants/{}/environments/production", tenant["id"].as_str().unwrap());
+    problem["operation_id"] = api.post(&format!("{environment}/baseline-upgrades")).await.json()["operation_id"].take();
+    assert_eq!(problem["operation_id"], operation);
     let schemas = description()["components"]["schemas"].clone();
     for (name, value) in [
         ("Tenant", tenant.clone()),
@@ -128,7 +133,7 @@ async fn responses_match_the_description() {
         ("Step", api.get(&format!("/v1/operations/{operation}")).await.json()["steps"][0].clone()),
         ("OperationPage", api.get("/v1/operations").await.json()),
         ("AccountMappingPage", api.get("/v1/account-mappings").await.json()),
-        ("Problem", send(api.signup_request("7f3a", &json!({}))).await.json()),
+        ("Problem", problem),
     ] {
         let described: BTreeSet<_> = schemas[name]["properties"].as_object().unwrap().keys().collect();
         let fields: BTreeSet<_> = value.as_object().unwrap().keys().collect();
@@ -137,7 +142,7 @@ async fn responses_match_the_description() {
         let optional = described.into_iter().filter(|name| !required.contains(&json!(name)));
         let expected: &[&str] = match name {
             "Operation" => &["approvals", "steps"],
-            "Problem" => &["errors"],
+            "Problem" => &["errors", "operation_id"],
             _ => &[],
         };
         assert_eq!(optional.collect::<Vec<_>>(), expected, "{name}");

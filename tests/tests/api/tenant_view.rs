@@ -11,7 +11,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 /// Canaries, each for another field.
-const CANARIES: [&str; 17] = [
+const CANARIES: [&str; 18] = [
     "canary-label",
     "canary-hold",
     "canary-staff",
@@ -29,6 +29,7 @@ const CANARIES: [&str; 17] = [
     "canary-approver",
     "canary-request",
     "canary-finding",
+    "canary-region",
 ];
 
 const ACCOUNT: &str = "555566667777";
@@ -94,6 +95,9 @@ impl Scene {
             "insert into findings (id, kind, subject, tenant_id, environment_id, first_seen_at, severity, message,
                 remedy, last_seen_at) select gen_random_uuid(), 'wrong_ou', 'x', tenant_id, environment_id, $3, 'error',
                 'canary-finding ' || $2::text, 'person', $3 from operations where id = $1",
+            "insert into environment_replicas (environment_id, slot, region, created_at, state, since, message)
+                select environment_id, 1, 'eu-west-1', $3, 'failed', $3, 'canary-region ' || $2::text
+                from operations where id = $1",
         ];
         for statement in statements {
             let query = sqlx::query(statement).bind(id.as_uuid()).bind(&facts).bind(now);

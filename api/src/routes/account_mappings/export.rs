@@ -74,10 +74,14 @@ pub(crate) struct Row<'a> {
     #[serde(rename = "x_Status")]
     #[schema(example = "active")]
     status: &'static str,
+    /// Replica regions of the environment, separated by spaces; `null` if it has none.
+    #[serde(rename = "x_ReplicaRegions")]
+    #[schema(required = true, example = "eu-west-1")]
+    replica_regions: Option<&'a str>,
 }
 
 /// Names of the CSV columns.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "BillingAccountId",
     "SubAccountId",
     "SubAccountName",
@@ -89,6 +93,7 @@ const COLUMNS: [&str; 11] = [
     "x_EffectiveFrom",
     "x_EffectiveTo",
     "x_Status",
+    "x_ReplicaRegions",
 ];
 
 /// Format of the exported rows.
@@ -101,7 +106,7 @@ struct RowFormat {
 
 impl Row<'_> {
     /// Returns the fields in the order of the CSV columns.
-    fn columns(&self) -> [&str; 11] {
+    fn columns(&self) -> [&str; 12] {
         [
             self.billing_account_id,
             self.sub_account_id,
@@ -114,6 +119,7 @@ impl Row<'_> {
             self.effective_from,
             self.effective_to.unwrap_or_default(),
             self.status,
+            self.replica_regions.unwrap_or_default(),
         ]
     }
 }
@@ -187,6 +193,7 @@ impl RowFormat {
             effective_from: &from,
             effective_to: to.as_deref(),
             status: if to.is_some() { "released" } else { "active" },
+            replica_regions: mapping.replica_regions,
         };
         if self.format == Format::Csv {
             return self.write_csv(out, row.columns());
@@ -202,7 +209,7 @@ impl RowFormat {
         }
     }
 
-    fn write_csv(self, out: &mut Vec<u8>, fields: [&str; 11]) {
+    fn write_csv(self, out: &mut Vec<u8>, fields: [&str; 12]) {
         let is_visible = |name| !self.is_restricted || ACCOUNT_MAPPING_ROW.visible.contains(name);
         write_csv_row(out, COLUMNS.iter().zip(fields).filter(|(name, _)| is_visible(name)).map(|(_, field)| field));
     }

@@ -36,6 +36,9 @@ pub struct NewEnvironmentPreview {
     /// Home region of the environment.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
+    /// Replica regions of the environment.
+    #[schema(example = json!(["eu-west-1"]))]
+    pub replica_regions: Vec<String>,
     /// Organizational unit that the AWS account would be moved to.
     #[serde(default)]
     #[schema(required = true, example = "freehold-eu")]
@@ -59,21 +62,27 @@ pub struct NewEnvironmentPreview {
     pub queue: Option<Queue>,
 }
 
+/// Valid request for another environment.
+pub(super) struct Request {
+    pub(super) name: EnvironmentName,
+    pub(super) home_region: Region,
+    pub(super) residency: ResidencyName,
+    pub(super) replica_regions: Vec<Region>,
+}
+
 /// Returns the preview of an environment. Fails if the tenant cannot get another environment at the moment.
 pub(super) async fn dry_run(
     app: &App,
     caller: &Caller,
     tenant: &tenant::Tenant,
-    name: &EnvironmentName,
-    home_region: Region,
-    residency: &ResidencyName,
+    request: &Request,
 ) -> Result<NewEnvironmentPreview, ApiError> {
     let (config, now) = (&*app.config, app.clock.now());
     if let Some(refusal) = db::lifecycle::find_refusal(&app.pool, tenant.id, caller.initiator()).await? {
         return Err(super::refuse(refusal));
     }
     let is_active = |state| state != EnvironmentState::Offboarded;
-    let is_used = tenant.environments.iter().any(|other| other.name == *name && is_active(other.state));
+    let is_used = tenant.environments.iter().any(|other| other.name == request.name && is_active(other.state));
     let collision = is_used.then(|| Collision {
         field: "name".to_owned(),
         refused: true,
@@ -83,16 +92,17 @@ pub(super) async fn dry_run(
         Some(limit) => account_limit::check(&app.pool, &limit, 1, now).await?,
         None => None,
     };
-    let residency = config.residency(residency).ok_or_else(ApiError::internal)?;
-    let queue = db::queue::estimate_for_new(&app.pool, config, &[home_region], now).await?.pop();
+    let residency = config.residency(&request.residency).ok_or_else(ApiError::internal)?;
+    let queue = db::queue::estimate_for_new(&app.pool, config, &[request.home_region], now).await?.pop();
     Ok(NewEnvironmentPreview {
         accepted: collision.is_none() && reached.is_none(),
         collisions: collision.into_iter().collect(),
         accounts_exhausted_until: reached.map(|reached| reached.until.unwrap_or(now + TimeDelta::days(1))),
-        name: name.to_string(),
+        name: request.name.to_string(),
         tier: tenant.tier.to_string(),
         residency: residency.name.to_string(),
-        home_region: home_region.to_string(),
+        home_region: request.home_region.to_string(),
+        replica_regions: request.replica_regions.iter().map(ToString::to_string).collect(),
         organizational_unit: residency.ou_name(),
         guardrail: residency.guardrail_name(),
         stack: config.stack.name.clone(),

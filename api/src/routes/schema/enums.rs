@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use freehold_tenancy::{access_grant, approval, finding, operation, step, tenant, webhook};
+use freehold_tenancy::{access_grant, approval, environment, finding, operation, replica, step, tenant, webhook};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -31,6 +31,10 @@ macro_rules! enum_schemas {
 enum_schemas! {
     /// State of a tenant or environment.
     TenantState = tenant::TenantState::ALL.iter().map(|state| state.as_str());
+    /// Role of a region: `home` for the region whose stack makes the environment ready.
+    RegionRole = environment::RegionRole::ALL.iter().map(|role| role.as_str());
+    /// State of a region of an environment.
+    RegionState = replica::ReplicaState::ALL.iter().map(|state| state.as_str());
     /// State of an operation.
     OperationState = operation::OperationState::ALL.iter().map(|state| state.as_str());
     /// State of an approval.

@@ -23,8 +23,8 @@ pub struct Operation {
     /// Name of the environment.
     #[schema(example = "production")]
     pub environment: String,
-    /// Kind of the operation: `onboard`, `offboard`, `restore`, `repair`, `upgrade_baseline`, `suspend` or `resume`.
-    /// More kinds may be added.
+    /// Kind of the operation: `onboard`, `offboard`, `restore`, `repair`, `upgrade_baseline`, `suspend`, `resume`,
+    /// `change_regions` or `remove_regions`. More kinds may be added.
     #[schema(example = "onboard")]
     pub kind: String,
     /// State of the operation.

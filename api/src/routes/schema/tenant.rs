@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::{environment, finding, tenant};
+use freehold_tenancy::{Config, environment, finding, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::enums::{FindingRemedy, Severity, SuspensionReason, TenantState};
+use super::enums::{FindingRemedy, RegionRole, RegionState, Severity, SuspensionReason, TenantState};
 
 /// Tenant: one customer with its environments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -51,8 +51,9 @@ pub struct Tenant {
     pub updated_at: DateTime<Utc>,
 }
 
-impl From<tenant::Tenant> for Tenant {
-    fn from(tenant: tenant::Tenant) -> Self {
+impl Tenant {
+    pub(crate) fn of(tenant: tenant::Tenant, config: &Config) -> Self {
+        let environments = tenant.environments.iter().map(|environment| Environment::of(environment, config)).collect();
         Self {
             id: tenant.id.to_string(),
             state: tenant.state().to_string(),
@@ -63,7 +64,7 @@ impl From<tenant::Tenant> for Tenant {
             labels: tenant.labels,
             legal_hold: tenant.legal_hold.map(|hold| hold.reason),
             suspension: tenant.suspension.map(Suspension::from),
-            environments: tenant.environments.into_iter().map(Environment::from).collect(),
+            environments,
             created_at: tenant.created_at,
             updated_at: tenant.updated_at,
         }
@@ -108,9 +109,18 @@ pub struct Environment {
     /// Residency: the named set of regions that the environment may use.
     #[schema(example = "eu")]
     pub residency: String,
-    /// Home region, in which the stack runs.
+    /// Home region, whose stack makes the environment ready.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
+    /// Regions of the environment: the home region first, then the replica regions. Empty once the environment is
+    /// offboarded.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub regions: Vec<EnvironmentRegion>,
+    /// URL of the environment, which is that of its home region; `null` before the first verification, or if the stack
+    /// has no URL.
+    #[schema(required = true, example = "https://abc123.lambda-url.eu-central-1.on.aws/")]
+    pub url: Option<String>,
     /// Id of the AWS account of the environment (12 digits); `null` until the account is confirmed.
     #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: Option<String>,
@@ -130,6 +140,49 @@ pub struct Environment {
     pub offboarded_at: Option<DateTime<Utc>>,
     /// Open findings about the environment, the most severe first.
     pub findings: Vec<OpenFinding>,
+}
+
+/// Region of an environment, with the state of its stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnvironmentRegion {
+    /// AWS region.
+    #[schema(example = "eu-west-1")]
+    pub region: String,
+    /// Role of the region.
+    #[schema(value_type = RegionRole, example = "replica")]
+    pub role: String,
+    /// State of the region. A region that is `leaving` was removed, or its environment is being offboarded: its stack
+    /// is deleted after the cooling-off period.
+    #[schema(value_type = RegionState, example = "ready")]
+    pub state: String,
+    /// ARN of the CloudFormation stack; `null` until AWS has returned it.
+    #[schema(
+        required = true,
+        example = "arn:aws:cloudformation:eu-west-1:111122223333:stack/freehold-tenant/5c3b8e90"
+    )]
+    pub stack_id: Option<String>,
+    /// URL of the stack; `null` before the first verification, or if the stack has no URL.
+    #[schema(required = true, example = "https://abc123.lambda-url.eu-west-1.on.aws/")]
+    pub url: Option<String>,
+    /// Time since which the region has this state.
+    pub since: DateTime<Utc>,
+    /// Human-readable reason of the state; `null` if there is none.
+    #[schema(required = true, example = json!(null))]
+    pub message: Option<String>,
+}
+
+impl From<environment::EnvironmentRegion> for EnvironmentRegion {
+    fn from(region: environment::EnvironmentRegion) -> Self {
+        Self {
+            region: region.region.to_string(),
+            role: region.role.to_string(),
+            state: region.state.to_string(),
+            stack_id: region.stack_id,
+            url: region.url,
+            since: region.since,
+            message: region.message,
+        }
+    }
 }
 
 /// Open finding about an environment.
@@ -175,8 +228,9 @@ impl From<finding::Finding> for OpenFinding {
     }
 }
 
-impl From<environment::Environment> for Environment {
-    fn from(environment: environment::Environment) -> Self {
+impl Environment {
+    pub(crate) fn of(environment: &environment::Environment, config: &Config) -> Self {
+        let regions = environment.regions(&config.stack.url_output);
         Self {
             id: environment.id.to_string(),
             tenant_id: environment.tenant_id.to_string(),
@@ -184,13 +238,15 @@ impl From<environment::Environment> for Environment {
             state: environment.state.to_string(),
             residency: environment.residency.to_string(),
             home_region: environment.home_region.to_string(),
-            aws_account_id: environment.aws_account_id.map(String::from),
-            baseline_version: environment.baseline_version.map(|version| version.to_string()),
+            url: regions.first().and_then(|home| home.url.clone()),
+            regions: regions.into_iter().map(EnvironmentRegion::from).collect(),
+            aws_account_id: environment.aws_account_id.as_ref().map(ToString::to_string),
+            baseline_version: environment.baseline_version.as_ref().map(ToString::to_string),
             operation_id: environment.operation_id.to_string(),
             created_at: environment.created_at,
             ready_at: environment.ready_at,
             offboarded_at: environment.offboarded_at,
-            findings: environment.findings.into_iter().map(OpenFinding::from).collect(),
+            findings: environment.findings.iter().cloned().map(OpenFinding::from).collect(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Fields of each response schema that a token of one tenant sees.
 //!
-//! Hidden are: names of staff, the root e-mail address and the management account, ids of OUs and of Identity Center, and
-//! all free text of workers, AWS and operators, which may contain these. `crate::tenant_view` applies the views.
+//! Hidden are: names of staff, the root e-mail address and the management account, ids of OUs and of Identity Center,
+//! and all free text of workers, AWS and operators, which may contain these. `crate::tenant_view` applies the views.
 
 use super::view::TenantView;
 
@@ -32,6 +32,7 @@ const ENVIRONMENT: TenantView = TenantView {
         "state",
         "residency",
         "home_region",
+        "url",
         "aws_account_id",
         "baseline_version",
         "operation_id",
@@ -39,13 +40,29 @@ const ENVIRONMENT: TenantView = TenantView {
         "ready_at",
         "offboarded_at",
     ],
-    parts: &[("findings", &OPEN_FINDING)],
+    parts: &[("regions", &ENVIRONMENT_REGION), ("findings", &OPEN_FINDING)],
+    ..NONE
+};
+
+const ENVIRONMENT_REGION: TenantView = TenantView {
+    schema: "EnvironmentRegion",
+    visible: &["region", "role", "state", "stack_id", "url", "since"],
+    hidden: &["message"],
     ..NONE
 };
 
 const NEW_ENVIRONMENT_PREVIEW: TenantView = TenantView {
     schema: "NewEnvironmentPreview",
-    visible: &["accepted", "accounts_exhausted_until", "name", "tier", "residency", "home_region", "approval_required"],
+    visible: &[
+        "accepted",
+        "accounts_exhausted_until",
+        "name",
+        "tier",
+        "residency",
+        "home_region",
+        "replica_regions",
+        "approval_required",
+    ],
     parts: &[("collisions", &COLLISION), ("queue", &QUEUE)],
     // Names in the organisation of the SaaS.
     hidden: &["organizational_unit", "guardrail", "stack", "template"],
@@ -137,6 +154,7 @@ const ACCOUNT_MAPPING: TenantView = TenantView {
         "environment_id",
         "environment",
         "home_region",
+        "replica_regions",
         "valid_from",
         "valid_to",
     ],
@@ -167,6 +185,7 @@ pub(crate) const ACCOUNT_MAPPING_ROW: TenantView = TenantView {
         "x_EffectiveFrom",
         "x_EffectiveTo",
         "x_Status",
+        "x_ReplicaRegions",
     ],
     hidden: &["BillingAccountId"],
     ..NONE
@@ -194,6 +213,7 @@ const FEED_EVENT_DATA: TenantView = TenantView {
         "kind",
         "severity",
         "changed",
+        "region",
         "approval_id",
         // A code, not a text: the reason for a suspension.
         "reason",
@@ -214,6 +234,7 @@ pub(crate) const VIEWS: &[&TenantView] = &[
     &TENANT_PAGE,
     &SUSPENSION,
     &ENVIRONMENT,
+    &ENVIRONMENT_REGION,
     &NEW_ENVIRONMENT_PREVIEW,
     &COLLISION,
     &OPEN_FINDING,

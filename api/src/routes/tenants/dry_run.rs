@@ -34,6 +34,9 @@ pub struct SignupPreview {
     /// Home region of the environments.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
+    /// Replica regions of the environments.
+    #[schema(example = json!(["eu-west-1"]))]
+    pub replica_regions: Vec<String>,
     /// Organizational unit that the AWS accounts would be moved to.
     #[schema(example = "freehold-eu")]
     pub organizational_unit: String,
@@ -102,6 +105,7 @@ pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant)
         tier: tenant.tier.to_string(),
         residency: residency.name.to_string(),
         home_region: first.home_region.to_string(),
+        replica_regions: first.replicas.iter().map(|replica| replica.region.to_string()).collect(),
         organizational_unit: residency.ou_name(),
         guardrail: residency.guardrail_name(),
         stack: config.stack.name.clone(),

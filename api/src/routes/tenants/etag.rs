@@ -3,7 +3,7 @@
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use freehold_tenancy::{TenantId, db, tenant};
+use freehold_tenancy::{Config, TenantId, db, tenant};
 
 use crate::app::App;
 use crate::etag::{ETag, IfMatch};
@@ -11,8 +11,10 @@ use crate::problem::ApiError;
 use crate::routes::schema::tenant::Tenant;
 
 /// Returns the ETag of a tenant, computed from its JSON representation.
-pub(super) fn compute_etag(tenant: tenant::Tenant) -> Result<ETag, ApiError> {
-    serde_json::to_string(&Tenant::from(tenant)).map(|json| ETag::for_body(&json)).map_err(|_| ApiError::internal())
+pub(in crate::routes) fn compute_etag(tenant: tenant::Tenant, config: &Config) -> Result<ETag, ApiError> {
+    serde_json::to_string(&Tenant::of(tenant, config))
+        .map(|json| ETag::for_body(&json))
+        .map_err(|_| ApiError::internal())
 }
 
 /// Fails if the request has an `If-Match` header that does not contain the current ETag of the tenant. Otherwise
@@ -26,13 +28,13 @@ pub(in crate::routes) async fn check_if_match(
     let Some(if_match) = if_match else { return Ok(None) };
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     let updated_at = tenant.updated_at;
-    if_match.check(&compute_etag(tenant)?)?;
+    if_match.check(&compute_etag(tenant, &app.config)?)?;
     Ok((!if_match.is_any()).then_some(updated_at))
 }
 
 /// Returns a response with a tenant and its ETag.
-pub(super) fn response_with_etag(tenant: &Tenant) -> Result<Response, ApiError> {
-    let body = serde_json::to_string(tenant).map_err(|_| ApiError::internal())?;
+pub(super) fn response_with_etag(tenant: tenant::Tenant, config: &Config) -> Result<Response, ApiError> {
+    let body = serde_json::to_string(&Tenant::of(tenant, config)).map_err(|_| ApiError::internal())?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::ETAG, ETag::for_body(&body).header()?),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::aws::constraints::{USER_EMAIL, USER_NAME};
 use freehold_tenancy::environment::{Environment, EnvironmentState};
+use freehold_tenancy::replica::Replica;
 use freehold_tenancy::tenant::{Labels, Tenant};
 use freehold_tenancy::{
     Config, EmailAddress, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId, Tier,
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::extract::{Fields, sanitize_field_name};
 use crate::problem::ApiError;
+use crate::routes::replica_regions::parse_replica_regions;
 
 /// Route name under which idempotency keys of signups are stored.
 pub(super) const IDEMPOTENCY_ROUTE: &str = "POST /v1/tenants";
@@ -46,6 +48,11 @@ pub struct Signup {
     /// Home region, in which the stacks run: a region of one of the configured residencies.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
+    /// Replica regions, in which a further copy of each environment's stack runs: at most three other regions of the
+    /// same residency [default: none].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["eu-west-1"]), max_items = 3)]
+    pub replica_regions: Option<Vec<String>>,
     /// Residency: the named set of regions that the tenant may use. It must contain `home_region` [default: the
     /// residency of `home_region`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,6 +82,7 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
     let admin_email = fields.required("admin_email");
     let home_region = fields.required_with_code("home_region", "unknown_region");
     let residency = parse_residency(&mut fields, config, home_region);
+    let replica_regions = parse_replica_regions(&mut fields, config, home_region, residency.as_ref());
     let tier = parse_tier(&mut fields, config);
     if let (Some(email), Some(tier)) = (&admin_email, &tier)
         && let Some(violation) = user_violation(config, tier, email)
@@ -100,13 +108,14 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
         name,
         residency: residency.clone(),
         home_region,
-        replicas: Vec::new(),
+        replicas: Replica::of_new_environment(&replica_regions, now),
         home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
         baseline_version: None,
         operation_id,
         created_at: now,
+        updated_at: now,
         ready_at: None,
         offboarded_at: None,
         findings: Vec::new(),

@@ -107,14 +107,14 @@ pub(crate) async fn update_tenant(
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::tenant_not_found)?;
     let mut tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
-    if_match.check(&compute_etag(tenant.clone())?)?;
+    if_match.check(&compute_etag(tenant.clone(), &app.config)?)?;
     if tenant.state() == TenantState::Offboarded {
         return Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded and can no longer be changed."));
     }
     let former = tenant.clone();
     let changed = parse_patch(fields, &app.config, &tenant)?.apply(&mut tenant);
     if changed.is_empty() {
-        return response_with_etag(&tenant.into());
+        return response_with_etag(tenant, &app.config);
     }
     let now = app.clock.now();
     if changed.contains(&"tier") && app.config.requires_approval(&tenant.tier) {
@@ -145,7 +145,7 @@ pub(crate) async fn update_tenant(
     // The change adds a feed event, which may have to be delivered to webhook endpoints, and may open an operation.
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
-    response_with_etag(&tenant.into())
+    response_with_etag(tenant, &app.config)
 }
 
 fn record_changes(before: &tenant::Tenant, after: &tenant::Tenant) {
@@ -185,7 +185,7 @@ fn upgrade_in_progress(id: OperationId) -> ApiError {
         "The operation {id} (upgrade_baseline) is in progress, which cannot change the administrator. Repeat the \
          request when the operation has ended."
     );
-    ApiError::new(Code::OperationInProgress, detail)
+    ApiError::new(Code::OperationInProgress, detail).with_operation(id)
 }
 
 pub(crate) fn parse_patch(

@@ -29,6 +29,8 @@ pub struct ExportedMapping<'a> {
     pub valid_from: &'a str,
     /// End of the mapping in UTC; `None` while the mapping is valid.
     pub valid_to: Option<&'a str>,
+    /// Replica regions of the environment, separated by spaces; `None` if it has none.
+    pub replica_regions: Option<&'a str>,
 }
 
 /// Minimum size of a chunk in bytes, except for the last chunk.
@@ -76,7 +78,7 @@ pub async fn export(
 /// Decoded columns of a row.
 struct Fields<'a>([Option<Cow<'a, str>>; COLUMN_COUNT]);
 
-const COLUMN_COUNT: usize = 9;
+const COLUMN_COUNT: usize = 10;
 
 impl<'a> Fields<'a> {
     fn read(line: &'a [u8]) -> Result<Self> {
@@ -96,6 +98,7 @@ impl<'a> Fields<'a> {
             home_region: self.text(6)?,
             valid_from: self.text(7)?,
             valid_to: self.optional_text(8),
+            replica_regions: self.optional_text(9),
         })
     }
 
@@ -124,7 +127,9 @@ fn copy_statement(snapshot: &Snapshot) -> String {
         copy (
             select m.aws_account_id, m.tenant_id, m.account_name, t.external_id, t.tier, e.name,
                 e.home_region, m.valid_from at time zone 'UTC',
-                case when m.closed_at_position <= {position} then m.valid_to at time zone 'UTC' end
+                case when m.closed_at_position <= {position} then m.valid_to at time zone 'UTC' end, (
+                    select string_agg(r.region, ' ' order by r.slot) from environment_replicas r
+                    where r.environment_id = e.id)
             from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
             where m.opened_at_position <= {position}
               and case when {at}::timestamptz is null
