@@ -23,10 +23,7 @@ pub(super) fn create_access_control(
     let control = access_control(target, properties)?;
     let id = format!("E{}", state.ids.next(UPPERCASE, 13));
     let account = account(state, target);
-    check_access_control(account, None, &control).map_err(|refusal| refused(ACCESS_CONTROL, refusal))?;
-    if account.access_controls.values().any(|other| other.name == control.name) {
-        return Err(already_exists(ACCESS_CONTROL, &control.name));
-    }
+    admit_access_control(account, None, &control)?;
     account.access_controls.insert(id.clone(), control);
     Ok(PhysicalResource::new(&id).with("Id", id))
 }
@@ -41,10 +38,7 @@ pub(super) fn update_access_control(
     target.authorize(state, "cloudfront:UpdateOriginAccessControl", &access_control_arn(target, &id))?;
     let control = access_control(target, properties)?;
     let account = account(state, target);
-    check_access_control(account, Some(&id), &control).map_err(|refusal| refused(ACCESS_CONTROL, refusal))?;
-    if account.access_controls.iter().any(|(other_id, other)| *other_id != id && other.name == control.name) {
-        return Err(already_exists(ACCESS_CONTROL, &control.name));
-    }
+    admit_access_control(account, Some(&id), &control)?;
     account.access_controls.insert(id, control);
     Ok(())
 }
@@ -123,6 +117,16 @@ fn authorize_tags(state: &State, target: &ResourceContext<'_>, id: &str, propert
         Some(_) => target.authorize(state, "cloudfront:TagResource", &distribution_arn(target, id)),
         None => Ok(()),
     }
+}
+
+/// Returns an error if AWS would refuse an origin access control. `id` is its id, or `None` if it is new.
+fn admit_access_control(account: &CloudFront, id: Option<&str>, control: &OriginAccessControl) -> Result<(), String> {
+    check_access_control(account, id, control).map_err(|refusal| refused(ACCESS_CONTROL, refusal))?;
+    let mut others = account.access_controls.iter().filter(|(other, _)| id != Some(other.as_str()));
+    if others.any(|(_, other)| other.name == control.name) {
+        return Err(already_exists(ACCESS_CONTROL, &control.name));
+    }
+    Ok(())
 }
 
 fn access_control(target: &ResourceContext<'_>, properties: &Value) -> Result<OriginAccessControl, String> {
