@@ -62,7 +62,7 @@ struct RegionDownArgs {
     /// Region to stop, e.g. eu-central-1
     #[arg(value_name = "REGION")]
     region: Region,
-    /// How the region fails: refused, unreachable, hanging, unavailable or not-found
+    /// Form of the outage: refused, unreachable, hanging, unavailable or not-found
     #[arg(long, value_name = "FORM", default_value_t = OutageForm::Refused)]
     form: OutageForm,
     /// Time by the sandbox's clock after which the region works again, e.g. 90s, 15m, 1h [default: until it is cleared]

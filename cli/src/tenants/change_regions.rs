@@ -17,7 +17,7 @@ use crate::output::{self, Format};
 #[command(after_help = concat!(
     "Examples:\n  ",
     "freehold tenants change-regions ten_01k2m8v3x9e7rt4s5q6w7y8z9b --environment production \\\n    ",
-    "--replica-region eu-west-1 --replica-region eu-north-1\n  ",
+    "--replica-region eu-west-1\n  ",
     "freehold tenants change-regions ten_01k2m8v3x9e7rt4s5q6w7y8z9b --environment production --no-replicas\n\n",
     exit_codes!(),
 ))]
@@ -51,7 +51,13 @@ pub(super) async fn run(args: ChangeRegionsArgs) -> anyhow::Result<Exit> {
         output::print_field("state", &environment.state)?;
         output::print_field("operation", &environment.operation_id)?;
         show::print_regions(std::slice::from_ref(&environment))?;
-        output::print_note(format!("to watch the operation: freehold tenants watch {}", args.id));
+        let has = |states: &[&str]| environment.regions.iter().any(|region| states.contains(&region.state.as_str()));
+        if has(&["leaving"]) {
+            output::print_note("the stack of a leaving region is deleted after the cooling-off period");
+        }
+        if has(&["pending", "deploying", "updating", "failed", "unreachable"]) {
+            output::print_note(format!("to watch the operation: freehold tenants watch {}", args.id));
+        }
     }
     Ok(Exit::Success)
 }
