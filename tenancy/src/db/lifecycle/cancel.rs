@@ -42,10 +42,7 @@ async fn cancel_in_tx(
         return Ok(LifecycleResult::NotAllowed("it has ended"));
     };
     if open.kind == OperationKind::ChangeRegions {
-        // The regions keep their states; another change of the regions deploys or removes them.
-        mark_canceled(&mut *tx, &open, by, now).await?;
-        delete_slots(tx, id).await?;
-        return Ok(LifecycleResult::Started(Vec::new()));
+        return cancel_replica_steps(tx, &open, by, now).await;
     }
     if open.kind != OperationKind::Onboard {
         return Ok(LifecycleResult::NotAllowed(match open.kind {
@@ -61,16 +58,26 @@ async fn cancel_in_tx(
         return Ok(LifecycleResult::LegalHold(reason));
     }
     if !events::has_none(&mut *tx, id, EventType::EnvironmentReady).await? {
-        // Only steps of replicas remain. The environment stays ready, and its replicas keep their states.
-        mark_canceled(&mut *tx, &open, by, now).await?;
-        delete_slots(tx, id).await?;
-        return Ok(LifecycleResult::Started(Vec::new()));
+        return cancel_replica_steps(tx, &open, by, now).await;
     }
     let followed_by = cancel_operation(tx, environment, &open, by, now).await?;
     if let Some(id) = followed_by {
         set_initiator(tx, id, initiator).await?;
     }
     Ok(LifecycleResult::Started(followed_by.into_iter().collect()))
+}
+
+/// Cancels an operation of which only steps of replicas remain. The environment stays ready, and its replicas keep
+/// their states; another change of the regions deploys or removes them.
+async fn cancel_replica_steps(
+    tx: &mut PgConnection,
+    open: &OpenOperation,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
+    mark_canceled(&mut *tx, open, by, now).await?;
+    delete_slots(tx, open.id).await?;
+    Ok(LifecycleResult::Started(Vec::new()))
 }
 
 /// Cancels an operation that is still open. A legal hold is ignored, because the operation has created nothing. The
