@@ -20,13 +20,28 @@ use super::replicas::{AN_HOUR, environment, latest_operation, states, tenant_sta
 /// Time for which a removed replica keeps serving.
 const TIME_TO_LEAVE: TimeDelta = TimeDelta::days(7);
 
-/// Requests that the tenant's only environment has exactly these replicas.
+fn parse(regions: &[&str]) -> Vec<Region> {
+    regions.iter().map(|region| region.parse().expect("a region")).collect()
+}
+
+/// Requests that the tenant's only environment has exactly these replicas. Overwrites other changes.
 pub(super) async fn change(freehold: &Freehold, tenant: &Tenant, replica_regions: &[&str]) -> ChangeRegionsResult {
-    let replica_regions: Vec<Region> = replica_regions.iter().map(|region| region.parse().expect("a region")).collect();
+    change_known(freehold, tenant, None, replica_regions).await
+}
+
+/// Requests that the tenant's only environment has exactly these replicas, if it still has the `known` ones.
+async fn change_known(
+    freehold: &Freehold,
+    tenant: &Tenant,
+    known: Option<&[&str]>,
+    replica_regions: &[&str],
+) -> ChangeRegionsResult {
+    let (known, replica_regions) = (known.map(parse), parse(replica_regions));
     let now = freehold.clock.now();
     let change = RegionChange {
         tenant: tenant.id,
         environment: &tenant.environments[0].name,
+        known_regions: known.as_deref(),
         replica_regions: &replica_regions,
         leaving_at: now + TIME_TO_LEAVE,
         requested_by: &requester("ann"),
@@ -37,6 +52,11 @@ pub(super) async fn change(freehold: &Freehold, tenant: &Tenant, replica_regions
 /// Lets the time pass after which removed replicas are deleted.
 pub(super) fn let_replicas_leave(freehold: &Freehold) {
     freehold.clock.advance_to(freehold.clock.now() + TIME_TO_LEAVE);
+}
+
+/// Returns a configuration whose residency `eu` has five regions.
+fn config_with_five_regions() -> String {
+    CONFIG.replace("\"eu-west-1\"", "\"eu-west-1\", \"eu-west-2\", \"eu-west-3\", \"eu-north-1\"")
 }
 
 /// Creates a tenant that is ready in eu-central-1, with ready replicas.
@@ -116,6 +136,17 @@ async fn a_region_that_is_leaving_is_kept_if_it_is_wanted_again() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_missed_a_removal_removes_nothing() {
+    let freehold = Freehold::with(freehold_sandbox::Settings::instant(), &config_with_five_regions()).await;
+    let (tenant, _) = create_tenant(&freehold, &["eu-west-1", "eu-west-2"]).await;
+    let known = Some(&["eu-west-1", "eu-west-2"][..]);
+    assert_eq!(change_known(&freehold, &tenant, known, &["eu-west-1"]).await, ChangeRegionsResult::Changed(None));
+    assert_eq!(change_known(&freehold, &tenant, known, &["eu-west-2"]).await, ChangeRegionsResult::Outdated);
+    let expected = [("eu-west-1", ReplicaState::Ready), ("eu-west-2", ReplicaState::Leaving)];
+    assert_eq!(states(&environment(&freehold, &tenant).await), expected);
+}
+
+#[tokio::test]
 async fn no_region_leaves_under_a_legal_hold() {
     let freehold = Freehold::instant().await;
     let (tenant, worker) = create_tenant(&freehold, &["eu-west-1"]).await;
@@ -161,9 +192,7 @@ async fn a_replica_that_failed_is_deployed_by_the_next_change() {
 
 #[tokio::test]
 async fn regions_change_only_within_their_limits() {
-    let more = "\"eu-west-1\", \"eu-west-2\", \"eu-west-3\", \"eu-north-1\"";
-    let config = CONFIG.replace("\"eu-west-1\"", more);
-    let freehold = Freehold::with(freehold_sandbox::Settings::instant(), &config).await;
+    let freehold = Freehold::with(freehold_sandbox::Settings::instant(), &config_with_five_regions()).await;
     let (tenant, worker) = create_tenant(&freehold, &["eu-west-1", "eu-west-2", "eu-west-3"]).await;
     let exchanged = ["eu-west-1", "eu-west-2", "eu-north-1"];
     // The replica that leaves has its slot until it is deleted.

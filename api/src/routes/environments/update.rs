@@ -7,6 +7,7 @@ use axum::{Extension, Json};
 use chrono::TimeDelta;
 use freehold_tenancy::db::lifecycle::{ChangeRegionsResult, RegionChange};
 use freehold_tenancy::replica::MAX_REPLICAS;
+use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{EnvironmentName, Region, TenantId, db, environment};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,11 +16,11 @@ use super::{Environment, not_found};
 use crate::app::App;
 use crate::audit::{record_change, record_id};
 use crate::auth::Caller;
-use crate::etag::IfMatch;
+use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use crate::routes::replica_regions::parse_replica_regions;
-use crate::routes::tenants::etag::{check_if_match, compute_etag};
+use crate::routes::tenants::etag::compute_etag;
 
 /// Changes of an environment, as a JSON merge patch (RFC 7396): omitted fields stay unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -35,7 +36,7 @@ pub struct EnvironmentPatch {
 /// Change the replica regions of an environment
 ///
 /// The body is a JSON merge patch. It is applied only if the tenant still has the ETag in `If-Match`. An operation of
-/// the kind `change_regions` deploys the stack in the new regions, with the template of the home region; the
+/// the kind `change_regions` deploys the stack in the new regions, with the configured template; the
 /// environment stays `ready`. A removed region is `leaving`: its stack is deleted after the cooling-off period, and not
 /// under a legal hold. Until then, another request can bring the region back.
 #[utoipa::path(
@@ -92,17 +93,21 @@ pub(crate) async fn update_environment(
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::tenant_not_found)?;
     let name = name.ok_or_else(not_found)?;
-    let environment = load(&app, id, &name).await?;
-    check_if_match(&app, id, Some(&if_match)).await?;
-    let Some(regions) = parse_patch(fields, &app, &environment)? else {
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
+    let etag = compute_etag(tenant.clone(), &app.config)?;
+    let environment = find(&tenant, &name)?;
+    if_match.check(&etag)?;
+    let Some(regions) = parse_patch(fields, &app, environment)? else {
         return respond(&app, id, &name, StatusCode::OK).await;
     };
     let now = app.clock.now();
     let cooling_off = i64::try_from(app.config.offboarding.cooling_off_seconds).ok().and_then(TimeDelta::try_seconds);
     let leaving_at = cooling_off.and_then(|period| now.checked_add_signed(period)).ok_or_else(ApiError::internal)?;
+    let known = active_replicas(environment);
     let change = RegionChange {
         tenant: id,
         environment: &name,
+        known_regions: (!if_match.is_any()).then_some(&known[..]),
         replica_regions: &regions,
         leaving_at,
         requested_by: &caller.requester(),
@@ -110,12 +115,13 @@ pub(crate) async fn update_environment(
     match db::lifecycle::change_regions(&app.pool, &change, now).await? {
         ChangeRegionsResult::Changed(operation) => {
             operation.iter().for_each(record_id);
-            record_change("replica_regions", active_replicas(&environment), &regions);
+            record_change("replica_regions", &known, &regions);
             app.work_notifier.notify();
             respond(&app, id, &name, StatusCode::ACCEPTED).await
         }
         ChangeRegionsResult::Unchanged => respond(&app, id, &name, StatusCode::OK).await,
         ChangeRegionsResult::NotFound => Err(not_found()),
+        ChangeRegionsResult::Outdated => Err(precondition_failed()),
         ChangeRegionsResult::LegalHold(reason) => Err(ApiError::legal_hold(&reason)),
         ChangeRegionsResult::Busy { operation, kind } => Err(ApiError::new(
             Code::OperationInProgress,
@@ -129,14 +135,13 @@ pub(crate) async fn update_environment(
             Code::EnvironmentNotReady,
             format!("The environment is {state}; only the regions of a ready environment can be changed."),
         )),
-        ChangeRegionsResult::TooMany => Err(too_many(&environment)),
+        ChangeRegionsResult::TooMany => Err(too_many(environment)),
     }
 }
 
-async fn load(app: &App, id: TenantId, name: &EnvironmentName) -> Result<environment::Environment, ApiError> {
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
+fn find<'a>(tenant: &'a Tenant, name: &EnvironmentName) -> Result<&'a environment::Environment, ApiError> {
     // The name of an offboarded environment can be used again, so the newest match is returned.
-    tenant.environments.into_iter().rfind(|one| one.name == *name).ok_or_else(not_found)
+    tenant.environments.iter().rfind(|one| one.name == *name).ok_or_else(not_found)
 }
 
 /// Returns the wanted replica regions, or `None` if the patch does not contain them.
@@ -174,7 +179,7 @@ fn too_many(environment: &environment::Environment) -> ApiError {
 async fn respond(app: &App, id: TenantId, name: &EnvironmentName, status: StatusCode) -> Result<Response, ApiError> {
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::tenant_not_found)?;
     let etag = compute_etag(tenant.clone(), &app.config)?.header()?;
-    let environment = tenant.environments.iter().rfind(|one| one.name == *name).ok_or_else(not_found)?;
+    let environment = find(&tenant, name)?;
     let body = Json(Environment::of(environment, &app.config));
     let mut response = (status, [(header::ETAG, etag)], body).into_response();
     if status == StatusCode::ACCEPTED {

@@ -34,6 +34,8 @@ pub enum ChangeRegionsResult {
     LegalHold(String),
     /// The environment would have more than three replicas, including those that are leaving.
     TooMany,
+    /// The environment no longer has the known regions. Nothing was written.
+    Outdated,
     NotFound,
 }
 
@@ -42,6 +44,8 @@ pub enum ChangeRegionsResult {
 pub struct RegionChange<'a> {
     pub tenant: TenantId,
     pub environment: &'a EnvironmentName,
+    /// Replica regions that the client has seen, without those that are leaving; `None` to overwrite other changes.
+    pub known_regions: Option<&'a [Region]>,
     /// All replica regions that the environment should have. The caller has checked them against the residency.
     pub replica_regions: &'a [Region],
     /// Time at which the stacks of removed replicas are deleted.
@@ -86,6 +90,10 @@ async fn change_in_tx(
         return Ok(ChangeRegionsResult::NotReady(row.state));
     }
     let before = environment_replicas::lock(tx, environment).await?;
+    let remaining = before.iter().filter(|replica| replica.leaving_at.is_none()).map(|replica| replica.region);
+    if change.known_regions.is_some_and(|known| !remaining.eq(known.iter().copied())) {
+        return Ok(ChangeRegionsResult::Outdated);
+    }
     let is_wanted = |replica: &&Replica| change.replica_regions.contains(&replica.region);
     let removed: Vec<_> = before.iter().filter(|one| !is_wanted(one) && one.leaving_at.is_none()).collect();
     if !removed.is_empty()
