@@ -61,7 +61,9 @@ pub mod schema {
     pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};
     pub use crate::routes::schema::approval::ApprovalDetails;
     pub use crate::routes::schema::operation::{Approval, Attention, Operation, OperationHold, Queue, Step};
-    pub use crate::routes::schema::tenant::{Environment, EnvironmentRegion, OpenFinding, Suspension, Tenant};
+    pub use crate::routes::schema::tenant::{
+        Environment, EnvironmentRegion, FrontDoor, OpenFinding, Suspension, Tenant,
+    };
     pub use crate::routes::suspension::{ResumeRequest, SuspendRequest};
     pub use crate::routes::tenants::{Collision, EnvironmentPreview, Signup, SignupPreview, TenantPage, TenantPatch};
     pub use crate::routes::vending::{PauseRequest, Vending, VendingPause};

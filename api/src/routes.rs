@@ -10,6 +10,7 @@ pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod findings;
 pub(crate) mod fleet_holds;
+mod front_door;
 pub(crate) mod health;
 pub(crate) mod legal_hold;
 pub(crate) mod offboarding;

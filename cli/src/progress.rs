@@ -33,7 +33,7 @@ pub(crate) async fn watch_tenants(api: &ApiClient, tenants: &[&Tenant], output: 
     let width = labels.map(|label| label.chars().count()).max().unwrap_or(0);
     let followed = environments.into_iter().map(async |(tenant, environment)| {
         let label = environment_label(tenant, environment);
-        let mut progress = OperationProgress::new(format!("{label:width$}"), environment.created_at, output);
+        let mut progress = OperationProgress::new(format!("{label:width$}"), environment, output);
         let path = format!("/v1/operations/{}", encode_path_segment(&environment.operation_id));
         progress.print_queue_position(&api.get(&path, &[]).await?)?;
         let operation = follow_operation(api, &environment.operation_id, |event| progress.print_event(event)).await?;
@@ -57,8 +57,13 @@ struct OperationProgress {
 }
 
 impl OperationProgress {
-    fn new(label: String, created_at: DateTime<Utc>, output: ProgressOutput) -> Self {
-        let steps = freehold_worker::onboarding::ONBOARD_STEPS.iter().filter(|step| step.name.replica().is_none());
+    fn new(label: String, environment: &Environment, output: ProgressOutput) -> Self {
+        let replicas = environment.regions.iter().filter(|region| region.role == "replica").count();
+        let has_front_door = environment.front_door.state != "none";
+        let steps = freehold_worker::onboarding::ONBOARD_STEPS.iter().filter(|step| {
+            let number = step.name.replica().map_or(0, |(slot, _)| usize::try_from(slot.number()).unwrap_or(0));
+            number <= replicas && (has_front_door || step.name.front_door().is_none())
+        });
         let bar = PROGRESS_BARS.add(ProgressBar::new(steps.count() as u64));
         // With an invalid template, the bar keeps its default style.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {bar:10} {pos:>2}/{len} {wide_msg}") {
@@ -66,7 +71,7 @@ impl OperationProgress {
         }
         bar.set_prefix(label.clone());
         bar.enable_steady_tick(std::time::Duration::from_millis(120));
-        Self { label, created_at, output, bar, running_steps: BTreeMap::new() }
+        Self { label, created_at: environment.created_at, output, bar, running_steps: BTreeMap::new() }
     }
 
     /// Prints the queue position of an operation, or the fleet hold that stops it. Prints nothing if the operation is

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use freehold_tenancy::Config;
+use freehold_tenancy::db::installation::Installation;
 use secrecy::SecretString;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -38,8 +40,8 @@ use database::Database;
 /// The worker calls the simulated AWS over HTTP with the real AWS SDK.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    freehold sandbox --demo                      create three tenants, then keep running\n  \
-    freehold sandbox --demo --exit-after-demo    create three tenants, then exit\n  \
+    freehold sandbox --demo                      create four tenants, then keep running\n  \
+    freehold sandbox --demo --exit-after-demo    create four tenants, then exit\n  \
     freehold sandbox --data ./sandbox            keep the data for the next start\n\n\
     In another terminal, while the sandbox runs:\n  \
     freehold tenants create --company-name 'Example GmbH' --admin-email admin@example.com \\\n    \
@@ -63,10 +65,10 @@ enum SandboxCommand {
 // Arguments with which a sandbox starts.
 #[derive(Debug, Args)]
 struct StartArgs {
-    /// Create three tenants in three home regions and print each step
+    /// Create four tenants in three home regions, print each step, and lose a region
     #[arg(long)]
     demo: bool,
-    /// Exit after the demo, with 0 if all three tenants are ready, else with 1
+    /// Exit after the demo, with 0 if all four tenants are ready and a front door survives, else with 1
     #[arg(long, requires = "demo")]
     exit_after_demo: bool,
     /// Speed of the simulated clock relative to real time
@@ -128,6 +130,8 @@ struct Sandbox {
     data_dir: DataDir,
     database: Database,
     aws: SimulatedAws,
+    config: Arc<Config>,
+    installation: Installation,
     api: ApiClient,
     token: SecretString,
     registration: crate::running_sandbox::RegistrationGuard,
@@ -171,6 +175,7 @@ impl Sandbox {
         processes.spawn(shut_down_after(shutdown, {
             let pool = database.pool(&config, Some(&config.database.worker_role)).await?;
             let (connection, stop) = (aws.worker_connection()?, stop_processes.clone());
+            let (config, installation) = (Arc::clone(&config), installation.clone());
             async move { run_worker(pool, config, &installation, connection, None, None, stop).await }
         }));
         let running = RunningSandbox {
@@ -182,7 +187,8 @@ impl Sandbox {
             token: issuer.write_token(&token)?,
         };
         let api = ApiClient::new(api_url.parse()?, token.clone(), false)?;
-        Ok(Self { data_dir, database, aws, api, token, registration: running.register()?, stop_processes, processes })
+        let registration = running.register()?;
+        Ok(Self { data_dir, database, aws, config, installation, api, token, registration, stop_processes, processes })
     }
 
     /// Prints the addresses of the sandbox, then runs the demo if requested.
@@ -191,7 +197,7 @@ impl Sandbox {
         if !args.demo {
             return Ok(Exit::Success);
         }
-        let all_ready = demo::run(&self.api, &self.aws).await?;
+        let all_ready = demo::run(&self.api, &self.aws, &self.config, &self.installation).await?;
         if !args.exit_after_demo {
             output::print_line("\nThe sandbox keeps running. Ctrl-C stops it.")?;
         }

@@ -4,6 +4,7 @@
 mod add_environment;
 mod change_regions;
 mod create;
+mod front_door;
 mod offboard;
 mod show;
 mod suspend;
@@ -43,6 +44,7 @@ enum TenantsCommand {
     Update(update::UpdateArgs),
     AddEnvironment(add_environment::AddEnvironmentArgs),
     ChangeRegions(change_regions::ChangeRegionsArgs),
+    FrontDoor(front_door::FrontDoorArgs),
     Offboard(offboard::OffboardArgs),
     Restore(offboard::RestoreArgs),
     Suspend(suspend::SuspendArgs),
@@ -131,6 +133,7 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::Update(args) => update::run(args).await,
         TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,
         TenantsCommand::ChangeRegions(args) => change_regions::run(args).await,
+        TenantsCommand::FrontDoor(args) => front_door::run(args).await,
         TenantsCommand::Offboard(args) => offboard::offboard(args).await,
         TenantsCommand::Restore(args) => offboard::restore(args).await,
         TenantsCommand::Suspend(args) => suspend::suspend(args).await,

@@ -24,6 +24,7 @@ string_enum! {
         BusinessValidationNeeded = "business_validation_needed",
         CallNotPossible = "call_not_possible",
         DeadlinePassed = "deadline_passed",
+        FrontDoorNotPossible = "front_door_not_possible",
         GrantsUnknown = "grants_unknown",
         GroupMissing = "group_missing",
         GroupNotOurs = "group_not_ours",
@@ -166,6 +167,10 @@ impl AttentionCode {
             Self::DeadlinePassed => {
                 ("Deadline passed", "AWS is taking longer than usual; the work continues automatically.")
             }
+            Self::FrontDoorNotPossible => (
+                "Front door not possible",
+                "The shared address of the environment cannot be set up yet; our engineers are correcting the cause.",
+            ),
             Self::GrantsUnknown => (
                 "Granted access not recorded",
                 "An internal error stopped the final check of the environment; our engineers are investigating.",

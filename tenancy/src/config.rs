@@ -10,6 +10,7 @@ mod api_limits;
 mod audit;
 mod check;
 mod database;
+mod front_door;
 mod organization;
 mod parse;
 mod quotas;
@@ -33,8 +34,10 @@ pub use api::{Api, ClaimPath, TokenIssuer};
 pub use api_limits::ApiLimits;
 pub use audit::Audit;
 pub use database::{Database, DatabaseRoles, RDS_IAM_TOKEN_REFUSAL, RoleName, is_rds_iam_token};
+pub use front_door::FrontDoorConfig;
 pub use organization::{
-    CloseAccounts, EmailPattern, OWN_STACK_PARAMETERS, Offboarding, Organization, Residency, Stack, Timeouts,
+    CloseAccounts, EmailPattern, FRONT_DOOR_PARAMETER, OWN_STACK_PARAMETERS, Offboarding, Organization, Residency,
+    Stack, Timeouts,
 };
 pub use quotas::{Bucket, ExpectedDurations, Quotas, Rate};
 pub use reconcile::Reconcile;
@@ -82,6 +85,9 @@ pub struct Config {
     /// Permissions of the role that deploys the stack.
     #[serde(default)]
     pub access_role: AccessRole,
+    /// Behaviours of the CloudFront distributions in front of environments.
+    #[serde(default)]
+    pub front_door: FrontDoorConfig,
     #[serde(default)]
     pub offboarding: Offboarding,
     /// Times that steps wait for AWS before the operation needs attention.
@@ -199,6 +205,16 @@ impl Config {
 
     pub fn tier(&self, name: &Tier) -> Option<&TierConfig> {
         self.tiers.iter().find(|tier| tier.name == *name)
+    }
+
+    /// Returns whether the residency allows a front door. A residency that is not configured allows none.
+    pub fn allows_front_door(&self, residency: &ResidencyName) -> bool {
+        self.residency(residency).is_some_and(|residency| residency.edge)
+    }
+
+    /// Returns whether a new environment of this tier and residency gets a front door if the request does not say.
+    pub fn has_front_door_by_default(&self, tier: &Tier, residency: &ResidencyName) -> bool {
+        self.tier(tier).is_some_and(|tier| tier.front_door) && self.allows_front_door(residency)
     }
 
     /// Returns whether a second person must approve each account of a tenant of this tier.

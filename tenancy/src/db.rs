@@ -8,6 +8,7 @@ pub mod approvals;
 pub mod audit;
 pub mod closures;
 mod connection;
+mod environment_front_doors;
 pub mod environment_replicas;
 pub mod environment_stacks;
 pub mod events;

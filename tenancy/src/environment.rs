@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::baseline::BaselineVersion;
 use crate::environment_stack::EnvironmentStack;
 use crate::finding::{Finding, FindingKind};
+use crate::front_door::FrontDoor;
 use crate::replica::{Replica, ReplicaState};
 use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
@@ -73,6 +74,8 @@ pub struct Environment {
     pub home_region: Region,
     /// Further regions of the environment, in the order of their slots.
     pub replicas: Vec<Replica>,
+    /// Front door; `None` if the environment has none.
+    pub front_door: Option<FrontDoor>,
     /// Tenant stack in the home region; `None` until its creation is intended.
     pub home_stack: Option<EnvironmentStack>,
     pub state: EnvironmentState,
@@ -133,9 +136,15 @@ impl Environment {
         }
     }
 
+    /// Returns the URL at which the environment answers: that of its front door, or else that of its home region.
+    pub fn url(&self, url_output: &str) -> Option<String> {
+        let home = || self.regions(url_output).first().and_then(|home| home.url.clone());
+        self.front_door.as_ref().and_then(FrontDoor::serving_url).map(ToOwned::to_owned).or_else(home)
+    }
+
     /// Returns the open finding that reports the stack of the home region as missing or broken.
     fn home_stack_finding(&self) -> Option<&Finding> {
-        // Only the subject of a finding about a replica contains a region.
+        // Only the subject of a finding about a replica or a front door has a further part.
         let is_at_home = |finding: &Finding| finding.subject.matches('/').count() == 1;
         self.findings.iter().find(|finding| {
             matches!(finding.kind, FindingKind::StackMissing | FindingKind::StackFailed) && is_at_home(finding)
@@ -177,6 +186,7 @@ mod tests {
             residency: "eu".parse().unwrap(),
             home_region: "eu-central-1".parse().unwrap(),
             replicas: vec![Replica { state: ReplicaState::Failed, ..replica }],
+            front_door: None,
             home_stack: None,
             state,
             aws_account_id: None,

@@ -15,6 +15,8 @@ string_enum! {
         Baseline = "baseline",
         /// Stack with the software of the SaaS.
         Tenant = "tenant",
+        /// Stack with the CloudFront distribution in front of the regions.
+        FrontDoor = "front-door",
     }
 }
 

@@ -53,6 +53,10 @@ string_enum! {
         RegionReady = "environment.region.ready",
         /// A replica of the environment needs a person, or AWS does not answer in its region.
         RegionFailed = "environment.region.failed",
+        /// The front door of the environment is verified.
+        FrontDoorDeployed = "environment.front_door.deployed",
+        /// The front door of the environment needs a person.
+        FrontDoorFailed = "environment.front_door.failed",
         /// The environment is offboarded.
         EnvironmentOffboarded = "environment.offboarded",
         /// The account mapping of the environment has ended.

@@ -131,6 +131,10 @@ string_enum! {
         RegionReady = "environment.region.ready",
         /// A replica of an environment needs a person, or AWS does not answer in its region.
         RegionFailed = "environment.region.failed",
+        /// The front door of an environment is verified.
+        FrontDoorDeployed = "environment.front_door.deployed",
+        /// The front door of an environment needs a person.
+        FrontDoorFailed = "environment.front_door.failed",
         /// A change of a tenant needs the approval of a second person.
         TenantApprovalRequested = "tenant.approval.requested",
         /// A second person approved a change of a tenant, which is applied.
@@ -233,6 +237,8 @@ impl FeedType {
             E::EnvironmentOffboarded => Self::EnvironmentOffboarded,
             E::RegionReady => Self::RegionReady,
             E::RegionFailed => Self::RegionFailed,
+            E::FrontDoorDeployed => Self::FrontDoorDeployed,
+            E::FrontDoorFailed => Self::FrontDoorFailed,
             // Operations of other kinds need attention instead of failing.
             E::OperationFailed
             | E::OperationStarted

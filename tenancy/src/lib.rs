@@ -18,6 +18,7 @@ pub mod excerpt;
 pub mod feed;
 pub mod finding;
 pub mod fleet_hold;
+pub mod front_door;
 pub mod ids;
 pub mod jitter;
 pub mod operation;

@@ -72,6 +72,9 @@ const OPT_IN_REGIONS: [&str; 17] = [
 ];
 
 impl Region {
+    /// Region in which AWS keeps the configuration of CloudFront.
+    pub const US_EAST_1: Self = Self("us-east-1");
+
     pub fn as_str(self) -> &'static str {
         self.0
     }

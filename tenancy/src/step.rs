@@ -43,6 +43,11 @@ string_enum! {
         DeleteReplica1 = "delete-replica-1",
         DeleteReplica2 = "delete-replica-2",
         DeleteReplica3 = "delete-replica-3",
+        FrontDoor = "front-door",
+        VerifyFrontDoor = "verify-front-door",
+        CloseFrontDoor = "close-front-door",
+        DisableFrontDoor = "disable-front-door",
+        DeleteFrontDoor = "delete-front-door",
     }
 }
 
@@ -52,6 +57,19 @@ pub enum ReplicaWork {
     EnableRegion,
     Deploy,
     Verify,
+    Delete,
+}
+
+/// Work of a step on the front door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrontDoorWork {
+    /// Creates or updates the distribution.
+    Deploy,
+    Verify,
+    /// Makes the functions refuse the distribution.
+    Close,
+    /// Makes the distribution refuse everybody.
+    Disable,
     Delete,
 }
 
@@ -80,6 +98,18 @@ impl StepName {
     pub fn replica(self) -> Option<(ReplicaSlot, ReplicaWork)> {
         let (_, work, number) = REPLICA_STEPS.into_iter().find(|(name, ..)| *name == self)?;
         Some((ReplicaSlot::new(number)?, work))
+    }
+
+    /// Returns the work of the step on the front door, or `None` if the step does not work on it.
+    pub fn front_door(self) -> Option<FrontDoorWork> {
+        match self {
+            Self::FrontDoor => Some(FrontDoorWork::Deploy),
+            Self::VerifyFrontDoor => Some(FrontDoorWork::Verify),
+            Self::CloseFrontDoor => Some(FrontDoorWork::Close),
+            Self::DisableFrontDoor => Some(FrontDoorWork::Disable),
+            Self::DeleteFrontDoor => Some(FrontDoorWork::Delete),
+            _ => None,
+        }
     }
 
     /// Returns the step that deploys the stack of `slot`.

@@ -67,6 +67,12 @@ pub enum WaitReason {
     StackResponse {
         error: String,
     },
+    /// Waits until the front door responds to the call of step `verify-front-door`.
+    FrontDoorResponse {
+        error: String,
+    },
+    /// Waits until the front door no longer gets an answer from a function.
+    FrontDoorClosed,
     /// Waits until AWS lists the access assignment that step `verify` checks.
     AssignmentVisible {
         name: String,
@@ -131,7 +137,8 @@ impl WaitReason {
             Self::HomeRegionAccess { .. }
             | Self::ReplicaRegionAccess { .. }
             | Self::GuardrailDenial { .. }
-            | Self::StackResponse { .. } => "The environment is being checked before it is handed over.",
+            | Self::StackResponse { .. }
+            | Self::FrontDoorResponse { .. } => "The environment is being checked before it is handed over.",
             Self::Quota { .. } | Self::QuotaUsageKnown(_) | Self::RateLimit { .. } | Self::FleetHold(_) => {
                 "The work is queued because AWS limits how much runs at the same time."
             }
@@ -139,6 +146,7 @@ impl WaitReason {
             Self::CorrectedTemplate { .. } => {
                 "The software of the environment cannot be deployed yet; our engineers are correcting it."
             }
+            Self::FrontDoorClosed => "The shared address of the environment is being switched off.",
             Self::CoolingOff { .. } => "The environment is suspended and can still be restored.",
             Self::LegalHold => "The data of the tenant is kept for legal reasons.",
             Self::AwsRefusal { .. } => "AWS is not ready for the next part of the work; it is retried automatically.",
@@ -186,6 +194,8 @@ impl fmt::Display for WaitReason {
             Self::ReplicaRegionAccess { region } => write!(f, "a read in the replica region {region} to be allowed"),
             Self::GuardrailDenial { region } => write!(f, "the region guardrail to deny a read in {region}"),
             Self::StackResponse { error } => write!(f, "the stack to respond ({error})"),
+            Self::FrontDoorResponse { error } => write!(f, "the front door to respond ({error})"),
+            Self::FrontDoorClosed => f.write_str("the front door to stop responding"),
             Self::AssignmentVisible { name } => write!(f, "the assignment of {name} to be visible"),
             Self::Quota { quota, limit } => {
                 write!(f, "a free slot; AWS allows {limit} {} at a time", quota_in_words(*quota))

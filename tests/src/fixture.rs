@@ -12,6 +12,7 @@ use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::clock::Scale;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_tenancy::db::{PgPool, installation, operations, tenants};
+use freehold_tenancy::front_door::FrontDoor;
 use freehold_tenancy::operation::Operation;
 use freehold_tenancy::replica::Replica;
 use freehold_tenancy::tenant::Tenant;
@@ -68,6 +69,12 @@ pub const CONFIG: &str = r#"
     name = "enterprise"
     tenant_group_permission_set = "tenant-admin"
 "#;
+
+/// Returns [`CONFIG`] with a residency `eu` that allows front doors.
+pub fn config_with_edge() -> String {
+    let regions = "regions = [\"eu-central-1\", \"eu-west-1\"]";
+    CONFIG.replace(regions, &format!("{regions}\n    edge = true"))
+}
 
 /// Returns the policy of the control role from `deploy/iam`, with its example ids and with the permissions for
 /// `freehold bootstrap`.
@@ -244,10 +251,26 @@ impl Freehold {
 
     /// Signs up a tenant of the tier `standard` with one environment, which has replicas in `replicas`.
     pub async fn sign_up_with_replicas(&self, company: &str, home_region: &str, replicas: &[&str]) -> Tenant {
+        self.sign_up_environment(company, home_region, replicas, false).await
+    }
+
+    /// Signs up a tenant like [`Self::sign_up_with_replicas`], whose environment has a front door.
+    pub async fn sign_up_with_front_door(&self, company: &str, home_region: &str, replicas: &[&str]) -> Tenant {
+        self.sign_up_environment(company, home_region, replicas, true).await
+    }
+
+    async fn sign_up_environment(
+        &self,
+        company: &str,
+        home_region: &str,
+        replicas: &[&str],
+        front_door: bool,
+    ) -> Tenant {
         let (id, now) = (self.signups.fetch_add(1, Ordering::Relaxed).into(), self.clock.now());
         let mut tenant = signup::new_tenant(&self.config, now, id, company, home_region, "standard");
         let replicas: Vec<_> = replicas.iter().map(|region| region.parse().expect("a region")).collect();
         tenant.environments[0].replicas = Replica::of_new_environment(&replicas, now);
+        tenant.environments[0].front_door = front_door.then(|| FrontDoor::requested(now));
         signup::accept_signup(&self.database.api_pool, &self.config, &tenant).await;
         tenant
     }

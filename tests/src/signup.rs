@@ -33,6 +33,7 @@ pub fn new_tenant(
         residency: residency.name.clone(),
         home_region,
         replicas: Vec::new(),
+        front_door: None,
         home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,

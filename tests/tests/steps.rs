@@ -5,6 +5,7 @@ mod approval;
 mod baseline;
 mod change_regions;
 mod cloud;
+mod front_door;
 mod limits;
 pub(crate) mod offboarding;
 mod onboarding;

@@ -27,6 +27,7 @@ mod call;
 mod cloudformation;
 mod connection;
 mod errors;
+mod front_door_check;
 mod identitystore;
 mod organizations;
 mod own_groups;

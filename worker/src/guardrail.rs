@@ -58,6 +58,22 @@ const GLOBAL_SERVICES: [&str; 32] = [
 /// Regional services that CloudFront uses in us-east-1, for certificates and firewalls.
 const CLOUDFRONT_SERVICES: [&str; 2] = ["acm:*", "wafv2:*"];
 
+/// Actions that make requests pass through edge locations all over the world.
+const EDGE_CREATIONS: [&str; 2] = ["cloudfront:Create*", "globalaccelerator:Create*"];
+
+/// Changes of CloudFront resources with which a tenant could redirect or stop the front door.
+const DISTRIBUTION_CHANGES: [&str; 5] = [
+    "cloudfront:AssociateAlias",
+    "cloudfront:DeleteDistribution",
+    "cloudfront:TagResource",
+    "cloudfront:UntagResource",
+    "cloudfront:UpdateDistribution*",
+];
+
+/// Changes of origin access controls, which have no tags by which those of Freehold could be told from others.
+const ACCESS_CONTROL_CHANGES: [&str; 2] =
+    ["cloudfront:DeleteOriginAccessControl", "cloudfront:UpdateOriginAccessControl"];
+
 /// Reads of CloudFormation, which a tenant may make on Freehold's stacks.
 const STACK_READS: [&str; 5] = [
     "cloudformation:Describe*",
@@ -138,7 +154,16 @@ pub fn residency_guardrail(residency: &Residency, organization: &Organization) -
     // such a role nor pass it.
     let of_stack: Vec<String> = exempt.into_iter().chain([role("freehold-tenant*")]).collect();
     let unless_of_stack = json!({ "aws:PrincipalArn": of_stack });
-    let document = json!({
+    let no_edges = (!residency.edge).then(|| {
+        json!({
+            "Sid": "NoEdges",
+            "Effect": "Deny",
+            "Action": EDGE_CREATIONS,
+            "Resource": "*",
+            "Condition": { "ArnNotLike": unless_exempt },
+        })
+    });
+    let mut document = json!({
         "Version": "2012-10-17",
         "Statement": [
             {
@@ -214,8 +239,28 @@ pub fn residency_guardrail(residency: &Residency, organization: &Organization) -
                 "Resource": "arn:aws:logs:*:*:log-group:/aws/lambda/freehold-tenant*",
                 "Condition": { "ArnNotLike": unless_of_stack },
             },
+            {
+                "Sid": "HandsOffFreeholdsFrontDoor",
+                "Effect": "Deny",
+                "Action": DISTRIBUTION_CHANGES,
+                "Resource": "*",
+                "Condition": {
+                    "Null": { "aws:ResourceTag/freehold:environment": "false" },
+                    "ArnNotLike": unless_exempt,
+                },
+            },
+            {
+                "Sid": "HandsOffAccessControls",
+                "Effect": "Deny",
+                "Action": ACCESS_CONTROL_CHANGES,
+                "Resource": "*",
+                "Condition": { "ArnNotLike": unless_exempt },
+            },
         ],
     });
+    if let Some(statements) = document["Statement"].as_array_mut() {
+        statements.extend(no_edges);
+    }
     to_minified_json(&residency.guardrail_name(), &document)
 }
 

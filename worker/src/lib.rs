@@ -11,6 +11,7 @@ pub mod cloud;
 pub mod context;
 mod current_step;
 mod first_match;
+mod front_door_steps;
 pub mod guardrail;
 pub mod iam_policies;
 mod key_cleanup;

@@ -6,6 +6,7 @@
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 
+use crate::front_door_steps::{close_front_door, delete_front_door, disable_front_door};
 use crate::replica_steps::delete_replica;
 use crate::step::{Step, Undo};
 use crate::steps::{
@@ -42,12 +43,21 @@ pub static OFFBOARD_STEPS: &[Step] = &[
         run: |context| Box::pin(cool_off::run(context)),
         undo: Undo::NotNeeded("it only waits"),
     },
-    delete_replica(StepName::DeleteReplica1, &[StepName::CoolOff]),
-    delete_replica(StepName::DeleteReplica2, &[StepName::CoolOff]),
-    delete_replica(StepName::DeleteReplica3, &[StepName::CoolOff]),
+    close_front_door(&[StepName::Suspend]),
+    disable_front_door(&[StepName::Suspend]),
+    delete_front_door(&[StepName::CoolOff, StepName::CloseFrontDoor, StepName::DisableFrontDoor]),
+    delete_replica(StepName::DeleteReplica1, &[StepName::CoolOff, StepName::DeleteFrontDoor]),
+    delete_replica(StepName::DeleteReplica2, &[StepName::CoolOff, StepName::DeleteFrontDoor]),
+    delete_replica(StepName::DeleteReplica3, &[StepName::CoolOff, StepName::DeleteFrontDoor]),
     Step {
         name: StepName::DeleteStack,
-        after: &[StepName::CoolOff, StepName::DeleteReplica1, StepName::DeleteReplica2, StepName::DeleteReplica3],
+        after: &[
+            StepName::CoolOff,
+            StepName::DeleteFrontDoor,
+            StepName::DeleteReplica1,
+            StepName::DeleteReplica2,
+            StepName::DeleteReplica3,
+        ],
         quota: None,
         run: |context| Box::pin(delete_stack::run(context)),
         undo: Undo::Manual("a deleted stack cannot be restored"),

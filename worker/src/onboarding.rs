@@ -3,6 +3,7 @@
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 
+use crate::front_door_steps::{deploy_front_door, verify_front_door};
 use crate::replica_steps::{deploy_replica, enable_region, verify_replica};
 use crate::step::{Step, Undo};
 use crate::steps::{
@@ -93,4 +94,6 @@ pub static ONBOARD_STEPS: &[Step] = &[
     verify_replica(StepName::VerifyReplica1, &[StepName::DeployReplica1]),
     verify_replica(StepName::VerifyReplica2, &[StepName::DeployReplica2]),
     verify_replica(StepName::VerifyReplica3, &[StepName::DeployReplica3]),
+    deploy_front_door(&[StepName::Verify, StepName::DeployReplica1]),
+    verify_front_door(&[StepName::FrontDoor]),
 ];

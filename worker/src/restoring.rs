@@ -7,6 +7,7 @@
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 
+use crate::front_door_steps::{deploy_front_door, verify_front_door};
 use crate::replica_steps::{deploy_replica, enable_region, verify_replica};
 use crate::step::{Step, Undo};
 use crate::steps::{
@@ -82,4 +83,12 @@ pub static RESTORE_STEPS: &[Step] = &[
     verify_replica(StepName::VerifyReplica1, &[StepName::DeployReplica1]),
     verify_replica(StepName::VerifyReplica2, &[StepName::DeployReplica2]),
     verify_replica(StepName::VerifyReplica3, &[StepName::DeployReplica3]),
+    // The functions may have new addresses.
+    deploy_front_door(&[
+        StepName::Verify,
+        StepName::DeployReplica1,
+        StepName::DeployReplica2,
+        StepName::DeployReplica3,
+    ]),
+    verify_front_door(&[StepName::FrontDoor]),
 ];

@@ -13,6 +13,7 @@ use freehold_tenancy::db::lifecycle::{self, SLOTS_FIELD};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::db::steps::{self, PlannedStep};
 use freehold_tenancy::db::{DbError, tenants};
+use freehold_tenancy::front_door::FRONT_DOOR_FIELD;
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::replica::ReplicaSlot;
 use freehold_tenancy::step::{JournalEntry, StepName};
@@ -30,7 +31,7 @@ use crate::saga::{self, Decision};
 use crate::services::Services;
 use crate::step::Step;
 use crate::step_outcome::StepError;
-use crate::workflows;
+use crate::workflows::{self, Concerns, FrontDoorConcern};
 
 /// Runs a claimed operation until it waits, is parked or has finished. Once `stop` is cancelled, the function finishes
 /// the steps in progress and releases the operation, which is then due immediately, so that another worker continues
@@ -67,7 +68,7 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
     let data = Arc::new(load_operation_data(services, claim).await?);
     let (kind, tenant) = (data.subject.kind, data.tenant.id);
     let mut journal = Arc::new(steps::journal(pool, id).await?);
-    let list = workflows::steps_for(kind, &concerned_replicas(&data, &journal));
+    let list = workflows::steps_for(kind, &concerns(&data, &journal));
     if claim.first || journal.len() < list.len() {
         let plan: Vec<_> = list.iter().map(|step| to_planned_step(step, &list)).collect();
         steps::plan(pool, &claim, &plan, services.clock.now()).await?;
@@ -132,6 +133,28 @@ async fn load_operation_data(services: &Services, claim: Claim) -> Result<Operat
         _ => steps::history(pool, subject.environment_id, id).await?,
     };
     Ok(OperationData { tenant, environment, subject, history })
+}
+
+/// Returns the parts of the environment that an operation concerns.
+fn concerns(data: &OperationData, journal: &[JournalEntry]) -> Concerns {
+    Concerns { replicas: concerned_replicas(data, journal), front_door: concerned_front_door(data, journal) }
+}
+
+/// Returns the steps of the front door that an operation has. An operation that names replicas has only those of the
+/// change that it names. The journal has those of a front door that the operation has deleted.
+fn concerned_front_door(data: &OperationData, journal: &[JournalEntry]) -> FrontDoorConcern {
+    let input = &data.subject.input;
+    if input.get(SLOTS_FIELD).is_some() {
+        let change = input.get(FRONT_DOOR_FIELD).and_then(Value::as_str).and_then(|change| change.parse().ok());
+        return change.map_or(FrontDoorConcern::None, FrontDoorConcern::Change);
+    }
+    let is_planned =
+        |entry: &JournalEntry| entry.name.parse::<StepName>().is_ok_and(|step| step.front_door().is_some());
+    if data.environment.front_door.is_some() || journal.iter().any(is_planned) {
+        FrontDoorConcern::All
+    } else {
+        FrontDoorConcern::None
+    }
 }
 
 /// Returns the replicas that an operation concerns: those in its input, otherwise all of the environment. The journal

@@ -3,15 +3,19 @@
 pub mod await_account;
 pub mod await_closure;
 pub mod close_account;
+pub mod close_front_door;
 pub mod cool_off;
 pub mod delete_baseline;
+pub mod delete_front_door;
 pub mod delete_replica;
 pub mod delete_stack;
 pub mod deploy_replica;
 pub mod deploy_stack;
+pub mod disable_front_door;
 pub mod enable_regions;
 pub mod enable_replica_region;
 pub mod enforce_residency;
+pub mod front_door;
 pub mod grant_access;
 pub mod install_baseline;
 pub mod place_account;
@@ -22,6 +26,7 @@ pub mod settle_account;
 pub mod suspend;
 pub mod upgrade_baseline;
 pub mod verify;
+pub mod verify_front_door;
 pub mod verify_replica;
 
 mod shared;

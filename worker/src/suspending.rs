@@ -6,6 +6,7 @@
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 
+use crate::front_door_steps::{close_front_door, disable_front_door};
 use crate::step::{Step, Undo};
 use crate::steps::{revoke_access, settle_account, suspend};
 
@@ -33,4 +34,6 @@ pub static SUSPEND_STEPS: &[Step] = &[
         run: |context| Box::pin(revoke_access::run(context)),
         undo: Undo::NotNeeded("resuming assigns the access again"),
     },
+    close_front_door(&[StepName::Suspend]),
+    disable_front_door(&[StepName::Suspend]),
 ];

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use freehold_tenancy::front_door::FrontDoorChange;
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::replica::ReplicaSlot;
+use freehold_tenancy::step::FrontDoorWork;
 
 use crate::changing_regions::{CHANGE_REGIONS_STEPS, REMOVE_REGIONS_STEPS};
 use crate::offboarding::OFFBOARD_STEPS;
@@ -13,10 +15,43 @@ use crate::step::Step;
 use crate::suspending::SUSPEND_STEPS;
 use crate::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
-/// Returns the steps of an operation: the workflow of its kind, with the steps of the replicas in `slots` only.
-pub(crate) fn steps_for(kind: OperationKind, slots: &BTreeSet<ReplicaSlot>) -> Vec<&'static Step> {
-    let concerns = |step: &&Step| step.name.replica().is_none_or(|(slot, _)| slots.contains(&slot));
-    steps_of(kind).iter().filter(concerns).collect()
+/// Parts of an environment that an operation concerns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Concerns {
+    pub(crate) replicas: BTreeSet<ReplicaSlot>,
+    pub(crate) front_door: FrontDoorConcern,
+}
+
+/// Steps of the front door that an operation has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum FrontDoorConcern {
+    #[default]
+    None,
+    /// All of the workflow.
+    All,
+    /// Those of the requested change.
+    Change(FrontDoorChange),
+}
+
+impl FrontDoorConcern {
+    fn has(self, work: FrontDoorWork) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Change(FrontDoorChange::Deploy) => matches!(work, FrontDoorWork::Deploy | FrontDoorWork::Verify),
+            Self::Change(FrontDoorChange::Delete) => matches!(work, FrontDoorWork::Close | FrontDoorWork::Delete),
+        }
+    }
+}
+
+/// Returns the steps of an operation: the workflow of its kind, without the steps of parts that the operation does not
+/// concern.
+pub(crate) fn steps_for(kind: OperationKind, concerns: &Concerns) -> Vec<&'static Step> {
+    let is_concerned = |step: &&Step| {
+        step.name.replica().is_none_or(|(slot, _)| concerns.replicas.contains(&slot))
+            && step.name.front_door().is_none_or(|work| concerns.front_door.has(work))
+    };
+    steps_of(kind).iter().filter(is_concerned).collect()
 }
 
 /// Returns the workflow of a kind of operation, with the steps of all replicas.

@@ -46,7 +46,13 @@ const ROUTES: &[RecordedFields] = &[
     route("cancelOperation", &[], &[]),
     route(
         "createEnvironment",
-        &[("name", Whole), ("home_region", Whole), ("replica_regions", Whole), ("residency", Whole)],
+        &[
+            ("name", Whole),
+            ("home_region", Whole),
+            ("replica_regions", Whole),
+            ("front_door", Whole),
+            ("residency", Whole),
+        ],
         &[],
     ),
     route(
@@ -56,6 +62,7 @@ const ROUTES: &[RecordedFields] = &[
             ("admin_email", Given),
             ("home_region", Whole),
             ("replica_regions", Whole),
+            ("front_door", Whole),
             ("residency", Whole),
             ("tier", Whole),
             ("external_id", Whole),
@@ -88,7 +95,11 @@ const ROUTES: &[RecordedFields] = &[
     route("rotateWebhookSecret", &[], &["secret"]),
     route("setLegalHold", &[("reason", Whole)], &["legal_hold"]),
     route("suspendTenant", &[("reason", Whole), ("note", Whole)], &["suspension"]),
-    route("updateEnvironment", &[("replica_regions", Whole)], &["replica_regions"]),
+    route(
+        "updateEnvironment",
+        &[("replica_regions", Whole), ("front_door", Whole)],
+        &["replica_regions", "front_door"],
+    ),
     route(
         "updateTenant",
         &[("company_name", Whole), ("admin_email", Given), ("tier", Whole), ("external_id", Whole), ("labels", Whole)],

@@ -9,6 +9,7 @@ use axum::{Extension, Json};
 use freehold_tenancy::db::idempotency::StoredResponse;
 use freehold_tenancy::db::lifecycle::{AddRefusal, AddResult};
 use freehold_tenancy::environment::EnvironmentState;
+use freehold_tenancy::front_door::FrontDoor;
 use freehold_tenancy::replica::Replica;
 use freehold_tenancy::{EnvironmentId, EnvironmentName, OperationId, Region, TenantId, db, environment};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 pub use dry_run::NewEnvironmentPreview;
 pub use update::EnvironmentPatch;
 
+use super::front_door::parse_new_front_door;
 use super::replica_regions::parse_replica_regions;
 use super::schema::tenant::Environment;
 use super::tenants::account_limit;
@@ -44,6 +46,11 @@ pub struct NewEnvironment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["eu-west-1"]), max_items = 3)]
     pub replica_regions: Option<Vec<String>>,
+    /// Front door: one address of the environment that survives the loss of its home region, for residencies that allow
+    /// edge locations [default: as configured for the tier].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = true)]
+    pub front_door: Option<bool>,
     /// Residency: the named set of regions that the environment may use. It must contain the home region [default: the
     /// residency of the home region].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,10 +130,11 @@ pub(crate) async fn create_environment(
         if fields.has_value("home_region") { fields.optional("home_region") } else { default_region };
     let residency = parse_residency(&mut fields, &app.config, home_region);
     let replica_regions = parse_replica_regions(&mut fields, &app.config, home_region, residency.as_ref());
+    let front_door = parse_new_front_door(&mut fields, &app.config, Some(&tenant.tier), residency.as_ref());
     let parsed = fields.finish(name.zip(home_region.zip(residency)));
     let Some(key) = key else {
         let (name, (home_region, residency)) = parsed?;
-        let request = dry_run::Request { name, home_region, residency, replica_regions };
+        let request = dry_run::Request { name, home_region, residency, replica_regions, front_door };
         return Ok(Json(dry_run::dry_run(&app, &caller, &tenant, &request).await?).into_response());
     };
     let (name, (home_region, residency)) = match parsed {
@@ -142,6 +150,7 @@ pub(crate) async fn create_environment(
         residency,
         home_region,
         replicas: Replica::of_new_environment(&replica_regions, now),
+        front_door: front_door.then(|| FrontDoor::requested(now)),
         home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,

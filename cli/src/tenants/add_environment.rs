@@ -28,6 +28,10 @@ pub(super) struct AddEnvironmentArgs {
     /// Replica region, in which a further copy of the stack runs; repeatable, at most 3
     #[arg(long = "replica-region", value_name = "REGION")]
     replica_regions: Vec<String>,
+    /// Create a front door: one address of the environment that survives the loss of its home region [default: as
+    /// configured for the tier]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    front_door: Option<bool>,
     /// Residency, which must contain the home region [default: derived from the home region]
     #[arg(long, value_name = "NAME")]
     residency: Option<String>,
@@ -48,6 +52,7 @@ pub(super) async fn run(args: AddEnvironmentArgs) -> anyhow::Result<Exit> {
         name: args.name,
         home_region: args.home_region,
         replica_regions: Some(args.replica_regions).filter(|regions| !regions.is_empty()),
+        front_door: args.front_door,
         residency: args.residency,
     };
     if args.dry_run {

@@ -40,7 +40,7 @@ pub(super) struct ChangeRegionsArgs {
 
 pub(super) async fn run(args: ChangeRegionsArgs) -> anyhow::Result<Exit> {
     let (tenant, name) = (encode_path_segment(&args.id), encode_path_segment(&args.environment));
-    let patch = EnvironmentPatch { replica_regions: Some(args.replica_regions) };
+    let patch = EnvironmentPatch { replica_regions: Some(args.replica_regions), front_door: None };
     // `If-Match: *` skips the check for concurrent changes, because the command does not show the current values first.
     let path = format!("/v1/tenants/{tenant}/environments/{name}");
     let environment: Environment = args.client.api_client()?.patch(&path, "*", &patch).await?;

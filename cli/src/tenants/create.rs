@@ -37,6 +37,10 @@ pub(super) struct CreateArgs {
     /// Replica region, in which a further copy of each stack runs; repeatable, at most 3
     #[arg(long = "replica-region", value_name = "REGION")]
     replica_regions: Vec<String>,
+    /// Create a front door: one address of each environment that survives the loss of its home region [default: as
+    /// configured for the tier]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    front_door: Option<bool>,
     /// Residency [default: derived from the home region]
     #[arg(long, value_name = "NAME")]
     residency: Option<String>,
@@ -77,6 +81,7 @@ pub(super) async fn run(args: CreateArgs) -> anyhow::Result<Exit> {
         admin_email: args.admin_email,
         home_region: args.home_region,
         replica_regions: Some(args.replica_regions).filter(|regions| !regions.is_empty()),
+        front_door: args.front_door,
         residency: args.residency,
         tier: args.tier,
         external_id: args.external_id,

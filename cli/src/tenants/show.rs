@@ -50,7 +50,7 @@ pub(super) fn print_tenant(tenant: &Tenant, queues: &[(String, Queue)], format: 
     Ok(())
 }
 
-/// Prints a table of the regions of environments, or nothing if all environments are offboarded.
+/// Prints the tables of the regions and front doors of environments, or nothing if all environments are offboarded.
 pub(super) fn print_regions(environments: &[Environment]) -> anyhow::Result<()> {
     let mut table = output::new_table(["environment", "region", "role", "state", "since", "URL", "message"]);
     for environment in environments {
@@ -65,6 +65,28 @@ pub(super) fn print_regions(environments: &[Environment]) -> anyhow::Result<()> 
                 region.message.as_deref().unwrap_or("-"),
             ]);
         }
+    }
+    if !table.is_empty() {
+        output::print_line("")?;
+        output::print_table(&table)?;
+    }
+    print_front_doors(environments)
+}
+
+/// Prints a table of the front doors of environments, or nothing if there is none.
+fn print_front_doors(environments: &[Environment]) -> anyhow::Result<()> {
+    let mut table = output::new_table(["environment", "front door", "state", "since", "failover region", "message"]);
+    for environment in environments {
+        let front_door = &environment.front_door;
+        let Some(since) = front_door.since else { continue };
+        table.add_row([
+            environment.name.as_str(),
+            front_door.domain.as_deref().unwrap_or("-"),
+            &front_door.state,
+            &since.format("%Y-%m-%d %H:%M").to_string(),
+            front_door.failover_region.as_deref().unwrap_or("-"),
+            front_door.message.as_deref().unwrap_or("-"),
+        ]);
     }
     if !table.is_empty() {
         output::print_line("")?;
@@ -154,6 +176,7 @@ pub(super) fn print_preview(preview: &SignupPreview, format: Format) -> anyhow::
         ("residency", &preview.residency),
         ("home region", &preview.home_region),
         ("replica regions", &format_regions(&preview.replica_regions)),
+        ("front door", if preview.front_door { "yes" } else { "no" }),
         ("OU", &preview.organizational_unit),
         ("guardrail", &preview.guardrail),
         ("stack", &preview.stack),
@@ -179,6 +202,7 @@ pub(super) fn print_environment_preview(preview: &NewEnvironmentPreview, format:
         ("residency", &preview.residency),
         ("home region", &preview.home_region),
         ("replica regions", &format_regions(&preview.replica_regions)),
+        ("front door", if preview.front_door { "yes" } else { "no" }),
         ("OU", &preview.organizational_unit),
         ("guardrail", &preview.guardrail),
         ("stack", &preview.stack),

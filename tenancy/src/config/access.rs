@@ -58,6 +58,9 @@ pub struct TierConfig {
     pub tenant_group_permission_set: Option<String>,
     #[serde(default)]
     pub approval: VendingApproval,
+    /// Whether new environments get a front door, unless the request says otherwise or the residency forbids it.
+    #[serde(default)]
+    pub front_door: bool,
 }
 
 /// Approval requirement for the creation of an AWS account.
@@ -75,7 +78,10 @@ impl TierConfig {
     pub(super) fn standard_only() -> Vec<Self> {
         "standard"
             .parse()
-            .map(|name| vec![Self { name, tenant_group_permission_set: None, approval: VendingApproval::NotRequired }])
+            .map(|name| {
+                let approval = VendingApproval::NotRequired;
+                vec![Self { name, tenant_group_permission_set: None, approval, front_door: false }]
+            })
             .unwrap_or_default()
     }
 }

@@ -5,6 +5,7 @@ mod access;
 mod access_role;
 mod api;
 mod database;
+mod front_door;
 mod organization;
 mod policy;
 mod ranges;
@@ -27,6 +28,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     access::check(config, &mut problems);
     access_role::check(config, &mut problems);
     stack::check(config, &mut problems);
+    front_door::check(config, &mut problems);
     ranges::check(config, &mut problems);
     secrets::check(config, &mut problems);
     problems.0

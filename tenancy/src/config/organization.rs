@@ -108,6 +108,10 @@ pub struct Residency {
     pub name: ResidencyName,
     /// Regions that an environment of this residency may use.
     pub regions: Vec<Region>,
+    /// Whether requests may pass through the edge locations of AWS, which decrypt them all over the world. Without it,
+    /// no environment has a front door, and the guardrail denies tenants their own.
+    #[serde(default)]
+    pub edge: bool,
 }
 
 impl Residency {
@@ -151,8 +155,12 @@ pub struct Stack {
 }
 
 /// Parameters that Freehold passes to the template of the tenant stack, if the template declares them.
-pub const OWN_STACK_PARAMETERS: [&str; 6] =
-    ["TenantId", "EnvironmentId", "EnvironmentName", "Tier", "HomeRegion", "VerifyRoleArn"];
+pub const OWN_STACK_PARAMETERS: [&str; 7] =
+    ["TenantId", "EnvironmentId", "EnvironmentName", "Tier", "HomeRegion", "VerifyRoleArn", FRONT_DOOR_PARAMETER];
+
+/// Parameter of the tenant stack that lets the CloudFront distributions of the account call the function: `true` or
+/// `false`.
+pub const FRONT_DOOR_PARAMETER: &str = "FrontDoor";
 
 impl Default for Stack {
     fn default() -> Self {

@@ -149,6 +149,8 @@ pub struct ExpectedDurations {
     pub baseline_stack_seconds: u64,
     /// Creation of the tenant stack. Depends on the template.
     pub tenant_stack_seconds: u64,
+    /// Creation or update of a front door: three to fifteen minutes until all edge locations have it.
+    pub front_door_stack_seconds: u64,
     /// Time from the CreateAccountAssignment call to the status SUCCEEDED.
     pub assignment_seconds: u64,
     /// Time from the EnableRegion call to the status ENABLED: "minutes to hours" (AWS), usually minutes.
@@ -166,6 +168,7 @@ impl Default for ExpectedDurations {
             account_usable_seconds: 50,
             baseline_stack_seconds: 10,
             tenant_stack_seconds: 40,
+            front_door_stack_seconds: 5 * 60,
             assignment_seconds: 15,
             region_opt_in_seconds: 15 * 60,
             account_closure_seconds: 60,

@@ -67,6 +67,7 @@ mod legal_hold;
 mod offboard;
 mod open_operation;
 mod queries;
+mod record_front_door;
 mod record_replica;
 mod record_step;
 mod recover;

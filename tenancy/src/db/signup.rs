@@ -1,12 +1,14 @@
 //! Stores a signup with one SQL statement in one transaction.
 
 use super::account_limit::{self, AccountLimit, LimitReached};
+use super::environment_front_doors;
 use super::environment_replicas::ReplicaColumns;
 use super::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
 use super::{PgPool, Result, finish_transaction, map_constraint_violation};
 use crate::audit::{AuditEntry, AuditOutcome, AuditResult};
 use crate::environment::EnvironmentState;
 use crate::event::EventType;
+use crate::front_door::FrontDoorState;
 use crate::operation::{OperationKind, OperationState, Requester};
 use crate::replica::ReplicaState;
 use crate::tenant::Tenant;
@@ -129,6 +131,7 @@ async fn write_in_tx(tx: &mut PgConnection, signup: &Signup<'_>) -> Result<Inser
     let residencies: Vec<String> = environments.iter().map(|environment| environment.residency.to_string()).collect();
     let regions: Vec<String> = environments.iter().map(|environment| environment.home_region.to_string()).collect();
     let replicas = ReplicaColumns::of(environments);
+    let front_doors = environment_front_doors::ids_of(environments);
     let row = sqlx::query!(
         r#"/* db::signup::sign_up */
         with lock as materialized (select pg_try_advisory_xact_lock($1) as free),
@@ -169,6 +172,10 @@ async fn write_in_tx(tx: &mut PgConnection, signup: &Signup<'_>) -> Result<Inser
             insert into environment_replicas (environment_id, slot, region, created_at, state, since)
             select replica.*, $10, $36, $10
             from fresh, unnest($33::uuid[], $34::smallint[], $35::text[]) as replica (environment_id, slot, region)
+        ),
+        front_door as (
+            insert into environment_front_doors (environment_id, created_at, state, since)
+            select front_door.id, $10, $38, $10 from fresh, unnest($37::uuid[]) as front_door (id)
         ),
         operation as (
             insert into operations
@@ -222,6 +229,8 @@ async fn write_in_tx(tx: &mut PgConnection, signup: &Signup<'_>) -> Result<Inser
         &replicas.slots,
         &replicas.regions,
         ReplicaState::Pending.as_str(),
+        &front_doors,
+        FrontDoorState::Creating.as_str(),
     )
     .fetch_one(tx)
     .await

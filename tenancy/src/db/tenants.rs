@@ -7,7 +7,9 @@ use serde_json::json;
 use sqlx::PgExecutor;
 
 use super::environment_stacks::StackRow;
-use super::{PgPool, Result, environment_replicas, findings, map_constraint_violation, parse_text};
+use super::{
+    PgPool, Result, environment_front_doors, environment_replicas, findings, map_constraint_violation, parse_text,
+};
 use crate::baseline::BaselineVersion;
 use crate::environment::{Environment, EnvironmentState};
 use crate::environment_stack::{EnvironmentStackState, StackKind, StackSlot};
@@ -188,7 +190,8 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             e.created_at, e.updated_at, e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", e.baseline_version,
             o.id as operation_id, s.region as "stack_region?", s.stack_name as "stack_name?", s.stack_id,
             s.state as "stack_state?: EnvironmentStackState", s.outputs as "outputs?", s.changed_at,
-            e.id in (select environment_id from environment_replicas) as has_replicas
+            e.id in (select environment_id from environment_replicas) as has_replicas,
+            e.id in (select environment_id from environment_front_doors) as has_front_door
         from environments e
         left join account_mappings m on m.environment_id = e.id and m.valid_to is null
         left join environment_stacks s on s.environment_id = e.id and s.kind = 'tenant' and s.slot = 0
@@ -216,6 +219,13 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
     } else {
         environment_replicas::of_environments(pool, &with_replicas).await?
     };
+    let with_front_door = rows.iter().filter(|row| row.has_front_door == Some(true)).map(|row| row.id);
+    let with_front_door: Vec<_> = with_front_door.collect();
+    let mut front_doors = if with_front_door.is_empty() {
+        HashMap::new()
+    } else {
+        environment_front_doors::of_environments(pool, &with_front_door).await?
+    };
     let mut environments: HashMap<TenantId, Vec<Environment>> = HashMap::new();
     for row in rows {
         let stack = row.stack_region.zip(row.stack_name).zip(row.stack_state);
@@ -237,6 +247,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             residency: parse_text(row.residency)?,
             home_region: parse_text(row.home_region)?,
             replicas: replicas.remove(&row.id.into()).unwrap_or_default(),
+            front_door: front_doors.remove(&row.id.into()),
             home_stack: home_stack.map(StackRow::stack).transpose()?,
             state: row.state,
             aws_account_id: row.aws_account_id.map(parse_text).transpose()?,

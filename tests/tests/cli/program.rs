@@ -8,12 +8,17 @@ use freehold_tests::fixture::CONFIG;
 use super::process::{self, Sandbox, freehold, text};
 
 #[test]
-fn the_demo_ends_with_three_ready_tenants() {
+fn the_demo_ends_with_four_ready_tenants_and_a_front_door_that_survives() {
     let sandbox = Sandbox::prepare();
     let demo = sandbox.run(&["sandbox", "--demo", "--exit-after-demo", "--speed", "40"]);
     let output = text(&demo.stdout);
     assert_eq!(demo.status.code(), Some(0), "{output}{}", text(&demo.stderr));
-    assert_eq!(output.matches("environment ready\n").count(), 3, "{output}");
+    assert_eq!(output.matches("environment ready\n").count(), 4, "{output}");
+    let front_door = output.lines().find(|line| line.contains("front door") && line.contains("answers"));
+    let front_door = front_door.expect("the front door");
+    assert!(front_door.contains("answers from eu-central-1"), "{output}");
+    assert!(front_door.contains("answers from eu-west-1"), "{output}");
+    assert!(output.contains("no answer (ConnectionFailed)"), "{output}");
     for region in ["eu-central-1", "us-east-1"] {
         assert!(output.contains(&format!("/lambda-url/{region}/")), "no stack answered in {region}: {output}");
     }

@@ -44,6 +44,7 @@ cases! {
     BusinessValidationNeeded => account_creation::pending_business_validation,
     CallNotPossible => access::ambiguous_admin,
     DeadlinePassed => services::hanging_region_opt_in,
+    FrontDoorNotPossible => stacks::front_door_that_the_residency_forbids,
     GrantsUnknown => access::journal_without_the_grants,
     GroupMissing => access::missing_group,
     GroupNotOurs => access::external_group_of_the_same_name,

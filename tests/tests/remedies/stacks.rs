@@ -6,12 +6,12 @@ use std::time::Duration;
 use freehold_sandbox::Settings;
 use freehold_sandbox::cloudformation::Status;
 use freehold_sandbox::faults::{Fault, Rule};
-use freehold_tests::fixture::CONFIG;
+use freehold_tests::fixture::{CONFIG, config_with_edge};
 use freehold_worker::cloud::Role;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use super::scene::{Probe, Proof, Scene};
+use super::scene::{Probe, Proof, Scene, slow_stacks};
 use crate::scenarios::stacks::{create, on_stack_creation, stack};
 use crate::scenarios::{freehold_tags, region, run_during_call, target};
 
@@ -102,6 +102,22 @@ pub(super) async fn template_with_reserved_concurrency(probe: Probe) -> Proof {
 /// The output depends on a condition that is never met.
 pub(super) async fn template_without_its_output(probe: Probe) -> Proof {
     template(probe, "  FunctionUrl:\n", "  FunctionUrl:\n    Condition: HomeRegionIsEmpty\n").await
+}
+
+pub(super) async fn front_door_that_the_residency_forbids(probe: Probe) -> Proof {
+    let config = config_with_edge();
+    let mut scene = Scene::with(probe, slow_stacks(), &config).await;
+    scene.freehold.bootstrap().await;
+    scene.sign_up_with(json!({ "front_door": true })).await;
+    scene.run_until("verify").await;
+    scene.restart_worker(CONFIG);
+    scene.run().await;
+    let message = scene.attention().await;
+    assert!(message.contains("edge = false"), "{message}");
+    if scene.is_retry() {
+        scene.restart_worker(&config);
+    }
+    scene.apply().await
 }
 
 pub(super) async fn stack_in_an_unknown_state(probe: Probe) -> Proof {

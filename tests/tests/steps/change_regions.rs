@@ -43,6 +43,8 @@ async fn change_known(
         environment: &tenant.environments[0].name,
         known_regions: known.as_deref(),
         replica_regions: &replica_regions,
+        known_front_door: None,
+        front_door: tenant.environments[0].front_door.is_some(),
         leaving_at: now + TIME_TO_LEAVE,
         requested_by: &requester("ann"),
     };
@@ -91,7 +93,7 @@ async fn a_region_is_added_while_the_environment_stays_ready() {
     let operation = latest_operation(&freehold, &tenant).await;
     assert_eq!((operation.kind, operation.state), (OperationKind::ChangeRegions, OperationState::Succeeded));
     let steps: Vec<_> = operation.steps.iter().map(|step| step.name.as_str()).collect();
-    assert_eq!(steps, ["enable-region-1", "deploy-replica-1", "verify-replica-1"]);
+    assert_eq!(steps, ["upgrade-baseline", "enable-region-1", "deploy-replica-1", "verify-replica-1"]);
     let changed = environment(&freehold, &tenant).await;
     assert_eq!((changed.state, changed.ready_at), (EnvironmentState::Ready, tenant.environments[0].ready_at));
     assert_eq!(states(&changed), [("eu-west-1", ReplicaState::Ready)]);

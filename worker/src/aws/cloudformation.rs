@@ -5,6 +5,7 @@ use aws_sdk_cloudformation::types::{
     Capability, DeletionMode, OnFailure, Parameter, ResourceStatus, Stack, StackEvent, Tag,
 };
 use freehold_tenancy::Region;
+use freehold_tenancy::config;
 
 use super::call::missing_field;
 use super::sts::Session;
@@ -65,6 +66,33 @@ impl Aws {
             Err(error) if error.kind == CloudErrorKind::Conflict && error.code != "TokenAlreadyExistsException" => {
                 Ok(false)
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts an update of one parameter of a stack; template and other parameters stay as they are. Returns false if
+    /// there is nothing to update. `capabilities` must contain those that the template needs.
+    pub async fn set_stack_parameter(
+        &self,
+        account: &Target,
+        region: Region,
+        stack: &StackState,
+        (name, value): (&str, &str),
+        capabilities: &[config::Capability],
+    ) -> Result<bool> {
+        let session = self.tenant_session(account, Role::Access).await?;
+        let kept = |key: &String| Parameter::builder().parameter_key(key).use_previous_value(true).build();
+        let parameters = stack.parameters.keys().filter(|key| *key != name).map(kept);
+        let changed = Parameter::builder().parameter_key(name).parameter_value(value).build();
+        let request = client(&session, region)
+            .update_stack()
+            .stack_name(&stack.id)
+            .use_previous_template(true)
+            .set_parameters(Some(parameters.chain([changed]).collect()))
+            .set_capabilities(Some(capabilities.iter().map(|one| Capability::from(one.as_str())).collect()));
+        match self.send(&session, "cloudformation:UpdateStack", request.send()).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == CloudErrorKind::Conflict => Ok(false),
             Err(error) => Err(error),
         }
     }

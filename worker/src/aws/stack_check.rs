@@ -142,7 +142,7 @@ fn http_response_of(payload: &[u8]) -> Option<(u16, Vec<u8>)> {
 }
 
 /// Returns the error for a response whose status the check does not accept.
-fn rejected_status(call: &'static str, response: &Response) -> CloudError {
+pub(super) fn rejected_status(call: &'static str, response: &Response) -> CloudError {
     let message = text_of(&response.body);
     let code = response.error_code.clone().unwrap_or_default();
     let kind = match response.status {

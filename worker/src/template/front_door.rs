@@ -2,6 +2,9 @@
 
 use serde_json::json;
 
+/// Tag of the stack with the version of its template.
+pub(crate) const VERSION_TAG: &str = "freehold:front-door";
+
 /// Template without behaviours for writes.
 const FRONT_DOOR_TEMPLATE: &str = include_str!("../../../stacks/freehold-front-door.yaml");
 
@@ -22,6 +25,11 @@ pub fn template(write_paths: &[String]) -> String {
     }
     let behaviors: Vec<String> = write_paths.iter().map(|path| format!("          - {}", behavior(path))).collect();
     FRONT_DOOR_TEMPLATE.replacen(MARKER, &format!("        CacheBehaviors:\n{}\n", behaviors.join("\n")), 1)
+}
+
+/// Returns the version of a template: its hash.
+pub(crate) fn version(template: &str) -> String {
+    freehold_tenancy::baseline::hash(template.as_bytes())
 }
 
 /// Returns the behaviour for a path of writes as JSON, which is valid YAML.

@@ -39,6 +39,10 @@ pub struct NewEnvironmentPreview {
     /// Replica regions of the environment.
     #[schema(example = json!(["eu-west-1"]))]
     pub replica_regions: Vec<String>,
+    /// `true` if the environment would have a front door.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub front_door: bool,
     /// Organizational unit that the AWS account would be moved to.
     #[serde(default)]
     #[schema(required = true, example = "freehold-eu")]
@@ -68,6 +72,7 @@ pub(super) struct Request {
     pub(super) home_region: Region,
     pub(super) residency: ResidencyName,
     pub(super) replica_regions: Vec<Region>,
+    pub(super) front_door: bool,
 }
 
 /// Returns the preview of an environment. Fails if the tenant cannot get another environment at the moment.
@@ -103,6 +108,7 @@ pub(super) async fn dry_run(
         residency: residency.name.to_string(),
         home_region: request.home_region.to_string(),
         replica_regions: request.replica_regions.iter().map(ToString::to_string).collect(),
+        front_door: request.front_door,
         organizational_unit: residency.ou_name(),
         guardrail: residency.guardrail_name(),
         stack: config.stack.name.clone(),

@@ -1,4 +1,4 @@
-//! Route that changes the replica regions of an environment.
+//! Route that changes the replica regions and the front door of an environment.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::TimeDelta;
 use freehold_tenancy::db::lifecycle::{ChangeRegionsResult, RegionChange};
+use freehold_tenancy::front_door::FrontDoorState;
 use freehold_tenancy::replica::MAX_REPLICAS;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{EnvironmentName, Region, TenantId, db, environment};
@@ -19,6 +20,7 @@ use crate::auth::Caller;
 use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
+use crate::routes::front_door::parse_front_door;
 use crate::routes::replica_regions::parse_replica_regions;
 use crate::routes::tenants::etag::compute_etag;
 
@@ -31,14 +33,19 @@ pub struct EnvironmentPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["eu-west-1"]), max_items = 3, nullable = false)]
     pub replica_regions: Option<Vec<String>>,
+    /// Whether the environment should have a front door. `false` deletes its distribution, whose domain name is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = true, nullable = false)]
+    pub front_door: Option<bool>,
 }
 
-/// Change the replica regions of an environment
+/// Change the replica regions and the front door of an environment
 ///
 /// The body is a JSON merge patch. It is applied only if the tenant still has the ETag in `If-Match`. An operation of
 /// the kind `change_regions` deploys the stack in the new regions, with the configured template; the
 /// environment stays `ready`. A removed region is `leaving`: its stack is deleted after the cooling-off period, and not
-/// under a legal hold. Until then, another request can bring the region back.
+/// under a legal hold. Until then, another request can bring the region back. The same operation creates, updates or
+/// deletes the front door.
 #[utoipa::path(
     patch,
     path = "/v1/tenants/{id}/environments/{name}",
@@ -54,12 +61,12 @@ pub struct EnvironmentPatch {
     ),
     request_body = EnvironmentPatch,
     responses(
-        (status = 200, description = "The environment has these regions already; nothing was changed",
+        (status = 200, description = "The environment is in order as requested; nothing was changed",
             body = Environment, headers(
             ("ETag" = String, description = "ETag of the tenant, for `If-Match` of the next change"),
         )),
-        (status = 202, description = "The change is accepted. If regions have to be deployed, the operation \
-            `operation_id` is started", body = Environment, headers(
+        (status = 202, description = "The change is accepted. If regions or the front door have to be changed \
+            now, the operation `operation_id` is started", body = Environment, headers(
             ("ETag" = String, description = "ETag of the tenant, for `If-Match` of the next change"),
             ("Location" = String, description = "Path of the operation"),
             ("Retry-After" = u32, description = "Seconds after which to poll"),
@@ -67,8 +74,8 @@ pub struct EnvironmentPatch {
         (
             status = 409,
             description = "Another operation on the environment is open (`operation_in_progress`, with its \
-                `operation_id`), the environment is not ready (`environment_not_ready`), or a region would be removed \
-                under a legal hold (`legal_hold`)",
+                `operation_id`), the environment is not ready (`environment_not_ready`), or a region or the front door \
+                would be removed under a legal hold (`legal_hold`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
         (
@@ -97,18 +104,24 @@ pub(crate) async fn update_environment(
     let etag = compute_etag(tenant.clone(), &app.config)?;
     let environment = find(&tenant, &name)?;
     if_match.check(&etag)?;
-    let Some(regions) = parse_patch(fields, &app, environment)? else {
+    let known = active_replicas(environment);
+    let had_front_door = has_front_door(environment);
+    let wanted = parse_patch(fields, &app, environment)?;
+    if wanted == Wanted::default() {
         return respond(&app, id, &name, StatusCode::OK).await;
-    };
+    }
+    let regions = wanted.replica_regions.unwrap_or_else(|| known.clone());
+    let front_door = wanted.front_door.unwrap_or(had_front_door);
     let now = app.clock.now();
     let cooling_off = i64::try_from(app.config.offboarding.cooling_off_seconds).ok().and_then(TimeDelta::try_seconds);
     let leaving_at = cooling_off.and_then(|period| now.checked_add_signed(period)).ok_or_else(ApiError::internal)?;
-    let known = active_replicas(environment);
     let change = RegionChange {
         tenant: id,
         environment: &name,
         known_regions: (!if_match.is_any()).then_some(&known[..]),
         replica_regions: &regions,
+        known_front_door: (!if_match.is_any()).then_some(had_front_door),
+        front_door,
         leaving_at,
         requested_by: &caller.requester(),
     };
@@ -116,6 +129,7 @@ pub(crate) async fn update_environment(
         ChangeRegionsResult::Changed(operation) => {
             operation.iter().for_each(record_id);
             record_change("replica_regions", &known, &regions);
+            record_change("front_door", &had_front_door, &front_door);
             app.work_notifier.notify();
             respond(&app, id, &name, StatusCode::ACCEPTED).await
         }
@@ -133,7 +147,9 @@ pub(crate) async fn update_environment(
         .with_operation(operation)),
         ChangeRegionsResult::NotReady(state) => Err(ApiError::new(
             Code::EnvironmentNotReady,
-            format!("The environment is {state}; only the regions of a ready environment can be changed."),
+            format!(
+                "The environment is {state}; only the regions and the front door of a ready environment can be changed."
+            ),
         )),
         ChangeRegionsResult::TooMany => Err(too_many(environment)),
     }
@@ -144,19 +160,29 @@ fn find<'a>(tenant: &'a Tenant, name: &EnvironmentName) -> Result<&'a environmen
     tenant.environments.iter().rfind(|one| one.name == *name).ok_or_else(not_found)
 }
 
-/// Returns the wanted replica regions, or `None` if the patch does not contain them.
-fn parse_patch(
-    mut fields: Fields,
-    app: &App,
-    environment: &environment::Environment,
-) -> Result<Option<Vec<Region>>, ApiError> {
+/// Values of a patch; `None` if the patch does not contain them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    replica_regions: Option<Vec<Region>>,
+    front_door: Option<bool>,
+}
+
+fn parse_patch(mut fields: Fields, app: &App, environment: &environment::Environment) -> Result<Wanted, ApiError> {
     if fields.take_null("replica_regions") {
         fields.error("replica_regions", "missing", "must be a list; [] removes all replica regions");
+    }
+    if fields.take_null("front_door") {
+        fields.error("front_door", "missing", "must be true or false; false removes the front door");
     }
     let is_given = fields.has_value("replica_regions");
     let home = Some(environment.home_region);
     let regions = parse_replica_regions(&mut fields, &app.config, home, Some(&environment.residency));
-    fields.finish(Some(is_given.then_some(regions)))
+    let front_door = parse_front_door(&mut fields, &app.config, Some(&environment.residency));
+    fields.finish(Some(Wanted { replica_regions: is_given.then_some(regions), front_door }))
+}
+
+fn has_front_door(environment: &environment::Environment) -> bool {
+    environment.front_door.as_ref().is_some_and(|one| one.state != FrontDoorState::Deleting)
 }
 
 fn active_replicas(environment: &environment::Environment) -> Vec<Region> {

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use freehold_tenancy::{access_grant, approval, environment, finding, operation, replica, step, tenant, webhook};
+use freehold_tenancy::{
+    access_grant, approval, environment, finding, front_door, operation, replica, step, tenant, webhook,
+};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -35,6 +37,8 @@ enum_schemas! {
     RegionRole = environment::RegionRole::ALL.iter().map(|role| role.as_str());
     /// State of a region of an environment.
     RegionState = replica::ReplicaState::ALL.iter().map(|state| state.as_str());
+    /// State of a front door: `none` if the environment has none.
+    FrontDoorState = std::iter::once("none").chain(front_door::FrontDoorState::ALL.iter().map(|state| state.as_str()));
     /// State of an operation.
     OperationState = operation::OperationState::ALL.iter().map(|state| state.as_str());
     /// State of an approval.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::{Config, environment, finding, tenant};
+use freehold_tenancy::environment::EnvironmentState;
+use freehold_tenancy::{Config, environment, finding, front_door, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::enums::{FindingRemedy, RegionRole, RegionState, Severity, SuspensionReason, TenantState};
+use super::enums::{FindingRemedy, FrontDoorState, RegionRole, RegionState, Severity, SuspensionReason, TenantState};
 
 /// Tenant: one customer with its environments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -117,8 +118,11 @@ pub struct Environment {
     #[serde(default)]
     #[schema(required = true)]
     pub regions: Vec<EnvironmentRegion>,
-    /// URL of the environment, which is that of its home region; `null` before the first verification, or if the stack
-    /// has no URL.
+    /// Front door: a CloudFront distribution in front of the regions.
+    #[serde(default)]
+    pub front_door: FrontDoor,
+    /// URL of the environment: that of its front door, or else that of its home region; `null` before the first
+    /// verification, or if the stack has no URL.
     #[schema(required = true, example = "https://abc123.lambda-url.eu-central-1.on.aws/")]
     pub url: Option<String>,
     /// Id of the AWS account of the environment (12 digits); `null` until the account is confirmed.
@@ -185,6 +189,44 @@ impl From<environment::EnvironmentRegion> for EnvironmentRegion {
     }
 }
 
+/// Front door of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FrontDoor {
+    /// State of the front door.
+    #[schema(value_type = FrontDoorState, example = "deployed")]
+    pub state: String,
+    /// Domain name of the distribution; `null` until it is created.
+    #[schema(required = true, example = "d111111abcdef8.cloudfront.net")]
+    pub domain: Option<String>,
+    /// Replica region that answers GET, HEAD and OPTIONS if the home region fails; `null` if there is none.
+    #[schema(required = true, example = "eu-west-1")]
+    pub failover_region: Option<String>,
+    /// Time since which the front door has this state; `null` without a front door.
+    #[schema(required = true)]
+    pub since: Option<DateTime<Utc>>,
+    /// Human-readable reason of the state; `null` if there is none.
+    #[schema(required = true, example = json!(null))]
+    pub message: Option<String>,
+}
+
+impl Default for FrontDoor {
+    fn default() -> Self {
+        Self { state: "none".to_owned(), domain: None, failover_region: None, since: None, message: None }
+    }
+}
+
+impl From<&front_door::FrontDoor> for FrontDoor {
+    fn from(front_door: &front_door::FrontDoor) -> Self {
+        Self {
+            state: front_door.state.to_string(),
+            domain: front_door.domain.clone(),
+            failover_region: front_door.failover_region.map(|region| region.to_string()),
+            since: Some(front_door.since),
+            message: front_door.message.clone(),
+        }
+    }
+}
+
 /// Open finding about an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OpenFinding {
@@ -231,6 +273,8 @@ impl From<finding::Finding> for OpenFinding {
 impl Environment {
     pub(crate) fn of(environment: &environment::Environment, config: &Config) -> Self {
         let regions = environment.regions(&config.stack.url_output);
+        let front_door = environment.front_door.as_ref();
+        let front_door = front_door.filter(|_| environment.state != EnvironmentState::Offboarded);
         Self {
             id: environment.id.to_string(),
             tenant_id: environment.tenant_id.to_string(),
@@ -238,7 +282,8 @@ impl Environment {
             state: environment.state.to_string(),
             residency: environment.residency.to_string(),
             home_region: environment.home_region.to_string(),
-            url: regions.first().and_then(|home| home.url.clone()),
+            front_door: front_door.map(FrontDoor::from).unwrap_or_default(),
+            url: environment.url(&config.stack.url_output),
             regions: regions.into_iter().map(EnvironmentRegion::from).collect(),
             aws_account_id: environment.aws_account_id.as_ref().map(ToString::to_string),
             baseline_version: environment.baseline_version.as_ref().map(ToString::to_string),

@@ -40,13 +40,20 @@ const ENVIRONMENT: TenantView = TenantView {
         "ready_at",
         "offboarded_at",
     ],
-    parts: &[("regions", &ENVIRONMENT_REGION), ("findings", &OPEN_FINDING)],
+    parts: &[("regions", &ENVIRONMENT_REGION), ("front_door", &FRONT_DOOR), ("findings", &OPEN_FINDING)],
     ..NONE
 };
 
 const ENVIRONMENT_REGION: TenantView = TenantView {
     schema: "EnvironmentRegion",
     visible: &["region", "role", "state", "stack_id", "url", "since"],
+    hidden: &["message"],
+    ..NONE
+};
+
+const FRONT_DOOR: TenantView = TenantView {
+    schema: "FrontDoor",
+    visible: &["state", "domain", "failover_region", "since"],
     hidden: &["message"],
     ..NONE
 };
@@ -61,6 +68,7 @@ const NEW_ENVIRONMENT_PREVIEW: TenantView = TenantView {
         "residency",
         "home_region",
         "replica_regions",
+        "front_door",
         "approval_required",
     ],
     parts: &[("collisions", &COLLISION), ("queue", &QUEUE)],

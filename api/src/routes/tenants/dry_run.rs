@@ -37,6 +37,10 @@ pub struct SignupPreview {
     /// Replica regions of the environments.
     #[schema(example = json!(["eu-west-1"]))]
     pub replica_regions: Vec<String>,
+    /// `true` if the environments would have a front door.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub front_door: bool,
     /// Organizational unit that the AWS accounts would be moved to.
     #[schema(example = "freehold-eu")]
     pub organizational_unit: String,
@@ -106,6 +110,7 @@ pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant)
         residency: residency.name.to_string(),
         home_region: first.home_region.to_string(),
         replica_regions: first.replicas.iter().map(|replica| replica.region.to_string()).collect(),
+        front_door: first.front_door.is_some(),
         organizational_unit: residency.ou_name(),
         guardrail: residency.guardrail_name(),
         stack: config.stack.name.clone(),

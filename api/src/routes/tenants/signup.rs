@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::aws::constraints::{USER_EMAIL, USER_NAME};
 use freehold_tenancy::environment::{Environment, EnvironmentState};
+use freehold_tenancy::front_door::FrontDoor;
 use freehold_tenancy::replica::Replica;
 use freehold_tenancy::tenant::{Labels, Tenant};
 use freehold_tenancy::{
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::extract::{Fields, sanitize_field_name};
 use crate::problem::ApiError;
+use crate::routes::front_door::parse_new_front_door;
 use crate::routes::replica_regions::parse_replica_regions;
 
 /// Route name under which idempotency keys of signups are stored.
@@ -53,6 +55,11 @@ pub struct Signup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["eu-west-1"]), max_items = 3)]
     pub replica_regions: Option<Vec<String>>,
+    /// Front door: one address of each environment that survives the loss of its home region, for residencies that
+    /// allow edge locations [default: as configured for the tier].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = true)]
+    pub front_door: Option<bool>,
     /// Residency: the named set of regions that the tenant may use. It must contain `home_region` [default: the
     /// residency of `home_region`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +96,7 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
     {
         fields.error("admin_email", "invalid", violation);
     }
+    let front_door = parse_new_front_door(&mut fields, config, tier.as_ref(), residency.as_ref());
     let external_id = fields.optional("external_id");
     let names = parse_environments(&mut fields);
     let labels = parse_labels(&mut fields);
@@ -109,6 +117,7 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
         residency: residency.clone(),
         home_region,
         replicas: Replica::of_new_environment(&replica_regions, now),
+        front_door: front_door.then(|| FrontDoor::requested(now)),
         home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,

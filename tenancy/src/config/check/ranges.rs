@@ -39,6 +39,7 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
         ("account_usable_seconds", expected.account_usable_seconds, "account_usable", timeouts.account_usable_seconds),
         ("baseline_stack_seconds", expected.baseline_stack_seconds, "stack", timeouts.stack_seconds),
         ("tenant_stack_seconds", expected.tenant_stack_seconds, "stack", timeouts.stack_seconds),
+        ("front_door_stack_seconds", expected.front_door_stack_seconds, "stack", timeouts.stack_seconds),
         ("assignment_seconds", expected.assignment_seconds, "assignment", timeouts.assignment_seconds),
         ("region_opt_in_seconds", expected.region_opt_in_seconds, "region_opt_in", timeouts.region_opt_in_seconds),
         (

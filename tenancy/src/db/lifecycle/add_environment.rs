@@ -10,7 +10,9 @@ use super::queries::lock_tenant;
 use crate::TenantId;
 use crate::db::account_limit::{self, AccountLimit, LimitReached};
 use crate::db::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
-use crate::db::{PgPool, Result, environment_replicas, finish_transaction, map_constraint_violation};
+use crate::db::{
+    PgPool, Result, environment_front_doors, environment_replicas, finish_transaction, map_constraint_violation,
+};
 use crate::environment::Environment;
 use crate::event::EventType;
 use crate::operation::{Initiator, OperationKind, OperationState, Requester};
@@ -169,5 +171,9 @@ async fn insert_environment(tx: &mut PgConnection, new: &NewEnvironment<'_>) -> 
     .execute(&mut *tx)
     .await
     .map_err(map_constraint_violation)?;
-    environment_replicas::insert(tx, environment.id, &environment.replicas).await
+    environment_replicas::insert(&mut *tx, environment.id, &environment.replicas).await?;
+    if let Some(front_door) = &environment.front_door {
+        environment_front_doors::insert(tx, environment.id, front_door).await?;
+    }
+    Ok(())
 }

@@ -1,14 +1,16 @@
-//! Changes the replica regions of an environment. New replicas are deployed by an operation. A removed replica keeps
-//! serving until its time to leave, and is then deleted by an operation of its own.
+//! Changes the replica regions and the front door of an environment. New replicas are deployed by an operation. A
+//! removed replica keeps serving until its time to leave, and is then deleted by an operation of its own. A removed front
+//! door is deleted at once: it has no data.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 
 use super::open_operation::open_operation;
 use super::queries::{is_suspended, legal_hold, lock_tenant, open};
-use crate::db::{PgPool, Result, environment_replicas, finish_transaction};
+use crate::db::{PgPool, Result, environment_front_doors, environment_replicas, finish_transaction};
 use crate::environment::EnvironmentState;
+use crate::front_door::{FRONT_DOOR_FIELD, FrontDoor, FrontDoorChange, FrontDoorState};
 use crate::operation::{OperationKind, Requester};
 use crate::replica::{Replica, ReplicaSlot, ReplicaState};
 use crate::{EnvironmentId, EnvironmentName, OperationId, Region, TenantId};
@@ -19,9 +21,10 @@ pub const SLOTS_FIELD: &str = "slots";
 /// Result of [`change_regions`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeRegionsResult {
-    /// The change was written. The operation deploys the new regions; `None` if no region has to be deployed.
+    /// The change was written. The operation deploys the new regions and changes the front door; `None` if nothing has
+    /// to be done now.
     Changed(Option<OperationId>),
-    /// The environment has these regions, and each of them is ready.
+    /// The environment has these regions and this front door, and each of them is in order.
     Unchanged,
     /// The environment has another open operation.
     Busy {
@@ -30,16 +33,16 @@ pub enum ChangeRegionsResult {
     },
     /// The environment is in this state, in which its regions do not change.
     NotReady(EnvironmentState),
-    /// A region would be removed, and the tenant is on legal hold for the given reason.
+    /// A region or the front door would be removed, and the tenant is on legal hold for the given reason.
     LegalHold(String),
     /// The environment would have more than three replicas, including those that are leaving.
     TooMany,
-    /// The environment no longer has the known regions. Nothing was written.
+    /// The environment no longer has the known regions and front door. Nothing was written.
     Outdated,
     NotFound,
 }
 
-/// Requested change of the replica regions of an environment.
+/// Requested change of the replica regions and the front door of an environment.
 #[derive(Debug, Clone, Copy)]
 pub struct RegionChange<'a> {
     pub tenant: TenantId,
@@ -48,12 +51,16 @@ pub struct RegionChange<'a> {
     pub known_regions: Option<&'a [Region]>,
     /// All replica regions that the environment should have. The caller has checked them against the residency.
     pub replica_regions: &'a [Region],
+    /// Whether the client has seen a front door; `None` to overwrite other changes.
+    pub known_front_door: Option<bool>,
+    /// Whether the environment should have a front door. The caller has checked that the residency allows it.
+    pub front_door: bool,
     /// Time at which the stacks of removed replicas are deleted.
     pub leaving_at: DateTime<Utc>,
     pub requested_by: &'a Requester,
 }
 
-/// Writes the change, and opens an operation that deploys the regions that are not ready.
+/// Writes the change, and opens an operation that deploys the regions that are not ready and changes the front door.
 pub async fn change_regions(
     pool: &PgPool,
     change: &RegionChange<'_>,
@@ -94,9 +101,15 @@ async fn change_in_tx(
     if change.known_regions.is_some_and(|known| !remaining.eq(known.iter().copied())) {
         return Ok(ChangeRegionsResult::Outdated);
     }
+    let front_door = environment_front_doors::lock(tx, environment).await?;
+    let has_front_door = front_door.as_ref().is_some_and(|one| one.state != FrontDoorState::Deleting);
+    if change.known_front_door.is_some_and(|known| known != has_front_door) {
+        return Ok(ChangeRegionsResult::Outdated);
+    }
     let is_wanted = |replica: &&Replica| change.replica_regions.contains(&replica.region);
     let removed: Vec<_> = before.iter().filter(|one| !is_wanted(one) && one.leaving_at.is_none()).collect();
-    if !removed.is_empty()
+    let is_front_door_removed = front_door.is_some() && !change.front_door;
+    if (!removed.is_empty() || is_front_door_removed)
         && let Some(reason) = legal_hold(tx, change.tenant).await?
     {
         return Ok(ChangeRegionsResult::LegalHold(reason));
@@ -113,7 +126,8 @@ async fn change_in_tx(
     let repeated = before.iter().filter(is_wanted).filter(|one| one.state != ReplicaState::Ready);
     let mut slots: Vec<_> = added.iter().chain(repeated).map(|replica| replica.slot).collect();
     slots.sort_unstable();
-    if slots.is_empty() && removed.is_empty() {
+    let front_door_change = front_door_change(front_door.as_ref(), change.front_door, !slots.is_empty());
+    if slots.is_empty() && removed.is_empty() && front_door_change.is_none() {
         return Ok(ChangeRegionsResult::Unchanged);
     }
     for replica in removed {
@@ -123,25 +137,51 @@ async fn change_in_tx(
         environment_replicas::set_leaving(tx, environment, replica.slot, None, now).await?;
     }
     environment_replicas::insert(tx, environment, &added).await?;
-    if slots.is_empty() {
+    match (&front_door, front_door_change) {
+        (None, Some(_)) => {
+            environment_front_doors::insert(tx, environment, &FrontDoor::requested(now)).await?;
+        }
+        (Some(_), Some(FrontDoorChange::Delete)) => {
+            environment_front_doors::request_deletion(tx, environment, now).await?;
+        }
+        _ => {}
+    }
+    if slots.is_empty() && front_door_change.is_none() {
         return Ok(ChangeRegionsResult::Changed(None));
     }
     let kind = OperationKind::ChangeRegions;
-    let id = open_for_slots(tx, kind, environment, &slots, change.requested_by, now).await?;
+    let id = open_for_slots(tx, kind, environment, &slots, front_door_change, change.requested_by, now).await?;
     Ok(ChangeRegionsResult::Changed(Some(id)))
 }
 
-/// Opens an operation that concerns the replicas in `slots`.
+/// Returns what an operation must do with the front door, or `None` if it is in order. A front door also follows the
+/// regions that the operation deploys.
+fn front_door_change(
+    front_door: Option<&FrontDoor>,
+    is_wanted: bool,
+    are_regions_deployed: bool,
+) -> Option<FrontDoorChange> {
+    match front_door {
+        None => is_wanted.then_some(FrontDoorChange::Deploy),
+        Some(_) if !is_wanted => Some(FrontDoorChange::Delete),
+        Some(one) => (one.state != FrontDoorState::Deployed || are_regions_deployed).then_some(FrontDoorChange::Deploy),
+    }
+}
+
+/// Opens an operation that concerns the replicas in `slots` and the front door.
 async fn open_for_slots(
     tx: &mut PgConnection,
     kind: OperationKind,
     environment: EnvironmentId,
     slots: &[ReplicaSlot],
+    front_door: Option<FrontDoorChange>,
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<OperationId> {
     let numbers: Vec<i16> = slots.iter().map(|slot| slot.number()).collect();
-    open_operation(tx, kind, environment, &json!({ SLOTS_FIELD: numbers }), by, now, now).await
+    let mut input = Map::from_iter([(SLOTS_FIELD.to_owned(), json!(numbers))]);
+    input.extend(front_door.map(|change| (FRONT_DOOR_FIELD.to_owned(), json!(change))));
+    open_operation(tx, kind, environment, &Value::Object(input), by, now, now).await
 }
 
 /// Opens an operation that deletes the removed replicas of each environment whose time to leave has come, unless the
@@ -191,5 +231,8 @@ async fn open_removal(
     if slots.is_empty() {
         return Ok(None);
     }
-    open_for_slots(tx, OperationKind::RemoveRegions, environment, &slots, by, now).await.map(Some)
+    let front_door = environment_front_doors::lock(tx, environment).await?;
+    // The front door must not send requests to a replica that is deleted.
+    let front_door = front_door.map(|_| FrontDoorChange::Deploy);
+    open_for_slots(tx, OperationKind::RemoveRegions, environment, &slots, front_door, by, now).await.map(Some)
 }

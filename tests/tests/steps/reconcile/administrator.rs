@@ -1,7 +1,7 @@
 //! Administrator of the management account, who changes AWS resources without Freehold.
 
 use aws_credential_types::Credentials;
-use aws_sdk_cloudformation::types::Capability;
+use aws_sdk_cloudformation::types::{Capability, Parameter};
 use aws_sdk_organizations::types::{PolicyType, Tag};
 use aws_sdk_ssoadmin::types::{PrincipalType, TargetType};
 use freehold_tests::fixture::Freehold;
@@ -160,6 +160,19 @@ impl Administrator {
         let credentials = self.0.assume(&self.0.management, account, ACCESS_ROLE).await.expect("credentials");
         let client = self.0.cloudformation_in(&Member { id: account.to_owned(), credentials }, region);
         client.delete_stack().stack_name(name).send().await.expect("a deletion");
+    }
+
+    /// Sets a parameter of a stack in `region`.
+    pub(crate) async fn set_parameter(&self, account: &str, region: &'static str, name: &str, parameter: Parameter) {
+        let credentials = self.0.assume(&self.0.management, account, ACCESS_ROLE).await.expect("credentials");
+        let client = self.0.cloudformation_in(&Member { id: account.to_owned(), credentials }, region);
+        let stacks = client.describe_stacks().stack_name(name).send().await.expect("stacks").stacks;
+        let stack = stacks.into_iter().flatten().next().expect("the stack");
+        let mut parameters = stack.parameters.unwrap_or_default();
+        parameters.retain(|one| one.parameter_key != parameter.parameter_key);
+        parameters.push(parameter);
+        let update = client.update_stack().stack_name(name).use_previous_template(true);
+        update.set_parameters(Some(parameters)).send().await.expect("an update");
     }
 
     /// Creates a stack with one log group and no tags.

@@ -69,9 +69,10 @@ fn check_stack(
 ) {
     let (name, region) = (deployed.name.as_str(), deployed.region);
     // A subject of a stack in the home region has been stored without the region.
-    let subject = match deployed.slot {
-        StackSlot::Home => name.to_owned(),
-        StackSlot::Replica(_) => format!("{region}/{name}"),
+    let subject = match (deployed.kind, deployed.slot) {
+        (StackKind::FrontDoor, _) => format!("{}/{name}", deployed.kind),
+        (_, StackSlot::Home) => name.to_owned(),
+        (_, StackSlot::Replica(_)) => format!("{region}/{name}"),
     };
     let location = format!("account {} ({}) in {}", environment.aws_account_id, environment_label(environment), region);
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::Deleted) else {
@@ -140,6 +141,11 @@ fn differences(
         if let Some(found) = stack.parameters.get(parameter).filter(|found| *found != wanted) {
             differences.push(format!("its parameter {parameter} is {found}"));
         }
+    }
+    if deployed.kind == StackKind::FrontDoor
+        && let Some(found) = stack.parameters.get("Enabled").filter(|found| *found != "true")
+    {
+        differences.push(format!("its parameter Enabled is {found}"));
     }
     differences
 }

@@ -222,6 +222,12 @@ impl StackDeletion {
             return self.delete(context, account, &stack, true).await;
         }
         let failure = context.aws().stack_failure(account, self.role, self.region, &stack.id).await?;
+        let is_enabled = |reason: &str| reason.contains("DistributionNotDisabled") || reason.contains("not disabled");
+        if self.kind == StackKind::FrontDoor && failure.as_ref().is_some_and(|failure| is_enabled(&failure.reason)) {
+            // CloudFormation disables a distribution before it deletes it, and may delete it before all edge locations
+            // know. Nothing is retained: the distribution would go on answering.
+            return self.delete(context, account, &stack, false).await;
+        }
         let reason = failure.map(|failure| format!("{}: {}", failure.resource, failure.reason)).or(stack.reason);
         Err(StepError::needs_attention(
             AttentionCode::StackNotDeleted,

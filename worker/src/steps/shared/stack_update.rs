@@ -1,10 +1,12 @@
 //! Completion and update of a deployed stack. After a manual retry, an existing stack is updated to the current
 //! template; a rolled-back update is never taken as a success.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::fleet_holds::templates::TemplateFault;
-use freehold_tenancy::environment_stack::{IntendedStack, StackChange, StackProgress};
+use freehold_tenancy::environment_stack::{IntendedStack, StackChange, StackKind, StackProgress};
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde_json::{Value, json};
 
@@ -95,6 +97,9 @@ impl StackDeployment {
 
     /// Finishes the step if the stack is up to date and has the outputs that its check needs.
     pub(super) async fn complete(&self, context: &StepContext, stack: StackState) -> StepResult {
+        if self.kind == StackKind::FrontDoor && !self.is_current(&stack) {
+            return self.update(context, stack).await;
+        }
         let Some(template) = &self.tenant_template else { return Ok(self.completed_outcome(context, stack)) };
         if Self::is_update_due(context) {
             return self.update(context, stack).await;
@@ -109,6 +114,14 @@ impl StackDeployment {
             return self.update(context, stack).await;
         }
         self.report_outputs(context, &stack, problem).await
+    }
+
+    /// Returns whether a stack has the parameters and the tags of this deployment.
+    fn is_current(&self, stack: &StackState) -> bool {
+        let has = |found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>| {
+            wanted.iter().all(|(name, value)| found.get(name) == Some(value))
+        };
+        has(&stack.parameters, &self.parameters) && has(&stack.tags, &self.tags)
     }
 
     /// Returns whether a person has retried the step after its last request. A retry updates the stack, because the

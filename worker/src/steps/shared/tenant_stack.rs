@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use freehold_tenancy::Region;
+use freehold_tenancy::config::FRONT_DOOR_PARAMETER;
+use freehold_tenancy::environment::Environment;
 use freehold_tenancy::environment_stack::{EnvironmentStack, StackKind, StackSlot};
+use freehold_tenancy::front_door::FrontDoorState;
 use freehold_tenancy::step::StepName;
 
 use super::stack_deletion::StackDeletion;
@@ -51,6 +54,11 @@ pub(in crate::steps) fn find(stacks: &[EnvironmentStack], slot: StackSlot) -> Op
     stacks.iter().find(|stack| stack.kind == StackKind::Tenant && stack.slot == slot)
 }
 
+/// Returns whether the function of a stack must accept CloudFront.
+fn has_front_door(environment: &Environment) -> bool {
+    environment.front_door.as_ref().is_some_and(|one| one.state != FrontDoorState::Deleting)
+}
+
 async fn deployment(context: &StepContext, slot: StackSlot, region: Region) -> Result<StackDeployment, StepError> {
     let stacks = context.stacks().await?;
     let on_record = find(&stacks, slot);
@@ -63,6 +71,7 @@ async fn deployment(context: &StepContext, slot: StackSlot, region: Region) -> R
         ("EnvironmentName".to_owned(), environment.name.to_string()),
         ("Tier".to_owned(), tenant.tier.to_string()),
         ("HomeRegion".to_owned(), environment.home_region.to_string()),
+        (FRONT_DOOR_PARAMETER.to_owned(), has_front_door(environment).to_string()),
     ]);
     let verify_role = install_baseline::find(&stacks).and_then(|baseline| baseline.outputs.get(VERIFY_ROLE_OUTPUT));
     let verify_role = verify_role.cloned().or_else(|| {

@@ -33,6 +33,10 @@ pub(super) const TABLES: &[Grants] = &[
     ("audit_strays", "", ""),
     ("aws_call_rates", "select", "select, insert, update"),
     ("degraded_environments", "select", "select"),
+    // A worker cannot add a front door: the API checks that the residency allows it.
+    ("environment_front_doors",
+        "select, insert, update(state, since)",
+        "select, update except(environment_id, created_at), delete"),
     // A worker cannot add a replica: the API checks its region.
     ("environment_replicas",
         "select, insert, update(leaving_at, since)",

@@ -3,6 +3,7 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::attention::{Attention, AttentionCode};
+use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 
 use super::StackDeployment;
@@ -55,8 +56,11 @@ impl StackDeployment {
                 AttentionCode::StackBroken,
                 format!(
                     "The stack {} in {} has the state {}, in which it cannot be updated. Repair the environment, then \
-                     start another upgrade.",
-                    self.name, self.region, stack.status_text
+                     {}.",
+                    self.name,
+                    self.region,
+                    stack.status_text,
+                    next_action(context)
                 ),
             )),
         }
@@ -164,7 +168,11 @@ impl StackDeployment {
 
 /// Returns the action after the cause of a failure is fixed: a failed operation cannot be retried.
 fn next_action(context: &StepContext) -> &'static str {
-    if context.operation_kind().keeps_environment_state() { "start another upgrade" } else { "retry" }
+    match context.operation_kind() {
+        OperationKind::UpgradeBaseline => "start another upgrade",
+        kind if kind.keeps_environment_state() => "request the change again",
+        _ => "retry",
+    }
 }
 
 fn failed(code: AttentionCode, message: String) -> StepError {
