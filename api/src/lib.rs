@@ -55,6 +55,7 @@ pub mod schema {
     pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::fleet_holds::{FleetHold, FleetHoldList};
     pub use crate::routes::health::Health;
+    pub use crate::routes::home_moves::{HomeMove, NewHome};
     pub use crate::routes::legal_hold::LegalHold;
     pub use crate::routes::operation_events::OperationEvent;
     pub use crate::routes::operations::OperationPage;

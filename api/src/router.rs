@@ -20,7 +20,8 @@ use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     access_review, account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings,
-    fleet_holds, health, legal_hold, offboarding, operation_events, operations, suspension, tenants, vending, webhooks,
+    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, suspension, tenants,
+    vending, webhooks,
 };
 use crate::scope::Scope::{
     AccessRead, AccountMappingsRead, AuditRead, EventsRead, LegalHoldsLift, OperationsApprove, OperationsRead,
@@ -52,6 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::offboard_environment))
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::restore_environment))
         .protected(policy(OperationsWrite, Fleet), routes!(baseline_upgrades::upgrade_baseline))
+        .protected(policy(TenantsWrite, Fleet), routes!(home_moves::move_home))
         .protected(policy(OperationsRead, List), routes!(operations::list_operations))
         .protected(policy(OperationsRead, Operation), routes!(operations::get_operation))
         .protected(policy(OperationsRead, Operation), routes!(operation_events::follow_operation))

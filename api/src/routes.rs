@@ -12,6 +12,7 @@ pub(crate) mod findings;
 pub(crate) mod fleet_holds;
 mod front_door;
 pub(crate) mod health;
+pub(crate) mod home_moves;
 pub(crate) mod legal_hold;
 pub(crate) mod offboarding;
 pub(crate) mod operation_events;

@@ -1,10 +1,11 @@
 //! `freehold tenants`: create, list, show, watch, update, offboard, restore, suspend and resume tenants, change their
-//! regions, and upgrade baselines.
+//! regions and front doors, move their homes, and upgrade baselines.
 
 mod add_environment;
 mod change_regions;
 mod create;
 mod front_door;
+mod move_home;
 mod offboard;
 mod show;
 mod suspend;
@@ -45,6 +46,7 @@ enum TenantsCommand {
     AddEnvironment(add_environment::AddEnvironmentArgs),
     ChangeRegions(change_regions::ChangeRegionsArgs),
     FrontDoor(front_door::FrontDoorArgs),
+    MoveHome(move_home::MoveHomeArgs),
     Offboard(offboard::OffboardArgs),
     Restore(offboard::RestoreArgs),
     Suspend(suspend::SuspendArgs),
@@ -134,6 +136,7 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,
         TenantsCommand::ChangeRegions(args) => change_regions::run(args).await,
         TenantsCommand::FrontDoor(args) => front_door::run(args).await,
+        TenantsCommand::MoveHome(args) => move_home::run(args).await,
         TenantsCommand::Offboard(args) => offboard::offboard(args).await,
         TenantsCommand::Restore(args) => offboard::restore(args).await,
         TenantsCommand::Suspend(args) => suspend::suspend(args).await,

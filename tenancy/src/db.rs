@@ -1,5 +1,5 @@
-//! All SQL statements of Freehold. Each statement starts with a comment that contains the name of its function, so that
-//! a slow statement can be identified in the log of PostgreSQL.
+//! All SQL statements of Freehold. Each statement starts with a comment that contains the name of its function, so
+//! that a slow statement can be identified in the log of PostgreSQL.
 
 pub mod access_grants;
 pub mod account_limit;
@@ -147,8 +147,8 @@ impl DbError {
 }
 
 impl DbError {
-    /// Returns whether the connection was lost or closed by PostgreSQL, so that a retry can succeed as soon as there is
-    /// a connection. Returns false for an overloaded database, because an immediate retry would increase the load.
+    /// Returns whether the connection was lost or closed by PostgreSQL, so that a retry can succeed as soon as there
+    /// is a connection. Returns false for an overloaded database, because an immediate retry would increase the load.
     pub fn is_connection_lost(&self) -> bool {
         match self {
             Self::ReadOnly | Self::Sql(sqlx::Error::Io(_)) => true,

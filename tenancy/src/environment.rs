@@ -18,8 +18,8 @@ string_enum! {
         Onboarding = "onboarding",
         /// The environment is verified and usable.
         Ready = "ready",
-        /// The environment is verified, but an open critical finding puts its data, isolation or service at risk. Never
-        /// stored; takes precedence over the other states, unless the environment is being offboarded.
+        /// The environment is verified, but an open critical finding puts its data, isolation or service at risk.
+        /// Never stored; takes precedence over the other states, unless the environment is being offboarded.
         Degraded = "degraded",
         /// The operation of the environment is stopped or late, and a person must act.
         NeedsAttention = "needs_attention",

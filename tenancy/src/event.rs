@@ -53,6 +53,8 @@ string_enum! {
         RegionReady = "environment.region.ready",
         /// A replica of the environment needs a person, or AWS does not answer in its region.
         RegionFailed = "environment.region.failed",
+        /// A replica of the environment has become its home.
+        HomeMoved = "environment.home_moved",
         /// The front door of the environment is verified.
         FrontDoorDeployed = "environment.front_door.deployed",
         /// The front door of the environment needs a person.

@@ -131,6 +131,8 @@ string_enum! {
         RegionReady = "environment.region.ready",
         /// A replica of an environment needs a person, or AWS does not answer in its region.
         RegionFailed = "environment.region.failed",
+        /// A replica of an environment has become its home.
+        HomeMoved = "environment.home_moved",
         /// The front door of an environment is verified.
         FrontDoorDeployed = "environment.front_door.deployed",
         /// The front door of an environment needs a person.
@@ -179,7 +181,7 @@ impl FeedType {
             OperationKind::UpgradeBaseline => upgrade,
             OperationKind::Suspend => suspend,
             OperationKind::Resume => resume,
-            OperationKind::ChangeRegions | OperationKind::RemoveRegions => regions,
+            OperationKind::ChangeRegions | OperationKind::RemoveRegions | OperationKind::MoveHome => regions,
         };
         Some(match event {
             E::OperationAccepted => by_kind(
@@ -207,7 +209,12 @@ impl FeedType {
                 [Self::SuspensionResumed, Self::ResumptionResumed, Self::RegionChangeResumed],
             ),
             E::OperationFailed if kind == OperationKind::UpgradeBaseline => Self::BaselineUpgradeFailed,
-            E::OperationFailed if matches!(kind, OperationKind::ChangeRegions | OperationKind::RemoveRegions) => {
+            E::OperationFailed
+                if matches!(
+                    kind,
+                    OperationKind::ChangeRegions | OperationKind::RemoveRegions | OperationKind::MoveHome
+                ) =>
+            {
                 Self::RegionChangeFailed
             }
             E::OperationSucceeded => by_kind(
@@ -237,6 +244,7 @@ impl FeedType {
             E::EnvironmentOffboarded => Self::EnvironmentOffboarded,
             E::RegionReady => Self::RegionReady,
             E::RegionFailed => Self::RegionFailed,
+            E::HomeMoved => Self::HomeMoved,
             E::FrontDoorDeployed => Self::FrontDoorDeployed,
             E::FrontDoorFailed => Self::FrontDoorFailed,
             // Operations of other kinds need attention instead of failing.
@@ -268,6 +276,7 @@ impl FeedType {
             }
             Self::EnvironmentSuspended => &["reason"],
             Self::RegionReady | Self::RegionFailed => &["region"],
+            Self::HomeMoved => &["from", "to"],
             Self::ApprovalRequested | Self::ApprovalGranted | Self::ApprovalRejected => &["action"],
             Self::AccountAssigned | Self::AccountReleased => &["aws_account_id"],
             Self::TenantUpdated => &["changed"],
@@ -290,8 +299,8 @@ impl FeedType {
         }
     }
 
-    /// Returns the public fields of the data of an event. Requesters and messages are removed, because they may contain
-    /// names of people.
+    /// Returns the public fields of the data of an event. Requesters and messages are removed, because they may
+    /// contain names of people.
     pub fn data(self, event: &Value) -> Value {
         let fields = self.data_fields().iter().filter_map(|name| Some(((*name).to_owned(), event.get(name)?.clone())));
         Value::Object(fields.collect::<Map<_, _>>())

@@ -20,7 +20,7 @@ string_enum! {
         Deployed = "deployed",
         /// An operation changes or verifies a distribution that was deployed before.
         Updating = "updating",
-        /// The environment is suspended, and the distribution answers nobody.
+        /// The environment is suspended, and the distribution answers no request.
         Disabled = "disabled",
         /// The front door was removed, and its stack is being deleted.
         Deleting = "deleting",

@@ -1,4 +1,5 @@
-//! Domain types, their states and all SQL statements of Freehold. This crate has no HTTP server and makes no AWS calls.
+//! Domain types, their states and all SQL statements of Freehold. This crate has no HTTP server and makes no AWS
+//! calls.
 
 pub mod access_grant;
 pub mod account_mapping;

@@ -31,6 +31,8 @@ string_enum! {
         ChangeRegions = "change_regions",
         /// Deletion of replicas that were removed, while the environment stays ready.
         RemoveRegions = "remove_regions",
+        /// Move of the home to a replica, while the environment stays ready.
+        MoveHome = "move_home",
     }
 }
 
@@ -47,7 +49,8 @@ string_enum! {
         Succeeded = "succeeded",
         /// The operation finished without success.
         Failed = "failed",
-        /// The operation was cancelled by a request to cancel, restore or offboard, or by the rejection of an approval.
+        /// The operation was cancelled by a request to cancel, restore or offboard, or by the rejection of an
+        /// approval.
         Canceled = "canceled",
     }
 }
@@ -60,14 +63,16 @@ impl OperationKind {
             // A suspended environment is stored as offboarding, see `EnvironmentState::Suspended`.
             Self::Offboard | Self::Suspend => EnvironmentState::Offboarding,
             Self::Restore | Self::Repair | Self::Resume => EnvironmentState::Restoring,
-            Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions => EnvironmentState::Ready,
+            Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions | Self::MoveHome => {
+                EnvironmentState::Ready
+            }
         }
     }
 
     /// Returns whether the environment keeps its state while an operation of this kind is open or needs attention, and
     /// if it fails. Such an operation changes an environment that continues to serve.
     pub fn keeps_environment_state(self) -> bool {
-        matches!(self, Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions)
+        matches!(self, Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions | Self::MoveHome)
     }
 
     /// Returns the state of the environment after an operation of this kind has succeeded.
@@ -81,7 +86,8 @@ impl OperationKind {
             | Self::UpgradeBaseline
             | Self::Resume
             | Self::ChangeRegions
-            | Self::RemoveRegions => EnvironmentState::Ready,
+            | Self::RemoveRegions
+            | Self::MoveHome => EnvironmentState::Ready,
         }
     }
 }

@@ -48,6 +48,8 @@ string_enum! {
         CloseFrontDoor = "close-front-door",
         DisableFrontDoor = "disable-front-door",
         DeleteFrontDoor = "delete-front-door",
+        MoveHome = "move-home",
+        SetHomeRegion = "set-home-region",
     }
 }
 

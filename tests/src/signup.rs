@@ -12,8 +12,8 @@ use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Config, EnvironmentId, OperationId, TenantId};
 use uuid::Uuid;
 
-/// Returns a tenant with one environment. The ids of the tenant, the environment and the operation are all derived from
-/// `id`.
+/// Returns a tenant with one environment. The ids of the tenant, the environment and the operation are all derived
+/// from `id`.
 pub fn new_tenant(
     config: &Config,
     now: DateTime<Utc>,

@@ -14,6 +14,7 @@ mod events;
 mod findings;
 mod fleet_holds;
 mod forged_tokens;
+mod front_door;
 mod health;
 mod idempotency;
 mod identity_providers;

@@ -1,5 +1,5 @@
-//! ★ Workflows of changing the replica regions and the front door of an environment, which stays ready. This file contains only the lists
-//! of steps.
+//! ★ Workflows of changing the replica regions and the front door of an environment, which stays ready. This file
+//! contains only the lists of steps.
 
 use freehold_tenancy::step::StepName;
 

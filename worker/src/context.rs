@@ -22,6 +22,7 @@ use freehold_tenancy::replica::Replica;
 use freehold_tenancy::step::{JournalEntry, StepName};
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{AwsAccountId, Config, OperationId, Region};
+use serde::de::DeserializeOwned;
 use tokio::sync::MutexGuard;
 
 pub(crate) use fleet_holds::{CreationPermit, hold_kind};
@@ -202,6 +203,11 @@ impl StepContext {
     /// Returns the cooling-off period, during which an environment can be restored.
     pub fn cooling_off_period(&self) -> TimeDelta {
         seconds_of(self.config().offboarding.cooling_off_seconds)
+    }
+
+    /// Returns a field of the request that created the operation, or `None` if it is absent or invalid.
+    pub fn input_field<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_value(self.data.subject.input.get(name)?.clone()).ok()
     }
 
     /// Returns a Boolean option of the request that created the operation, or `false` if the option is absent.

@@ -16,6 +16,7 @@ pub mod guardrail;
 pub mod iam_policies;
 mod key_cleanup;
 pub mod limits;
+pub mod moving_home;
 pub mod offboarding;
 pub mod onboarding;
 mod operation_loop;

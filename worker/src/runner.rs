@@ -98,6 +98,12 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
                     outcome?;
                 }
                 journal = Arc::new(steps::journal(pool, id).await?);
+                let is_complete =
+                    |name: StepName| journal.iter().any(|one| one.name == name && one.state.is_complete());
+                if names.contains(&StepName::MoveHome) && is_complete(StepName::MoveHome) {
+                    // The next claim reads the new home.
+                    return operations::release(pool, &claim, Some(now), now).await;
+                }
             }
             Decision::Wait(until) => return operations::release(pool, &claim, Some(until), now).await,
             Decision::Park => return operations::release(pool, &claim, None, now).await,

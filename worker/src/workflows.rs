@@ -8,6 +8,7 @@ use freehold_tenancy::replica::ReplicaSlot;
 use freehold_tenancy::step::FrontDoorWork;
 
 use crate::changing_regions::{CHANGE_REGIONS_STEPS, REMOVE_REGIONS_STEPS};
+use crate::moving_home::MOVE_HOME_STEPS;
 use crate::offboarding::OFFBOARD_STEPS;
 use crate::onboarding::ONBOARD_STEPS;
 use crate::restoring::RESTORE_STEPS;
@@ -64,6 +65,7 @@ pub fn steps_of(kind: OperationKind) -> &'static [Step] {
         OperationKind::Suspend => SUSPEND_STEPS,
         OperationKind::ChangeRegions => CHANGE_REGIONS_STEPS,
         OperationKind::RemoveRegions => REMOVE_REGIONS_STEPS,
+        OperationKind::MoveHome => MOVE_HOME_STEPS,
     }
 }
 

@@ -80,6 +80,7 @@ const ROUTES: &[RecordedFields] = &[
     route("disableWebhookEndpoint", &[], &["is_enabled"]),
     route("enableWebhookEndpoint", &[], &["is_enabled"]),
     route("liftLegalHold", &[], &["legal_hold"]),
+    route("moveHome", &[("region", Whole)], &["home_region"]),
     route("offboardEnvironment", &[], &[]),
     route("offboardTenant", &[], &[]),
     route("pauseVending", &[("reason", Whole)], &["vending_pause"]),

@@ -83,6 +83,15 @@ impl Fields {
         self.parse(name.to_owned(), &value, code)
     }
 
+    /// Parses an optional field that is `true` or `false`. Returns `None` if the field is missing or invalid.
+    pub(crate) fn optional_bool(&mut self, name: &str) -> Option<bool> {
+        let value = self.take(name)?.as_bool();
+        if value.is_none() {
+            self.error(name, "wrong_type", "must be true or false");
+        }
+        value
+    }
+
     /// Parses a list of strings. Returns the length of the list and the valid values with their indexes.
     pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<(usize, Vec<(usize, T)>)> {
         self.list_with_code(name, "invalid")

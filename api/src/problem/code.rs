@@ -65,6 +65,7 @@ codes! {
     409 "account_closing_disabled"    AccountClosingDisabled:   "Closing accounts is disabled";
     409 "operation_in_progress"       OperationInProgress:      "Another operation on the environment is open";
     409 "environment_not_ready"       EnvironmentNotReady:      "The environment is not ready";
+    409 "replica_not_ready"           ReplicaNotReady:          "The replica is not ready";
     409 "operation_not_cancelable"    OperationNotCancelable:   "The operation cannot be canceled";
     409 "remedy_not_offered"          RemedyNotOffered:         "This action is not available for the operation";
     409 "account_protected"           AccountProtected:         "The account is protected";

@@ -46,8 +46,8 @@ pub struct NewEnvironment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["eu-west-1"]), max_items = 3)]
     pub replica_regions: Option<Vec<String>>,
-    /// Front door: one address of the environment that survives the loss of its home region, for residencies that allow
-    /// edge locations [default: as configured for the tier].
+    /// Front door: one address of the environment that survives the loss of its home region, for residencies that
+    /// allow edge locations [default: as configured for the tier].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = true)]
     pub front_door: Option<bool>,
@@ -64,9 +64,9 @@ pub(super) fn not_found() -> ApiError {
 
 /// Create another environment for a tenant
 ///
-/// The environment gets an AWS account of its own, which counts towards the daily limit of accounts. A repeated request
-/// with the same `Idempotency-Key` and body returns the first response. With `dry_run=true`, nothing is created; the
-/// key is optional. The state of a tenant whose environments are ready does not change.
+/// The environment gets an AWS account of its own, which counts towards the daily limit of accounts. A repeated
+/// request with the same `Idempotency-Key` and body returns the first response. With `dry_run=true`, nothing is
+/// created; the key is optional. The state of a tenant whose environments are ready does not change.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/environments",

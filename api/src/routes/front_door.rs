@@ -13,7 +13,7 @@ pub(super) fn parse_front_door(
     config: &Config,
     residency: Option<&ResidencyName>,
 ) -> Option<bool> {
-    let is_wanted: Option<bool> = fields.optional(FIELD);
+    let is_wanted = fields.optional_bool(FIELD);
     if is_wanted == Some(true)
         && let Some(residency) = residency.filter(|residency| !config.allows_front_door(residency))
     {

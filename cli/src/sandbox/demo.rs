@@ -17,8 +17,8 @@ use crate::output::{self, Format};
 use crate::progress::{ProgressOutput, watch_tenants};
 use crate::tenants;
 
-/// Returns four signups: one of the standard tier, one of the enterprise tier, one in a region that needs an opt-in, and
-/// one with a replica and a front door.
+/// Returns four signups: one of the standard tier, one of the enterprise tier, one in a region that needs an opt-in,
+/// and one with a replica and a front door.
 fn signups() -> [Signup; 4] {
     let signup = |company_name: &str, home_region: &str, tier: &str| Signup {
         company_name: company_name.to_owned(),
@@ -44,8 +44,8 @@ fn signups() -> [Signup; 4] {
     ]
 }
 
-/// Creates the tenants and prints each step. Returns whether all tenants are ready and have kept their front doors while
-/// a region was lost.
+/// Creates the tenants and prints each step. Returns whether all tenants are ready and have kept their front doors
+/// while a region was lost.
 pub(super) async fn run(
     api: &ApiClient,
     aws: &SimulatedAws,

@@ -11,8 +11,8 @@ use crate::output::{self, Format};
 /// Create or delete the front door of an environment
 ///
 /// A front door is a CloudFront distribution in front of the regions of the environment: one address that survives the
-/// loss of the home region. AWS decrypts requests at edge locations all over the world, so the residency must allow it.
-/// The environment stays ready. A deleted front door loses its domain name for good.
+/// loss of the home region. AWS decrypts requests at edge locations all over the world, so the residency must allow
+/// it. The environment stays ready. A deleted front door loses its domain name for good.
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",

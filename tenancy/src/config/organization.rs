@@ -78,8 +78,8 @@ pub struct EmailPattern(String);
 const PLACEHOLDER: &str = "{environment_id}";
 
 impl EmailPattern {
-    /// Returns the e-mail address for the account of `environment`. The address must not change, because a step uses it
-    /// to find the account.
+    /// Returns the e-mail address for the account of `environment`. The address must not change, because a step uses
+    /// it to find the account.
     pub fn address(&self, environment: EnvironmentId) -> String {
         self.0.replace(PLACEHOLDER, &environment.to_string())
     }
@@ -179,7 +179,8 @@ impl Default for Stack {
     }
 }
 
-/// Section `[timeouts]`: maximum duration of AWS work in seconds. An operation whose work takes longer needs attention.
+/// Section `[timeouts]`: maximum duration of AWS work in seconds. An operation whose work takes longer needs
+/// attention.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {

@@ -98,7 +98,8 @@ const DEFAULT_RATES: &[(&str, f64, u32)] = &[
     ("account:EnableRegion", 1.0, 1),
     ("account:GetRegionOptStatus", 5.0, 5),
     ("account:ListRegions", 5.0, 5),
-    // "IAM Identity Center quotas": all calls of Identity Center share one bucket, those of the Identity Store another.
+    // "IAM Identity Center quotas": all calls of Identity Center share one bucket, those of the Identity Store
+    // another.
     ("sso", 20.0, 20),
     ("identitystore", 20.0, 20),
     // "IAM and AWS STS quotas", per calling account and region.
@@ -139,8 +140,8 @@ impl Quotas {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectedDurations {
-    /// Time from the CreateAccount call to the status SUCCEEDED: "a few minutes" (Organizations API Reference), usually
-    /// less than one.
+    /// Time from the CreateAccount call to the status SUCCEEDED: "a few minutes" (Organizations API Reference),
+    /// usually less than one.
     pub account_creation_seconds: u64,
     /// Time from the creation of an account until the account accepts calls. Usually a minute, at most seven (field
     /// reports).

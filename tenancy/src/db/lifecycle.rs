@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  signup, add_environment,
-//!  offboard, restore, suspend, resume, open_repair, open_baseline_upgrade, change_regions, cancel
+//!  offboard, restore, suspend, resume, open_repair, open_baseline_upgrade, change_regions, move_home, cancel
 //!         │
 //!         ▼
 //!     ┌─────────┐  first claim   ┌─────────┐  succeed   ┌───────────┐
@@ -64,6 +64,7 @@ mod decide;
 mod finish;
 mod intend_stack;
 mod legal_hold;
+mod move_home;
 mod offboard;
 mod open_operation;
 mod queries;
@@ -91,6 +92,9 @@ pub use decide::{DecisionResult, decide};
 pub use finish::{fail, succeed};
 pub use intend_stack::{intend_stack, withdraw_stack};
 pub use legal_hold::{LegalHoldResult, set_legal_hold};
+pub use move_home::{
+    MoveHomeResult, NEW_HOME_FIELD, OLD_HOME_MESSAGE_FACT, OLD_HOME_STATE_FACT, OLD_HOME_URL_FACT, move_home,
+};
 pub use offboard::offboard;
 pub use record_step::record_step;
 pub use recover::{RecoverResult, recover};

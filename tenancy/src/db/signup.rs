@@ -110,8 +110,8 @@ enum InsertResult {
 async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
     let mut tx = pool.begin().await?;
     let result = write_in_tx(&mut tx, signup).await;
-    // A concurrent request with the same key can write it after this one has counted its accounts, which must not count
-    // again.
+    // A concurrent request with the same key can write it after this one has counted its accounts, which must not
+    // count again.
     finish_transaction(tx, result, |result| matches!(result, InsertResult::Inserted)).await
 }
 

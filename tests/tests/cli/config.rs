@@ -88,6 +88,7 @@ fn every_problem_of_ten_broken_files_is_named() {
                 "timeouts.stack_seconds: must be from 1",
                 "expected_durations.baseline_stack_seconds: must be at most",
                 "expected_durations.tenant_stack_seconds: must be at most",
+                "expected_durations.front_door_stack_seconds: must be at most",
                 "api.roles.support: unknown scope `tenant:read`; must be one of fleet,",
                 "api.roles.support: unknown scope `fleets`; must be one of fleet,",
             ],

@@ -244,7 +244,14 @@ impl Scene {
             }
         }
         self.run().await;
-        let expected = if is_offboarding || remedy == Remedy::Cancel { "offboarded" } else { "ready" };
+        // A canceled onboarding keeps an environment that is ready already.
+        let is_kept = self.tenant().await.environments[0].ready_at.is_some();
+        let is_offboarded = is_offboarding || (remedy == Remedy::Cancel && !is_kept);
+        let expected = match (is_offboarded, remedy) {
+            (true, _) => "offboarded",
+            (false, Remedy::Cancel) => "degraded",
+            (false, _) => "ready",
+        };
         let (code, state) = (self.probe.code, self.shown().await["state"].clone());
         assert_eq!(state, expected, "{remedy} after {code}: {:#}", self.operation().await);
         proof

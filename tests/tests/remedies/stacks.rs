@@ -59,8 +59,8 @@ pub(super) async fn rejected_value(probe: Probe) -> Proof {
     fault(probe, on_stack_creation(Fault::error("ValidationError", message))).await
 }
 
-/// Onboards a tenant with `TEMPLATE` in which `from` is replaced by `to`. The template is corrected before a retry, and
-/// the worker is not restarted.
+/// Onboards a tenant with `TEMPLATE` in which `from` is replaced by `to`. The template is corrected before a retry,
+/// and the worker is not restarted.
 async fn template(probe: Probe, from: &str, to: &str) -> Proof {
     template_with_check(probe, from, to, "").await
 }

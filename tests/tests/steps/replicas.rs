@@ -233,8 +233,8 @@ async fn a_missing_stack_of_a_replica_is_found_and_repaired() {
     assert_eq!(tenant_stacks(&freehold), ["eu-central-1", "eu-west-1"]);
 }
 
-/// Onboards a tenant with `replicas` in an organisation with durations similar to those of AWS. Returns the environment
-/// and the number of calls of each AWS operation.
+/// Onboards a tenant with `replicas` in an organisation with durations similar to those of AWS. Returns the
+/// environment and the number of calls of each AWS operation.
 async fn count_calls(replicas: &[&str]) -> (Environment, BTreeMap<String, u64>) {
     let config = CONFIG.replace("\"us-west-2\"]", "\"us-west-2\", \"us-east-2\"]");
     let freehold = Freehold::with(freehold_sandbox::Settings::default(), &config).await;

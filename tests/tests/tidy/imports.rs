@@ -20,7 +20,7 @@ const CRATES: [&str; 3] = ["api", "tenancy", "worker"];
 const NOT_STORES: [&str; 4] = ["lifecycle", "migration", "signup", "queue"];
 
 /// Stores that may import another store, each with a comment that gives the reason.
-const ACCEPTED_IMPORTS: [(&str, &str); 13] = [
+const ACCEPTED_IMPORTS: [(&str, &str); 14] = [
     // A snapshot of the mappings includes its feed position.
     ("account_mappings", "feed"),
     // A fleet hold pauses the work of a quota's slots.
@@ -38,6 +38,7 @@ const ACCEPTED_IMPORTS: [(&str, &str); 13] = [
     // Reconcile compares the stacks on record.
     ("reconcile", "environment_stacks"),
     // An environment is read together with its replicas, its stack and its open findings.
+    ("tenants", "environment_front_doors"),
     ("tenants", "environment_replicas"),
     ("tenants", "environment_stacks"),
     ("tenants", "findings"),

@@ -147,8 +147,8 @@ impl Aws {
         Ok(first_failure(self.stack_events(account, role, region, stack_id).await?))
     }
 
-    /// Returns the first failure of the rolled-back update that was requested with `token`, or `None` if CloudFormation
-    /// has not received this request.
+    /// Returns the first failure of the rolled-back update that was requested with `token`, or `None` if
+    /// CloudFormation has not received this request.
     pub async fn update_failure(
         &self,
         account: &Target,
@@ -204,8 +204,8 @@ impl Aws {
         }
     }
 
-    /// Makes a read call in a region with the role `freehold-verify`. Fails with [`CloudErrorKind::Denied`] if the role
-    /// or a policy does not allow the call.
+    /// Makes a read call in a region with the role `freehold-verify`. Fails with [`CloudErrorKind::Denied`] if the
+    /// role or a policy does not allow the call.
     pub async fn read_in_region(&self, account: &Target, region: Region) -> Result<()> {
         let session = self.tenant_session(account, Role::Verify).await?;
         // Freehold's verify role has no permission for other regional reads (stacks/baseline.yaml). One page is

@@ -1,5 +1,5 @@
-//! Signed calls of the function in a tenant stack with the role `freehold-verify`: a request to its Function URL, or an
-//! invocation.
+//! Signed calls of the function in a tenant stack with the role `freehold-verify`: a request to its Function URL, or
+//! an invocation.
 //!
 //! The calls use the same HTTP client as all AWS calls. The client does not follow redirects, and a simulated AWS
 //! handles these calls too.
@@ -101,8 +101,8 @@ fn check_url(endpoint: &Endpoint, region: Region, url: &str) -> Result<()> {
     Err(error(CALL_URL, CloudErrorKind::Failed, "NotAFunctionUrl", message, None))
 }
 
-/// Returns the name of the function, which the output of a stack contains as a name or an ARN. Fails if the function is
-/// not in this account and region.
+/// Returns the name of the function, which the output of a stack contains as a name or an ARN. Fails if the function
+/// is not in this account and region.
 fn function_name(account: &AwsAccountId, region: Region, function: &str) -> Result<String> {
     let prefix = format!("arn:aws:lambda:{region}:{account}:function:");
     let name = function.strip_prefix(&prefix).unwrap_or(function);

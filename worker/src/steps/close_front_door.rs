@@ -1,5 +1,6 @@
-//! Makes the functions of the environment refuse CloudFront, which the quarantine does not stop: service control policies
-//! do not apply to AWS services. The step is done when the front door no longer gets an answer from a function.
+//! Makes the functions of the environment refuse CloudFront, which the quarantine does not stop: service control
+//! policies do not apply to AWS services. The step is done when the front door no longer gets an answer from a
+//! function.
 
 use freehold_tenancy::config::FRONT_DOOR_PARAMETER;
 use freehold_tenancy::environment_stack::StackKind;

@@ -1,4 +1,4 @@
-//! Disables the distribution of the front door, so that it answers nobody.
+//! Disables the distribution of the front door, so that it answers no request.
 
 use super::StepResult;
 use super::shared::front_door_stack::{self, ENABLED_PARAMETER};

@@ -2,8 +2,9 @@
 //! distribution in front of them.
 
 use freehold_tenancy::config::FRONT_DOOR_PARAMETER;
-use freehold_tenancy::environment_stack::{EnvironmentStack, StackKind};
+use freehold_tenancy::environment_stack::{EnvironmentStack, StackKind, StackSlot};
 use freehold_tenancy::front_door::{FrontDoor, FrontDoorState};
+use freehold_tenancy::operation::OperationKind;
 
 use super::StepResult;
 use super::shared::NO_FRONT_DOOR;
@@ -46,7 +47,16 @@ async fn allow_cloudfront(
     stacks: &[EnvironmentStack],
 ) -> Result<Option<StepOutcome>, StepError> {
     for stack in stacks.iter().filter(|stack| stack.kind == StackKind::Tenant) {
-        match stack_parameter::set(context, stack, FRONT_DOOR_PARAMETER, "true").await? {
+        let state = match stack_parameter::set(context, stack, FRONT_DOOR_PARAMETER, "true").await {
+            // The old home may be down. Its function accepts CloudFront already.
+            Err(StepError::Retry { .. })
+                if context.operation_kind() == OperationKind::MoveHome && stack.slot != StackSlot::Home =>
+            {
+                continue;
+            }
+            state => state?,
+        };
+        match state {
             ParameterState::Set | ParameterState::StackMissing => {}
             ParameterState::Changing(outcome) => return Ok(Some(*outcome)),
             ParameterState::NotDeclared => {

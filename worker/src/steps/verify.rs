@@ -40,14 +40,15 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     passed.retain(|_, at| context.now() - *at < CHECK_MAX_AGE);
     let mut visible: BTreeMap<String, DateTime<Utc>> = context.step_fact("shown").unwrap_or_default();
     visible.retain(|_, at| context.now() - *at < CHECK_MAX_AGE);
+    let home = CheckedRegion::of(context, StackSlot::Home, context.environment().home_region).await?;
     for check in CHECKS {
         if passed.contains_key(&check) {
             continue;
         }
         let pending = match check {
-            Check::HomeRegionAllowed => home(context).check_allowed(context).await,
+            Check::HomeRegionAllowed => home.check_allowed(context).await,
             Check::OtherRegionsDenied => check_other_regions(context).await,
-            Check::StackResponds => home(context).check_stack(context).await,
+            Check::StackResponds => home.check_stack(context).await,
             Check::AccessAssigned => check_access(context, &mut visible).await,
         };
         let outcome = match pending {
@@ -61,14 +62,14 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         let outcome = outcome.unwrap_or_else(StepOutcome::failed);
         return Ok(outcome.with("proofs", json!(passed)).with("shown", json!(visible)));
     }
-    Ok(verified(context))
+    Ok(verified(context, &home))
 }
 
 /// Returns the outcome with the verified values as facts.
-fn verified(context: &StepContext) -> StepOutcome {
+fn verified(context: &StepContext, home: &CheckedRegion) -> StepOutcome {
     StepOutcome::done()
         .with("denied_in", outside_region(context).map(Region::as_str))
-        .with("answered_at", home(context).target(context).ok().map(CheckTarget::into_name))
+        .with("answered_at", home.target(context).ok().map(CheckTarget::into_name))
 }
 
 /// Checks that the guardrail denies a read in a region outside the residency. A denial because of a missing permission
@@ -92,10 +93,6 @@ async fn check_other_regions(context: &StepContext) -> Result<Option<WaitReason>
 fn outside_region(context: &StepContext) -> Option<Region> {
     let residency = context.config().residency(&context.environment().residency)?;
     Region::all().find(|region| !region.is_opt_in() && !residency.regions.contains(region))
-}
-
-fn home(context: &StepContext) -> CheckedRegion {
-    CheckedRegion::of(context, StackSlot::Home, context.environment().home_region)
 }
 
 /// Checks that every declared assignment is visible in AWS.

@@ -15,7 +15,7 @@ const ALLOWED_FACT: &str = "region_allowed_at";
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let Some(replica) = context.replica() else { return Ok(StepOutcome::skipped(NO_REPLICA)) };
-    let checked = CheckedRegion::of(context, StackSlot::Replica(replica.slot), replica.region);
+    let checked = CheckedRegion::of(context, StackSlot::Replica(replica.slot), replica.region).await?;
     let allowed_at: Option<DateTime<Utc>> = context.step_fact(ALLOWED_FACT);
     let allowed_at = match allowed_at.filter(|at| context.now() - *at < CHECK_MAX_AGE) {
         Some(at) => at,

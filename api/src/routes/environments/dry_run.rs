@@ -60,8 +60,8 @@ pub struct NewEnvironmentPreview {
     pub template: Option<String>,
     /// `true` if a second person must approve the account before it is created.
     pub approval_required: bool,
-    /// Position in the queue for an AWS account, with the estimated time of completion; `null` while a fleet hold stops
-    /// all work.
+    /// Position in the queue for an AWS account, with the estimated time of completion; `null` while a fleet hold
+    /// stops all work.
     #[schema(required = true)]
     pub queue: Option<Queue>,
 }

@@ -42,10 +42,10 @@ pub struct EnvironmentPatch {
 /// Change the replica regions and the front door of an environment
 ///
 /// The body is a JSON merge patch. It is applied only if the tenant still has the ETag in `If-Match`. An operation of
-/// the kind `change_regions` deploys the stack in the new regions, with the configured template; the
-/// environment stays `ready`. A removed region is `leaving`: its stack is deleted after the cooling-off period, and not
-/// under a legal hold. Until then, another request can bring the region back. The same operation creates, updates or
-/// deletes the front door.
+/// the kind `change_regions` deploys the stack in the new regions, with the configured template; the environment stays
+/// `ready`. A removed region is `leaving`: its stack is deleted after the cooling-off period, and not under a legal
+/// hold. Until then, another request can bring the region back. The same operation creates, updates or deletes the
+/// front door.
 #[utoipa::path(
     patch,
     path = "/v1/tenants/{id}/environments/{name}",

@@ -120,6 +120,7 @@ pub struct Environment {
     pub regions: Vec<EnvironmentRegion>,
     /// Front door: a CloudFront distribution in front of the regions.
     #[serde(default)]
+    #[schema(required = true)]
     pub front_door: FrontDoor,
     /// URL of the environment: that of its front door, or else that of its home region; `null` before the first
     /// verification, or if the stack has no URL.

@@ -65,8 +65,8 @@ pub struct EnvironmentPreview {
     /// Name of the environment.
     #[schema(example = "production")]
     pub name: String,
-    /// Position in the queue for an AWS account, with the estimated time of completion; `null` while a fleet hold stops
-    /// all work.
+    /// Position in the queue for an AWS account, with the estimated time of completion; `null` while a fleet hold
+    /// stops all work.
     #[schema(required = true)]
     pub queue: Option<Queue>,
 }

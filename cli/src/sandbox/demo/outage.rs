@@ -21,7 +21,7 @@ const LOST_REGION: &str = "eu-central-1";
 struct Address {
     /// Company name of the tenant.
     tenant: String,
-    /// What answers at the address.
+    /// Name of the part that answers at the address.
     name: String,
     url: String,
     /// Region of a Function URL, which needs a signed request; `None` for a front door, which anyone may call.

@@ -15,8 +15,9 @@ use crate::event::{EventType, NewEvent};
 use crate::operation::{Initiator, OperationKind, Requester};
 use crate::{EnvironmentId, OperationId};
 
-/// Cancels an onboarding or a change of regions. If an account was already requested, an offboarding deletes everything
-/// that the onboarding has created; if the environment is ready already, it stays ready.
+/// Cancels an onboarding, a change of regions, or a move of the home. If an account was already requested, an
+/// offboarding deletes everything that the onboarding has created; if the environment is ready already, it stays
+/// ready.
 pub async fn cancel(
     pool: &PgPool,
     id: OperationId,
@@ -41,7 +42,7 @@ async fn cancel_in_tx(
     let Some(open) = open(tx, environment).await?.filter(|open| open.id == id) else {
         return Ok(LifecycleResult::NotAllowed("it has ended"));
     };
-    if open.kind == OperationKind::ChangeRegions {
+    if matches!(open.kind, OperationKind::ChangeRegions | OperationKind::MoveHome) {
         return cancel_replica_steps(tx, &open, by, now).await;
     }
     if open.kind != OperationKind::Onboard {
@@ -147,8 +148,8 @@ pub(super) async fn move_slots(tx: &mut PgConnection, from: OperationId, to: Ope
     Ok(())
 }
 
-/// Marks an open operation as cancelled. Returns the earliest time at which the next operation may start. At that time,
-/// no AWS call of the cancelled operation can still be in progress.
+/// Marks an open operation as cancelled. Returns the earliest time at which the next operation may start. At that
+/// time, no AWS call of the cancelled operation can still be in progress.
 pub(super) async fn mark_canceled(
     tx: &mut PgConnection,
     open: &OpenOperation,

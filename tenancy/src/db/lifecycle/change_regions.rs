@@ -1,6 +1,6 @@
 //! Changes the replica regions and the front door of an environment. New replicas are deployed by an operation. A
-//! removed replica keeps serving until its time to leave, and is then deleted by an operation of its own. A removed front
-//! door is deleted at once: it has no data.
+//! removed replica keeps serving until its time to leave, and is then deleted by an operation of its own. A removed
+//! front door is deleted at once: it has no data.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};

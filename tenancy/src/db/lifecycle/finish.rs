@@ -99,7 +99,8 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
         OperationKind::Repair
         | OperationKind::UpgradeBaseline
         | OperationKind::ChangeRegions
-        | OperationKind::RemoveRegions => {
+        | OperationKind::RemoveRegions
+        | OperationKind::MoveHome => {
             reconcile::bring_forward(tx, now + RECONCILE_AFTER_REPAIR).await?;
         }
         OperationKind::Offboard | OperationKind::Restore | OperationKind::Suspend | OperationKind::Resume => {}
@@ -179,7 +180,8 @@ pub async fn fail(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<()
     Ok(())
 }
 
-/// Marks the tenant of an operation as offboarded if all its environments are offboarded, and erases its personal data.
+/// Marks the tenant of an operation as offboarded if all its environments are offboarded, and erases its personal
+/// data.
 pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     // `add_environment` locks the same row: it has either committed before the check below, or finds the tenant
     // offboarded.

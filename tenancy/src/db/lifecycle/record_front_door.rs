@@ -12,8 +12,8 @@ use crate::front_door::FrontDoorState;
 use crate::step::FrontDoorWork;
 use crate::{OperationId, Region};
 
-/// Updates the front door that the step works on, and deletes its row once its stack is deleted. Returns the event of a
-/// changed state. The caller must have locked the operation, and no row of an environment: this function locks the
+/// Updates the front door that the step works on, and deletes its row once its stack is deleted. Returns the event of
+/// a changed state. The caller must have locked the operation, and no row of an environment: this function locks the
 /// environment after the lock of the findings.
 pub(super) async fn record_front_door(
     tx: &mut PgConnection,

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::attention::recompute_attention;
 use super::finish::make_ready_with_home;
+use super::move_home::record_home_move;
 use super::record_front_door::record_front_door;
 use super::record_replica::record_replica;
 use super::step_record::{StepDisposition, StepRecord};
@@ -117,6 +118,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
     // First, because they lock the findings before the row of the environment.
     journal.extend(record_replica(&mut tx, id, outcome, now).await?);
     journal.extend(record_front_door(&mut tx, id, outcome, now).await?);
+    journal.extend(record_home_move(&mut tx, id, outcome, now).await?);
     if let Some(version) = outcome.facts.get(BASELINE_VERSION_FACT).and_then(Value::as_str) {
         set_baseline_version(&mut tx, id, version, now).await?;
     }

@@ -95,6 +95,16 @@ fn check_stack(
         }
         StackStatus::Complete | StackStatus::UpdateRolledBack | StackStatus::InProgress => {
             let differences = differences(input, environment, deployed, stack);
+            let old_home =
+                stack.parameters.get("HomeRegion").filter(|found| **found != environment.home_region.as_str());
+            if let Some(old_home) = old_home.filter(|_| differences.is_empty()) {
+                let message = format!(
+                    "Stack {name} in {location} has the home region {old_home}, but the home has moved to {}. A repair \
+                     of the environment corrects it.",
+                    environment.home_region
+                );
+                comparison.add_environment_finding(FindingKind::StackDrifted, environment, &subject, Repair, message);
+            }
             if !differences.is_empty() {
                 let message = format!(
                     "Stack {name} in {location} was changed outside Freehold: {}. Find out who changed it, then undo \
@@ -135,9 +145,7 @@ fn differences(
         }
     }
     // Parameters that identify the environment are compared only if the stack has them.
-    for (parameter, wanted) in
-        [("TenantId", &ids.0), ("EnvironmentId", &ids.1), ("HomeRegion", &environment.home_region.to_string())]
-    {
+    for (parameter, wanted) in [("TenantId", &ids.0), ("EnvironmentId", &ids.1)] {
         if let Some(found) = stack.parameters.get(parameter).filter(|found| *found != wanted) {
             differences.push(format!("its parameter {parameter} is {found}"));
         }

@@ -10,7 +10,7 @@ use freehold_tenancy::wait_reason::WaitReason;
 
 use super::check_target::{self, CheckTarget};
 use super::stack_update::missing_output;
-use super::{account_request, stack_response};
+use super::{account_request, stack_response, tenant_stack};
 use crate::cloud::CloudErrorKind;
 use crate::context::StepContext;
 use crate::step_outcome::StepError;
@@ -22,17 +22,35 @@ pub(in crate::steps) const CHECK_MAX_AGE: TimeDelta = TimeDelta::minutes(15);
 /// Time after which the state of the account is checked, because the account may be closed.
 const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
-/// Region of an environment with the stack that this operation has deployed there.
+/// Region of an environment with the stack that is deployed there.
 pub(in crate::steps) struct CheckedRegion {
     pub region: Region,
     slot: StackSlot,
+    /// Outputs of the stack.
+    outputs: BTreeMap<String, String>,
 }
 
 impl CheckedRegion {
-    /// Returns the region of `slot`. `region` is used if the deployment is not in the journal.
-    pub(in crate::steps) fn of(context: &StepContext, slot: StackSlot, region: Region) -> Self {
-        let deployed_in = context.fact_of(StepName::deployment_of(slot), "region");
-        Self { region: deployed_in.unwrap_or(region), slot }
+    /// Returns the region of `slot`. `region` is used if the deployment is neither on record nor in the journal.
+    pub(in crate::steps) async fn of(
+        context: &StepContext,
+        slot: StackSlot,
+        region: Region,
+    ) -> Result<Self, StepError> {
+        let stacks = context.stacks().await?;
+        if let Some(stack) = tenant_stack::find(&stacks, slot).filter(|stack| !stack.outputs.is_empty()) {
+            return Ok(Self { region: stack.region, slot, outputs: stack.outputs.clone() });
+        }
+        // A worker of the previous version has deployed the stack without a row.
+        let deployed_by = StepName::deployment_of(slot);
+        let stack = &context.config().stack;
+        let output = |name: &String| {
+            let value = context.fact_of::<String>(deployed_by, &format!("output_{name}"))?;
+            Some((name.clone(), value))
+        };
+        let outputs = [&stack.url_output, &stack.function_output].into_iter().filter_map(output).collect();
+        let deployed_in = context.fact_of(deployed_by, "region");
+        Ok(Self { region: deployed_in.unwrap_or(region), slot, outputs })
     }
 
     /// Checks that a read in the region is allowed.
@@ -82,15 +100,7 @@ impl CheckedRegion {
 
     /// Returns the target of the stack's check. If the stack lacks it, the error is the name of the missing output.
     pub(in crate::steps) fn target<'a>(&self, context: &'a StepContext) -> Result<CheckTarget, &'a str> {
-        let stack = &context.config().stack;
-        let output = |name: &String| {
-            let deployed_by = StepName::deployment_of(self.slot);
-            let value = context.fact_of::<String>(deployed_by, &format!("output_{name}"))?;
-            Some((name.clone(), value))
-        };
-        let outputs: BTreeMap<String, String> =
-            [&stack.url_output, &stack.function_output].into_iter().filter_map(output).collect();
-        check_target::find(stack, self.region, &outputs)
+        check_target::find(&context.config().stack, self.region, &self.outputs)
     }
 }
 

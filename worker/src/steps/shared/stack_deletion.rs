@@ -123,8 +123,8 @@ impl StackDeletion {
         context.aws().stack(account, Role::Organization, self.region, &self.name).await.is_ok()
     }
 
-    /// Returns whether a call was denied because the baseline stack, which contains the role of this deletion, does not
-    /// exist.
+    /// Returns whether a call was denied because the baseline stack, which contains the role of this deletion, does
+    /// not exist.
     async fn is_without_role(
         &self,
         context: &StepContext,

@@ -7,17 +7,22 @@ use freehold_tenancy::config::FRONT_DOOR_PARAMETER;
 use freehold_tenancy::environment::Environment;
 use freehold_tenancy::environment_stack::{EnvironmentStack, StackKind, StackSlot};
 use freehold_tenancy::front_door::FrontDoorState;
+use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::StepName;
 
 use super::stack_deletion::StackDeletion;
 use super::stack_deployment::StackDeployment;
+use super::stack_parameter::{self, ParameterState};
 use crate::cloud::Role;
 use crate::context::StepContext;
-use crate::step_outcome::StepError;
+use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::{StepResult, install_baseline};
 
 /// Output of the baseline with the role that verifies the stack.
 const VERIFY_ROLE_OUTPUT: &str = "VerifyRoleArn";
+
+/// Parameter of the tenant stack with the home region of the environment.
+pub(in crate::steps) const HOME_REGION_PARAMETER: &str = "HomeRegion";
 
 /// Deploys the tenant stack of `slot`. A new stack is created in `region`; a stack on record stays where it is.
 pub(in crate::steps) async fn deploy(context: &StepContext, slot: StackSlot, region: Region) -> StepResult {
@@ -29,7 +34,19 @@ pub(in crate::steps) async fn deploy(context: &StepContext, slot: StackSlot, reg
     if needs_attention {
         context.leave_template_queue().await?;
     }
-    result
+    let outcome = result?;
+    let is_done = outcome.wait.is_none() && outcome.failed.is_none();
+    if is_done && context.operation_kind() != OperationKind::Onboard {
+        // The home may have moved while the region did not respond.
+        let home = context.environment().home_region;
+        if let Some(stack) = find(&context.stacks().await?, slot)
+            && let ParameterState::Changing(changing) =
+                stack_parameter::set(context, stack, HOME_REGION_PARAMETER, home.as_str()).await?
+        {
+            return Ok(StepOutcome { facts: outcome.facts, ..*changing });
+        }
+    }
+    Ok(outcome)
 }
 
 /// Deletes the tenant stack of `slot`. `region` is searched for a stack that is not on record, because a worker of the
@@ -70,7 +87,7 @@ async fn deployment(context: &StepContext, slot: StackSlot, region: Region) -> R
         ("EnvironmentId".to_owned(), environment.id.to_string()),
         ("EnvironmentName".to_owned(), environment.name.to_string()),
         ("Tier".to_owned(), tenant.tier.to_string()),
-        ("HomeRegion".to_owned(), environment.home_region.to_string()),
+        (HOME_REGION_PARAMETER.to_owned(), environment.home_region.to_string()),
         (FRONT_DOOR_PARAMETER.to_owned(), has_front_door(environment).to_string()),
     ]);
     let verify_role = install_baseline::find(&stacks).and_then(|baseline| baseline.outputs.get(VERIFY_ROLE_OUTPUT));

@@ -17,8 +17,8 @@ use crate::steps::StepResult;
 const ROLLED_BACK_FACT: &str = "rolled_back_token";
 
 impl StackDeployment {
-    /// Brings an existing stack to the template, parameters and tags of this deployment. `is_current` returns whether a
-    /// stack needs no update.
+    /// Brings an existing stack to the template, parameters and tags of this deployment. `is_current` returns whether
+    /// a stack needs no update.
     ///
     /// Facts of the step: those of [`StackDeployment::run`].
     pub(in crate::steps) async fn upgrade(
@@ -86,8 +86,8 @@ impl StackDeployment {
         }
     }
 
-    /// Returns the token and the first failure of the update that this step has requested, if CloudFormation has rolled
-    /// it back and the step has not reported it yet. A rollback of an earlier update is no result of this step.
+    /// Returns the token and the first failure of the update that this step has requested, if CloudFormation has
+    /// rolled it back and the step has not reported it yet. A rollback of an earlier update is no result of this step.
     async fn own_rollback(
         &self,
         context: &StepContext,
