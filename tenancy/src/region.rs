@@ -1,9 +1,13 @@
 //! AWS regions of the commercial partition, including the regions that require an opt-in.
 
+mod partitions;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use partitions::other_partition_refusal;
 
 /// AWS region of the commercial partition, such as `eu-central-1`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,25 +15,21 @@ pub struct Region(&'static str);
 
 /// Error for a text that is not the code of a known region.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{region}` is not an AWS region that Freehold knows; use a region code such as eu-central-1{note}")]
-pub struct UnknownRegion {
-    region: String,
-    /// Note for a region of another partition than `aws`; otherwise empty.
-    note: &'static str,
+pub enum UnknownRegion {
+    #[error("`{0}` is not an AWS region that Freehold knows; use a region code such as eu-central-1")]
+    Unknown(String),
+    #[error(
+        "`{region}` ({place}) is in the partition {partition}, which is not supported: {}",
+        partitions::WHAT_IT_WOULD_TAKE
+    )]
+    OtherPartition { region: String, place: &'static str, partition: &'static str },
 }
 
-/// Returns a note for a region of another partition than `aws`, or an empty text.
-fn partition_note(region: &str) -> &'static str {
-    if region.starts_with("us-gov-") {
-        " (the partition aws-us-gov, AWS GovCloud, is not supported)"
-    } else if region.starts_with("cn-") {
-        " (the partition aws-cn, AWS in China, is not supported)"
-    } else {
-        ""
-    }
-}
+/// Maximum length of an unknown code in an error message, in characters.
+const MAX_CODE_CHARS: usize = 64;
 
-/// Regions that are enabled by default (AWS Account Management, "Enable or disable AWS Regions").
+/// Regions that are enabled by default (AWS Account Management, "Enable or disable AWS Regions"). An account must opt
+/// in to each region that AWS has launched since 20 March 2019, so a new region is not added here.
 const DEFAULT_REGIONS: [&str; 17] = [
     "ap-northeast-1",
     "ap-northeast-2",
@@ -50,27 +50,6 @@ const DEFAULT_REGIONS: [&str; 17] = [
     "us-west-2",
 ];
 
-/// Regions that each account must enable before use (AWS Account Management, "Enable or disable AWS Regions").
-const OPT_IN_REGIONS: [&str; 17] = [
-    "af-south-1",
-    "ap-east-1",
-    "ap-east-2",
-    "ap-south-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "ap-southeast-5",
-    "ap-southeast-6",
-    "ap-southeast-7",
-    "ca-west-1",
-    "eu-central-2",
-    "eu-south-1",
-    "eu-south-2",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "mx-central-1",
-];
-
 impl Region {
     /// Region in which AWS keeps the configuration of CloudFront.
     pub const US_EAST_1: Self = Self("us-east-1");
@@ -79,14 +58,19 @@ impl Region {
         self.0
     }
 
-    /// Returns true if an account must opt in before it can use the region.
-    pub fn is_opt_in(self) -> bool {
-        OPT_IN_REGIONS.contains(&self.0)
+    /// Returns the place in words, such as `Europe (Frankfurt)`.
+    pub fn place(self) -> &'static str {
+        partitions::commercial().place(self.0).unwrap_or_default()
     }
 
-    /// Returns all known regions.
+    /// Returns true if an account must opt in before it can use the region.
+    pub fn is_opt_in(self) -> bool {
+        !DEFAULT_REGIONS.contains(&self.0)
+    }
+
+    /// Returns all known regions, ordered by their codes.
     pub fn all() -> impl Iterator<Item = Region> {
-        DEFAULT_REGIONS.into_iter().chain(OPT_IN_REGIONS).map(Region)
+        partitions::commercial().codes().map(Region)
     }
 }
 
@@ -94,10 +78,22 @@ impl FromStr for Region {
     type Err = UnknownRegion;
 
     fn from_str(text: &str) -> Result<Self, UnknownRegion> {
-        Self::all()
-            .find(|region| region.0 == text)
-            .ok_or_else(|| UnknownRegion { region: text.chars().take(64).collect(), note: partition_note(text) })
+        if let Some(region) = Self::all().find(|region| region.0 == text) {
+            return Ok(region);
+        }
+        Err(match partitions::other_of_region(text) {
+            Some(partition) => UnknownRegion::OtherPartition {
+                region: shorten_code(text, MAX_CODE_CHARS / 2),
+                place: partition.place(text).unwrap_or(partition.title),
+                partition: partition.name,
+            },
+            None => UnknownRegion::Unknown(shorten_code(text, MAX_CODE_CHARS)),
+        })
     }
+}
+
+fn shorten_code(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
 }
 
 impl fmt::Display for Region {
@@ -137,15 +133,38 @@ mod tests {
     }
 
     #[test]
-    fn a_region_of_another_partition_is_refused_with_its_name() {
-        for (region, partition) in [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")] {
-            assert!(region.parse::<Region>().unwrap_err().to_string().contains(partition));
+    fn a_region_of_another_partition_is_refused_with_what_it_would_take() {
+        for (region, partition) in [
+            ("us-gov-west-1", "(AWS GovCloud (US-West)) is in the partition aws-us-gov,"),
+            ("us-gov-south-9", "(AWS GovCloud (US)) is in the partition aws-us-gov,"),
+            ("cn-north-1", "(China (Beijing)) is in the partition aws-cn,"),
+            ("eusc-de-east-1", "(AWS European Sovereign Cloud (Germany)) is in the partition aws-eusc,"),
+            ("us-iso-east-1", "in the partition aws-iso,"),
+            ("us-isob-east-1", "in the partition aws-iso-b,"),
+            ("eu-isoe-west-1", "in the partition aws-iso-e,"),
+            ("us-isof-south-1", "in the partition aws-iso-f,"),
+        ] {
+            let refusal = region.parse::<Region>().unwrap_err().to_string();
+            assert!(refusal.starts_with(&format!("`{region}` (")) && refusal.contains(partition), "{refusal}");
+            assert!(refusal.contains("it would take an organisation and an installation of their own"), "{refusal}");
+            assert!(refusal.len() <= 300, "the API shortens longer messages: {refusal}");
         }
+        let long = format!("us-gov-{}", "x".repeat(500));
+        assert!(long.parse::<Region>().unwrap_err().to_string().len() <= 300);
     }
 
     #[test]
     fn only_newer_regions_require_an_opt_in() {
         assert!("eu-central-2".parse::<Region>().unwrap().is_opt_in());
         assert!(!"us-east-1".parse::<Region>().unwrap().is_opt_in());
+        let default: Vec<_> = Region::all().filter(|region| !region.is_opt_in()).map(Region::as_str).collect();
+        assert_eq!(default, DEFAULT_REGIONS, "each region that is enabled by default is a known region");
+    }
+
+    #[test]
+    fn each_region_has_a_place() {
+        assert_eq!("eu-central-1".parse::<Region>().unwrap().place(), "Europe (Frankfurt)");
+        assert!(Region::all().count() >= 34);
+        assert!(Region::all().all(|region| region.place().ends_with(')')));
     }
 }

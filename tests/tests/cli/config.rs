@@ -67,6 +67,11 @@ fn every_problem_of_ten_broken_files_is_named() {
             &["residencies.eu.regions.[2]: `eu-west-9` is not an AWS region that Freehold knows"],
         ),
         config(
+            "\"eu-west-1\"]",
+            "\"us-gov-west-1\"]",
+            &["residencies.eu.regions.[2]: `us-gov-west-1` (AWS GovCloud (US-West)) is in the partition aws-us-gov"],
+        ),
+        config(
             "session_duration = \"PT8H\"",
             "session_duration = \"PT24H\"\ninline_policy = '{}'",
             &[

@@ -17,6 +17,8 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_types::retry::RetryConfig;
 
+use freehold_tenancy::region::UnknownRegion;
+
 use super::call::error_chain;
 
 /// Timeout for opening a connection, in real time.
@@ -37,6 +39,9 @@ pub enum ConnectError {
     /// No region in the environment variables or in the AWS profile.
     #[error("no AWS region is configured; set AWS_REGION to the region in which Freehold runs")]
     NoRegion,
+    /// Region of another partition in the environment variables or in the AWS profile.
+    #[error("the AWS region (AWS_REGION): {0}")]
+    OtherPartition(UnknownRegion),
     #[error("no AWS credentials are configured; set AWS_PROFILE, or run on a machine with an IAM role")]
     NoCredentials,
     /// Endpoint of a simulated AWS that is not on this machine.
@@ -87,6 +92,15 @@ fn is_endpoint_override(name: &str) -> bool {
     name == "AWS_ENDPOINT_URL" || name.starts_with("AWS_ENDPOINT_URL_")
 }
 
+/// Returns `region`, or an error if it is in another partition. A region that is unknown to Freehold is accepted,
+/// because AWS may have added it since the release.
+fn in_commercial_partition(region: Region) -> Result<Region, ConnectError> {
+    match region.as_ref().parse::<freehold_tenancy::Region>() {
+        Err(refusal @ UnknownRegion::OtherPartition { .. }) => Err(ConnectError::OtherPartition(refusal)),
+        _ => Ok(region),
+    }
+}
+
 impl Connection {
     /// Connects to the real AWS, with the credentials and region from environment variables, the AWS profile or the
     /// machine's IAM role.
@@ -103,7 +117,7 @@ impl Connection {
             .build();
         // The rest of the AWS configuration is ignored, because a profile may also set endpoints of single services.
         Ok(Self {
-            region: ambient.region().cloned().ok_or(ConnectError::NoRegion)?,
+            region: ambient.region().cloned().ok_or(ConnectError::NoRegion).and_then(in_commercial_partition)?,
             credentials: ambient.credentials_provider().ok_or(ConnectError::NoCredentials)?,
             http: shared_client(connector),
             endpoint: Endpoint::Aws,
@@ -248,6 +262,14 @@ mod tests {
             let connection = Connection::loopback(KEY, "eu-central-1", url);
             assert!(matches!(connection, Err(ConnectError::NotLoopback(_))), "{url}");
         }
+    }
+
+    #[test]
+    fn the_region_of_the_process_must_be_in_the_commercial_partition() {
+        let check = |region| in_commercial_partition(Region::new(region));
+        assert!(check("eu-central-1").is_ok() && check("eu-central-9").is_ok());
+        let refusal = check("us-gov-west-1").unwrap_err().to_string();
+        assert!(refusal.starts_with("the AWS region (AWS_REGION): `us-gov-west-1` (AWS GovCloud"), "{refusal}");
     }
 
     #[test]

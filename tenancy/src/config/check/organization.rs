@@ -8,6 +8,7 @@ use crate::aws::constraints::{
     ACCOUNT_ROLE_NAME, EXTERNAL_ID, GROUP_NAME, IDENTITY_STORE_ID, INSTANCE_ARN, OU_NAME, OU_PARENT_ID, ROLE_ARN,
 };
 use crate::config::Config;
+use crate::region::other_partition_refusal;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     organization(config, problems);
@@ -86,14 +87,7 @@ fn is_role(arn: &str) -> bool {
 
 /// Returns the refusal of an ARN of another partition than `aws`, or `None` for any other text.
 fn other_partition(arn: &str) -> Option<String> {
-    let partition = arn.strip_prefix("arn:")?.split(':').next()?;
-    let name = match partition {
-        "aws-us-gov" => "AWS GovCloud (US)",
-        "aws-cn" => "AWS in China",
-        other if other.starts_with("aws-") => "a partition of its own",
-        _ => return None,
-    };
-    Some(format!("must be in the partition aws; {partition} ({name}) is not supported"))
+    other_partition_refusal(arn.strip_prefix("arn:")?.split(':').next()?)
 }
 
 fn residencies(config: &Config, problems: &mut Problems) {

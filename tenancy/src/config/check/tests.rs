@@ -328,12 +328,13 @@ fn another_partition_and_an_iam_token_are_refused_with_their_names() {
         (
             "arn:aws:iam::111122223333:role/freehold-control",
             "arn:aws-us-gov:iam::111122223333:role/freehold-control",
-            "organization.control_role_arn: must be in the partition aws; aws-us-gov (AWS GovCloud (US))",
+            "organization.control_role_arn: must be in the partition aws; aws-us-gov (AWS GovCloud (US)) is not \
+             supported: it would take an organisation and an installation of their own there",
         ),
         (
             "arn:aws:iam::111122223333:role/freehold-control",
             "arn:aws-cn:iam::111122223333:role/freehold-control",
-            "organization.control_role_arn: must be in the partition aws; aws-cn (AWS in China)",
+            "organization.control_role_arn: must be in the partition aws; aws-cn (AWS China)",
         ),
         (
             "postgres://freehold@localhost/freehold",
@@ -347,6 +348,15 @@ fn another_partition_and_an_iam_token_are_refused_with_their_names() {
         "[identity_center]\ninstance_arn = \"arn:aws-us-gov:sso:::instance/ssoins-1111222233334444\"",
         "identity_center.instance_arn: must be in the partition aws",
     );
+}
+
+#[test]
+fn a_region_of_another_partition_is_refused_with_what_it_would_take() {
+    let refusal = "`cn-north-1` (China (Beijing)) is in the partition aws-cn, which is not supported: it would take";
+    let of_residency = problems(&VALID.replacen("\"eu-central-2\"", "\"cn-north-1\"", 1));
+    assert!(of_residency.contains("residencies") && of_residency.contains(refusal), "{of_residency}");
+    let of_template = problems(&format!("{VALID}\n[stack.region_templates]\ncn-north-1 = \"x.yaml\""));
+    assert!(of_template.contains("stack.region_templates") && of_template.contains(refusal), "{of_template}");
 }
 
 #[test]
