@@ -6,6 +6,7 @@ use std::sync::Arc;
 use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::db::{PgPool, notify::WorkNotifier};
+use freehold_tenancy::needed_types::NeededTypes;
 use freehold_tenancy::secrets::Keyring;
 use freehold_tenancy::webhook::{DestinationPolicy, Resolver};
 use freehold_tenancy::{Clock, Config};
@@ -26,6 +27,8 @@ const MAX_CONCURRENT_EXPORTS: usize = 3;
 pub struct App {
     pub(crate) pool: PgPool,
     pub(crate) config: Arc<Config>,
+    /// Resource types that the stacks need, by region.
+    pub(crate) needed_types: Arc<NeededTypes>,
     pub(crate) clock: Clock,
     pub(crate) work_notifier: WorkNotifier,
     pub(crate) token_verifier: Arc<TokenVerifier>,
@@ -74,6 +77,7 @@ impl App {
         Ok(Self {
             pool,
             config,
+            needed_types: Arc::default(),
             clock,
             work_notifier,
             token_verifier,
@@ -94,6 +98,13 @@ impl App {
     #[must_use]
     pub fn with_installation_kind(mut self, kind: InstallationKind) -> Self {
         self.destination_policy = DestinationPolicy::new(&self.config.webhooks, kind);
+        self
+    }
+
+    /// Sets the resource types that the configured templates need. Without them, no region is refused.
+    #[must_use]
+    pub fn with_needed_types(mut self, types: NeededTypes) -> Self {
+        self.needed_types = Arc::new(types);
         self
     }
 

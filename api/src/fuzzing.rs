@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::feed::FeedType;
+use freehold_tenancy::needed_types::NeededTypes;
 use freehold_tenancy::{Clock, Config};
 use futures::FutureExt;
 use serde_json::{Map, Value};
@@ -17,6 +18,7 @@ use crate::problem::ApiError;
 use crate::routes::account_mappings::csv;
 use crate::routes::account_mappings::format::Format;
 use crate::routes::events::FeedQuery;
+use crate::routes::region_rules::RegionRules;
 use crate::routes::schema::tenant::Tenant;
 use crate::routes::tenants::{signup as signups, update};
 use crate::{auth, middleware, pagination};
@@ -111,16 +113,21 @@ fn tenant_json(tenant: freehold_tenancy::tenant::Tenant, config: &Config) -> Val
     serde_json::to_value(Tenant::of(tenant, config)).unwrap_or_default()
 }
 
+fn parse_signup(fields: Fields, config: &Config) -> Result<freehold_tenancy::tenant::Tenant, ApiError> {
+    let types = NeededTypes::default();
+    signups::parse_signup(fields, RegionRules { config, types: &types }, Clock::real().now())
+}
+
 /// Parses a signup and returns the tenant, or the problem if the signup is invalid.
 pub fn signup(body: &[u8], config: &Config) -> Result<Value, Value> {
-    let read = fields(body).and_then(|fields| signups::parse_signup(fields, config, Clock::real().now()));
+    let read = fields(body).and_then(|fields| parse_signup(fields, config));
     read.map(|tenant| tenant_json(tenant, config)).map_err(problem)
 }
 
 /// Returns the tenant of a signup before and after a patch, or the problem if one of them is invalid.
 pub fn tenant_patch(patch: &[u8], signup: &[u8], config: &Config) -> Result<(Value, Value), Value> {
     let read = || {
-        let before = signups::parse_signup(fields(signup)?, config, Clock::real().now())?;
+        let before = parse_signup(fields(signup)?, config)?;
         let mut after = before.clone();
         update::parse_patch(fields(patch)?, config, &before)?.apply(&mut after);
         Ok((tenant_json(before, config), tenant_json(after, config)))

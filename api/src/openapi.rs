@@ -89,6 +89,7 @@ pub(crate) fn base_document() -> OpenApi {
         .build();
     let tags = [
         ("tenants", "Customers and their environments."),
+        ("regions", "Regions of AWS, and which of them are offered."),
         ("operations", "Long-running work on an environment, step by step."),
         ("findings", "Differences between AWS and the database."),
         ("account-mappings", "Current and former owners of each AWS account."),

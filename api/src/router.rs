@@ -20,8 +20,8 @@ use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     access_review, account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings,
-    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, suspension, tenants,
-    vending, webhooks,
+    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, regions, suspension,
+    tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
     AccessRead, AccountMappingsRead, AuditRead, EventsRead, LegalHoldsLift, OperationsApprove, OperationsRead,
@@ -71,6 +71,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(OperationsWrite, Fleet), routes!(vending::pause_vending))
         .protected(policy(OperationsWrite, Fleet), routes!(vending::resume_vending))
         .protected(policy(OperationsRead, Fleet), routes!(findings::list_findings))
+        .protected(policy(TenantsRead, Fleet), routes!(regions::list_regions))
         .protected(policy(AccountMappingsRead, List), routes!(account_mappings::list_account_mappings))
         .protected(policy(AccountMappingsRead, List), routes!(account_mappings::get_account_history))
         .protected(policy(EventsRead, List), routes!(events::list_events))

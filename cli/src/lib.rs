@@ -26,6 +26,7 @@ mod output;
 mod progress;
 mod reconcile;
 mod recover;
+mod regions;
 mod secret_arg;
 mod serve;
 mod shutdown;
@@ -93,6 +94,7 @@ enum Command {
     Approvals(approvals::ApprovalsArgs),
     Fleet(fleet::FleetArgs),
     Findings(findings::FindingsArgs),
+    Regions(regions::RegionsArgs),
     Webhooks(webhooks::WebhooksArgs),
     AccessReview(access_review::AccessReviewArgs),
 }
@@ -147,6 +149,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Approvals(args) => approvals::run(args).await,
         Command::Fleet(args) => fleet::run(args).await,
         Command::Findings(args) => findings::run(args).await,
+        Command::Regions(args) => regions::run(args).await,
         Command::Webhooks(args) => webhooks::run(args).await,
         Command::AccessReview(args) => access_review::run(args).await,
     }

@@ -15,6 +15,7 @@ use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_tenancy::db::login::Process;
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::limits::AwsRateLimiter;
+use freehold_worker::template::needed_types;
 use freehold_worker::{Worker, WorkerOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -132,7 +133,12 @@ pub(crate) async fn serve_api(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     file_handles::raise_limit(&config.api.limits)?;
+    let types = needed_types(&config);
+    for (region, refusal) in types.refusals(&config) {
+        tracing::warn!(%region, "requests for environments in {region} are refused: {refusal}");
+    }
     let app = App::new(pool, Arc::clone(&config), installation.clock())?.with_installation_kind(installation.kind);
+    let app = app.with_needed_types(types);
     let address = listener.local_addr()?;
     tracing::info!(%address, installation = %installation.id, "API started, listening on {address}");
     if let Some(address) = config.api.metrics_listen {

@@ -12,6 +12,7 @@ use freehold_tenancy::db::operations;
 use freehold_tenancy::db::steps::{self, PlannedStep};
 use freehold_tenancy::step::{Facts, StepName};
 use freehold_tenancy::{AwsAccountId, Clock, Config};
+use freehold_worker::template::needed_types;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -144,7 +145,8 @@ impl ApiFixture {
         adapt: impl FnOnce(App) -> App,
     ) -> Self {
         let config = Arc::new(config);
-        let app = adapt(App::new(database.api_pool.clone(), Arc::clone(&config), clock.clone()).expect("an API"));
+        let app = App::new(database.api_pool.clone(), Arc::clone(&config), clock.clone()).expect("an API");
+        let app = adapt(app.with_needed_types(needed_types(&config)));
         let (url, shutdown, server) = serve(app).await;
         let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build().expect("an HTTP client");
         Self { url, issuer, database, config, clock, shutdown, server, http }
@@ -158,6 +160,7 @@ impl ApiFixture {
         self.config = Arc::new(config);
         let app =
             App::new(self.database.api_pool.clone(), Arc::clone(&self.config), self.clock.clone()).expect("an API");
+        let app = app.with_needed_types(needed_types(&self.config));
         (self.url, self.shutdown, self.server) = serve(app).await;
     }
 

@@ -24,6 +24,7 @@ mod operation_events;
 mod operations;
 mod pages;
 mod rate_limit;
+mod regions;
 mod replica_regions;
 mod schemathesis;
 mod signup;

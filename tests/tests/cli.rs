@@ -6,5 +6,6 @@ mod fault;
 mod help;
 pub(crate) mod process;
 mod program;
+mod regions;
 mod review;
 mod secrets;

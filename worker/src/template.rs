@@ -5,6 +5,7 @@ mod access_role;
 pub(crate) mod baseline;
 pub mod check;
 pub mod front_door;
+mod needed_types;
 mod origin;
 mod source;
 pub mod validate_in_aws;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+pub use needed_types::needed_types;
 pub(crate) use origin::{TemplateOrigin, has_function_urls};
 pub(crate) use source::{CurrentTemplate, TemplateSource};
 

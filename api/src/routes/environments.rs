@@ -19,10 +19,9 @@ pub use dry_run::NewEnvironmentPreview;
 pub use update::EnvironmentPatch;
 
 use super::front_door::parse_new_front_door;
-use super::replica_regions::parse_replica_regions;
+use super::region_rules::RegionRules;
 use super::schema::tenant::Environment;
 use super::tenants::account_limit;
-use super::tenants::signup::parse_residency;
 use crate::app::App;
 use crate::audit::record_id;
 use crate::auth::Caller;
@@ -128,8 +127,9 @@ pub(crate) async fn create_environment(
     let default_region = tenant.environments.first().map(|first| first.home_region);
     let home_region: Option<Region> =
         if fields.has_value("home_region") { fields.optional("home_region") } else { default_region };
-    let residency = parse_residency(&mut fields, &app.config, home_region);
-    let replica_regions = parse_replica_regions(&mut fields, &app.config, home_region, residency.as_ref());
+    let rules = RegionRules::of(&app);
+    let residency = rules.parse_residency(&mut fields, home_region);
+    let replica_regions = rules.parse_replica_regions(&mut fields, home_region, residency.as_ref(), &[]);
     let front_door = parse_new_front_door(&mut fields, &app.config, Some(&tenant.tier), residency.as_ref());
     let parsed = fields.finish(name.zip(home_region.zip(residency)));
     let Some(key) = key else {

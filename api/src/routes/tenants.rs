@@ -22,6 +22,7 @@ pub use dry_run::{Collision, EnvironmentPreview, SignupPreview};
 pub use signup::Signup;
 pub use update::TenantPatch;
 
+use super::region_rules::RegionRules;
 use super::schema::enums::TenantState;
 use super::schema::tenant::Tenant;
 use crate::app::App;
@@ -90,12 +91,12 @@ pub(crate) async fn create_tenant(
     let dry_run = query.optional("dry_run").unwrap_or(false);
     query.finish(Some(()))?;
     if dry_run {
-        let tenant = signup::parse_signup(fields, &app.config, app.clock.now())?;
+        let tenant = signup::parse_signup(fields, RegionRules::of(&app), app.clock.now())?;
         return Ok(Json(dry_run::dry_run(&app, &caller, &tenant).await?).into_response());
     }
     let key = key?.into_stored_key(&caller, signup::IDEMPOTENCY_ROUTE);
     let request_hash = idempotency::hash(fields.values());
-    let tenant = match signup::parse_signup(fields, &app.config, app.clock.now()) {
+    let tenant = match signup::parse_signup(fields, RegionRules::of(&app), app.clock.now()) {
         Ok(tenant) => tenant,
         Err(refusal) => return idempotency::replay_or_refuse(&app.pool, &key, request_hash, refusal).await,
     };

@@ -31,6 +31,13 @@ async fn aws_accepts_the_built_in_templates_in_every_enabled_region() {
 }
 
 #[tokio::test]
+async fn aws_is_not_asked_about_a_region_that_lacks_a_type() {
+    let with_url = TEMPLATE.replace("{Function:", "{Url: {Type: 'AWS::Lambda::Url'}, Function:");
+    let report = validate_template(Freehold::instant().await, &with_url, "").await;
+    assert_eq!((report.accepted, &report.problems[..], &report.skipped[..]), (4, &[][..], &[][..]));
+}
+
+#[tokio::test]
 async fn a_refused_template_names_the_field_the_region_and_the_reason() {
     let broken = TEMPLATE.replace("Lambda::Function", "Lambda::Functoin");
     let report = validate_template(Freehold::instant().await, &broken, "").await;

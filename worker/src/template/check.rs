@@ -18,6 +18,7 @@ use freehold_tenancy::{Config, Region};
 use serde_json::Value;
 
 use super::access_role::AllowedActions;
+use super::needed_types::needed_types;
 use super::origin::has_function_urls;
 use super::{Template, TemplateOrigin, baseline};
 
@@ -62,12 +63,16 @@ struct Subject<'a> {
     template: &'a Template,
     body: &'a str,
     regions: &'a [Region],
+    /// Regions in which the template must not use a resource type that CloudFormation lacks there. Other regions are
+    /// not offered in that case.
+    must_fit: &'a [Region],
 }
 
 /// Validates the configured templates, or the built-in templates, for all regions and tiers in the configuration.
 pub fn check(config: &Config) -> TemplateReport {
     let mut report = TemplateReport::default();
     let mut templates = Vec::new();
+    let must_fit = regions_that_must_fit(config);
     for (origin, regions) in TemplateOrigin::all(config) {
         let body = match origin.read() {
             Ok(body) => body,
@@ -77,7 +82,7 @@ pub fn check(config: &Config) -> TemplateReport {
             }
         };
         report.bytes = report.bytes.max(body.len());
-        templates.extend(check_text(config, &origin, &regions, &body, &mut report));
+        templates.extend(check_text(config, &origin, [&regions, &must_fit], &body, &mut report));
     }
     parameters::check_declared(config, &templates, &mut report);
     if let Some(problem) = baseline::size_problem(&config.access_role) {
@@ -87,10 +92,19 @@ pub fn check(config: &Config) -> TemplateReport {
     report
 }
 
-/// Validates a text for the regions of its origin. Returns the problems.
-pub(crate) fn problems_of(config: &Config, origin: &TemplateOrigin, body: &str) -> Vec<String> {
+/// Returns the regions of the residencies that would have no other region in which an environment can run.
+fn regions_that_must_fit(config: &Config) -> Vec<Region> {
+    let types = needed_types(config);
+    let is_refused = |region: &Region| types.refusal(*region).is_some();
+    let without_offer = config.residencies.iter().filter(|residency| residency.regions.iter().all(is_refused));
+    without_offer.flat_map(|residency| &residency.regions).copied().collect()
+}
+
+/// Validates a changed text for the regions of its origin. In each region of `must_fit`, CloudFormation must have the
+/// resource types of the text. Returns the problems.
+pub(crate) fn problems_of(config: &Config, origin: &TemplateOrigin, must_fit: &[Region], body: &str) -> Vec<String> {
     let mut report = TemplateReport::default();
-    check_text(config, origin, &origin.regions(config), body, &mut report);
+    check_text(config, origin, [&origin.regions(config), must_fit], body, &mut report);
     limit_problems(report.problems)
 }
 
@@ -98,14 +112,14 @@ pub(crate) fn problems_of(config: &Config, origin: &TemplateOrigin, body: &str) 
 fn check_text(
     config: &Config,
     origin: &TemplateOrigin,
-    regions: &[Region],
+    [regions, must_fit]: [&[Region]; 2],
     body: &str,
     report: &mut TemplateReport,
 ) -> Option<Template> {
     let field = origin.field.as_str();
     match origin.parse(body) {
         Ok(template) => {
-            check_template(&Subject { config, field, template: &template, body, regions }, report);
+            check_template(&Subject { config, field, template: &template, body, regions, must_fit }, report);
             Some(template)
         }
         Err(error) => {
@@ -239,7 +253,7 @@ fn outputs(subject: &Subject<'_>, report: &mut TemplateReport) {
 }
 
 fn resources(subject: &Subject<'_>, has_macros: bool, report: &mut TemplateReport) {
-    let Subject { config, field, template, regions, .. } = *subject;
+    let Subject { config, field, template, .. } = *subject;
     let (mut checked, allowed) = (BTreeSet::new(), AllowedActions::of_access_role(&config.access_role));
     for (name, resource) in template.section("Resources") {
         let Some(kind) = resource.get("Type").and_then(Value::as_str) else {
@@ -275,31 +289,45 @@ fn resources(subject: &Subject<'_>, has_macros: bool, report: &mut TemplateRepor
                 ),
             );
         }
-        let lacking: Vec<_> = regions
-            .iter()
-            .filter(|region| !resource_types::is_usable(kind, **region))
-            .map(|one| one.as_str())
-            .collect();
-        if lacking.is_empty() {
-            continue;
-        }
-        let lacking = lacking.join(", ");
-        let mut of_kind = template.section("Resources").filter(|(_, one)| one.get("Type") == resource.get("Type"));
-        if of_kind.all(|(_, one)| one.get("Condition").is_some()) {
+        report_lacking(subject, name, kind, report);
+    }
+}
+
+/// Reports the regions that lack the type of a resource.
+fn report_lacking(subject: &Subject<'_>, name: &str, kind: &str, report: &mut TemplateReport) {
+    let Subject { field, template, regions, must_fit, .. } = *subject;
+    let lacking = |is_wanted: &dyn Fn(&Region) -> bool| {
+        let regions = regions.iter().filter(|region| !resource_types::is_usable(kind, **region) && is_wanted(region));
+        regions.map(|one| one.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let mut of_kind = template.section("Resources").filter(|(_, one)| one.get("Type").is_some_and(|one| one == kind));
+    if of_kind.all(|(_, one)| one.get("Condition").is_some()) {
+        let lacking = lacking(&|_| true);
+        if !lacking.is_empty() {
             report.warnings.push(format!(
                 "{field}: AWS lacks the Type {kind} of the resource {name} in {lacking}, so the Condition of the \
                  resource must be false there"
             ));
-        } else {
-            report.add(
-                field,
-                format_args!(
-                    "the Type {kind} of the resource {name} must be replaced, because AWS lacks it in {lacking}; set \
-                     another template for the region in [stack.region_templates], or, if AWS has added the type there \
-                     recently, list it in stack.accepted_resource_types"
-                ),
-            );
         }
+        return;
+    }
+    let advice = "set another template for the region in [stack.region_templates], or, if AWS has added the type there \
+                  recently, list it in stack.accepted_resource_types";
+    let (refused, not_offered) =
+        (lacking(&|region| must_fit.contains(region)), lacking(&|region| !must_fit.contains(region)));
+    if !refused.is_empty() {
+        report.add(
+            field,
+            format_args!(
+                "the Type {kind} of the resource {name} must be replaced, because AWS lacks it in {refused}; {advice}"
+            ),
+        );
+    }
+    if !not_offered.is_empty() {
+        report.warnings.push(format!(
+            "{field}: AWS lacks the Type {kind} of the resource {name} in {not_offered}, so no environment can run \
+             there, and requests are refused with region_without_type; {advice}"
+        ));
     }
 }
 

@@ -128,7 +128,7 @@ impl SourceState {
         }
         let (body, problem) = match file {
             Err(error) => (None, error.to_string()),
-            Ok(body) => match load(config, &self.origin, &body) {
+            Ok(body) => match load(config, &self.origin, &self.current, &body) {
                 Ok(loaded) => {
                     tracing::info!(fingerprint = loaded.fingerprint, "the template of the tenant stack has changed");
                     self.current = Arc::new(loaded);
@@ -146,9 +146,17 @@ impl SourceState {
     }
 }
 
-/// Validates a template like `freehold config check`. Returns all problems as the error.
-fn load(config: &Config, origin: &TemplateOrigin, body: &str) -> Result<LoadedTemplate, String> {
-    let problems = check::problems_of(config, origin, body);
+/// Validates a template like `freehold config check`. It must fit each region that the previous template fits, because
+/// environments can run there. Returns all problems as the error.
+fn load(
+    config: &Config,
+    origin: &TemplateOrigin,
+    previous: &LoadedTemplate,
+    body: &str,
+) -> Result<LoadedTemplate, String> {
+    let fits = |region: &&Region| previous.template.fits(config, **region);
+    let must_fit: Vec<Region> = previous.regions.iter().filter(fits).copied().collect();
+    let problems = check::problems_of(config, origin, &must_fit, body);
     if !problems.is_empty() {
         return Err(problems.join("; "));
     }
@@ -208,6 +216,28 @@ mod tests {
         assert!(missing.refused.unwrap().contains("cannot be read"));
         assert_eq!(missing.loaded.body, corrected);
     }
+
+    #[tokio::test]
+    async fn a_changed_template_must_fit_the_regions_of_the_previous_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let write = |text: &str| std::fs::write(file.path(), text).unwrap();
+        write(TEMPLATE);
+        let config = format!("{CONFIG}\n[stack]\ntemplate = {:?}\n", file.path().display().to_string());
+        let config = Arc::new(Config::parse(&config).unwrap());
+        let (source, home) = (TemplateSource::open(Arc::clone(&config)).unwrap(), "eu-central-1".parse().unwrap());
+        let with_url = TEMPLATE.replace("Resources: {", "Resources: {Url: {Type: 'AWS::Lambda::Url'}, ");
+        write(&with_url);
+        let refused = source.current(home).await;
+        assert!(refused.refused.unwrap().contains("AWS lacks it in eu-central-2"));
+        assert_eq!(refused.loaded.body, TEMPLATE);
+
+        // The regions that a worker finds unfit at its start are not offered.
+        let source = TemplateSource::open(config).unwrap();
+        let corrected = format!("Description: corrected\n{with_url}");
+        write(&corrected);
+        assert_eq!(source.current(home).await.loaded.body, corrected);
+    }
+
     #[test]
     fn each_setting_that_can_correct_a_fault_changes_the_fingerprint() {
         let of = |stack: &str| {

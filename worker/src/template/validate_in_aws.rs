@@ -5,7 +5,7 @@ use freehold_tenancy::config::Capability;
 use freehold_tenancy::{Config, Region};
 use futures::future::join_all;
 
-use super::TemplateOrigin;
+use super::{TemplateOrigin, needed_types};
 use crate::aws::{Aws, TemplateLocation, ValidatedTemplate};
 use crate::cloud::{CloudError, CloudErrorKind};
 
@@ -20,7 +20,8 @@ pub struct AwsTemplateReport {
     pub skipped: Vec<String>,
 }
 
-/// Asks CloudFormation in each configured region to validate the template of that region. Uses the credentials of the
+/// Asks CloudFormation in each configured region to validate the template of that region, except where it lacks a
+/// resource type of the template, so that the region is not offered. Uses the credentials of the
 /// process if they belong to the management account, otherwise the control role. Fails if neither can be used.
 pub async fn validate(aws: &Aws, config: &Config) -> Result<AwsTemplateReport, CloudError> {
     let caller = aws.caller().await?;
@@ -32,11 +33,12 @@ pub async fn validate(aws: &Aws, config: &Config) -> Result<AwsTemplateReport, C
     // Without this call, a control role that cannot be assumed would be reported once per region.
     aws.caller_arn().await?;
     let mut report = AwsTemplateReport::default();
-    let mut templates = Vec::new();
+    let (mut templates, types) = (Vec::new(), needed_types(config));
     for (origin, regions) in TemplateOrigin::all(config) {
         // The configuration check reports a template that cannot be read.
         let Ok(body) = origin.read() else { continue };
-        templates.push((origin.field, body, regions));
+        let offered: Vec<Region> = regions.into_iter().filter(|region| types.refusal(*region).is_none()).collect();
+        templates.push((origin.field, body, offered));
     }
     let requests =
         templates.iter().flat_map(|(field, body, regions)| regions.iter().map(move |region| (field, body, *region)));

@@ -21,7 +21,7 @@ use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use crate::routes::front_door::parse_front_door;
-use crate::routes::replica_regions::parse_replica_regions;
+use crate::routes::region_rules::RegionRules;
 use crate::routes::tenants::etag::compute_etag;
 
 /// Changes of an environment, as a JSON merge patch (RFC 7396): omitted fields stay unchanged.
@@ -176,7 +176,9 @@ fn parse_patch(mut fields: Fields, app: &App, environment: &environment::Environ
     }
     let is_given = fields.has_value("replica_regions");
     let home = Some(environment.home_region);
-    let regions = parse_replica_regions(&mut fields, &app.config, home, Some(&environment.residency));
+    let deployed: Vec<Region> = environment.replicas.iter().map(|replica| replica.region).collect();
+    let rules = RegionRules::of(app);
+    let regions = rules.parse_replica_regions(&mut fields, home, Some(&environment.residency), &deployed);
     let front_door = parse_front_door(&mut fields, &app.config, Some(&environment.residency));
     fields.finish(Some(Wanted { replica_regions: is_given.then_some(regions), front_door }))
 }

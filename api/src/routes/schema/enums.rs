@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use freehold_tenancy::{
-    access_grant, approval, environment, finding, front_door, operation, replica, step, tenant, webhook,
+    access_grant, approval, environment, finding, front_door, needed_types, operation, replica, step, tenant, webhook,
 };
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -39,6 +39,8 @@ enum_schemas! {
     RegionState = replica::ReplicaState::ALL.iter().map(|state| state.as_str());
     /// State of a front door: `none` if the environment has none.
     FrontDoorState = std::iter::once("none").chain(front_door::FrontDoorState::ALL.iter().map(|state| state.as_str()));
+    /// Stack that needs a resource type: `front_door` for the CloudFront distribution, which is optional.
+    NeedingStack = needed_types::NeedingStack::ALL.iter().map(|stack| stack.as_str());
     /// State of an operation.
     OperationState = operation::OperationState::ALL.iter().map(|state| state.as_str());
     /// State of an approval.

@@ -8,16 +8,14 @@ use freehold_tenancy::environment::{Environment, EnvironmentState};
 use freehold_tenancy::front_door::FrontDoor;
 use freehold_tenancy::replica::Replica;
 use freehold_tenancy::tenant::{Labels, Tenant};
-use freehold_tenancy::{
-    Config, EmailAddress, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId, Tier,
-};
+use freehold_tenancy::{Config, EmailAddress, EnvironmentId, EnvironmentName, OperationId, TenantId, Tier};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::extract::{Fields, sanitize_field_name};
 use crate::problem::ApiError;
 use crate::routes::front_door::parse_new_front_door;
-use crate::routes::replica_regions::parse_replica_regions;
+use crate::routes::region_rules::RegionRules;
 
 /// Route name under which idempotency keys of signups are stored.
 pub(super) const IDEMPOTENCY_ROUTE: &str = "POST /v1/tenants";
@@ -84,12 +82,13 @@ pub struct Signup {
 }
 
 /// Parses a signup and returns a tenant with new ids. The error lists all invalid fields.
-pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> Result<Tenant, ApiError> {
+pub(crate) fn parse_signup(mut fields: Fields, rules: RegionRules<'_>, now: DateTime<Utc>) -> Result<Tenant, ApiError> {
+    let config = rules.config;
     let company_name = fields.required("company_name");
     let admin_email = fields.required("admin_email");
     let home_region = fields.required_with_code("home_region", "unknown_region");
-    let residency = parse_residency(&mut fields, config, home_region);
-    let replica_regions = parse_replica_regions(&mut fields, config, home_region, residency.as_ref());
+    let residency = rules.parse_residency(&mut fields, home_region);
+    let replica_regions = rules.parse_replica_regions(&mut fields, home_region, residency.as_ref(), &[]);
     let tier = parse_tier(&mut fields, config);
     if let (Some(email), Some(tier)) = (&admin_email, &tier)
         && let Some(violation) = user_violation(config, tier, email)
@@ -143,42 +142,6 @@ pub(crate) fn parse_signup(mut fields: Fields, config: &Config, now: DateTime<Ut
         suspension: None,
         environments,
     })
-}
-
-/// Returns the residency of the home region. Records an error if the request contains a different residency.
-pub(in crate::routes) fn parse_residency(
-    fields: &mut Fields,
-    config: &Config,
-    region: Option<Region>,
-) -> Option<ResidencyName> {
-    let requested: Option<ResidencyName> = fields.optional("residency");
-    if let Some(name) = &requested
-        && config.residency(name).is_none()
-    {
-        let known: Vec<_> = config.residencies.iter().map(|residency| residency.name.as_str()).collect();
-        fields.error("residency", "unknown_residency", format!("must be one of {}", known.join(", ")));
-    }
-    let region = region?;
-    let of_region = residency_of(fields, config, region)?;
-    if let Some(requested) = requested.and_then(|name| config.residency(&name))
-        && requested.name != of_region
-    {
-        let message = format!("{region} belongs to the residency {of_region}, not to {}", requested.name);
-        fields.error("home_region", "region_outside_residency", message);
-    }
-    Some(of_region)
-}
-
-/// Returns the residency of a home region. Records an error if no residency contains the region.
-fn residency_of(fields: &mut Fields, config: &Config, region: Region) -> Option<ResidencyName> {
-    let residency = config.residency_of(region);
-    if residency.is_none() {
-        let offered: Vec<_> = config.residencies.iter().flat_map(|residency| &residency.regions).collect();
-        let offered: Vec<_> = offered.into_iter().map(|region| region.as_str()).collect();
-        let message = format!("{region} is not offered; must be one of {}", offered.join(", "));
-        fields.error("home_region", "region_not_offered", message);
-    }
-    residency.map(|residency| residency.name.clone())
 }
 
 pub(super) fn parse_tier(fields: &mut Fields, config: &Config) -> Option<Tier> {

@@ -77,10 +77,6 @@ fn a_broken_template_is_a_problem() {
         ),
         (TEMPLATE.replace("Lambda::Function", "Lambda::Functoin"), "stack.template: the Type AWS::Lambda::Functoin of"),
         (
-            TEMPLATE.replace("Lambda::Function", "Lambda::Url"),
-            "stack.template: the Type AWS::Lambda::Url of the resource",
-        ),
-        (
             TEMPLATE.replace("Lambda::Function", "SQS::Queue"),
             "stack.template: the Type AWS::SQS::Queue of the resource Function needs permissions that the role \
              freehold-access lacks, such as sqs:CreateQueue; add { Effect = \"Allow\", Action = \"sqs:*\", Resource = \
@@ -190,6 +186,26 @@ fn the_built_in_templates_are_valid_in_every_region() {
     let report = check(&Config::parse(&config).unwrap());
     assert_eq!((report.problems, report.warnings), (Vec::new(), Vec::new()));
     assert!(report.bytes > 1_000);
+}
+
+#[test]
+fn a_residency_must_have_a_region_with_all_needed_types() {
+    let template = TEMPLATE.replace("Lambda::Function", "Lambda::Url");
+    let found = report(CONFIG, &template);
+    assert_eq!(found.problems, [""; 0]);
+    let advice = "set another template for the region in [stack.region_templates], or, if AWS has added the type there \
+                  recently, list it in stack.accepted_resource_types";
+    let subject = "the Type AWS::Lambda::Url of the resource Function";
+    assert_eq!(
+        found.warnings,
+        [format!(
+            "stack.template: AWS lacks {subject} in eu-central-2, so no environment can run there, and requests are \
+             refused with region_without_type; {advice}"
+        )]
+    );
+    let alone = CONFIG.replace("\"eu-central-1\", \"eu-central-2\"", "\"eu-central-2\"");
+    let problem = format!("stack.template: {subject} must be replaced, because AWS lacks it in eu-central-2; {advice}");
+    assert_eq!(problems(&alone, &template), [problem]);
 }
 
 #[test]
