@@ -56,6 +56,13 @@ impl NeededTypes {
         Some(format!("AWS CloudFormation lacks {} in {region}, which {stack} needs", types.join(", ")))
     }
 
+    /// Returns why no front door can be in front of a home in this region, or `None` if it can.
+    pub fn front_door_refusal(&self, region: Region) -> Option<String> {
+        let mut missing = self.of_region(region)?.missing.iter();
+        let missing = missing.find(|one| one.stack == NeedingStack::FrontDoor)?;
+        Some(format!("AWS CloudFormation lacks {} in {region}, which a front door needs", missing.resource_type))
+    }
+
     /// Returns the regions of the residencies in which no environment can run, each with the reason.
     pub fn refusals<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = (Region, String)> + 'a {
         let regions = config.residencies.iter().flat_map(|residency| &residency.regions);

@@ -130,7 +130,7 @@ pub(crate) async fn create_environment(
     let rules = RegionRules::of(&app);
     let residency = rules.parse_residency(&mut fields, home_region);
     let replica_regions = rules.parse_replica_regions(&mut fields, home_region, residency.as_ref(), &[]);
-    let front_door = parse_new_front_door(&mut fields, &app.config, Some(&tenant.tier), residency.as_ref());
+    let front_door = parse_new_front_door(&mut fields, rules, home_region, Some(&tenant.tier), residency.as_ref());
     let parsed = fields.finish(name.zip(home_region.zip(residency)));
     let Some(key) = key else {
         let (name, (home_region, residency)) = parsed?;

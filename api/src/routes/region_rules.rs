@@ -10,7 +10,7 @@ use crate::extract::Fields;
 const REPLICA_REGIONS: &str = "replica_regions";
 
 /// Code of a region in which CloudFormation lacks a resource type that an environment needs.
-const REGION_WITHOUT_TYPE: &str = "region_without_type";
+pub(super) const REGION_WITHOUT_TYPE: &str = "region_without_type";
 
 /// Rules of the configuration for the regions of an environment.
 #[derive(Debug, Clone, Copy)]

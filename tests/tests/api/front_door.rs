@@ -11,6 +11,7 @@ async fn api() -> ApiFixture {
     let mut api = ApiFixture::new().await;
     api.restart_with(|config: &mut Config| {
         config.residencies[0].edge = true;
+        config.residencies[2].edge = true;
         config.tiers[1].front_door = true;
     })
     .await;
@@ -59,6 +60,8 @@ async fn a_signup_gets_a_front_door_if_it_or_its_tier_asks_for_one() {
         (4, json!({ "tier": "enterprise", "front_door": false }), "none"),
         // The default of the tier applies where the residency allows it.
         (5, json!({ "tier": "enterprise", "home_region": "us-east-1" }), "none"),
+        // CloudFormation has no Function URLs in this region.
+        (6, json!({ "tier": "enterprise", "home_region": "eu-central-2" }), "none"),
     ] {
         let mut body = signup_body_with(changes);
         body["external_id"] = json!(format!("customer-{number}"));
@@ -97,6 +100,12 @@ async fn a_front_door_that_the_residency_forbids_is_refused() {
             assert_eq!((&errors[0]["field"], &errors[0]["code"]), (&json!("front_door"), &json!(code)), "{errors}");
         }
     }
+    let body = signup_body_with(json!({ "front_door": true, "home_region": "eu-central-2" }));
+    api.restart_with(|config| config.residencies[2].edge = true).await;
+    let response = send(api.signup_request("1", &body)).await;
+    let error = response.json()["errors"][0].clone();
+    assert_eq!((&error["field"], &error["code"]), (&json!("front_door"), &json!("region_without_type")), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("AWS::Lambda::Url in eu-central-2"), "{error}");
     assert_eq!(api.row_counts().await, rows);
 }
 

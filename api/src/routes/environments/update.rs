@@ -179,7 +179,7 @@ fn parse_patch(mut fields: Fields, app: &App, environment: &environment::Environ
     let deployed: Vec<Region> = environment.replicas.iter().map(|replica| replica.region).collect();
     let rules = RegionRules::of(app);
     let regions = rules.parse_replica_regions(&mut fields, home, Some(&environment.residency), &deployed);
-    let front_door = parse_front_door(&mut fields, &app.config, Some(&environment.residency));
+    let front_door = parse_front_door(&mut fields, rules, home, Some(&environment.residency));
     fields.finish(Some(Wanted { replica_regions: is_given.then_some(regions), front_door }))
 }
 

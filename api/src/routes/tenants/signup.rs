@@ -95,7 +95,7 @@ pub(crate) fn parse_signup(mut fields: Fields, rules: RegionRules<'_>, now: Date
     {
         fields.error("admin_email", "invalid", violation);
     }
-    let front_door = parse_new_front_door(&mut fields, config, tier.as_ref(), residency.as_ref());
+    let front_door = parse_new_front_door(&mut fields, rules, home_region, tier.as_ref(), residency.as_ref());
     let external_id = fields.optional("external_id");
     let names = parse_environments(&mut fields);
     let labels = parse_labels(&mut fields);
