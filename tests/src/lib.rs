@@ -11,6 +11,7 @@ pub mod fault_proxy;
 pub mod feed_load;
 pub mod fixture;
 pub mod fleet;
+pub mod front_door;
 pub mod invariants;
 pub mod log_capture;
 pub mod query_counter;

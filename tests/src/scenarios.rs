@@ -22,6 +22,12 @@ pub enum Behaviour {
     Hold,
     /// Stops the operation, which then needs attention and shows a code and a message.
     Park,
+    /// Excludes the failure by its settings.
+    Prevent,
+    /// Serves viewers from the replica.
+    Failover,
+    /// Gives the error to the viewer.
+    Report,
 }
 
 #[derive(Debug)]
@@ -35,7 +41,7 @@ pub struct Scenario {
     pub tests: &'static [&'static str],
 }
 
-use Behaviour::{Adopt, Done, Hold, Park, Retry, Wait};
+use Behaviour::{Adopt, Done, Failover, Hold, Park, Prevent, Report, Retry, Wait};
 
 const fn scenario(
     number: u8,
@@ -47,8 +53,8 @@ const fn scenario(
     Scenario { number, event, behaviour, reaction, tests }
 }
 
-/// All scenarios in the order of their numbers. The numbers 43 to 45 (StackSets, failover), 48 (Control Tower) and 49
-/// (CodePipeline) are reserved for features that do not exist yet.
+/// All scenarios in the order of their numbers. The numbers 43 and 44 (StackSets), 48 (Control Tower) and
+/// 49 (CodePipeline) are reserved for features that do not exist yet.
 #[rustfmt::skip]
 pub static SCENARIOS: &[Scenario] = &[
     scenario(1, "CreateAccount was sent, and the worker died or the answer was lost before its id was saved", &[Adopt, Retry],
@@ -216,6 +222,10 @@ pub static SCENARIOS: &[Scenario] = &[
     scenario(42, "A stack reserves Lambda concurrency, but a new account has only ten", &[Park],
         "`stack_reserves_concurrency` at once; Freehold's sample template reserves none.",
         &["scenarios::stacks::reserved_concurrency_has_its_own_attention_code"]),
+    scenario(45, "The home region is up, and the deployment of a replica has failed", &[Park],
+        "The environment serves from its home region and is `degraded`. The operation needs attention; a retry deploys \
+         the replica.",
+        &["steps::replicas::a_failed_replica_degrades_the_environment_until_it_is_retried"]),
     scenario(46, "The account becomes SUSPENDED, PENDING_CLOSURE or CLOSED during the work", &[Park],
         "A step that is denied for longer than usual reads the account state from Organizations: `account_not_active`.",
         &["scenarios::fresh_account::an_account_that_is_closed_during_onboarding_is_reported"]),
@@ -230,6 +240,40 @@ pub static SCENARIOS: &[Scenario] = &[
         &["robustness::workers::a_worker_that_lost_its_lease_writes_nothing",
           "robustness::workers::two_workers_share_the_work_without_duplicates",
           "steps::step_replay::a_repeated_step_does_not_repeat_its_effects"]),
+    scenario(51, "A distribution is still not deployed after an hour, and its stack fails", &[Retry],
+        "The failed stack is deleted and created again, at most three times. The environment stays ready.",
+        &["steps::front_door::a_distribution_that_does_not_stabilize_is_created_again"]),
+    scenario(52, "The stack of a front door cannot be deleted: its distribution is not disabled yet", &[Retry],
+        "The deletion is repeated. Nothing is retained, because a retained distribution would go on answering.",
+        &["steps::front_door::a_distribution_that_is_not_disabled_yet_is_deleted_later"]),
+    scenario(53, "A front door lacks one of the two permissions to call the function: 403", &[Prevent, Wait],
+        "The parameter FrontDoor of the sample gives CloudFront both permissions together. With another template, the \
+         front door is not `deployed` before it responds.",
+        &["scenarios::front_door::the_sample_gives_cloudfront_both_permissions",
+          "steps::front_door::a_front_door_whose_function_refuses_it_is_not_deployed"]),
+    scenario(54, "A write through a front door that fails over, or whose home region is down", &[Prevent, Report],
+        "CloudFront refuses a behaviour that fails over and allows POST. Paths of writes have one of their own, to the \
+         home region alone; other paths refuse a write with 403. While the home region is down, writes fail \
+         with 5xx.",
+        &["scenarios::front_door::cloudfront_refuses_writes_to_an_origin_group",
+          "scenarios::front_door::a_write_has_a_path_of_its_own_and_no_failover"]),
+    scenario(55, "The home region is slow, not down", &[Failover],
+        "The front door lists 504, as which CloudFront counts a time-out, and waits for 5 seconds.",
+        &["scenarios::front_door::a_slow_home_region_fails_over_because_504_is_listed"]),
+    scenario(56, "The home region and the replica are down", &[Report],
+        "The viewer gets the error of the replica. The next request tries the home region first.",
+        &["scenarios::front_door::the_viewer_gets_the_error_of_the_replica_if_both_regions_are_down"]),
+    scenario(57, "The home region answers 403 or 404 by mistake", &[Prevent, Report],
+        "The front door does not list these codes, so the replica does not mask the mistake.",
+        &["scenarios::front_door::the_replica_does_not_mask_a_404_of_the_home_region"]),
+    scenario(58, "The name of the front door's access control is taken", &[Park],
+        "`stack_failed` after three attempts, with the name. A front door has no domain name of its own (CNAME) that \
+         could be taken.",
+        &["scenarios::front_door::a_taken_name_of_the_access_control_is_reported"]),
+    scenario(59, "CloudFormation of the home region is down", &[Failover],
+        "The front door fails over without a change of its stack, which is in us-east-1. The home can move to the replica.",
+        &["steps::front_door::an_environment_answers_at_its_front_door_while_its_home_region_is_lost",
+          "steps::move_home::the_home_moves_while_the_old_one_is_down"]),
 ];
 
 /// Renders docs/scenarios.md, which lists the scenarios and the AWS error codes.

@@ -4,6 +4,7 @@ mod account_closure;
 mod accounts;
 mod fleet_holds;
 mod fresh_account;
+mod front_door;
 mod identity_center;
 mod organization;
 mod regions;

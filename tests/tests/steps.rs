@@ -5,7 +5,7 @@ mod approval;
 mod baseline;
 mod change_regions;
 mod cloud;
-mod front_door;
+pub(crate) mod front_door;
 mod front_door_walks;
 mod limits;
 mod move_home;

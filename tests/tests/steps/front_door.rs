@@ -83,7 +83,7 @@ pub(super) async fn answer(freehold: &Freehold, environment: &Environment) -> Re
 }
 
 /// Requests these replicas and a front door, or none, for the tenant's only environment.
-pub(super) async fn change(
+pub(crate) async fn change(
     freehold: &Freehold,
     tenant: &Tenant,
     replicas: &[&str],
@@ -305,6 +305,19 @@ async fn a_front_door_whose_function_refuses_it_is_not_deployed() {
     assert!(step.waits_for.as_deref().is_some_and(|text| text.contains("HTTP 403")), "{step:#?}");
     let late = step.attention.as_ref().expect("an attention");
     assert_eq!(late.code, AttentionCode::DeadlinePassed.as_str());
+}
+
+#[tokio::test]
+async fn a_distribution_that_does_not_stabilize_is_created_again() {
+    let freehold = installation().await;
+    let reason = "Resource handler returned message: Exceeded attempts to wait (HandlerErrorCode: NotStabilized)";
+    let fault = Rule::on("cloudformation", "AWS::CloudFront::Distribution", Fault::failed(reason));
+    freehold.world.inject(fault.times(1));
+    let (tenant, _) = create_ready_tenant(&freehold).await;
+    assert_eq!(answer(&freehold, &tenant.environments[0]).await.as_deref(), Ok("eu-central-1"));
+    let operation = latest_operation(&freehold, &tenant).await;
+    let step = operation.steps.iter().find(|step| step.name == StepName::FrontDoor).expect("the step");
+    assert_eq!(step.facts["try"], 2, "{step:#?}");
 }
 
 #[tokio::test]
