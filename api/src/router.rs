@@ -20,8 +20,8 @@ use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     access_review, account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings,
-    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, regions, suspension,
-    tenants, vending, webhooks,
+    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, regions, residency_proofs,
+    suspension, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
     AccessRead, AccountMappingsRead, AuditRead, EventsRead, LegalHoldsLift, OperationsApprove, OperationsRead,
@@ -54,6 +54,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::restore_environment))
         .protected(policy(OperationsWrite, Fleet), routes!(baseline_upgrades::upgrade_baseline))
         .protected(policy(TenantsWrite, Fleet), routes!(home_moves::move_home))
+        .protected(policy(TenantsRead, Tenant), routes!(residency_proofs::get_residency_proof))
+        .protected(policy(OperationsWrite, Fleet), routes!(residency_proofs::refresh_residency_proof))
+        .public(routes!(residency_proofs::list_residency_proof_keys))
         .protected(policy(OperationsRead, List), routes!(operations::list_operations))
         .protected(policy(OperationsRead, Operation), routes!(operations::get_operation))
         .protected(policy(OperationsRead, Operation), routes!(operation_events::follow_operation))

@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     NotFound,
     Unreachable,
     TokenRejected,
+    /// A signed document is not valid, or says that something is not in order.
+    NotVerified,
 }
 
 impl Exit {
@@ -48,7 +50,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::Usage => 2,
-            Exit::NeedsAttention => 3,
+            Exit::NeedsAttention | Exit::NotVerified => 3,
             Exit::NotFound => 4,
             Exit::Unreachable => 5,
             Exit::TokenRejected => 6,

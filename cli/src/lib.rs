@@ -24,6 +24,7 @@ mod openapi;
 mod operations;
 mod output;
 mod progress;
+mod proof;
 mod reconcile;
 mod recover;
 mod regions;
@@ -97,6 +98,7 @@ enum Command {
     Regions(regions::RegionsArgs),
     Webhooks(webhooks::WebhooksArgs),
     AccessReview(access_review::AccessReviewArgs),
+    Proof(proof::ProofArgs),
 }
 
 /// Runs the program. The first argument is the name of the program.
@@ -152,5 +154,6 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Regions(args) => regions::run(args).await,
         Command::Webhooks(args) => webhooks::run(args).await,
         Command::AccessReview(args) => access_review::run(args).await,
+        Command::Proof(args) => proof::run(args).await,
     }
 }

@@ -116,6 +116,10 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
     if config.audit.signing_key.take().is_some() && kind == InstallationKind::Real {
         tracing::warn!("audit.signing_key must be set for workers only; the API does not use it");
     }
+    // Only workers sign residency proofs.
+    if config.proof.signing_key.take().is_some() && kind == InstallationKind::Real {
+        tracing::warn!("proof.signing_key must be set for workers only; the API does not use it");
+    }
     let login = Login::Process(Process::Api);
     let (pool, installation) = connect_and_check(&args.database, &config, kind, MAX_API_CONNECTIONS, login).await?;
     let listener = TcpListener::bind(config.api.listen).await;

@@ -13,7 +13,8 @@ use crate::output::{self, Format};
 #[command(after_help = "Examples:\n  freehold worker steps\n  freehold worker steps --kind offboard\n\n\
     A step starts as soon as the steps in column \"after\" are done. Several steps can run at the same time.")]
 pub(crate) struct StepsArgs {
-    /// Kind of operation: onboard, offboard, restore, repair, upgrade_baseline, change_regions, remove_regions
+    /// Kind of operation: onboard, offboard, restore, repair, upgrade_baseline, change_regions, remove_regions,
+    /// prove_residency
     #[arg(long, value_name = "KIND", default_value = "onboard")]
     kind: OperationKind,
     /// Format of the output

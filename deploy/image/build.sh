@@ -41,6 +41,7 @@ secrets = [
     ("secrets", "key"),
     ("secrets", "old_keys"),
     ("audit", "signing_key"),
+    ("proof", "signing_key"),
     ("database", "api_password"),
     ("database", "worker_password"),
     ("organization", "control_role_external_id"),

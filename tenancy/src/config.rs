@@ -13,6 +13,7 @@ mod database;
 mod front_door;
 mod organization;
 mod parse;
+mod proof;
 mod quotas;
 mod reconcile;
 mod stack_check;
@@ -39,6 +40,7 @@ pub use organization::{
     CloseAccounts, EmailPattern, FRONT_DOOR_PARAMETER, OWN_STACK_PARAMETERS, Offboarding, Organization, Residency,
     Stack, Timeouts,
 };
+pub use proof::Proof;
 pub use quotas::{Bucket, ExpectedDurations, Quotas, Rate};
 pub use reconcile::Reconcile;
 pub use stack_check::{
@@ -103,6 +105,9 @@ pub struct Config {
     pub reconcile: Reconcile,
     #[serde(default)]
     pub audit: Audit,
+    /// Keys of residency proofs.
+    #[serde(default)]
+    pub proof: Proof,
     #[serde(default)]
     pub telemetry: Telemetry,
     #[serde(default)]

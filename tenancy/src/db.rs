@@ -29,6 +29,7 @@ pub mod quotas;
 pub mod rates;
 pub mod reconcile;
 pub mod recovery;
+pub mod residency_proofs;
 pub mod shared_polls;
 pub mod signup;
 pub mod steps;

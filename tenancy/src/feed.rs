@@ -127,6 +127,18 @@ string_enum! {
         RegionChangeFailed = "tenant.region_change.failed",
         /// A change of the regions of an environment was cancelled.
         RegionChangeCanceled = "tenant.region_change.canceled",
+        /// A refresh of a residency proof was accepted.
+        ResidencyProofAccepted = "tenant.residency_proof.accepted",
+        /// A refresh of a residency proof needs attention.
+        ResidencyProofNeedsAttention = "tenant.residency_proof.needs_attention",
+        /// A refresh of a residency proof no longer needs attention.
+        ResidencyProofResumed = "tenant.residency_proof.resumed",
+        /// A residency proof was written.
+        ResidencyProofSucceeded = "tenant.residency_proof.succeeded",
+        /// A residency proof could not be written; an earlier proof stays.
+        ResidencyProofFailed = "tenant.residency_proof.failed",
+        /// A refresh of a residency proof was cancelled, because the tenant was suspended or offboarded.
+        ResidencyProofCanceled = "tenant.residency_proof.canceled",
         /// A replica of an environment is verified and ready.
         RegionReady = "environment.region.ready",
         /// A replica of an environment needs a person, or AWS does not answer in its region.
@@ -173,16 +185,18 @@ impl FeedType {
     /// Returns the feed type of an operation event, or `None` for an internal event that is not published.
     pub fn of(kind: OperationKind, event: EventType) -> Option<Self> {
         use EventType as E;
-        let by_kind = |onboard, offboard, restore, repair, upgrade, [suspend, resume, regions]: [Self; 3]| match kind {
-            OperationKind::Onboard => onboard,
-            OperationKind::Offboard => offboard,
-            OperationKind::Restore => restore,
-            OperationKind::Repair => repair,
-            OperationKind::UpgradeBaseline => upgrade,
-            OperationKind::Suspend => suspend,
-            OperationKind::Resume => resume,
-            OperationKind::ChangeRegions | OperationKind::RemoveRegions | OperationKind::MoveHome => regions,
-        };
+        let by_kind =
+            |onboard, offboard, restore, repair, upgrade, [suspend, resume, regions, proof]: [Self; 4]| match kind {
+                OperationKind::Onboard => onboard,
+                OperationKind::Offboard => offboard,
+                OperationKind::Restore => restore,
+                OperationKind::Repair => repair,
+                OperationKind::UpgradeBaseline => upgrade,
+                OperationKind::Suspend => suspend,
+                OperationKind::Resume => resume,
+                OperationKind::ChangeRegions | OperationKind::RemoveRegions | OperationKind::MoveHome => regions,
+                OperationKind::ProveResidency => proof,
+            };
         Some(match event {
             E::OperationAccepted => by_kind(
                 Self::OnboardingAccepted,
@@ -190,7 +204,12 @@ impl FeedType {
                 Self::RestoringAccepted,
                 Self::RepairAccepted,
                 Self::BaselineUpgradeAccepted,
-                [Self::SuspensionAccepted, Self::ResumptionAccepted, Self::RegionChangeAccepted],
+                [
+                    Self::SuspensionAccepted,
+                    Self::ResumptionAccepted,
+                    Self::RegionChangeAccepted,
+                    Self::ResidencyProofAccepted,
+                ],
             ),
             E::OperationNeedsAttention => by_kind(
                 Self::OnboardingNeedsAttention,
@@ -198,7 +217,12 @@ impl FeedType {
                 Self::RestoringNeedsAttention,
                 Self::RepairNeedsAttention,
                 Self::BaselineUpgradeNeedsAttention,
-                [Self::SuspensionNeedsAttention, Self::ResumptionNeedsAttention, Self::RegionChangeNeedsAttention],
+                [
+                    Self::SuspensionNeedsAttention,
+                    Self::ResumptionNeedsAttention,
+                    Self::RegionChangeNeedsAttention,
+                    Self::ResidencyProofNeedsAttention,
+                ],
             ),
             E::OperationRecovered | E::OperationRetried => by_kind(
                 Self::OnboardingResumed,
@@ -206,7 +230,12 @@ impl FeedType {
                 Self::RestoringResumed,
                 Self::RepairResumed,
                 Self::BaselineUpgradeResumed,
-                [Self::SuspensionResumed, Self::ResumptionResumed, Self::RegionChangeResumed],
+                [
+                    Self::SuspensionResumed,
+                    Self::ResumptionResumed,
+                    Self::RegionChangeResumed,
+                    Self::ResidencyProofResumed,
+                ],
             ),
             E::OperationFailed if kind == OperationKind::UpgradeBaseline => Self::BaselineUpgradeFailed,
             E::OperationFailed
@@ -217,13 +246,19 @@ impl FeedType {
             {
                 Self::RegionChangeFailed
             }
+            E::OperationFailed if kind == OperationKind::ProveResidency => Self::ResidencyProofFailed,
             E::OperationSucceeded => by_kind(
                 Self::OnboardingSucceeded,
                 Self::OffboardingSucceeded,
                 Self::RestoringSucceeded,
                 Self::RepairSucceeded,
                 Self::BaselineUpgradeSucceeded,
-                [Self::SuspensionSucceeded, Self::ResumptionSucceeded, Self::RegionChangeSucceeded],
+                [
+                    Self::SuspensionSucceeded,
+                    Self::ResumptionSucceeded,
+                    Self::RegionChangeSucceeded,
+                    Self::ResidencyProofSucceeded,
+                ],
             ),
             E::OperationCanceled => by_kind(
                 Self::OnboardingCanceled,
@@ -231,7 +266,12 @@ impl FeedType {
                 Self::RestoringCanceled,
                 Self::RepairCanceled,
                 Self::BaselineUpgradeCanceled,
-                [Self::SuspensionCanceled, Self::ResumptionCanceled, Self::RegionChangeCanceled],
+                [
+                    Self::SuspensionCanceled,
+                    Self::ResumptionCanceled,
+                    Self::RegionChangeCanceled,
+                    Self::ResidencyProofCanceled,
+                ],
             ),
             E::ApprovalRequested => Self::ApprovalRequested,
             E::ApprovalGranted => Self::ApprovalGranted,

@@ -28,6 +28,7 @@ pub mod quota;
 pub mod recovery;
 pub mod region;
 pub mod replica;
+pub mod residency_proof;
 mod scram;
 pub mod secrets;
 pub mod step;

@@ -33,6 +33,8 @@ string_enum! {
         RemoveRegions = "remove_regions",
         /// Move of the home to a replica, while the environment stays ready.
         MoveHome = "move_home",
+        /// Observation of the regions of an environment, and the signed proof of it.
+        ProveResidency = "prove_residency",
     }
 }
 
@@ -63,16 +65,21 @@ impl OperationKind {
             // A suspended environment is stored as offboarding, see `EnvironmentState::Suspended`.
             Self::Offboard | Self::Suspend => EnvironmentState::Offboarding,
             Self::Restore | Self::Repair | Self::Resume => EnvironmentState::Restoring,
-            Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions | Self::MoveHome => {
-                EnvironmentState::Ready
-            }
+            Self::UpgradeBaseline
+            | Self::ChangeRegions
+            | Self::RemoveRegions
+            | Self::MoveHome
+            | Self::ProveResidency => EnvironmentState::Ready,
         }
     }
 
     /// Returns whether the environment keeps its state while an operation of this kind is open or needs attention, and
-    /// if it fails. Such an operation changes an environment that continues to serve.
+    /// if it fails. Such an operation changes or observes an environment that continues to serve.
     pub fn keeps_environment_state(self) -> bool {
-        matches!(self, Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions | Self::MoveHome)
+        matches!(
+            self,
+            Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions | Self::MoveHome | Self::ProveResidency
+        )
     }
 
     /// Returns the state of the environment after an operation of this kind has succeeded.
@@ -87,7 +94,8 @@ impl OperationKind {
             | Self::Resume
             | Self::ChangeRegions
             | Self::RemoveRegions
-            | Self::MoveHome => EnvironmentState::Ready,
+            | Self::MoveHome
+            | Self::ProveResidency => EnvironmentState::Ready,
         }
     }
 }

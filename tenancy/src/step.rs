@@ -50,6 +50,7 @@ string_enum! {
         DeleteFrontDoor = "delete-front-door",
         MoveHome = "move-home",
         SetHomeRegion = "set-home-region",
+        ProveResidency = "prove-residency",
     }
 }
 

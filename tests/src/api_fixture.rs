@@ -237,6 +237,7 @@ impl ApiFixture {
             mapped: account,
             access: None,
             stack: None,
+            proof: None,
         };
         lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }

@@ -26,6 +26,7 @@ mod pages;
 mod rate_limit;
 mod regions;
 mod replica_regions;
+mod residency_proof;
 mod schemathesis;
 mod signup;
 mod suspension;

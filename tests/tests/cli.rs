@@ -6,6 +6,7 @@ mod fault;
 mod help;
 pub(crate) mod process;
 mod program;
+mod proof;
 mod regions;
 mod review;
 mod secrets;

@@ -15,6 +15,7 @@ mod pacing;
 pub(crate) mod reconcile;
 mod recover;
 mod replicas;
+pub(crate) mod residency_proof;
 mod skipped_steps;
 mod stacks;
 mod step_faults;

@@ -21,7 +21,7 @@ use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::replica::Replica;
 use freehold_tenancy::step::{JournalEntry, StepName};
 use freehold_tenancy::tenant::Tenant;
-use freehold_tenancy::{AwsAccountId, Config, OperationId, Region};
+use freehold_tenancy::{AwsAccountId, Config, InstallationId, OperationId, Region};
 use serde::de::DeserializeOwned;
 use tokio::sync::MutexGuard;
 
@@ -101,6 +101,10 @@ impl StepContext {
 
     pub(crate) fn step_name(&self) -> StepName {
         self.step
+    }
+
+    pub(crate) fn installation(&self) -> InstallationId {
+        self.services.installation
     }
 
     pub fn config(&self) -> &Config {

@@ -21,6 +21,7 @@ pub mod offboarding;
 pub mod onboarding;
 mod operation_loop;
 mod poll_schedule;
+pub mod proving_residency;
 pub mod reconcile;
 pub mod recover;
 mod region_removals;

@@ -7,6 +7,7 @@ use freehold_tenancy::attention::{Attention, AttentionCode};
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::environment_stack::StackChange;
+use freehold_tenancy::residency_proof::SignedProof;
 use freehold_tenancy::step::Facts;
 use freehold_tenancy::wait_reason::WaitReason;
 use serde_json::Value;
@@ -37,6 +38,8 @@ pub struct StepOutcome {
     pub access: Option<AccessChanges>,
     /// Change of a stack that the run has made or observed; stored even if the run failed.
     pub stack: Option<StackChange>,
+    /// Residency proof to store when the step is done.
+    pub proof: Option<SignedProof>,
 }
 
 /// Wait of a step until its next check.

@@ -20,6 +20,7 @@ pub mod grant_access;
 pub mod install_baseline;
 pub mod move_home;
 pub mod place_account;
+pub mod prove_residency;
 pub mod reach_account;
 pub mod request_account;
 pub mod revoke_access;

@@ -11,6 +11,7 @@ use crate::changing_regions::{CHANGE_REGIONS_STEPS, REMOVE_REGIONS_STEPS};
 use crate::moving_home::MOVE_HOME_STEPS;
 use crate::offboarding::OFFBOARD_STEPS;
 use crate::onboarding::ONBOARD_STEPS;
+use crate::proving_residency::PROVE_RESIDENCY_STEPS;
 use crate::restoring::RESTORE_STEPS;
 use crate::step::Step;
 use crate::suspending::SUSPEND_STEPS;
@@ -66,6 +67,7 @@ pub fn steps_of(kind: OperationKind) -> &'static [Step] {
         OperationKind::ChangeRegions => CHANGE_REGIONS_STEPS,
         OperationKind::RemoveRegions => REMOVE_REGIONS_STEPS,
         OperationKind::MoveHome => MOVE_HOME_STEPS,
+        OperationKind::ProveResidency => PROVE_RESIDENCY_STEPS,
     }
 }
 

@@ -84,6 +84,7 @@ const ROUTES: &[RecordedFields] = &[
     route("offboardEnvironment", &[], &[]),
     route("offboardTenant", &[], &[]),
     route("pauseVending", &[("reason", Whole)], &["vending_pause"]),
+    route("refreshResidencyProof", &[], &[]),
     route("rejectOperation", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
     route("rejectRequest", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
     route("replayWebhookDelivery", &[], &[]),

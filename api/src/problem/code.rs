@@ -48,6 +48,7 @@ codes! {
     404 "tenant_not_found"            TenantNotFound:           "The tenant does not exist";
     404 "environment_not_found"       EnvironmentNotFound:      "The environment does not exist";
     404 "operation_not_found"         OperationNotFound:        "The operation does not exist";
+    404 "residency_proof_not_found"   ResidencyProofNotFound:   "The environment has no residency proof yet";
     404 "approval_not_found"          ApprovalNotFound:         "The approval does not exist";
     404 "account_not_found"           AccountNotFound:          "The account was never mapped to a tenant";
     404 "webhook_not_found"           WebhookNotFound:          "The webhook endpoint or delivery does not exist";
@@ -73,6 +74,7 @@ codes! {
     409 "approval_not_pending"        ApprovalNotPending:       "No matching request is waiting for approval";
     409 "approval_outdated"           ApprovalOutdated:         "The requested change is no longer possible";
     409 "operation_not_parked"        OperationNotParked:       "The operation does not need attention";
+    409 "residency_proofs_not_configured" ResidencyProofsNotConfigured: "Residency proofs are not configured";
     409 "secrets_key_missing"         SecretsKeyMissing:        "The encryption key for secrets is missing";
     409 "too_many_webhooks"           TooManyWebhooks:          "The limit of webhook endpoints is reached";
     409 "webhook_disabled"            WebhookDisabled:          "The webhook endpoint is disabled";

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use freehold_tenancy::Config;
-use freehold_tenancy::config::{Api, TextList, TokenIssuer};
+use freehold_tenancy::config::{Api, Proof, TextList, TokenIssuer, sha256_of};
+use freehold_tenancy::residency_proof::ProofSigner;
 use freehold_tenancy::secrets::SealingKey;
 
 use super::Issuer;
@@ -23,7 +24,18 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     // A fixed key is safe, because a sandbox has no real secrets. All processes of a sandbox, and its next start, need
     // the same key.
     config.secrets.key.get_or_insert_with(|| SealingKey::derive_for_tests("freehold sandbox"));
+    add_proof_key(&mut config.proof)?;
     Ok(config)
+}
+
+/// Adds a key for residency proofs, unless the file configures one. A fixed key is safe for the same reason.
+fn add_proof_key(proof: &mut Proof) -> anyhow::Result<()> {
+    let key = proof.signing_key.get_or_insert_with(|| sha256_of("freehold sandbox proofs").into());
+    let public_key = ProofSigner::new(key)?.public_key().to_string();
+    if !proof.public_keys.contains(&public_key) {
+        proof.public_keys.push(public_key);
+    }
+    Ok(())
 }
 
 /// Sets the listen address of the API and the token issuer that the API trusts.

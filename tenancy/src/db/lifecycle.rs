@@ -8,7 +8,8 @@
 //!
 //! ```text
 //!  signup, add_environment,
-//!  offboard, restore, suspend, resume, open_repair, open_baseline_upgrade, change_regions, move_home, cancel
+//!  offboard, restore, suspend, resume, open_repair, open_baseline_upgrade, open_residency_proof, change_regions,
+//!  move_home, cancel
 //!         │
 //!         ▼
 //!     ┌─────────┐  first claim   ┌─────────┐  succeed   ┌───────────┐
@@ -67,6 +68,7 @@ mod legal_hold;
 mod move_home;
 mod offboard;
 mod open_operation;
+mod prove_residency;
 mod queries;
 mod record_front_door;
 mod record_replica;
@@ -96,6 +98,7 @@ pub use move_home::{
     MoveHomeResult, NEW_HOME_FIELD, OLD_HOME_MESSAGE_FACT, OLD_HOME_STATE_FACT, OLD_HOME_URL_FACT, move_home,
 };
 pub use offboard::offboard;
+pub use prove_residency::{ProofRequestResult, open_residency_proof};
 pub use record_step::record_step;
 pub use recover::{RecoverResult, recover};
 pub use repair::open_repair;

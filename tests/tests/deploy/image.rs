@@ -124,6 +124,7 @@ fn no_image_is_made_with_a_secret_in_its_configuration() {
         (format!("[secrets]\nkey = \"{key}\""), "key of [secrets]"),
         (format!("secrets = {{ old_keys = [\"{key}\"] }}"), "old_keys of [secrets]"),
         (format!("[audit]\nsigning_key = \"{key}\""), "signing_key of [audit]"),
+        (format!("[proof]\nsigning_key = \"{key}\""), "signing_key of [proof]"),
         (format!("[database]\napi_password = \"{key}\""), "api_password of [database]"),
         (format!("[database]\nworker_password = \"{key}\""), "worker_password of [database]"),
         (format!("[organization]\ncontrol_role_external_id = \"{key}\""), "control_role_external_id of [organization]"),

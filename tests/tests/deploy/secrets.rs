@@ -22,6 +22,7 @@ const TASKS: [TaskSecrets; 3] = [
         "freehold_worker",
         &[
             ("FREEHOLD_AUDIT__SIGNING_KEY", "AuditSigningKey"),
+            ("FREEHOLD_PROOF__SIGNING_KEY", "ProofSigningKey"),
             ("FREEHOLD_SECRETS__KEY", "SecretsKey"),
             ("PGPASSWORD", "WorkerLogin"),
         ],
@@ -118,7 +119,7 @@ fn each_task_logs_in_with_a_role_of_its_own_over_tls() {
 #[test]
 fn a_generated_key_is_valid() {
     let template = yaml(TEMPLATE);
-    for secret in ["SecretsKey", "AuditSigningKey"] {
+    for secret in ["SecretsKey", "AuditSigningKey", "ProofSigningKey"] {
         let generated = &template["Resources"][secret]["Properties"]["GenerateSecretString"];
         let excluded = generated["ExcludeCharacters"].as_str().unwrap();
         let digits: String = ('0'..='9').chain('a'..='z').filter(|one| !excluded.contains(*one)).collect();
@@ -128,6 +129,7 @@ fn a_generated_key_is_valid() {
         let key = digits.chars().cycle().take(length).collect::<String>().into();
         assert!(freehold_tenancy::secrets::SealingKey::parse(&key).is_ok(), "{secret}");
         assert!(freehold_tenancy::audit::Signer::new(&key).is_ok(), "{secret}");
+        assert!(freehold_tenancy::residency_proof::ProofSigner::new(&key).is_ok(), "{secret}");
     }
 }
 

@@ -47,6 +47,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
         mapped: None,
         access: None,
         stack: None,
+        proof: None,
     };
     let intent = serde_json::json!({ "name": "stale" });
     let fenced = |result: Result<(), DbError>| assert!(matches!(result, Err(DbError::LeaseLost)), "{result:?}");

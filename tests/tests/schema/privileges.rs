@@ -67,6 +67,9 @@ const REFUSED_FOR_BOTH: &[&str] = &[
     "update approvals set requested_by = '{\"subject\": \"another\"}'",
     "delete from approvals",
     "delete from findings",
+    "update residency_proofs set conforms = true",
+    "update residency_proofs set jws = 'forged'",
+    "delete from residency_proofs",
     // The schema.
     "alter table tenants add column backdoor text",
     "alter table audit_records disable trigger all",
@@ -121,6 +124,8 @@ const REFUSED_FOR_API: &[&str] = &[
      select id, 1, now(), 0, 'forged' from webhook_deliveries",
     "update reconciler set due_at = now()",
     "update access_grants set ended_at = now()",
+    "insert into residency_proofs (operation_id, environment_id, observed_at, conforms, key_id, jws)
+     select id, environment_id, now(), true, 'a', 'forged' from operations",
 ];
 
 /// Statements that only the API may execute.

@@ -1,18 +1,21 @@
 //! Tests with a fault at each call of each step of a workflow: the result is always the same.
 
 use chrono::TimeDelta;
+use freehold_sandbox::Settings;
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::Freehold;
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
+use freehold_worker::proving_residency::PROVE_RESIDENCY_STEPS;
 use freehold_worker::restoring::RESTORE_STEPS;
 use freehold_worker::step::Step;
 use freehold_worker::suspending::SUSPEND_STEPS;
 use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
+use serde_json::{Value, json};
 
-use super::{baseline, suspension};
+use super::{baseline, residency_proof, suspension};
 
 /// Upper bound of the number of calls of one step.
 const MAX_CALLS: usize = 40;
@@ -112,6 +115,44 @@ async fn an_upgrade_survives_a_fault_at_each_of_its_calls() {
         }
     }
     assert!(calls > 3 * StepFault::ALL.len(), "only {calls} calls were tried");
+}
+
+/// Onboards a tenant with a replica, then refreshes its residency proof with a fault. Returns the proof without its
+/// times and ids, and whether the fault was injected.
+async fn prove_residency(fault: Option<(usize, &'static str, StepFault)>) -> (Value, bool) {
+    let freehold = Freehold::with(Settings::instant(), &residency_proof::config()).await;
+    let tenant = residency_proof::onboard(&freehold).await;
+    if let Some((spared, step, fault)) = fault {
+        freehold.step_faults.plan(step, spared, fault);
+    }
+    residency_proof::request(&freehold, &tenant).await;
+    run_to_success(&freehold, &tenant).await;
+    let mut proof = json!(residency_proof::document(&freehold, &tenant).await);
+    for field in ["installation_id", "operation_id", "observed_at"] {
+        proof[field] = Value::Null;
+    }
+    proof["denied_region"]["at"] = Value::Null;
+    (proof, freehold.step_faults.was_injected())
+}
+
+#[tokio::test]
+async fn a_residency_proof_survives_a_fault_at_each_of_its_calls() {
+    let (expected, _) = prove_residency(None).await;
+    assert_eq!(expected["conforms"], true, "{expected:#}");
+    let mut calls = 0;
+    for fault in StepFault::ALL {
+        for step in PROVE_RESIDENCY_STEPS {
+            for spared in 0..MAX_CALLS {
+                let (found, was_injected) = prove_residency(Some((spared, step.name.as_str(), fault))).await;
+                if !was_injected {
+                    break;
+                }
+                calls += 1;
+                assert_eq!(found, expected, "{fault:?} at call {} of {} changed the result", spared + 1, step.name);
+            }
+        }
+    }
+    assert!(calls > 10 * StepFault::ALL.len(), "only {calls} calls were tried");
 }
 
 /// Onboards a tenant and suspends it, and resumes it if `is_resumed`, with a fault in the last of these operations.

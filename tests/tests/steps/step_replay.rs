@@ -10,12 +10,13 @@ use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
+use freehold_worker::proving_residency::PROVE_RESIDENCY_STEPS;
 use freehold_worker::restoring::RESTORE_STEPS;
 use freehold_worker::step::Step;
 use freehold_worker::suspending::SUSPEND_STEPS;
 use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
-use super::{baseline, suspension};
+use super::{baseline, residency_proof, suspension};
 
 /// Prefixes of the names of read-only calls.
 const READ_CALL_PREFIXES: [&str; 5] = ["AssumeRole", "Describe", "Get", "Invoke", "List"];
@@ -113,6 +114,29 @@ async fn a_repeated_upgrade_does_not_update_again() {
         let after = freehold.operation_of(&tenant).await;
         assert_eq!((after.state, after.steps[0].attempts > 1), (OperationState::Succeeded, true), "{after:#?}");
         assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_proof_of_residency_keeps_the_first_proof() {
+    for step in PROVE_RESIDENCY_STEPS {
+        let freehold = Freehold::with(freehold_sandbox::Settings::instant(), &residency_proof::config()).await;
+        let tenant = residency_proof::onboard(&freehold).await;
+        let proof = residency_proof::prove(&freehold, &tenant).await;
+        let tenant = freehold.reload_tenant(&tenant).await;
+        let writes = write_calls(&freehold);
+
+        reset_step_result(&freehold, &freehold.operation_of(&tenant).await, step.name.as_str()).await;
+        freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
+        let after = freehold.operation_of(&tenant).await;
+        assert_eq!((after.state, after.steps[0].attempts > 1), (OperationState::Succeeded, true), "{after:#?}");
+        assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
+        assert_eq!(residency_proof::document(&freehold, &tenant).await, proof);
+        let proofs: i64 = sqlx::query_scalar("select count(*) from residency_proofs")
+            .fetch_one(freehold.pool())
+            .await
+            .expect("a count");
+        assert_eq!(proofs, 1);
     }
 }
 

@@ -86,13 +86,18 @@ impl Aws {
 
     /// Returns the id of the OU or root that contains the account.
     pub async fn parent_of(&self, account: &Target) -> Result<String> {
+        self.parent_of_child(account.id().as_str()).await
+    }
+
+    /// Returns the id of the OU or root that contains the account or OU with the id `child`.
+    pub(crate) async fn parent_of_child(&self, child: &str) -> Result<String> {
         const CALL: &str = "organizations:ListParents";
         let session = self.control_session().await?;
         let mut token = None;
         loop {
-            let request = client(&session).list_parents().child_id(account.id().as_str()).set_next_token(token);
+            let request = client(&session).list_parents().child_id(child).set_next_token(token);
             let page = self.send(&session, CALL, request.send()).await?;
-            // An account has exactly one parent.
+            // An account or OU has exactly one parent.
             if let Some(parent) = page.parents.unwrap_or_default().into_iter().next().and_then(|parent| parent.id) {
                 return Ok(parent);
             }

@@ -38,18 +38,20 @@ pub(super) fn to_record(
         mapped: None,
         access: None,
         stack: None,
+        proof: None,
     };
     let failures = context.attempts_without_progress();
     Ok(match result {
         Ok(StepOutcome { failed: Some(error), facts, released, access, stack, .. }) => {
             StepRecord { facts, released, access, stack, ..to_record(context, step, Err(error))? }
         }
-        Ok(StepOutcome { wait, skip_reason, late, facts, released, mapped, access, stack, failed: None }) => {
+        Ok(StepOutcome { wait, skip_reason, late, facts, released, mapped, access, stack, proof, failed: None }) => {
             let state = match wait {
                 None => skip_reason.map_or(StepDisposition::Done, StepDisposition::Skipped),
                 Some(Wait { reason, check_at }) => StepDisposition::Waiting { why: reason.to_string(), check_at },
             };
-            StepRecord { step: step.name, state, late, facts, released, quota: step.quota, mapped, access, stack }
+            let (step, quota) = (step.name, step.quota);
+            StepRecord { step, state, late, facts, released, quota, mapped, access, stack, proof }
         }
         Err(StepError::Blocked { reason, until, at_most }) => {
             let late = context.attention_if_blocked_too_long(&reason, at_most);

@@ -68,14 +68,14 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 /// Returns the outcome with the verified values as facts.
 fn verified(context: &StepContext, home: &CheckedRegion) -> StepOutcome {
     StepOutcome::done()
-        .with("denied_in", outside_region(context).map(Region::as_str))
+        .with("denied_in", region_checks::outside_region(context).map(Region::as_str))
         .with("answered_at", home.target(context).ok().map(CheckTarget::into_name))
 }
 
 /// Checks that the guardrail denies a read in a region outside the residency. A denial because of a missing permission
 /// is not sufficient.
 async fn check_other_regions(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
-    let Some(region) = outside_region(context) else { return Ok(None) };
+    let Some(region) = region_checks::outside_region(context) else { return Ok(None) };
     let pending = Some(WaitReason::GuardrailDenial { region });
     match context.aws().read_in_region(&context.account()?, region).await {
         Err(error) if error.kind == (CloudErrorKind::Denied { explicit_deny: true }) => Ok(None),
@@ -87,12 +87,6 @@ async fn check_other_regions(context: &StepContext) -> Result<Option<WaitReason>
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Returns a region outside the residency that every account can use without opt-in.
-fn outside_region(context: &StepContext) -> Option<Region> {
-    let residency = context.config().residency(&context.environment().residency)?;
-    Region::all().find(|region| !region.is_opt_in() && !residency.regions.contains(region))
 }
 
 /// Checks that every declared assignment is visible in AWS.

@@ -1,4 +1,4 @@
-//! Content negotiation for lists with exports (RFC 9110, 12.5.1).
+//! Content negotiation (RFC 9110, 12.5.1).
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -29,28 +29,11 @@ impl Format {
         }
     }
 
-    /// Returns the format with the highest quality value in the `Accept` header, or `None` if no format is acceptable.
-    /// If several formats have the same quality value, the first of them in `available` is returned.
-    fn from_accept_header(accept: &str, available: &[Self]) -> Option<Self> {
-        let quality = |format: Self| {
-            let ranges = accept.split(',').filter_map(|range| MediaRange::parse(range, format.media_type()));
-            ranges.max_by_key(|range| range.specificity).map_or(0, |range| range.quality)
-        };
-        let best = available.iter().copied().rev().max_by_key(|format| quality(*format))?;
-        (quality(best) > 0).then_some(best)
-    }
-
     /// Returns the format for the `Accept` headers of a request. Without such a header, the format is JSON.
     pub(crate) fn negotiate(headers: &HeaderMap, available: &[Self]) -> Result<Self, ApiError> {
-        let given: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-        if given.is_empty() {
-            return Ok(Self::Json);
-        }
-        Self::from_accept_header(&given.join(","), available).ok_or_else(|| {
-            let known: Vec<_> = available.iter().map(|format| format.media_type()).collect();
-            let detail = format!("Available formats are {}; Accept must allow one of them.", known.join(", "));
-            ApiError::new(Code::NotAcceptable, detail)
-        })
+        let media_types: Vec<_> = available.iter().map(|format| format.media_type()).collect();
+        let chosen = negotiate_media_type(headers, &media_types)?;
+        Ok(available.iter().copied().find(|format| format.media_type() == chosen).unwrap_or(Self::Json))
     }
 
     /// Records an error for each field of pages, which only JSON supports.
@@ -61,6 +44,28 @@ impl Format {
             }
         }
     }
+}
+
+/// Returns the one of the media types that the `Accept` headers of a request prefer. Without such a header, returns the
+/// first of them. Fails if none is acceptable.
+pub(crate) fn negotiate_media_type(headers: &HeaderMap, available: &[&'static str]) -> Result<&'static str, ApiError> {
+    let given: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accept = if given.is_empty() { "*/*".to_owned() } else { given.join(",") };
+    best_media_type(&accept, available).ok_or_else(|| {
+        let detail = format!("Available formats are {}; Accept must allow one of them.", available.join(", "));
+        ApiError::new(Code::NotAcceptable, detail)
+    })
+}
+
+/// Returns the media type with the highest quality value in the `Accept` header, or `None` if none is acceptable. If
+/// several have the same quality value, the first of them in `available` is returned.
+fn best_media_type(accept: &str, available: &[&'static str]) -> Option<&'static str> {
+    let quality = |media_type: &str| {
+        let ranges = accept.split(',').filter_map(|range| MediaRange::parse(range, media_type));
+        ranges.max_by_key(|range| range.specificity).map_or(0, |range| range.quality)
+    };
+    let best = available.iter().copied().rev().max_by_key(|media_type| quality(media_type))?;
+    (quality(best) > 0).then_some(best)
 }
 
 /// Media range in the `Accept` header that matches a media type.
@@ -120,9 +125,11 @@ mod tests {
             ("", None),
             ("text/csv;q=much", None),
         ] {
-            assert_eq!(Format::from_accept_header(accept, &Format::ALL), format, "{accept}");
+            let available = Format::ALL.map(Format::media_type);
+            assert_eq!(best_media_type(accept, &available), format.map(Format::media_type), "{accept}");
         }
         let accept = "text/csv, application/json;q=0.5";
-        assert_eq!(Format::from_accept_header(accept, &[Format::Json, Format::NdJson]), Some(Format::Json));
+        let available = ["application/json", "application/x-ndjson"];
+        assert_eq!(best_media_type(accept, &available), Some("application/json"));
     }
 }

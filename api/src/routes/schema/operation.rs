@@ -24,7 +24,7 @@ pub struct Operation {
     #[schema(example = "production")]
     pub environment: String,
     /// Kind of the operation: `onboard`, `offboard`, `restore`, `repair`, `upgrade_baseline`, `suspend`, `resume`,
-    /// `change_regions` or `remove_regions`. More kinds may be added.
+    /// `change_regions`, `remove_regions` or `prove_residency`. More kinds may be added.
     #[schema(example = "onboard")]
     pub kind: String,
     /// State of the operation.

@@ -150,6 +150,13 @@ pub(crate) const OPERATION_EVENT: TenantView = TenantView {
     ..NONE
 };
 
+/// View of a residency proof, which is made for the tenant and its auditors. A signed document cannot be shown in part.
+const RESIDENCY_PROOF: TenantView = TenantView {
+    schema: "ResidencyProof",
+    visible: &["tenant_id", "environment_id", "operation_id", "observed_at", "conforms", "key_id", "document", "jws"],
+    ..NONE
+};
+
 const ACCOUNT_MAPPING: TenantView = TenantView {
     schema: "AccountMapping",
     visible: &[
@@ -255,6 +262,7 @@ pub(crate) const VIEWS: &[&TenantView] = &[
     &STEP,
     &APPROVAL,
     &OPERATION_EVENT,
+    &RESIDENCY_PROOF,
     &ACCOUNT_MAPPING,
     &ACCOUNT_MAPPING_PAGE,
     &ACCOUNT_HISTORY,

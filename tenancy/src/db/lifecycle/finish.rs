@@ -103,7 +103,11 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
         | OperationKind::MoveHome => {
             reconcile::bring_forward(tx, now + RECONCILE_AFTER_REPAIR).await?;
         }
-        OperationKind::Offboard | OperationKind::Restore | OperationKind::Suspend | OperationKind::Resume => {}
+        OperationKind::Offboard
+        | OperationKind::Restore
+        | OperationKind::Suspend
+        | OperationKind::Resume
+        | OperationKind::ProveResidency => {}
     }
     if achieved == EnvironmentState::Offboarded {
         close_tenant(tx, id, now).await?;

@@ -19,6 +19,7 @@ use crate::db::fence::{Claim, begin_fenced};
 use crate::db::steps::object;
 use crate::db::{
     PgPool, Result, access_grants, account_mappings, approvals, environment_stacks, events, parse_json, quotas,
+    residency_proofs,
 };
 use crate::event::{EventType, NewEvent};
 use crate::step::{StepName, StepState};
@@ -136,6 +137,9 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
     }
     if let Some(change) = &outcome.stack {
         environment_stacks::record(&mut tx, id, change, now).await?;
+    }
+    if let Some(proof) = &outcome.proof {
+        residency_proofs::insert(&mut tx, id, proof).await?;
     }
     if let (StepDisposition::Parked(_), Some(quota)) = (&outcome.state, outcome.quota) {
         quotas::release_all(&mut tx, id, quota, outcome.step).await?;

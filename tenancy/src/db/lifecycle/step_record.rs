@@ -8,6 +8,7 @@ use crate::attention::Attention;
 use crate::db::quotas;
 use crate::environment_stack::StackChange;
 use crate::quota::Quota;
+use crate::residency_proof::SignedProof;
 use crate::step::{Facts, StepName};
 
 /// Outcome of one run of a step, as it is written to the journal.
@@ -29,6 +30,8 @@ pub struct StepRecord {
     pub access: Option<AccessChanges>,
     /// Change of a stack; `None` if the run has neither made nor observed one.
     pub stack: Option<StackChange>,
+    /// Residency proof that the step has signed; `None` if it has signed none.
+    pub proof: Option<SignedProof>,
 }
 
 /// State of a step after a run.

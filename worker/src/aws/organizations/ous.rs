@@ -78,7 +78,7 @@ impl Aws {
     }
 
     /// Returns the name and the id of each OU directly in `parent`.
-    pub(in crate::aws) async fn ous_in(&self, parent: &str) -> Result<Vec<(String, String)>> {
+    pub(crate) async fn ous_in(&self, parent: &str) -> Result<Vec<(String, String)>> {
         const CALL: &str = "organizations:ListOrganizationalUnitsForParent";
         let session = self.control_session().await?;
         let mut ous = Vec::new();
@@ -113,7 +113,7 @@ impl Aws {
     }
 
     /// Returns the name and the id of each service control policy attached directly to `target`.
-    pub(in crate::aws) async fn policies_on(&self, target: &str) -> Result<Vec<(String, String)>> {
+    pub(crate) async fn policies_on(&self, target: &str) -> Result<Vec<(String, String)>> {
         const CALL: &str = "organizations:ListPoliciesForTarget";
         let session = self.control_session().await?;
         let mut policies = Vec::new();

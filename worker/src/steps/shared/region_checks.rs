@@ -22,6 +22,12 @@ pub(in crate::steps) const CHECK_MAX_AGE: TimeDelta = TimeDelta::minutes(15);
 /// Time after which the state of the account is checked, because the account may be closed.
 const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
+/// Returns a region outside the residency that every account can use without opt-in, or `None` if there is none.
+pub(in crate::steps) fn outside_region(context: &StepContext) -> Option<Region> {
+    let residency = context.config().residency(&context.environment().residency)?;
+    Region::all().find(|region| !region.is_opt_in() && !residency.regions.contains(region))
+}
+
 /// Region of an environment with the stack that is deployed there.
 pub(in crate::steps) struct CheckedRegion {
     pub region: Region,

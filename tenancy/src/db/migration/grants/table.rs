@@ -72,6 +72,8 @@ pub(super) const TABLES: &[Grants] = &[
     ("reconciler", "", "select, insert, update"),
     // Only `freehold recover` uses this table, as the owner.
     ("recoveries", "", ""),
+    // Neither process can change a proof, and the API cannot write one.
+    ("residency_proofs", "select", "select, insert"),
     ("shared_polls", "select", "select, insert, update"),
     ("slots", "select, update, delete", "select, insert, update, delete"),
     // A worker can lift neither a legal hold nor a suspension.
