@@ -30,8 +30,10 @@ pub struct TenantTimeline {
     pub created: f64,
     /// Time at which the account accepted AWS calls, including calls of CloudFormation.
     pub usable: f64,
-    /// Duration of each stack creation, in the order of the requests.
+    /// Duration of each stack creation before the tenant was ready, in the order of the requests.
     pub stacks: Vec<f64>,
+    /// Duration of each stack creation in a replica, which starts when the tenant is ready.
+    pub replica_stacks: Vec<f64>,
     /// Duration of each assignment.
     pub assignments: Vec<f64>,
     /// Time at which the tenant was ready.
@@ -60,17 +62,19 @@ impl TenantTimeline {
         let ready = environment.ready_at.expect("a time");
         let seconds = |at: DateTime<Utc>| (at.min(ready) - start).as_seconds_f64();
         let creation = spans.iter().find(|busy| busy.activity == "create-account").expect("an account creation");
-        let durations = |activity: &str| {
-            let spans = spans.iter().filter(|busy| busy.activity == activity);
+        let during = |activity: &str, is_wanted: &dyn Fn(&BackgroundWorkSpan) -> bool| {
+            let spans = spans.iter().filter(|busy| busy.activity == activity && is_wanted(busy));
             spans.map(|busy| (busy.until - busy.from).as_seconds_f64()).collect::<Vec<_>>()
         };
+        let durations = |activity: &str| during(activity, &|_| true);
         Self {
             requested: seconds(creation.from),
             created: seconds(creation.until),
             usable: seconds(creation.until)
                 + durations("settle").iter().sum::<f64>()
                 + durations("subscribe").iter().sum::<f64>(),
-            stacks: durations("stack"),
+            stacks: during("stack", &|busy| busy.from < ready),
+            replica_stacks: during("stack", &|busy| busy.from >= ready),
             assignments: durations("assignment"),
             ready: seconds(ready),
             busy_periods: spans.iter().map(|busy| (seconds(busy.from), seconds(busy.until))).collect(),

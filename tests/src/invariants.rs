@@ -39,6 +39,8 @@ struct EnvironmentRow {
     state: String,
     tier: String,
     residency: String,
+    /// Number of replicas and front doors.
+    additional_stacks: usize,
     /// AWS account of the current mapping; `None` if there is no mapping.
     account: Option<String>,
     /// State of the latest operation.
@@ -168,21 +170,18 @@ impl InvariantReport {
     fn check_stacks(&mut self, world: &World, environments: &BTreeMap<Uuid, EnvironmentRow>) {
         let stacks = world.stacks();
         self.stacks = stacks.len();
-        let mut active: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        let mut active: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
         for stack in stacks.iter().filter(|stack| stack.status != "DELETE_COMPLETE") {
-            *active.entry((&stack.account, &stack.name)).or_default() += 1;
+            *active.entry((&stack.account, &stack.region, &stack.name)).or_default() += 1;
         }
-        for ((account, name), count) in active.iter().filter(|(_, count)| **count > 1) {
-            self.add_violation(format!("account {account} has {count} stacks {name}"));
+        for ((account, region, name), count) in active.iter().filter(|(_, count)| **count > 1) {
+            self.add_violation(format!("account {account} has {count} stacks {name} in {region}"));
         }
-        for account in environments
-            .values()
-            .filter(|environment| environment.state == "ready")
-            .filter_map(|environment| environment.account.as_ref())
-        {
+        for environment in environments.values().filter(|one| one.state == "ready" && one.operation == "succeeded") {
+            let Some(account) = &environment.account else { continue };
             let complete = stacks.iter().filter(|stack| stack.account == *account && stack.status == "CREATE_COMPLETE");
             let complete = complete.count();
-            if complete != 2 {
+            if complete != 2 + environment.additional_stacks {
                 self.add_violation(format!("account {account} is ready with {complete} complete stacks"));
             }
         }
@@ -268,7 +267,10 @@ fn environment_id_of(tags: &BTreeMap<String, String>) -> Option<Uuid> {
 async fn environments(pool: &PgPool) -> BTreeMap<Uuid, EnvironmentRow> {
     let rows = sqlx::query(
         "select e.id, e.state, t.tier, e.residency, m.aws_account_id, o.state as operation, o.attention_code,
-            o.attention_message
+            o.attention_message, (
+                (select count(*) from environment_replicas r where r.environment_id = e.id)
+                + (select count(*) from environment_front_doors d where d.environment_id = e.id)
+            ) as additional_stacks
          from environments e join tenants t on t.id = e.tenant_id
          left join account_mappings m on m.environment_id = e.id and m.valid_to is null
          left join lateral (
@@ -279,7 +281,9 @@ async fn environments(pool: &PgPool) -> BTreeMap<Uuid, EnvironmentRow> {
     let rows = rows.fetch_all(pool).await.expect("the environments");
     let environment = |row: sqlx::postgres::PgRow| {
         let operation: Option<String> = row.get("operation");
+        let additional_stacks: i64 = row.get("additional_stacks");
         let environment = EnvironmentRow {
+            additional_stacks: usize::try_from(additional_stacks).expect("few"),
             state: row.get("state"),
             tier: row.get("tier"),
             residency: row.get("residency"),

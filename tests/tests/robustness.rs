@@ -9,5 +9,6 @@ mod followers;
 mod journal_writes;
 mod limits;
 mod random_faults;
+mod region_writes;
 mod shutdown;
 mod workers;

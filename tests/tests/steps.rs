@@ -14,6 +14,7 @@ mod onboarding;
 mod pacing;
 pub(crate) mod reconcile;
 mod recover;
+mod replica_findings;
 mod replicas;
 pub(crate) mod residency_proof;
 mod skipped_steps;

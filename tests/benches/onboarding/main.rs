@@ -26,7 +26,7 @@ use results::Results;
 /// Measure onboarding against the bounds that AWS's quotas set. Exits with 1 if a figure misses its bound.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Number of simultaneous signups in the benchmarks `rate`, `slot` and `assignment`
+    /// Number of simultaneous signups in the benchmarks `rate`, `slot`, `assignment` and `replica`
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     tenants: usize,
     /// Numbers of workers; each number is measured in a separate run
@@ -63,6 +63,8 @@ enum Setting {
     Slot,
     /// Assignments take 250 s: the fifteen slots for assignments are the bottleneck
     Assignment,
+    /// Account creations take 20 s, and each environment has a replica
+    Replica,
     /// AWS throttles half of all calls for one hour
     Storm,
     /// Accuracy of the estimated ready time for 200 simultaneous signups
@@ -90,6 +92,9 @@ async fn main() -> ExitCode {
         for workers in options.workers.iter().filter(|_| selected(setting)) {
             makespan::measure(bound, options.tenants, *workers, options.seed, &mut results).await;
         }
+    }
+    for workers in options.workers.iter().filter(|_| selected(Setting::Replica)) {
+        makespan::measure_with_replicas(options.tenants, *workers, options.seed, &mut results).await;
     }
     if selected(Setting::Storm) {
         storm::measure(options.seed, &mut results).await;

@@ -37,6 +37,31 @@ impl Bottleneck {
     }
 }
 
+/// Measures the total duration of signups with a replica each, until the last replica is ready. The quota is that of
+/// the rate of account creations.
+pub(crate) async fn measure_with_replicas(tenants: usize, workers: usize, seed: u64, results: &mut Results) {
+    let name = format!("with a replica, {tenants}, {workers} worker{}", if workers == 1 { "" } else { "s" });
+    let durations = Bottleneck::Rate.durations();
+    let run = Run::new(Settings { seed, durations, ..Settings::default() }, workers).await;
+    for number in 0..tenants {
+        run.sign_up_with_replica(number).await;
+    }
+    run.run_until_idle(|_| {}).await;
+    run.print_duration(&name);
+
+    let environments = run.expect_ready_environments(tenants).await;
+    let timelines = TenantTimeline::all(&run.freehold.world.busy(), &environments, run.start);
+    let ideal_timelines = ideal_timelines(&timelines);
+    let replicas = environments.iter().flat_map(|environment| &environment.replicas);
+    let ready = replicas.map(|replica| (replica.ready_at.expect("a time") - run.start).as_seconds_f64());
+    let last = ready.fold(0.0, f64::max);
+    let ideal = timelines.iter().zip(&ideal_timelines);
+    let ideal = ideal.map(|(timeline, ideal)| ideal.ready + timeline.replica_stacks.iter().sum::<f64>());
+    let ideal_end = ideal.fold(0.0, f64::max);
+    let detail = format!(" ({last:.0} s instead of {ideal_end:.0} s)");
+    results.at_most(&name, "makespan with replicas ÷ bound", last / ideal_end, 1.05, &detail);
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts are small")]
 pub(crate) async fn measure(bound: Bottleneck, tenants: usize, workers: usize, seed: u64, results: &mut Results) {
     let name = format!("{}, {tenants}, {workers} worker{}", bound.name(), if workers == 1 { "" } else { "s" });

@@ -39,6 +39,11 @@ impl Run {
         (tenant.id, tenant.environments[0].operation_id)
     }
 
+    /// Signs up a tenant whose environment has a replica.
+    pub(crate) async fn sign_up_with_replica(&self, number: usize) {
+        self.freehold.sign_up_with_replicas(&format!("Example {number}"), "eu-central-1", &["eu-west-1"]).await;
+    }
+
     /// Runs the workers and advances the clock until no work is scheduled. `on_advance` is called with each new time.
     pub(crate) async fn run_until_idle(&self, mut on_advance: impl FnMut(DateTime<Utc>)) {
         loop {

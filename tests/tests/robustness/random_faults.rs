@@ -14,7 +14,7 @@ use freehold_tenancy::db::lifecycle::{self, RetryResult};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::tenant::Tenant;
-use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::fixture::{Freehold, config_with_edge};
 use freehold_tests::invariants::InvariantReport;
 use freehold_tests::random_faults::RandomFaults;
 use freehold_worker::Worker;
@@ -84,12 +84,19 @@ impl FaultyInstallation {
         // With some seeds, all work in AWS takes as long as in the real AWS.
         let durations = if seed.is_multiple_of(10) { Durations::default() } else { Durations::instant() };
         let settings = Settings { seed, durations, ..Settings::instant() };
-        let freehold = Freehold::with(settings, CONFIG).await;
+        let freehold = Freehold::with(settings, &config_with_edge()).await;
         RandomFaults::from_seed(seed).apply(&freehold.world, &freehold.faulty_client);
         let mut tenants = Vec::new();
         for number in 0..TENANTS {
             let (region, tier) = HOME_REGIONS_AND_TIERS[rng.random_range(0..HOME_REGIONS_AND_TIERS.len())];
-            tenants.push(freehold.sign_up(&format!("Example {number}"), region, tier).await);
+            let company = format!("Example {number}");
+            // With some seeds, the first tenant has a replica and a front door.
+            let tenant = if number == 0 && seed.is_multiple_of(4) {
+                freehold.sign_up_with_front_door(&company, "eu-central-1", &["eu-west-1"]).await
+            } else {
+                freehold.sign_up(&company, region, tier).await
+            };
+            tenants.push(tenant);
         }
         let workers = [freehold.worker("worker-1"), freehold.worker("worker-2")];
         let remaining_crashes = rng.random_range(0..=3);

@@ -44,7 +44,7 @@ async fn installation() -> Freehold {
     Freehold::with(Settings::instant(), &config_with_edge()).await
 }
 
-async fn move_home(freehold: &Freehold, tenant: &Tenant, to: &str) -> MoveHomeResult {
+pub(super) async fn move_home(freehold: &Freehold, tenant: &Tenant, to: &str) -> MoveHomeResult {
     let name = &tenant.environments[0].name;
     let (by, now) = (requester("ann"), freehold.clock.now());
     lifecycle::move_home(freehold.pool(), tenant.id, name, region(to), &by, now).await.expect("an answer")

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use freehold_tenancy::operation::{Operation, OperationState};
-use freehold_tenancy::step::JournalEntry;
+use freehold_tenancy::step::{JournalEntry, StepName};
 use freehold_tenancy::tenant::{Tenant, TenantState};
-use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::fixture::{CONFIG, Freehold, config_with_edge};
 use freehold_tests::world_snapshot;
+use freehold_worker::moving_home::MOVE_HOME_STEPS;
 use freehold_worker::onboarding::ONBOARD_STEPS;
 use freehold_worker::proving_residency::PROVE_RESIDENCY_STEPS;
 use freehold_worker::restoring::RESTORE_STEPS;
@@ -16,7 +17,7 @@ use freehold_worker::step::Step;
 use freehold_worker::suspending::SUSPEND_STEPS;
 use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
-use super::{baseline, residency_proof, suspension};
+use super::{baseline, move_home, residency_proof, suspension};
 
 /// Prefixes of the names of read-only calls.
 const READ_CALL_PREFIXES: [&str; 5] = ["AssumeRole", "Describe", "Get", "Invoke", "List"];
@@ -45,6 +46,11 @@ fn is_read(call: &str) -> bool {
     name == "CreateGroupMembership" || READ_CALL_PREFIXES.iter().any(|read| name.starts_with(read))
 }
 
+/// Returns whether a step works neither on a replica nor on the front door.
+fn is_of_home(step: &Step) -> bool {
+    step.name.replica().is_none() && step.name.front_door().is_none()
+}
+
 async fn onboard(freehold: &Freehold) -> Tenant {
     // For an enterprise tenant in an opt-in region, no step is skipped.
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
@@ -55,7 +61,7 @@ async fn onboard(freehold: &Freehold) -> Tenant {
 
 #[tokio::test]
 async fn a_repeated_step_does_not_repeat_its_effects() {
-    for step in ONBOARD_STEPS.iter().filter(|step| step.name.replica().is_none()) {
+    for step in ONBOARD_STEPS.iter().filter(|step| is_of_home(step)) {
         let freehold = Freehold::instant().await;
         let tenant = onboard(&freehold).await;
         let before = freehold.operation_of(&tenant).await;
@@ -93,6 +99,35 @@ async fn a_repeated_step_of_a_replica_does_not_repeat_its_effects() {
         assert_eq!(after.state, OperationState::Succeeded, "{} repeated: {after:#?}", step.name);
         let repeated = after.steps.iter().find(|entry| entry.name == step.name).expect("the step");
         assert!(repeated.attempts > 1, "{} was not run again", step.name);
+        assert_eq!(world_snapshot::describe(&freehold.world), world, "{} changed the result", step.name);
+        assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_step_of_a_front_door_or_a_move_does_not_repeat_its_effects() {
+    let of_front_door = |step: &&Step| step.name.front_door().is_some();
+    let onboarding = ONBOARD_STEPS.iter().filter(of_front_door).map(|step| ("onboard", step));
+    let suspension = SUSPEND_STEPS.iter().filter(of_front_door).map(|step| ("suspend", step));
+    // The step that tags the account tags it again.
+    let moving = MOVE_HOME_STEPS.iter().filter(|step| step.name != StepName::SetHomeRegion).map(|step| ("move", step));
+    for (action, step) in onboarding.chain(suspension).chain(moving) {
+        let freehold = Freehold::with(freehold_sandbox::Settings::instant(), &config_with_edge()).await;
+        let tenant = freehold.sign_up_with_front_door("Example", "eu-central-1", &["eu-west-1"]).await;
+        freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
+        match action {
+            "suspend" => _ = suspension::suspend(&freehold, &tenant).await,
+            "move" => _ = move_home::move_home(&freehold, &tenant, "eu-west-1").await,
+            _ => {}
+        }
+        freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
+        let tenant = freehold.reload_tenant(&tenant).await;
+        let (world, writes) = (world_snapshot::describe(&freehold.world), write_calls(&freehold));
+
+        reset_step_result(&freehold, &freehold.operation_of(&tenant).await, step.name.as_str()).await;
+        freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
+        let after = freehold.operation_of(&tenant).await;
+        assert_eq!(after.state, OperationState::Succeeded, "{} repeated: {after:#?}", step.name);
         assert_eq!(world_snapshot::describe(&freehold.world), world, "{} changed the result", step.name);
         assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
     }
@@ -143,7 +178,7 @@ async fn a_repeated_proof_of_residency_keeps_the_first_proof() {
 #[tokio::test]
 async fn a_repeated_step_of_a_suspension_does_not_repeat_its_effects() {
     for (steps, is_resumed) in [(SUSPEND_STEPS, false), (RESTORE_STEPS, true)] {
-        for step in steps.iter().filter(|step| step.name.replica().is_none()) {
+        for step in steps.iter().filter(|step| is_of_home(step)) {
             let freehold = Freehold::instant().await;
             let tenant = onboard(&freehold).await;
             suspension::suspend(&freehold, &tenant).await;

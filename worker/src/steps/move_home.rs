@@ -24,6 +24,10 @@ const CHECK_INTERVAL: TimeDelta = TimeDelta::seconds(15);
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let environment = context.environment();
     let region: Option<Region> = context.input_field(NEW_HOME_FIELD);
+    if region == Some(environment.home_region) {
+        // An earlier run has moved the home.
+        return Ok(StepOutcome::done());
+    }
     let replica = environment.replicas.iter().find(|replica| Some(replica.region) == region);
     let Some(replica) = replica.filter(|replica| replica.leaving_at.is_none()) else {
         return Err(StepError::Failed(Attention::new(

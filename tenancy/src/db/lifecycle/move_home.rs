@@ -153,6 +153,9 @@ pub(super) async fn record_home_move(
     );
     let row = row.fetch_one(&mut *tx).await?;
     let (environment, from, to): (_, Region, Region) = (row.id, parse_text(row.home_region)?, parse_text(row.to)?);
+    if from == to {
+        return Ok(None);
+    }
     let text = |fact: &str| outcome.facts.get(fact).and_then(Value::as_str);
     let state: ReplicaState =
         text(OLD_HOME_STATE_FACT).and_then(|state| state.parse().ok()).unwrap_or(ReplicaState::Unreachable);

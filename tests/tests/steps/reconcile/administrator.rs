@@ -172,7 +172,8 @@ impl Administrator {
         parameters.retain(|one| one.parameter_key != parameter.parameter_key);
         parameters.push(parameter);
         let update = client.update_stack().stack_name(name).use_previous_template(true);
-        update.set_parameters(Some(parameters)).send().await.expect("an update");
+        let update = update.set_parameters(Some(parameters)).capabilities(Capability::CapabilityNamedIam);
+        update.send().await.expect("an update");
     }
 
     /// Creates a stack with one log group and no tags.
