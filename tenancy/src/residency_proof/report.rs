@@ -95,8 +95,8 @@ fn regions(document: &ProofDocument) -> Section {
 fn policy(document: &ProofDocument) -> Section {
     let introduction = format!(
         "A service control policy limits what users and roles of an AWS account can do, in addition to their own \
-         permissions. The policy `{}` denies all other regions. It is in force if it is attached to the account or to anything \
-         above it. These policies were found on the way from the account to the root of the organisation:",
+         permissions. The policy `{}` denies all other regions. It is in force if it is attached to the account or to \
+         anything above it. These policies were found on the way from the account to the root of the organisation:",
         document.guardrail
     );
     let rows = document.attachments.iter().flat_map(|target| attachment_rows(target, &document.policies)).collect();
