@@ -1,6 +1,7 @@
 //! Front door of an environment, deployed as a stack of its own, and the requests of its viewers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use freehold_tenancy::Region;
 use freehold_tenancy::config::Capability;
@@ -10,6 +11,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use crate::fixture::Freehold;
+
+/// Maximum real time of a request, which waits only for the simulated clock.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Region of CloudFront's control plane, in which the stack is deployed.
 fn control_region() -> Region {
@@ -81,7 +85,8 @@ pub async fn view(
     method: Method,
     adapt: impl FnOnce(RequestBuilder) -> RequestBuilder,
 ) -> Viewed {
-    let request = adapt(reqwest::Client::new().request(method, url));
+    let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build().expect("an HTTP client");
+    let request = adapt(http.request(method, url));
     let send = async {
         let response = request.send().await.expect("a response");
         let status = response.status().as_u16();
