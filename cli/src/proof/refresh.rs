@@ -2,6 +2,7 @@
 
 use clap::Args;
 use freehold_api::schema::{Operation, ResidencyProof};
+use serde_json::Value;
 
 use super::path_of;
 use crate::client::ClientArgs;
@@ -57,7 +58,7 @@ pub(super) async fn run(args: RefreshArgs) -> anyhow::Result<Exit> {
         output::print_field("operation", &operation.id)?;
         output::print_field("observed", proof.observed_at.format("%Y-%m-%d %H:%M:%S UTC"))?;
         output::print_field("conforms", if proof.conforms { "yes" } else { "NO" })?;
-        for reason in proof.document["reasons"].as_array().into_iter().flatten().filter_map(|one| one.as_str()) {
+        for reason in proof.document["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             output::print_field("", format!("- {reason}"))?;
         }
     }

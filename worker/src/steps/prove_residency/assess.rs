@@ -1,5 +1,6 @@
 //! Decides from the observations whether an environment conforms to its residency.
 
+use freehold_tenancy::Region;
 use freehold_tenancy::residency_proof::{
     AttachmentKind, ProbeResult, ProofDocument, STACK_NOT_FOUND, STACK_NOT_READABLE,
 };
@@ -51,7 +52,7 @@ fn check_policy(document: &ProofDocument, reasons: &mut Vec<String>) {
 
 fn check_probe(document: &ProofDocument, reasons: &mut Vec<String>) {
     let probe = &document.denied_region;
-    let region = probe.region.map_or("another region", |region| region.as_str());
+    let region = probe.region.map_or("another region", Region::as_str);
     match probe.result {
         ProbeResult::Denied | ProbeResult::NoOtherRegion => {}
         ProbeResult::Allowed => {
@@ -93,7 +94,6 @@ fn check_stacks(document: &ProofDocument, reasons: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use freehold_tenancy::Region;
     use freehold_tenancy::residency_proof::{AttachedPolicy, Attachment, PROOF_VERSION, ProofStack, RegionProbe};
 
     use super::*;
