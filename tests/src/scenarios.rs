@@ -271,7 +271,8 @@ pub static SCENARIOS: &[Scenario] = &[
          could be taken.",
         &["scenarios::front_door::a_taken_name_of_the_access_control_is_reported"]),
     scenario(59, "CloudFormation of the home region is down", &[Failover],
-        "The front door fails over without a change of its stack, which is in us-east-1. The home can move to the replica.",
+        "The front door fails over without a change of its stack, which is in us-east-1. The home can move to the \
+         replica.",
         &["steps::front_door::an_environment_answers_at_its_front_door_while_its_home_region_is_lost",
           "steps::move_home::the_home_moves_while_the_old_one_is_down"]),
 ];

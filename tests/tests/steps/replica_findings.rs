@@ -52,6 +52,8 @@ async fn three_things_that_were_broken_by_hand_in_replicas_are_found() {
 
     compare(&freehold, RepairMode::All).await;
     freehold.run_until_idle(&worker, AN_HOUR).await;
+    freehold.clock.advance(Duration::from_mins(10));
+    compare(&freehold, RepairMode::Off).await;
     let repaired = environment(&freehold, &tenant).await;
     assert_eq!(states(&repaired), replicas.map(|one| (one, ReplicaState::Ready)));
     assert_eq!(tenant_stacks(&freehold), ["eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3"]);

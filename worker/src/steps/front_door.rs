@@ -4,12 +4,11 @@
 use freehold_tenancy::config::FRONT_DOOR_PARAMETER;
 use freehold_tenancy::environment_stack::{EnvironmentStack, StackKind, StackSlot};
 use freehold_tenancy::front_door::{FrontDoor, FrontDoorState};
-use freehold_tenancy::operation::OperationKind;
 
 use super::StepResult;
-use super::shared::NO_FRONT_DOOR;
 use super::shared::front_door_stack::{self, DOMAIN_OUTPUT, Origins, URL_OUTPUT, not_possible};
 use super::shared::stack_parameter::{self, ParameterState};
+use super::shared::{NO_FRONT_DOOR, region_checks};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
@@ -49,9 +48,7 @@ async fn allow_cloudfront(
     for stack in stacks.iter().filter(|stack| stack.kind == StackKind::Tenant) {
         let state = match stack_parameter::set(context, stack, FRONT_DOOR_PARAMETER, "true").await {
             // The old home may be down. Its function accepts CloudFront already.
-            Err(StepError::Retry { .. })
-                if context.operation_kind() == OperationKind::MoveHome && stack.slot != StackSlot::Home =>
-            {
+            Err(StepError::Retry { .. }) if region_checks::is_left_out(context) && stack.slot != StackSlot::Home => {
                 continue;
             }
             state => state?,

@@ -15,9 +15,6 @@ use super::shared::region_checks::{self, CheckedRegion};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Time for which the old home may fail to respond before it counts as down.
-const PATIENCE: TimeDelta = TimeDelta::minutes(1);
-
 /// Interval between two checks of an old home that does not respond.
 const CHECK_INTERVAL: TimeDelta = TimeDelta::seconds(15);
 
@@ -49,7 +46,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         Err(StepError::NeedsAttention(attention) | StepError::Failed(attention)) => Some(attention.message),
     };
     if let Some(error) = &problem
-        && context.now() < context.entry_started_at() + PATIENCE
+        && !region_checks::is_left_out(context)
     {
         let reason = WaitReason::StackResponse { error: error.clone() };
         return Ok(StepOutcome::wait(reason, context.now() + CHECK_INTERVAL));

@@ -5,7 +5,7 @@ use freehold_tenancy::environment_stack::StackKind;
 
 use super::StepResult;
 use super::shared::stack_parameter::{self, ParameterState};
-use super::shared::{preconditions, tenant_stack};
+use super::shared::{preconditions, region_checks, tenant_stack};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
@@ -17,7 +17,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         match stack_parameter::set(context, stack, tenant_stack::HOME_REGION_PARAMETER, home.as_str()).await {
             Ok(ParameterState::Changing(outcome)) => return Ok(*outcome),
             Ok(ParameterState::Set | ParameterState::NotDeclared | ParameterState::StackMissing) => {}
-            Err(StepError::Retry { .. }) if stack.region != home => unreached.push(stack.region.to_string()),
+            Err(StepError::Retry { .. }) if stack.region != home && region_checks::is_left_out(context) => {
+                unreached.push(stack.region.to_string())
+            }
             Err(error) => return Err(error),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use freehold_tenancy::Region;
 use freehold_tenancy::environment_stack::StackSlot;
+use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::StepName;
 use freehold_tenancy::wait_reason::WaitReason;
 
@@ -18,6 +19,9 @@ use crate::steps::StepResult;
 
 /// Time for which a passed check remains valid while other checks wait.
 pub(in crate::steps) const CHECK_MAX_AGE: TimeDelta = TimeDelta::minutes(15);
+
+/// Time for which a region other than the home may fail to respond before a move of the home leaves it out.
+const OUTAGE_PATIENCE: TimeDelta = TimeDelta::minutes(1);
 
 /// Time after which the state of the account is checked, because the account may be closed.
 const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
@@ -108,6 +112,12 @@ impl CheckedRegion {
     pub(in crate::steps) fn target<'a>(&self, context: &'a StepContext) -> Result<CheckTarget, &'a str> {
         check_target::find(&context.config().stack, self.region, &self.outputs)
     }
+}
+
+/// Returns whether a step of a move of the home may leave out a region that does not respond. A single lost answer is
+/// no outage.
+pub(in crate::steps) fn is_left_out(context: &StepContext) -> bool {
+    context.operation_kind() == OperationKind::MoveHome && context.now() >= context.entry_started_at() + OUTAGE_PATIENCE
 }
 
 /// Returns the outcome that polls again for a check that has not passed yet.
