@@ -13,8 +13,8 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let is_wanted = |front_door: &&FrontDoor| front_door.state != FrontDoorState::Deleting;
-    if context.environment().front_door.as_ref().filter(is_wanted).is_none() {
+    let is_wanted = |front_door: &FrontDoor| front_door.state != FrontDoorState::Deleting;
+    if !context.environment().front_door.as_ref().is_some_and(is_wanted) {
         return Ok(StepOutcome::skipped(NO_FRONT_DOOR));
     }
     if !context.residency()?.edge {

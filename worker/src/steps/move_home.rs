@@ -39,10 +39,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let old_home = CheckedRegion::of(context, StackSlot::Home, environment.home_region).await?;
     let problem = match old_home.check_stack(context).await {
         Ok(None) => None,
-        Ok(Some(reason)) => Some(reason.to_string()),
+        Ok(Some(reason)) | Err(StepError::Blocked { reason, .. }) => Some(reason.to_string()),
         Err(StepError::Journal(error)) => return Err(error.into()),
         Err(StepError::Retry { error, .. }) => Some(error),
-        Err(StepError::Blocked { reason, .. }) => Some(reason.to_string()),
         Err(StepError::NeedsAttention(attention) | StepError::Failed(attention)) => Some(attention.message),
     };
     if let Some(error) = &problem

@@ -18,7 +18,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             Ok(ParameterState::Changing(outcome)) => return Ok(*outcome),
             Ok(ParameterState::Set | ParameterState::NotDeclared | ParameterState::StackMissing) => {}
             Err(StepError::Retry { .. }) if stack.region != home && region_checks::is_left_out(context) => {
-                unreached.push(stack.region.to_string())
+                unreached.push(stack.region.to_string());
             }
             Err(error) => return Err(error),
         }

@@ -129,7 +129,7 @@ pub(crate) async fn update_environment(
         ChangeRegionsResult::Changed(operation) => {
             operation.iter().for_each(record_id);
             record_change("replica_regions", &known, &regions);
-            record_change("front_door", &had_front_door, &front_door);
+            record_change("front_door", had_front_door, front_door);
             app.work_notifier.notify();
             respond(&app, id, &name, StatusCode::ACCEPTED).await
         }

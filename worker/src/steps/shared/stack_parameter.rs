@@ -64,7 +64,7 @@ pub(in crate::steps) async fn set(
             let reason = WaitReason::StackUpdate { stack: stack.name.clone() };
             let expected = expected_seconds(context, stack);
             let limit = context.config().timeouts.stack_seconds;
-            changing(context.poll_later(reason, since, expected, limit).await?)
+            Ok(changing(context.poll_later(reason, since, expected, limit).await?))
         }
         StackStatus::Complete | StackStatus::UpdateRolledBack if current == value => {
             if requested_at.is_none() {
@@ -81,7 +81,7 @@ pub(in crate::steps) async fn set(
                 name: stack.name.clone(),
                 progress,
             };
-            changing(StepOutcome { stack: Some(change), ..StepOutcome::wait(reason, context.now()) })
+            Ok(changing(StepOutcome { stack: Some(change), ..StepOutcome::wait(reason, context.now()) }))
         }
         StackStatus::UpdateRolledBack
             if requested_at.is_some_and(|at| found.updated_at.is_some_and(|updated| updated >= at)) =>
@@ -114,7 +114,7 @@ pub(in crate::steps) async fn set(
                     let reason = WaitReason::StackUpdate { stack: stack.name.clone() };
                     let expected = expected_seconds(context, stack);
                     let limit = context.config().timeouts.stack_seconds;
-                    changing(context.poll_later(reason, context.now(), expected, limit).await?)
+                    Ok(changing(context.poll_later(reason, context.now(), expected, limit).await?))
                 }
                 Err(error) => handle_error(context, &account, stack, error).await,
             }
@@ -159,6 +159,6 @@ fn expected_seconds(context: &StepContext, stack: &EnvironmentStack) -> u64 {
     }
 }
 
-fn changing(outcome: StepOutcome) -> Result<ParameterState, StepError> {
-    Ok(ParameterState::Changing(Box::new(outcome)))
+fn changing(outcome: StepOutcome) -> ParameterState {
+    ParameterState::Changing(Box::new(outcome))
 }
