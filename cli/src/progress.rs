@@ -160,6 +160,9 @@ fn event_message(event: &OperationEvent) -> String {
         "environment.region.failed" => {
             format!("region {} failed; freehold tenants show has the reason", field("region"))
         }
+        "environment.front_door.deployed" => "front door deployed".to_owned(),
+        "environment.front_door.failed" => "front door failed; freehold tenants show has the reason".to_owned(),
+        "environment.home_moved" => format!("home moved from {} to {}", field("from"), field("to")),
         unknown => unknown.to_owned(),
     }
 }

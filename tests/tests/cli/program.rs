@@ -14,6 +14,7 @@ fn the_demo_ends_with_four_ready_tenants_and_a_front_door_that_survives() {
     let output = text(&demo.stdout);
     assert_eq!(demo.status.code(), Some(0), "{output}{}", text(&demo.stderr));
     assert_eq!(output.matches("environment ready\n").count(), 4, "{output}");
+    assert!(output.contains("front door deployed\n"), "{output}");
     let front_door = output.lines().find(|line| line.contains("front door") && line.contains("answers"));
     let front_door = front_door.expect("the front door");
     assert!(front_door.contains("answers from eu-central-1"), "{output}");
