@@ -250,6 +250,7 @@ pub(crate) const VIEWS: &[&TenantView] = &[
     &SUSPENSION,
     &ENVIRONMENT,
     &ENVIRONMENT_REGION,
+    &FRONT_DOOR,
     &NEW_ENVIRONMENT_PREVIEW,
     &COLLISION,
     &OPEN_FINDING,
