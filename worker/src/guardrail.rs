@@ -306,7 +306,8 @@ mod tests {
     fn all_regions_fit_into_one_policy() {
         let all: Vec<&str> = Region::all().map(Region::as_str).collect();
         let text = guardrail(&all);
-        assert!(text.len() < LONGEST_POLICY / 2, "{} characters", text.len());
+        // Room for the statements of later versions.
+        assert!(text.len() < LONGEST_POLICY / 5 * 3, "{} characters", text.len());
         assert!(!text.contains(": ") && !text.contains('\n'), "whitespace counts against the limit");
     }
 
