@@ -335,3 +335,18 @@ async fn a_distribution_that_is_not_disabled_yet_is_deleted_later() {
     let found = environment(&freehold, &tenant).await;
     assert_eq!((found.state, found.front_door.as_ref()), (EnvironmentState::Ready, None));
 }
+
+#[tokio::test]
+async fn a_replica_without_a_function_url_is_left_out() {
+    let regions = "regions = [\"eu-central-1\", \"eu-west-1\"]";
+    let config = config_with_edge().replace("regions = [\"eu-central-2\"]", "regions = [\"eu-south-1\"]");
+    let config = config.replace(regions, "regions = [\"eu-central-1\", \"eu-west-1\", \"eu-central-2\"]");
+    let freehold = Freehold::with(Settings::instant(), &config).await;
+    let tenant = freehold.sign_up_with_front_door("Example", "eu-central-1", &["eu-central-2", "eu-west-1"]).await;
+    let worker = freehold.worker("worker-1");
+    freehold.run_until_idle(&worker, TimeDelta::days(1)).await;
+    let found = environment(&freehold, &tenant).await;
+    assert_eq!(state(&found), Some(FrontDoorState::Deployed), "{:#?}", latest_operation(&freehold, &tenant).await);
+    assert!(front_door(&found).failover_region.is_none_or(|region| region.as_str() == "eu-west-1"));
+    assert_eq!(answer(&freehold, &found).await.as_deref(), Ok("eu-central-1"));
+}

@@ -56,6 +56,8 @@ async fn allow_cloudfront(
         match state {
             ParameterState::Set | ParameterState::StackMissing => {}
             ParameterState::Changing(outcome) => return Ok(Some(*outcome)),
+            // CloudFront sends no requests to a function without a URL.
+            ParameterState::NotDeclared if !front_door_stack::is_origin(context, stack) => {}
             ParameterState::NotDeclared => {
                 return Err(not_possible(format!(
                     "The stack {} in {} does not have the parameter {FRONT_DOOR_PARAMETER}, so its function would \

@@ -50,6 +50,11 @@ impl Origins {
     }
 }
 
+/// Returns whether CloudFront can send requests to the function of a stack, which needs a Function URL.
+pub(in crate::steps) fn is_origin(context: &StepContext, stack: &EnvironmentStack) -> bool {
+    origin(context, stack).is_some()
+}
+
 fn origin(context: &StepContext, stack: &EnvironmentStack) -> Option<(Region, String)> {
     let url = stack.outputs.get(&context.config().stack.url_output)?;
     Some((stack.region, context.aws().function_url_domain(stack.region, url)?))

@@ -1,12 +1,12 @@
 //! Validation of the template's parameters against the values that Freehold passes.
 
-use freehold_tenancy::config::OWN_STACK_PARAMETERS;
+use freehold_tenancy::config::{FRONT_DOOR_PARAMETER, OWN_STACK_PARAMETERS};
 use freehold_tenancy::{Config, Region};
 use regex::Regex;
 use serde_json::Value;
 
 use super::{Subject, TemplateReport};
-use crate::template::Template;
+use crate::template::{Template, has_function_urls};
 
 /// Types of parameters that accept the values of Freehold's own parameters.
 const TEXT_TYPES: [&str; 2] = ["String", "CommaDelimitedList"];
@@ -15,6 +15,16 @@ const TEXT_TYPES: [&str; 2] = ["String", "CommaDelimitedList"];
 pub(super) fn check(subject: &Subject<'_>, report: &mut TemplateReport) {
     let Subject { config, field, template, regions, .. } = *subject;
     let configured = &config.stack.parameters;
+    let may_have_front_door = regions.iter().any(|region| has_function_urls(*region));
+    if may_have_front_door
+        && config.tiers.iter().any(|tier| tier.front_door)
+        && !template.has_parameter(FRONT_DOOR_PARAMETER)
+    {
+        report.warnings.push(format!(
+            "{field}: the template does not declare the parameter {FRONT_DOOR_PARAMETER}, so no environment can have \
+             the front door that a tier asks for"
+        ));
+    }
     for (name, parameter) in template.section("Parameters") {
         let kind = parameter.get("Type").and_then(Value::as_str);
         let Some(kind) = kind else {
@@ -66,6 +76,7 @@ fn values_of_own(config: &Config, regions: &[Region], name: &str) -> Vec<String>
         "EnvironmentName" => vec!["production".to_owned()],
         "Tier" => config.tiers.iter().map(|tier| tier.name.to_string()).collect(),
         "HomeRegion" => regions.iter().map(Region::to_string).collect(),
+        FRONT_DOOR_PARAMETER => vec!["true".to_owned(), "false".to_owned()],
         "VerifyRoleArn" => vec!["arn:aws:iam::111122223333:role/freehold-verify".to_owned()],
         _ => Vec::new(),
     }
