@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::environment_stack::StackKind;
 use crate::finding::{FindingKind, Severity};
 use crate::replica::ReplicaState;
 use crate::string_enum::string_enum;
@@ -72,8 +73,10 @@ pub struct ProofDocument {
     pub denied_region: RegionProbe,
     pub stacks: Vec<ProofStack>,
     pub replicas: Vec<ProofReplica>,
-    /// Status of the CloudFormation stack of the front door, or `none` if the environment has no front door.
-    pub front_door: String,
+    /// Status of the CloudFormation stack of the front door; `None` if the environment has no front door.
+    pub front_door: Option<String>,
+    /// Whether the residency allows a front door.
+    pub front_door_allowed: bool,
     /// Roles and services to which the policy does not apply, in plain language.
     pub exemptions: Vec<String>,
     /// Open findings about the environment: differences between AWS and the records of the provider.
@@ -150,10 +153,9 @@ pub struct RegionProbe {
 /// CloudFormation stack of the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProofStack {
-    /// Kind of the stack, such as `tenant`.
-    pub kind: String,
-    /// Region of the environment that the stack serves: `home` or `replica`.
-    pub role: String,
+    pub kind: StackKind,
+    /// Region of the environment that the stack serves: `home`, `replica` or `all regions`.
+    pub serves: String,
     pub region: Region,
     pub name: String,
     /// ARN of the stack that AWS has returned; `None` if there is none.

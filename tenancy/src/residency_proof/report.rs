@@ -163,7 +163,7 @@ fn probe(document: &ProofDocument) -> Section {
 fn resources(document: &ProofDocument) -> Section {
     let stacks = document.stacks.iter().map(|stack| {
         let id = stack.stack_id.clone().unwrap_or_else(|| "none".to_owned());
-        vec![stack.region.to_string(), stack.role.clone(), stack.name.clone(), stack.status.clone(), id]
+        vec![stack.region.to_string(), stack.serves.clone(), stack.name.clone(), stack.status.clone(), id]
     });
     let mut blocks = vec![
         Block::Paragraph(
@@ -182,9 +182,9 @@ fn resources(document: &ProofDocument) -> Section {
             .map(|replica| vec![replica.region.to_string(), replica.state.to_string(), format_time(replica.since)]);
         blocks.push(Block::Table { headings: vec!["Replica in", "State", "Since"], rows: rows.collect() });
     }
-    let front_door = match document.front_door.as_str() {
-        "none" => "Front door (Amazon CloudFront): none.".to_owned(),
-        status => format!("Front door (Amazon CloudFront): its stack has the status {status}."),
+    let front_door = match &document.front_door {
+        None => "Front door (Amazon CloudFront): none.".to_owned(),
+        Some(status) => format!("Front door (Amazon CloudFront): its stack has the status {status}."),
     };
     blocks.push(Block::Paragraph(front_door));
     Section { title: "Where the environment runs", blocks }

@@ -9,11 +9,12 @@ use freehold_tenancy::db::events;
 use freehold_tenancy::db::lifecycle::{self, ProofRequestResult};
 use freehold_tenancy::db::residency_proofs::{self, LatestResult};
 use freehold_tenancy::environment::EnvironmentState;
+use freehold_tenancy::environment_stack::StackKind;
 use freehold_tenancy::feed::FeedType;
 use freehold_tenancy::operation::{Operation, OperationKind, OperationState, Requester};
 use freehold_tenancy::residency_proof::{AttachmentKind, ProbeResult, ProofDocument, ProofSigner, SignedProof, verify};
 use freehold_tenancy::tenant::{Tenant, TenantState};
-use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::fixture::{CONFIG, Freehold, config_with_edge};
 use freehold_worker::reconcile::RepairMode;
 
 use super::reconcile::administrator::Administrator;
@@ -107,16 +108,16 @@ async fn a_proof_describes_an_environment_with_a_replica() {
     assert!(!proof.allowed_regions.contains(&probe.region.expect("a region")));
     let stacks = proof.stacks.iter();
     let stacks: BTreeSet<_> =
-        stacks.map(|one| (one.kind.as_str(), one.role.as_str(), one.region.as_str(), one.status.as_str())).collect();
+        stacks.map(|one| (one.kind.as_str(), one.serves.as_str(), one.region.as_str(), one.status.as_str())).collect();
     let expected = [
-        ("baseline", "home", "eu-central-1", "CREATE_COMPLETE"),
+        ("baseline", "all regions", "eu-central-1", "CREATE_COMPLETE"),
         ("tenant", "home", "eu-central-1", "CREATE_COMPLETE"),
         ("tenant", "replica", "eu-west-1", "CREATE_COMPLETE"),
     ];
     assert_eq!(stacks, expected.into());
     assert!(proof.stacks.iter().all(|stack| stack.stack_id.as_ref().is_some_and(|id| id.starts_with("arn:"))));
     let replicas: Vec<_> = proof.replicas.iter().map(|one| (one.region.as_str(), one.state.as_str())).collect();
-    assert_eq!((replicas, proof.front_door.as_str()), (vec![("eu-west-1", "ready")], "none"));
+    assert_eq!((replicas, proof.front_door.as_deref()), (vec![("eu-west-1", "ready")], None));
     assert!(proof.drift.is_empty() && proof.exemptions.len() == 4 && proof.leaves_region.len() == 5);
 
     // The operation only reads, and the environment stays ready.
@@ -270,4 +271,25 @@ async fn only_a_ready_environment_without_open_operation_is_proved() {
     freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
     let suspended = ProofRequestResult::NotReady(EnvironmentState::Suspended);
     assert_eq!(request(&freehold, &tenant).await, suspended);
+}
+
+#[tokio::test]
+async fn a_front_door_is_in_the_proof_and_must_be_allowed() {
+    let keys = config().strip_prefix(CONFIG).expect("the keys").to_owned();
+    let with_edge = format!("{}{keys}", config_with_edge());
+    let freehold = Freehold::with(Settings::instant(), &with_edge).await;
+    let tenant = freehold.sign_up_with_front_door("Example", "eu-central-1", &["eu-west-1"]).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
+    let proof = prove(&freehold, &tenant).await;
+    assert_eq!((proof.conforms, proof.front_door.as_deref()), (true, Some("CREATE_COMPLETE")), "{:?}", proof.reasons);
+    let front_door = proof.stacks.iter().find(|stack| stack.region.as_str() == "us-east-1").expect("a stack");
+    assert_eq!((front_door.kind, front_door.serves.as_str()), (StackKind::FrontDoor, "all regions"));
+    assert!(proof.leaves_region.iter().any(|text| text.starts_with("This environment has a front door")));
+
+    // The residency no longer allows front doors, and its guardrail is the one without them.
+    let freehold = freehold.with_config(&config());
+    freehold.bootstrap().await;
+    let proof = prove(&freehold, &tenant).await;
+    let expected = "The environment has a front door (Amazon CloudFront), which its residency does not allow.";
+    assert_eq!((proof.conforms, proof.reasons), (false, vec![expected.to_owned()]));
 }

@@ -1,11 +1,10 @@
 //! Decides from the observations whether an environment conforms to its residency.
 
 use freehold_tenancy::Region;
+use freehold_tenancy::environment_stack::StackKind;
 use freehold_tenancy::residency_proof::{
     AttachmentKind, ProbeResult, ProofDocument, STACK_NOT_FOUND, STACK_NOT_READABLE,
 };
-
-use super::observe::FRONT_DOOR;
 
 /// Returns the reasons why the environment does not conform, in plain language; empty if it conforms. `ou_name` is the
 /// name of the OU in which the account must be.
@@ -16,6 +15,11 @@ pub(super) fn reasons(document: &ProofDocument, ou_name: &str) -> Vec<String> {
     check_probe(document, &mut reasons);
     check_regions(document, &mut reasons);
     check_stacks(document, &mut reasons);
+    if document.front_door.is_some() && !document.front_door_allowed {
+        reasons.push(
+            "The environment has a front door (Amazon CloudFront), which its residency does not allow.".to_owned(),
+        );
+    }
     reasons
 }
 
@@ -80,7 +84,7 @@ fn check_stacks(document: &ProofDocument, reasons: &mut Vec<String>) {
     for stack in &document.stacks {
         let (name, region) = (&stack.name, stack.region);
         // The control plane of CloudFront is in us-east-1.
-        if stack.kind != FRONT_DOOR && !document.allowed_regions.contains(&region) {
+        if stack.kind != StackKind::FrontDoor && !document.allowed_regions.contains(&region) {
             reasons.push(format!("The stack `{name}` is in {region}, which is outside the residency."));
         }
         if stack.status == STACK_NOT_READABLE {
@@ -102,10 +106,10 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn stack(kind: &str, place: &str, status: &str) -> ProofStack {
+    fn stack(kind: StackKind, place: &str, status: &str) -> ProofStack {
         ProofStack {
-            kind: kind.to_owned(),
-            role: "home".to_owned(),
+            kind,
+            serves: "home".to_owned(),
             region: region(place),
             name: format!("freehold-{kind}"),
             stack_id: None,
@@ -157,12 +161,13 @@ mod tests {
                 at: DateTime::UNIX_EPOCH,
             },
             stacks: vec![
-                stack("tenant", "eu-central-1", "CREATE_COMPLETE"),
-                stack("tenant", "eu-west-1", "CREATE_COMPLETE"),
-                stack("front-door", "us-east-1", "CREATE_COMPLETE"),
+                stack(StackKind::Tenant, "eu-central-1", "CREATE_COMPLETE"),
+                stack(StackKind::Tenant, "eu-west-1", "CREATE_COMPLETE"),
+                stack(StackKind::FrontDoor, "us-east-1", "CREATE_COMPLETE"),
             ],
             replicas: Vec::new(),
-            front_door: "none".to_owned(),
+            front_door: Some("CREATE_COMPLETE".to_owned()),
+            front_door_allowed: true,
             exemptions: Vec::new(),
             drift: Vec::new(),
             leaves_region: Vec::new(),
@@ -183,7 +188,8 @@ mod tests {
     #[test]
     fn each_deviation_has_a_reason_of_its_own() {
         type Change = fn(&mut ProofDocument);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 13] = [
+            (|one| one.front_door_allowed = false, "which its residency does not allow"),
             (|one| _ = one.attachments.remove(1), "directly below the root"),
             (|one| one.attachments[1].name = Some("sales".to_owned()), "in the organizational unit `sales`"),
             (|one| one.attachments.clear(), "at an unknown place"),
@@ -194,7 +200,7 @@ mod tests {
             (|one| one.denied_region.result = ProbeResult::RefusedWithoutPolicy, "refused for another reason"),
             (|one| one.denied_region.result = ProbeResult::NotObserved, "could not be observed"),
             (|one| one.requested_regions.push(region("us-east-1")), "us-east-1 of the environment is outside"),
-            (|one| one.stacks.push(stack("tenant", "us-east-1", "CREATE_COMPLETE")), "is in us-east-1"),
+            (|one| one.stacks.push(stack(StackKind::Tenant, "us-east-1", "CREATE_COMPLETE")), "is in us-east-1"),
             (|one| one.stacks[1].status = STACK_NOT_FOUND.to_owned(), "AWS does not have it"),
         ];
         for (change, expected) in cases {

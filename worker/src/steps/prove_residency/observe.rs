@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::config::sha256_of;
-use freehold_tenancy::environment_stack::{EnvironmentStackState, StackSlot};
+use freehold_tenancy::environment::RegionRole;
+use freehold_tenancy::environment_stack::{EnvironmentStackState, StackKind, StackSlot};
 use freehold_tenancy::residency_proof::{
     AttachedPolicy, Attachment, AttachmentKind, Drift, PROOF_VERSION, ProbeResult, ProofDocument, ProofReplica,
     ProofStack, RegionProbe, STACK_NOT_FOUND, STACK_NOT_READABLE,
@@ -21,12 +22,6 @@ pub(super) const PROGRESS_FACT: &str = "proof_progress";
 
 /// Call with which a region outside the residency is tried.
 const PROBE_CALL: &str = "cloudformation:ListStacks";
-
-/// Kind of the stack of a front door.
-pub(super) const FRONT_DOOR: &str = "front-door";
-
-/// Value of the front door of an environment that has none.
-const NO_FRONT_DOOR: &str = "none";
 
 /// Policies that were read so far. A rate limit can interrupt the reads, and the next run continues them.
 #[derive(Debug, Serialize, Deserialize)]
@@ -114,7 +109,8 @@ pub(super) async fn document(context: &StepContext, progress: &mut Progress) -> 
         exemptions: sentences::exemptions(&context.config().organization),
         drift: drift.collect(),
         leaves_region: sentences::leaves_region(context.config(), front_door.is_some()),
-        front_door: front_door.unwrap_or_else(|| NO_FRONT_DOOR.to_owned()),
+        front_door_allowed: residency.edge,
+        front_door,
     })
 }
 
@@ -204,12 +200,17 @@ async fn read_stacks(context: &StepContext) -> Result<(Vec<ProofStack>, Option<S
             Err(error) if matches!(error.kind, CloudErrorKind::Denied { .. }) => (None, STACK_NOT_READABLE.to_owned()),
             Err(error) => return Err(error.into()),
         };
-        if stack.kind.as_str() == FRONT_DOOR {
+        if stack.kind == StackKind::FrontDoor {
             front_door = Some(status.clone());
         }
         stacks.push(ProofStack {
-            kind: stack.kind.to_string(),
-            role: if stack.slot == StackSlot::Home { "home" } else { "replica" }.to_owned(),
+            kind: stack.kind,
+            serves: match (stack.kind, stack.slot) {
+                (StackKind::Tenant, StackSlot::Home) => RegionRole::Home.as_str(),
+                (StackKind::Tenant, StackSlot::Replica(_)) => RegionRole::Replica.as_str(),
+                (StackKind::Baseline | StackKind::FrontDoor, _) => "all regions",
+            }
+            .to_owned(),
             region: stack.region,
             name: stack.name,
             stack_id,
