@@ -4,11 +4,14 @@
 use chrono::TimeDelta;
 use freehold_sandbox::account::AlternateContact;
 use freehold_sandbox::faults::{Fault, Rule};
+use freehold_sandbox::policy::{AccessRequest, ConditionKeys, Decision, Document, Principal, evaluate};
+use freehold_tenancy::Config;
 use freehold_tenancy::db::lifecycle::{self, LifecycleResult};
 use freehold_tenancy::operation::{Initiator, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
-use freehold_tests::fixture::Freehold;
+use freehold_tests::fixture::{Freehold, config_with_edge};
 use freehold_worker::cloud::{NewStack, Role};
+use freehold_worker::guardrail;
 
 use crate::scenarios::target;
 use crate::steps::offboarding::offboard;
@@ -28,6 +31,8 @@ const NEW_LOGS: &str = "arn:aws:logs:eu-central-1:{account}:log-group:/aws/lambd
 const ACCESS: &str = "arn:aws:iam::{account}:role/freehold-access";
 const HANDLER: &str = "arn:aws:iam::{account}:role/freehold-tenant-handler";
 const VENDOR: &str = "arn:aws:iam::{account}:role/OrganizationAccountAccessRole";
+const ACCESS_CONTROL: &str = "arn:aws:cloudfront::{account}:origin-access-control/E1EXAMPLE";
+const DISTRIBUTION: &str = "arn:aws:cloudfront::{account}:distribution/E2EXAMPLE";
 const ACCOUNT: &str = "arn:aws:account::{account}:account";
 
 /// Calls that must be denied: action and resource.
@@ -86,6 +91,10 @@ const DENIED: &[(&str, &str)] = &[
     ("account:EnableRegion", ACCOUNT),
     ("account:DisableRegion", ACCOUNT),
     ("organizations:LeaveOrganization", "*"),
+    ("cloudfront:CreateDistribution", "*"),
+    ("globalaccelerator:CreateAccelerator", "*"),
+    ("cloudfront:UpdateOriginAccessControl", ACCESS_CONTROL),
+    ("cloudfront:DeleteOriginAccessControl", ACCESS_CONTROL),
 ];
 
 /// Calls that a tenant needs and the guardrail must not deny.
@@ -108,6 +117,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("sts:AssumeRole", "arn:aws:iam::{account}:role/shop"),
     ("s3:CreateBucket", "arn:aws:s3:::shop"),
     ("account:GetAlternateContact", ACCOUNT),
+    ("cloudfront:GetDistribution", DISTRIBUTION),
 ];
 
 /// Onboards a tenant whose administrators have AdministratorAccess. Returns the tenant and the id of its account.
@@ -153,7 +163,7 @@ async fn administrators_of_a_tenant_cannot_block_its_offboarding() {
         wrong.extend(call(action, resource).err().map(|reason| format!("{action} on {resource}: {reason}")));
     }
     assert_eq!(wrong, [""; 0]);
-    assert_eq!(DENIED.len(), 54, "denied calls");
+    assert_eq!(DENIED.len(), 58, "denied calls");
     // The function of the stack writes its log, and resources of a template may change functions of the stack.
     let function = freehold.world.open_session(&account, "freehold-tenant-").expect("the role of the function");
     for (action, resource) in [("logs:PutLogEvents", LOGS), ("lambda:UpdateFunctionCode", FUNCTION)] {
@@ -162,6 +172,29 @@ async fn administrators_of_a_tenant_cannot_block_its_offboarding() {
         assert!(!reason.contains("service control policy"), "{action}: {reason}");
     }
     assert_offboarded(&freehold, &tenant).await;
+}
+
+/// A residency that allows edge locations lets a tenant create distributions, but not change that of Freehold. The
+/// guardrail knows it by its tag; the simulator does not evaluate a missing tag of a distribution.
+#[test]
+fn a_tenant_cannot_change_the_front_door() {
+    let config = Config::parse(&config_with_edge()).expect("a configuration");
+    let guardrail = guardrail::residency_guardrail(&config.residencies[0], &config.organization).expect("a policy");
+    let guardrail = Document::from_value(serde_json::from_str(&guardrail).expect("JSON")).expect("a policy");
+    let is_denied = |role: &str, action: &str| {
+        let arn = format!("arn:aws:iam::444455556666:role/{role}");
+        let keys = ConditionKeys::default().with("aws:PrincipalArn", &arn).with("aws:RequestedRegion", "us-east-1");
+        let keys = keys.with("aws:ResourceTag/freehold:environment", "env_01k2m8v3x9e7rt4s5q6w7y8z9a");
+        let resource = DISTRIBUTION.replace("{account}", "444455556666");
+        let principal = Principal::Aws { account: "444455556666", arn: &arn, role_arn: &arn };
+        evaluate([&guardrail], &AccessRequest { action, resource: &resource, principal, keys: &keys })
+            == Decision::ExplicitDeny
+    };
+    for action in ["cloudfront:UpdateDistribution", "cloudfront:DeleteDistribution", "cloudfront:TagResource"] {
+        assert!(is_denied("tenant-admin", action), "{action}");
+        assert!(!is_denied("freehold-access", action), "{action} by Freehold");
+    }
+    assert!(!is_denied("tenant-admin", "cloudfront:CreateDistribution"));
 }
 
 #[tokio::test]
