@@ -6,6 +6,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use freehold_tenancy::OperationId;
 use freehold_tenancy::db::DbError;
+use freehold_tenancy::operation::OperationKind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -147,6 +148,15 @@ impl ApiError {
     pub(crate) fn legal_hold(reason: &str) -> Self {
         let reason = reason.trim_end_matches('.');
         Self::new(Code::LegalHold, format!("The tenant is under a legal hold: {reason}. Lift it first."))
+    }
+
+    /// Returns the error for an environment on which another operation is open.
+    pub(crate) fn operation_in_progress(operation: OperationId, kind: OperationKind) -> Self {
+        let detail = format!(
+            "The operation {operation} ({kind}) on the environment is open. Wait until it has finished, or apply one \
+             of its remedies, then repeat the request."
+        );
+        Self::new(Code::OperationInProgress, detail).with_operation(operation)
     }
 
     /// Returns the error for an internal failure. The log contains the cause and the request id.

@@ -9,8 +9,8 @@ use crate::output::{self, Format};
 
 /// List the regions of AWS, and which of them are offered
 ///
-/// A region is offered if a residency of the configuration contains it and CloudFormation has all resource types there
-/// that the baseline and the template of the tenant stack need.
+/// A region is offered if a residency of the configuration contains it, and if CloudFormation has the resource types of
+/// the baseline and of the template of the tenant stack there.
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",

@@ -1,5 +1,5 @@
-//! All SQL statements of Freehold. Each statement starts with a comment that contains the name of its function, so
-//! that a slow statement can be identified in the log of PostgreSQL.
+//! All SQL statements of Freehold. Each statement starts with a comment that contains the name of its function. The
+//! comment identifies a slow statement in the log of PostgreSQL.
 
 pub mod access_grants;
 pub mod account_limit;

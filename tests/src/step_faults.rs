@@ -9,7 +9,11 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use freehold_worker::step::Step;
 use tokio::sync::Notify;
+
+/// Upper bound of the number of calls of one step.
+const MAX_CALLS: usize = 40;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepFault {
@@ -36,8 +40,9 @@ impl StepFault {
     }
 }
 
+/// Fault at one call of one step.
 #[derive(Debug, Clone, Copy)]
-struct Plan {
+pub struct PlannedFault {
     step: &'static str,
     /// Number of calls of the step before the fault.
     skip: usize,
@@ -46,7 +51,7 @@ struct Plan {
 
 #[derive(Debug, Default)]
 struct Shared {
-    plan: Mutex<Option<Plan>>,
+    plan: Mutex<Option<PlannedFault>>,
     crashed: Notify,
 }
 
@@ -65,7 +70,12 @@ impl FaultInjector {
 
     /// Plans a fault at a call of `step`, after `skip` calls of this step.
     pub fn plan(&self, step: &'static str, skip: usize, fault: StepFault) {
-        *self.lock() = Some(Plan { step, skip, fault });
+        self.plan_fault(Some(PlannedFault { step, skip, fault }));
+    }
+
+    /// Plans a fault, or none.
+    pub fn plan_fault(&self, fault: Option<PlannedFault>) {
+        *self.lock() = fault;
     }
 
     /// Returns whether the planned fault was injected. A fault that was not injected is discarded.
@@ -83,7 +93,7 @@ impl FaultInjector {
         SharedHttpClient::new(self.clone())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Plan>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<PlannedFault>> {
         self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -135,4 +145,28 @@ impl HttpConnector for FaultyConnector {
             Err(ConnectorError::io(reset.into()))
         })
     }
+}
+
+/// Runs a workflow with each fault at each call of each step, and asserts that the result is the same as without a
+/// fault. `run` returns the result, and whether the fault was injected. Returns the number of calls with a fault.
+pub async fn assert_same_result<'a, T: fmt::Debug + PartialEq>(
+    steps: impl Iterator<Item = &'a Step> + Clone,
+    faults: &[StepFault],
+    run: impl AsyncFn(Option<PlannedFault>) -> (T, bool),
+) -> usize {
+    let (expected, _) = run(None).await;
+    let mut calls = 0;
+    for fault in faults.iter().copied() {
+        for step in steps.clone() {
+            for skip in 0..MAX_CALLS {
+                let (found, was_injected) = run(Some(PlannedFault { step: step.name.as_str(), skip, fault })).await;
+                if !was_injected {
+                    break;
+                }
+                calls += 1;
+                assert_eq!(found, expected, "{fault:?} at call {} of {} changed the result", skip + 1, step.name);
+            }
+        }
+    }
+    calls
 }

@@ -82,22 +82,12 @@ pub(crate) async fn upgrade_baseline(
         UpgradeResult::Current(from) => {
             respond(StatusCode::OK, &format!("/v1/tenants/{id}/environments/{name}"), &from, &target, None)
         }
-        UpgradeResult::Busy { operation, kind } => Err(ApiError::new(
-            Code::OperationInProgress,
-            format!(
-                "The operation {operation} ({kind}) on the environment is open. Wait until it has finished, or \
-                 apply one of its remedies, then repeat the request."
-            ),
-        )
-        .with_operation(operation)),
+        UpgradeResult::Busy { operation, kind } => Err(ApiError::operation_in_progress(operation, kind)),
         UpgradeResult::NotReady(state) => Err(ApiError::new(
             Code::EnvironmentNotReady,
             format!("The environment is {state}; only the baseline of a ready environment can be upgraded."),
         )),
-        UpgradeResult::NotFound => match db::tenants::get(&app.pool, id).await? {
-            Some(_) => Err(environments::not_found()),
-            None => Err(ApiError::tenant_not_found()),
-        },
+        UpgradeResult::NotFound => Err(environments::missing(&app, id).await?),
     }
 }
 

@@ -61,6 +61,14 @@ pub(super) fn not_found() -> ApiError {
     ApiError::new(Code::EnvironmentNotFound, "The tenant has no environment with this name.")
 }
 
+/// Returns the error for an environment that does not exist, or whose tenant does not exist.
+pub(super) async fn missing(app: &App, id: TenantId) -> Result<ApiError, ApiError> {
+    Ok(match db::tenants::get(&app.pool, id).await? {
+        Some(_) => not_found(),
+        None => ApiError::tenant_not_found(),
+    })
+}
+
 /// Create another environment for a tenant
 ///
 /// The environment gets an AWS account of its own, which counts towards the daily limit of accounts. A repeated

@@ -101,14 +101,7 @@ pub(crate) async fn move_home(
             Ok((StatusCode::ACCEPTED, headers, answer(from, region, Some(operation.to_string()))).into_response())
         }
         MoveHomeResult::IsHome => Ok(answer(region, region, None).into_response()),
-        MoveHomeResult::Busy { operation, kind } => Err(ApiError::new(
-            Code::OperationInProgress,
-            format!(
-                "The operation {operation} ({kind}) on the environment is open. Wait until it has finished, or \
-                 apply one of its remedies, then repeat the request."
-            ),
-        )
-        .with_operation(operation)),
+        MoveHomeResult::Busy { operation, kind } => Err(ApiError::operation_in_progress(operation, kind)),
         MoveHomeResult::NotReady(state) => Err(ApiError::new(
             Code::EnvironmentNotReady,
             format!("The environment is {state}; only the home of a ready environment can move."),
@@ -121,10 +114,7 @@ pub(crate) async fn move_home(
             Code::ReplicaNotReady,
             format!("The replica in {region} is {state}; only a ready replica can become the home."),
         )),
-        MoveHomeResult::NotFound => match db::tenants::get(&app.pool, id).await? {
-            Some(_) => Err(environments::not_found()),
-            None => Err(ApiError::tenant_not_found()),
-        },
+        MoveHomeResult::NotFound => Err(environments::missing(&app, id).await?),
     }
 }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::db::lifecycle::{ProofRequestResult, open_residency_proof};
 use freehold_tenancy::db::residency_proofs::{LatestProof, LatestResult, latest};
 use freehold_tenancy::residency_proof::{self, PublicKey};
-use freehold_tenancy::{EnvironmentName, TenantId, db};
+use freehold_tenancy::{EnvironmentName, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -128,7 +128,7 @@ pub(crate) async fn get_residency_proof(
                  proof when its operation has succeeded.",
             ));
         }
-        LatestResult::NoEnvironment => return Err(missing(&app, id).await?),
+        LatestResult::NoEnvironment => return Err(environments::missing(&app, id).await?),
     };
     match media_type {
         HTML => respond_with_page(&latest),
@@ -194,19 +194,12 @@ pub(crate) async fn refresh_residency_proof(
             app.work_notifier.notify();
             accepted_response(&app, operation).await
         }
-        ProofRequestResult::Busy { operation, kind } => Err(ApiError::new(
-            Code::OperationInProgress,
-            format!(
-                "The operation {operation} ({kind}) on the environment is open. Wait until it has finished, or \
-                 apply one of its remedies, then repeat the request."
-            ),
-        )
-        .with_operation(operation)),
+        ProofRequestResult::Busy { operation, kind } => Err(ApiError::operation_in_progress(operation, kind)),
         ProofRequestResult::NotReady(state) => Err(ApiError::new(
             Code::EnvironmentNotReady,
             format!("The environment is {state}; only the residency of a ready environment can be proved."),
         )),
-        ProofRequestResult::NotFound => Err(missing(&app, id).await?),
+        ProofRequestResult::NotFound => Err(environments::missing(&app, id).await?),
     }
 }
 
@@ -237,14 +230,6 @@ fn check_configured(app: &App) -> Result<(), ApiError> {
          workers (openssl rand -base64 32), and add the public key that `freehold proof public-key` prints to \
          public_keys in the section [proof] of the configuration.",
     ))
-}
-
-/// Returns the error for an environment that does not exist, or whose tenant does not exist.
-async fn missing(app: &App, id: TenantId) -> Result<ApiError, ApiError> {
-    Ok(match db::tenants::get(&app.pool, id).await? {
-        Some(_) => environments::not_found(),
-        None => ApiError::tenant_not_found(),
-    })
 }
 
 fn respond_with_page(latest: &LatestProof) -> Result<Response, ApiError> {

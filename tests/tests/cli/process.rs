@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_freehold-under-test");
@@ -147,6 +148,15 @@ impl Sandbox {
     }
 
     /// Kills the sandbox with SIGKILL.
+    /// Creates a tenant in eu-central-1 with further options, and waits until it is ready. Returns the tenant.
+    pub(crate) fn create_tenant(&self, options: &[&str]) -> Value {
+        let create = ["tenants", "create", "--company-name", "Example GmbH", "--admin-email", "admin@example.com"];
+        let wait = ["--home-region", "eu-central-1", "--wait", "--output", "json"];
+        let created = self.run(&[&create[..], &wait, options].concat());
+        assert_eq!(created.status.code(), Some(0), "{}", text(&created.stderr));
+        serde_json::from_slice(&created.stdout).expect("a tenant in JSON")
+    }
+
     pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("a process");
         process.kill().expect("a killed process");

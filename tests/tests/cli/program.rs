@@ -55,21 +55,7 @@ fn a_sandbox_with_a_data_directory_continues_after_a_restart() {
     // Other tests start sandboxes meanwhile, and one of them would take the default port.
     let port = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).unwrap().port().to_string();
     let mut sandbox = Sandbox::start(&["--data", data, "--speed", "40", "--port", &port]);
-    let created = sandbox.run(&[
-        "tenants",
-        "create",
-        "--company-name",
-        "Example GmbH",
-        "--admin-email",
-        "admin@example.com",
-        "--home-region",
-        "eu-central-1",
-        "--wait",
-        "--output",
-        "json",
-    ]);
-    assert_eq!(created.status.code(), Some(0), "{}", text(&created.stderr));
-    let created: serde_json::Value = serde_json::from_slice(&created.stdout).unwrap();
+    let created = sandbox.create_tenant(&[]);
     let account = created["environments"][0]["aws_account_id"].as_str().unwrap().to_owned();
     let token = text(&sandbox.run(&["token"]).stdout);
     let api = sandbox.address_of("API");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use freehold_tenancy::config::sha256_of;
 use freehold_tenancy::residency_proof::{ProofDocument, ProofSigner};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::process::{Sandbox, freehold, text};
 
@@ -42,7 +42,8 @@ fn document(conforms: bool) -> ProofDocument {
         },
         "stacks": [],
         "replicas": [],
-        "front_door": "none",
+        "front_door": null,
+        "front_door_allowed": false,
         "exemptions": [],
         "drift": [],
         "leaves_region": ["The name of the account."],
@@ -131,21 +132,7 @@ fn a_file_or_key_that_cannot_be_read_is_another_error() {
 #[test]
 fn a_sandbox_issues_proofs_without_configuration() {
     let sandbox = Sandbox::start(&["--speed", "40"]);
-    let created = sandbox.run(&[
-        "tenants",
-        "create",
-        "--company-name",
-        "Example GmbH",
-        "--admin-email",
-        "admin@example.com",
-        "--home-region",
-        "eu-central-1",
-        "--wait",
-        "--output",
-        "json",
-    ]);
-    assert_eq!(created.status.code(), Some(0), "{}", text(&created.stderr));
-    let created: Value = serde_json::from_slice(&created.stdout).expect("JSON");
+    let created = sandbox.create_tenant(&[]);
     let tenant = created["id"].as_str().expect("an id");
     let missing = sandbox.run(&["proof", "show", tenant]);
     assert_eq!(missing.status.code(), Some(4), "{}", text(&missing.stderr));

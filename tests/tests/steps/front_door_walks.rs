@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::step::StepName;
-use freehold_tests::step_faults::StepFault;
+use freehold_tests::step_faults::{self, PlannedFault, StepFault};
 use freehold_tests::world_snapshot;
 use freehold_worker::changing_regions::{CHANGE_REGIONS_STEPS, REMOVE_REGIONS_STEPS};
 use freehold_worker::offboarding::OFFBOARD_STEPS;
@@ -43,7 +43,7 @@ impl Walk {
         }
     }
 
-    fn steps(self) -> impl Iterator<Item = &'static Step> {
+    fn steps(self) -> impl Iterator<Item = &'static Step> + Clone {
         let list = match self {
             Self::Onboard => ONBOARD_STEPS,
             Self::Suspend => SUSPEND_STEPS,
@@ -63,13 +63,9 @@ impl Walk {
 
 /// Runs a workflow on an environment with a replica and a front door, with a fault in its last operation. Returns a
 /// description of the world, and the states of the environment and its front door.
-async fn walk(walk: Walk, fault: Option<(&Step, usize, StepFault)>) -> (Vec<String>, bool) {
+async fn walk(walk: Walk, fault: Option<PlannedFault>) -> (Vec<String>, bool) {
     let freehold = installation().await;
-    let plan = || {
-        if let Some((step, spared, fault)) = fault {
-            freehold.step_faults.plan(step.name.as_str(), spared, fault);
-        }
-    };
+    let plan = || freehold.step_faults.plan_fault(fault);
     if walk == Walk::Onboard {
         plan();
     }
@@ -121,20 +117,8 @@ async fn walk(walk: Walk, fault: Option<(&Step, usize, StepFault)>) -> (Vec<Stri
 }
 
 async fn assert_same_result(kind: Walk) {
-    let (expected, _) = walk(kind, None).await;
-    let mut calls = 0;
-    for fault in kind.faults() {
-        for step in kind.steps() {
-            for spared in 0..40 {
-                let (found, was_injected) = walk(kind, Some((step, spared, *fault))).await;
-                if !was_injected {
-                    break;
-                }
-                calls += 1;
-                assert_eq!(found, expected, "{fault:?} at call {} of {} changed the result", spared + 1, step.name);
-            }
-        }
-    }
+    let calls =
+        step_faults::assert_same_result(kind.steps(), kind.faults(), async |fault| walk(kind, fault).await).await;
     assert!(calls >= kind.faults().len() * kind.steps().count(), "only {calls} calls were tried");
 }
 

@@ -15,7 +15,7 @@ use freehold_tenancy::step::StepState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::fleet::MinimumCalls;
-use freehold_tests::step_faults::StepFault;
+use freehold_tests::step_faults::{self, PlannedFault, StepFault};
 use freehold_tests::world_snapshot;
 use freehold_worker::Worker;
 use freehold_worker::changing_regions::{CHANGE_REGIONS_STEPS, REMOVE_REGIONS_STEPS};
@@ -280,7 +280,7 @@ enum Walk {
 }
 
 impl Walk {
-    fn steps(self) -> impl Iterator<Item = &'static Step> {
+    fn steps(self) -> impl Iterator<Item = &'static Step> + Clone {
         let list = match self {
             Self::Onboard => ONBOARD_STEPS,
             Self::Resume => RESTORE_STEPS,
@@ -306,14 +306,10 @@ pub(super) async fn run_with_other_workers(freehold: &Freehold) {
 
 /// Runs a workflow on an environment with a replica in an opt-in region, with a fault in its last operation. Returns a
 /// description of the world, and the states of the environment and its replicas.
-async fn walk(walk: Walk, fault: Option<(&Step, usize, StepFault)>) -> (Vec<String>, bool) {
+async fn walk(walk: Walk, fault: Option<PlannedFault>) -> (Vec<String>, bool) {
     let config = CONFIG.replace("regions = [\"eu-central-2\"]", "regions = [\"eu-central-2\", \"eu-south-2\"]");
     let freehold = Freehold::with(freehold_sandbox::Settings::instant(), &config).await;
-    let plan = || {
-        if let Some((step, spared, fault)) = fault {
-            freehold.step_faults.plan(step.name.as_str(), spared, fault);
-        }
-    };
+    let plan = || freehold.step_faults.plan_fault(fault);
     if walk == Walk::Onboard {
         plan();
     }
@@ -353,20 +349,8 @@ async fn walk(walk: Walk, fault: Option<(&Step, usize, StepFault)>) -> (Vec<Stri
 }
 
 async fn assert_same_result(kind: Walk) {
-    let (expected, _) = walk(kind, None).await;
-    let mut calls = 0;
-    for fault in StepFault::ALL {
-        for step in kind.steps() {
-            for spared in 0..40 {
-                let (found, was_injected) = walk(kind, Some((step, spared, fault))).await;
-                if !was_injected {
-                    break;
-                }
-                calls += 1;
-                assert_eq!(found, expected, "{fault:?} at call {} of {} changed the result", spared + 1, step.name);
-            }
-        }
-    }
+    let calls =
+        step_faults::assert_same_result(kind.steps(), &StepFault::ALL, async |fault| walk(kind, fault).await).await;
     assert!(calls >= StepFault::ALL.len() * kind.steps().count(), "only {calls} calls were tried");
 }
 

@@ -5,7 +5,7 @@ use freehold_sandbox::Settings;
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::Freehold;
-use freehold_tests::step_faults::StepFault;
+use freehold_tests::step_faults::{PlannedFault, StepFault, assert_same_result};
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARD_STEPS;
 use freehold_worker::proving_residency::PROVE_RESIDENCY_STEPS;
@@ -16,9 +16,6 @@ use freehold_worker::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 use serde_json::{Value, json};
 
 use super::{baseline, residency_proof, suspension};
-
-/// Upper bound of the number of calls of one step.
-const MAX_CALLS: usize = 40;
 
 /// Onboards an enterprise tenant in an opt-in region, so that no step is skipped.
 async fn onboard(freehold: &Freehold) -> Vec<String> {
@@ -42,23 +39,16 @@ async fn run_to_success(freehold: &Freehold, tenant: &Tenant) -> Vec<String> {
 }
 
 async fn assert_same_result_with(fault: StepFault) {
-    let expected = onboard(&Freehold::instant().await).await;
-    let mut calls = 0;
-    for step in ONBOARD_STEPS.iter().filter(|step| step.name.replica().is_none()) {
-        for spared in 0..MAX_CALLS {
-            let freehold = Freehold::instant().await;
-            freehold.step_faults.plan(step.name.as_str(), spared, fault);
-            let found = onboard(&freehold).await;
-            if !freehold.step_faults.was_injected() {
-                break;
-            }
-            calls += 1;
-            let call = spared + 1;
-            assert_eq!(found, expected, "{fault:?} at call {call} of {} changed the result", step.name);
-            let requests = world_snapshot::account_requests(&freehold.world);
-            assert_eq!(requests, 1, "{fault:?} at call {call} of {} requested {requests} accounts", step.name);
-        }
-    }
+    let steps = ONBOARD_STEPS.iter().filter(|step| step.name.replica().is_none());
+    let run = async |fault| {
+        let freehold = Freehold::instant().await;
+        freehold.step_faults.plan_fault(fault);
+        let found = onboard(&freehold).await;
+        let requests = world_snapshot::account_requests(&freehold.world);
+        assert_eq!(requests, 1, "{fault:?} requested {requests} accounts");
+        (found, freehold.step_faults.was_injected())
+    };
+    let calls = assert_same_result(steps, &[fault], run).await;
     assert!(calls > 2 * ONBOARD_STEPS.len(), "only {calls} calls were tried");
 }
 
@@ -84,13 +74,11 @@ async fn a_worker_that_crashes_after_a_call_is_replaced() {
 
 /// Onboards a tenant, then upgrades its baseline with a fault. Returns a description of the world, and whether the
 /// fault was injected.
-async fn upgrade_baseline(fault: Option<(usize, &'static str, StepFault)>) -> (Vec<String>, bool) {
+async fn upgrade_baseline(fault: Option<PlannedFault>) -> (Vec<String>, bool) {
     let freehold = Freehold::instant().await;
     let tenant = baseline::onboard(&freehold).await;
     let freehold = freehold.with_config(&baseline::with_statement());
-    if let Some((spared, step, fault)) = fault {
-        freehold.step_faults.plan(step, spared, fault);
-    }
+    freehold.step_faults.plan_fault(fault);
     baseline::request(&freehold, &tenant).await;
     let found = run_to_success(&freehold, &tenant).await;
     let updates = freehold.world.calls().by_operation()["cloudformation:UpdateStack"].calls;
@@ -100,34 +88,20 @@ async fn upgrade_baseline(fault: Option<(usize, &'static str, StepFault)>) -> (V
 
 #[tokio::test]
 async fn an_upgrade_survives_a_fault_at_each_of_its_calls() {
-    let (expected, _) = upgrade_baseline(None).await;
-    let mut calls = 0;
-    for fault in StepFault::ALL {
-        for step in UPGRADE_BASELINE_STEPS {
-            for spared in 0..MAX_CALLS {
-                let (found, was_injected) = upgrade_baseline(Some((spared, step.name.as_str(), fault))).await;
-                if !was_injected {
-                    break;
-                }
-                calls += 1;
-                assert_eq!(found, expected, "{fault:?} at call {} of {} changed the result", spared + 1, step.name);
-            }
-        }
-    }
+    let calls = assert_same_result(UPGRADE_BASELINE_STEPS.iter(), &StepFault::ALL, upgrade_baseline).await;
     assert!(calls > 3 * StepFault::ALL.len(), "only {calls} calls were tried");
 }
 
 /// Onboards a tenant with a replica, then refreshes its residency proof with a fault. Returns the proof without its
 /// times and ids, and whether the fault was injected.
-async fn prove_residency(fault: Option<(usize, &'static str, StepFault)>) -> (Value, bool) {
+async fn prove_residency(fault: Option<PlannedFault>) -> (Value, bool) {
     let freehold = Freehold::with(Settings::instant(), &residency_proof::config()).await;
     let tenant = residency_proof::onboard(&freehold).await;
-    if let Some((spared, step, fault)) = fault {
-        freehold.step_faults.plan(step, spared, fault);
-    }
+    freehold.step_faults.plan_fault(fault);
     residency_proof::request(&freehold, &tenant).await;
     run_to_success(&freehold, &tenant).await;
     let mut proof = json!(residency_proof::document(&freehold, &tenant).await);
+    assert_eq!(proof["conforms"], true, "{proof:#}");
     for field in ["installation_id", "operation_id", "observed_at"] {
         proof[field] = Value::Null;
     }
@@ -141,36 +115,20 @@ async fn prove_residency(fault: Option<(usize, &'static str, StepFault)>) -> (Va
 
 #[tokio::test]
 async fn a_residency_proof_survives_a_fault_at_each_of_its_calls() {
-    let (expected, _) = prove_residency(None).await;
-    assert_eq!(expected["conforms"], true, "{expected:#}");
-    let mut calls = 0;
-    for fault in StepFault::ALL {
-        for step in PROVE_RESIDENCY_STEPS {
-            for spared in 0..MAX_CALLS {
-                let (found, was_injected) = prove_residency(Some((spared, step.name.as_str(), fault))).await;
-                if !was_injected {
-                    break;
-                }
-                calls += 1;
-                assert_eq!(found, expected, "{fault:?} at call {} of {} changed the result", spared + 1, step.name);
-            }
-        }
-    }
+    let calls = assert_same_result(PROVE_RESIDENCY_STEPS.iter(), &StepFault::ALL, prove_residency).await;
     assert!(calls > 10 * StepFault::ALL.len(), "only {calls} calls were tried");
 }
 
 /// Onboards a tenant and suspends it, and resumes it if `is_resumed`, with a fault in the last of these operations.
 /// Returns a description of the world, and whether the fault was injected.
-async fn suspend(is_resumed: bool, fault: Option<(usize, &'static str, StepFault)>) -> (Vec<String>, bool) {
+async fn suspend(is_resumed: bool, fault: Option<PlannedFault>) -> (Vec<String>, bool) {
     let freehold = Freehold::instant().await;
     let tenant = baseline::onboard(&freehold).await;
     if is_resumed {
         suspension::suspend(&freehold, &tenant).await;
         run_to_success(&freehold, &tenant).await;
     }
-    if let Some((spared, step, fault)) = fault {
-        freehold.step_faults.plan(step, spared, fault);
-    }
+    freehold.step_faults.plan_fault(fault);
     if is_resumed {
         suspension::resume(&freehold, &tenant).await;
     } else {
@@ -181,20 +139,8 @@ async fn suspend(is_resumed: bool, fault: Option<(usize, &'static str, StepFault
 }
 
 async fn assert_same_suspension(is_resumed: bool, steps: &[Step]) {
-    let (expected, _) = suspend(is_resumed, None).await;
-    let mut calls = 0;
-    for fault in StepFault::ALL {
-        for step in steps.iter().filter(|step| step.name.replica().is_none()) {
-            for spared in 0..MAX_CALLS {
-                let (found, was_injected) = suspend(is_resumed, Some((spared, step.name.as_str(), fault))).await;
-                if !was_injected {
-                    break;
-                }
-                calls += 1;
-                assert_eq!(found, expected, "{fault:?} at call {} of {} changed the result", spared + 1, step.name);
-            }
-        }
-    }
+    let steps = steps.iter().filter(|step| step.name.replica().is_none());
+    let calls = assert_same_result(steps, &StepFault::ALL, async |fault| suspend(is_resumed, fault).await).await;
     assert!(calls > 2 * StepFault::ALL.len(), "only {calls} calls were tried");
 }
 

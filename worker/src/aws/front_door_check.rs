@@ -1,18 +1,11 @@
 //! Requests to the front door of an environment, without a signature, as any viewer sends them.
 
-use std::convert::Infallible;
-
-use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::timeout::TimeoutConfig;
 use freehold_tenancy::Region;
 
 use super::Aws;
-use super::call::no_response;
 use super::connection::{Endpoint, is_loopback};
-use super::signed_call::Response;
-use super::stack_check::rejected_status;
+use super::signed_call::{HttpCall, Response};
+use super::stack_check::{is_plain_url_below, rejected_status};
 use crate::cloud::{CheckRequest, CheckResponse, CloudError, CloudErrorKind, Result};
 
 const CALL: &str = "cloudfront:ViewerRequest";
@@ -54,48 +47,28 @@ impl Aws {
 
     async fn send_as_viewer(&self, url: &str, request: &CheckRequest) -> Result<Response> {
         check_url(self.connection.endpoint(), url)?;
-        let (method, path) = (request.method, request.path.clone());
-        let operation = Operation::builder()
-            .service_name("cloudfront")
-            .operation_name("ViewerRequest")
-            .http_client(self.connection.http())
-            .endpoint_url(url.trim_end_matches('/'))
-            .no_auth()
-            .no_retry()
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(request.timeout).build())
-            .serializer(move |(): ()| {
-                let mut http = HttpRequest::new(SdkBody::empty());
-                http.set_method(method.as_str())?;
-                http.set_uri(path.as_str())?;
-                http.headers_mut().try_insert("user-agent", "app/freehold")?;
-                Ok(http)
-            })
-            .deserializer::<_, Infallible>(|response| {
-                Ok(Response {
-                    status: response.status().as_u16(),
-                    body: response.body().bytes().unwrap_or_default().to_vec(),
-                    ..Response::default()
-                })
-            })
-            .build();
-        self.make_call(CALL, async { operation.invoke(()).await.map_err(|error| no_response(CALL, &error)) }).await
+        let call = HttpCall {
+            call: CALL,
+            method: request.method,
+            base: url.trim_end_matches('/').to_owned(),
+            path: request.path.clone(),
+            body: String::new(),
+            timeout: request.timeout,
+        };
+        let response = self.make_call(CALL, self.send_unsigned(&call)).await?;
+        // CloudFront passes on headers of the function, which are not those of an AWS API.
+        Ok(Response { status: response.status, body: response.body, ..Response::default() })
     }
 }
 
 /// Checks that `url` is that of a distribution, because the outputs of a stack are not trusted.
 fn check_url(endpoint: &Endpoint, url: &str) -> Result<()> {
-    let is_distribution = || {
-        let url = url.parse::<http::Uri>().ok()?;
-        let is_plain = url.scheme_str() == Some("https") && url.authority()?.as_str() == url.host()?;
-        let is_plain = is_plain && url.path() == "/" && url.query().is_none();
-        let id = url.host()?.strip_suffix(".cloudfront.net")?;
-        (is_plain && !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(())
-    };
+    let is_distribution = || is_plain_url_below(url, ".cloudfront.net");
     let is_allowed = match endpoint {
-        Endpoint::Aws => is_distribution().is_some(),
+        Endpoint::Aws => is_distribution(),
         Endpoint::Loopback(_) => is_loopback(url),
         // No request leaves the process.
-        Endpoint::InProcess => is_distribution().is_some() || is_loopback(url),
+        Endpoint::InProcess => is_distribution() || is_loopback(url),
     };
     if is_allowed {
         return Ok(());

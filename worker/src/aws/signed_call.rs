@@ -1,4 +1,5 @@
-//! Signed HTTP requests to Lambda and to Function URLs, outside the AWS SDK's clients.
+//! HTTP requests outside the AWS SDK's clients: signed ones to Lambda and to Function URLs, and unsigned ones to front
+//! doors.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::call::no_response;
 use super::sts::Session;
 use crate::cloud::{CloudError, CloudErrorKind, Result};
 
-/// HTTP response of the called function or of Lambda.
+/// HTTP response of the called function, of Lambda or of CloudFront.
 #[derive(Debug, Default)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -37,7 +38,7 @@ impl RequestId for Response {
     }
 }
 
-/// HTTP request to be signed.
+/// HTTP request.
 #[derive(Debug)]
 pub(super) struct HttpCall {
     /// Name of the AWS call for logs and metrics.
@@ -54,24 +55,35 @@ pub(super) struct HttpCall {
 impl Aws {
     /// Signs a request for Lambda and sends it, without retries.
     pub(super) async fn send_signed(&self, session: &Session, region: Region, request: &HttpCall) -> Result<Response> {
-        let (call, method, path) = (request.call, request.method, request.path.clone());
+        let call = request.call;
         let headers = signed_headers(session, region, request)
             .map_err(|problem| format!("the request cannot be signed: {problem}"))
             .map_err(|message| CloudError::from_freehold(CloudErrorKind::Failed, call, "RequestNotBuilt", message))?;
+        self.send_http(request, headers).await
+    }
+
+    /// Sends a request without a signature, without retries.
+    pub(super) async fn send_unsigned(&self, request: &HttpCall) -> Result<Response> {
+        self.send_http(request, vec![user_agent()]).await
+    }
+
+    async fn send_http(&self, request: &HttpCall, headers: Headers) -> Result<Response> {
+        let (call, method, path, body) = (request.call, request.method, request.path.clone(), request.body.clone());
+        let (service, operation) = call.split_once(':').unwrap_or(("aws", call));
         let operation = Operation::builder()
-            .service_name("lambda")
-            .operation_name(call.split_once(':').map_or(call, |(_, name)| name).to_owned())
+            .service_name(service)
+            .operation_name(operation.to_owned())
             .http_client(self.connection.http())
             .endpoint_url(&request.base)
             .no_auth()
             .no_retry()
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(request.timeout).build())
-            .serializer(move |signed: SignedHeaders| {
+            .serializer(move |headers: Headers| {
                 // The SDK prepends the endpoint to this path.
-                let mut http = HttpRequest::new(SdkBody::from(signed.body));
+                let mut http = HttpRequest::new(SdkBody::from(body.clone()));
                 http.set_method(method.as_str())?;
                 http.set_uri(path.as_str())?;
-                for (name, value) in signed.headers {
+                for (name, value) in headers {
                     http.headers_mut().try_insert(name, value)?;
                 }
                 Ok(http)
@@ -92,14 +104,15 @@ impl Aws {
     }
 }
 
-/// Body of a signed request, and its HTTP headers.
-#[derive(Debug)]
-struct SignedHeaders {
-    headers: Vec<(&'static str, String)>,
-    body: String,
+/// Names and values of HTTP headers.
+type Headers = Vec<(&'static str, String)>;
+
+/// Returns the header that names Freehold.
+fn user_agent() -> (&'static str, String) {
+    ("user-agent", "app/freehold".to_owned())
 }
 
-fn signed_headers(session: &Session, region: Region, call: &HttpCall) -> std::result::Result<SignedHeaders, String> {
+fn signed_headers(session: &Session, region: Region, call: &HttpCall) -> std::result::Result<Headers, String> {
     let identity = Identity::from(session.credentials.clone());
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
@@ -118,9 +131,9 @@ fn signed_headers(session: &Session, region: Region, call: &HttpCall) -> std::re
     let (instructions, _) = sign(request, &parameters).map_err(|error| error.to_string())?.into_parts();
     let (headers, _) = instructions.into_parts();
     let headers = headers.iter().map(|header| (header.name(), header.value().to_owned()));
-    let mut headers: Vec<_> = headers.chain([("user-agent", "app/freehold".to_owned())]).collect();
+    let mut headers: Headers = headers.chain([user_agent()]).collect();
     if !call.body.is_empty() {
         headers.push(("content-type", "application/json".to_owned()));
     }
-    Ok(SignedHeaders { headers, body: call.body.clone() })
+    Ok(headers)
 }

@@ -81,24 +81,29 @@ impl Aws {
 /// Checks that `url` is a Function URL in `region`, because the request contains a session token of the tenant's
 /// account and the outputs of a stack are not trusted.
 fn check_url(endpoint: &Endpoint, region: Region, url: &str) -> Result<()> {
-    let is_function_url = || {
-        let url = url.parse::<http::Uri>().ok()?;
-        let is_plain = url.scheme_str() == Some("https") && url.authority()?.as_str() == url.host()?;
-        let is_plain = is_plain && url.path() == "/" && url.query().is_none();
-        let id = url.host()?.strip_suffix(&format!(".lambda-url.{region}.on.aws"))?;
-        (is_plain && !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(())
-    };
+    let is_function_url = || is_plain_url_below(url, &format!(".lambda-url.{region}.on.aws"));
     let is_allowed = match endpoint {
-        Endpoint::Aws => is_function_url().is_some(),
+        Endpoint::Aws => is_function_url(),
         Endpoint::Loopback(_) => is_loopback(url),
         // No request leaves the process, so any Function URL is safe.
-        Endpoint::InProcess => is_function_url().is_some() || is_loopback(url),
+        Endpoint::InProcess => is_function_url() || is_loopback(url),
     };
     if is_allowed {
         return Ok(());
     }
     let message = format!("`{url}` must be a Function URL in {region}; Freehold did not call it");
     Err(error(CALL_URL, CloudErrorKind::Failed, "NotAFunctionUrl", message, None))
+}
+
+/// Returns whether `url` is an `https` URL without port, path and query, whose host is one label below `suffix`.
+pub(super) fn is_plain_url_below(url: &str, suffix: &str) -> bool {
+    let label = || {
+        let url = url.parse::<http::Uri>().ok()?;
+        let is_plain = url.scheme_str() == Some("https") && url.authority()?.as_str() == url.host()?;
+        let is_plain = is_plain && url.path() == "/" && url.query().is_none();
+        url.host()?.strip_suffix(suffix).filter(|_| is_plain).map(str::to_owned)
+    };
+    label().is_some_and(|label| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// Returns the name of the function, which the output of a stack contains as a name or an ARN. Fails if the function

@@ -43,8 +43,8 @@ impl CheckRequest {
         Self { path: path.to_owned(), ..Self::new(&StackCheck::default(), &[]) }
     }
 
-    /// Creates a GET request that accepts every response of a function. CloudFront answers 403 in place of a function
-    /// that refuses it.
+    /// Creates a GET request that accepts every response of a function. If a function refuses CloudFront, CloudFront
+    /// answers 403.
     pub fn any_answer() -> Self {
         Self { statuses: (200..500).filter(|status| *status != 403).collect(), ..Self::get("/") }
     }

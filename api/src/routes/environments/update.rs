@@ -137,14 +137,7 @@ pub(crate) async fn update_environment(
         ChangeRegionsResult::NotFound => Err(not_found()),
         ChangeRegionsResult::Outdated => Err(precondition_failed()),
         ChangeRegionsResult::LegalHold(reason) => Err(ApiError::legal_hold(&reason)),
-        ChangeRegionsResult::Busy { operation, kind } => Err(ApiError::new(
-            Code::OperationInProgress,
-            format!(
-                "The operation {operation} ({kind}) on the environment is open. Wait until it has finished, or \
-                 apply one of its remedies, then repeat the request."
-            ),
-        )
-        .with_operation(operation)),
+        ChangeRegionsResult::Busy { operation, kind } => Err(ApiError::operation_in_progress(operation, kind)),
         ChangeRegionsResult::NotReady(state) => Err(ApiError::new(
             Code::EnvironmentNotReady,
             format!(

@@ -1,5 +1,6 @@
 //! Change of one parameter of a deployed stack. The template and all other parameters stay as they are deployed.
 
+use chrono::{DateTime, Utc};
 use freehold_tenancy::Region;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::environment_stack::{EnvironmentStack, StackChange, StackKind, StackProgress};
@@ -60,64 +61,19 @@ pub(in crate::steps) async fn set(
     let requested_at = requested_at.map(|(_, at)| at);
     match found.status {
         StackStatus::InProgress => {
-            let since = requested_at.unwrap_or_else(|| context.entry_started_at());
-            let reason = WaitReason::StackUpdate { stack: stack.name.clone() };
-            let expected = expected_seconds(context, stack);
-            let limit = context.config().timeouts.stack_seconds;
-            Ok(changing(context.poll_later(reason, since, expected, limit).await?))
+            wait_for_update(context, stack, requested_at.unwrap_or_else(|| context.entry_started_at())).await
         }
-        StackStatus::Complete | StackStatus::UpdateRolledBack if current == value => {
-            if requested_at.is_none() {
-                return Ok(ParameterState::Set);
-            }
-            // The next run continues with the next stack.
-            context.withdraw_intent().await?;
-            let reason = WaitReason::StackUpdate { stack: stack.name.clone() };
-            let progress = StackProgress::Completed { id: found.id, outputs: found.outputs };
-            let change = StackChange {
-                kind: stack.kind,
-                slot: stack.slot,
-                region: stack.region,
-                name: stack.name.clone(),
-                progress,
-            };
-            Ok(changing(StepOutcome { stack: Some(change), ..StepOutcome::wait(reason, context.now()) }))
-        }
+        StackStatus::Complete | StackStatus::UpdateRolledBack if current == value => match requested_at {
+            None => Ok(ParameterState::Set),
+            Some(_) => complete_update(context, stack, found).await,
+        },
         StackStatus::UpdateRolledBack
             if requested_at.is_some_and(|at| found.updated_at.is_some_and(|updated| updated >= at)) =>
         {
-            context.withdraw_intent().await?;
-            let failure = context.aws().stack_failure(&account, Role::Access, stack.region, &found.id).await?;
-            let reason = failure.map_or_else(
-                || found.reason.clone().unwrap_or_else(|| found.status_text.clone()),
-                |failure| format!("{}: {}", failure.resource, failure.reason),
-            );
-            Err(StepError::needs_attention(
-                AttentionCode::StackFailed,
-                format!(
-                    "The parameter {parameter} of the stack {} in {} cannot be set to {value}: {reason} CloudFormation \
-                     has restored the stack. Fix the cause, then retry.",
-                    stack.name, stack.region
-                ),
-            ))
+            Err(rolled_back(context, &account, stack, &change, found).await?)
         }
         StackStatus::Complete | StackStatus::UpdateRolledBack => {
-            context.record_intent(&change).await?;
-            let capabilities = match stack.kind {
-                StackKind::Tenant => context.config().stack.capabilities.as_slice(),
-                StackKind::Baseline | StackKind::FrontDoor => &[],
-            };
-            let request =
-                context.aws().set_stack_parameter(&account, stack.region, &found, (parameter, value), capabilities);
-            match request.await {
-                Ok(_) => {
-                    let reason = WaitReason::StackUpdate { stack: stack.name.clone() };
-                    let expected = expected_seconds(context, stack);
-                    let limit = context.config().timeouts.stack_seconds;
-                    Ok(changing(context.poll_later(reason, context.now(), expected, limit).await?))
-                }
-                Err(error) => handle_error(context, &account, stack, error).await,
-            }
+            request_update(context, &account, stack, &change, &found).await
         }
         _ => Err(StepError::needs_attention(
             AttentionCode::StackUpdateStuck,
@@ -128,6 +84,80 @@ pub(in crate::steps) async fn set(
             ),
         )),
     }
+}
+
+/// Waits for the update of the stack, which was requested at `since`.
+async fn wait_for_update(
+    context: &StepContext,
+    stack: &EnvironmentStack,
+    since: DateTime<Utc>,
+) -> Result<ParameterState, StepError> {
+    let reason = WaitReason::StackUpdate { stack: stack.name.clone() };
+    let expected = expected_seconds(context, stack);
+    let limit = context.config().timeouts.stack_seconds;
+    Ok(changing(context.poll_later(reason, since, expected, limit).await?))
+}
+
+/// Writes the result of an update to the stack on record. The next run continues with the next stack.
+async fn complete_update(
+    context: &StepContext,
+    stack: &EnvironmentStack,
+    found: StackState,
+) -> Result<ParameterState, StepError> {
+    context.withdraw_intent().await?;
+    let change = StackChange {
+        kind: stack.kind,
+        slot: stack.slot,
+        region: stack.region,
+        name: stack.name.clone(),
+        progress: StackProgress::Completed { id: found.id, outputs: found.outputs },
+    };
+    let reason = WaitReason::StackUpdate { stack: stack.name.clone() };
+    Ok(changing(StepOutcome { stack: Some(change), ..StepOutcome::wait(reason, context.now()) }))
+}
+
+async fn request_update(
+    context: &StepContext,
+    account: &Target,
+    stack: &EnvironmentStack,
+    change: &ParameterChange,
+    found: &StackState,
+) -> Result<ParameterState, StepError> {
+    context.record_intent(change).await?;
+    let capabilities = match stack.kind {
+        StackKind::Tenant => context.config().stack.capabilities.as_slice(),
+        StackKind::Baseline | StackKind::FrontDoor => &[],
+    };
+    let parameter = (change.parameter.as_str(), change.value.as_str());
+    match context.aws().set_stack_parameter(account, stack.region, found, parameter, capabilities).await {
+        Ok(_) => wait_for_update(context, stack, context.now()).await,
+        Err(error) => handle_error(context, account, stack, error).await,
+    }
+}
+
+/// Returns the error of an update that CloudFormation has rolled back.
+async fn rolled_back(
+    context: &StepContext,
+    account: &Target,
+    stack: &EnvironmentStack,
+    change: &ParameterChange,
+    found: StackState,
+) -> Result<StepError, StepError> {
+    context.withdraw_intent().await?;
+    let failure = context.aws().stack_failure(account, Role::Access, stack.region, &found.id).await?;
+    let reason = failure.map_or_else(
+        || found.reason.unwrap_or(found.status_text),
+        |failure| format!("{}: {}", failure.resource, failure.reason),
+    );
+    let ParameterChange { parameter, value, .. } = change;
+    Ok(StepError::needs_attention(
+        AttentionCode::StackFailed,
+        format!(
+            "The parameter {parameter} of the stack {} in {} cannot be set to {value}: {reason} CloudFormation has \
+             restored the stack. Fix the cause, then retry.",
+            stack.name, stack.region
+        ),
+    ))
 }
 
 /// Handles a refused call. An account that is closed, or that has left the organisation, has no stack.
