@@ -3,12 +3,16 @@
 //! | topic | file |
 //! |---|---|
 //! | CreateStack, UpdateStack, DeleteStack, UpdateTerminationProtection | `write.rs` |
+//! | change sets | `change_sets.rs` |
+//! | start of stack operations | `operation.rs` |
 //! | DescribeStacks, DescribeStackEvents, ListStacks, GetTemplate and other reads | `read.rs` |
 //! | progress of stack operations over time | `progress.rs` |
 //! | create, update and delete of each resource type | `resources.rs` |
 //! | validation of requests | `rules.rs` |
 //! | text of the template, in the request or in S3 | `template_source.rs` |
 
+mod change_sets;
+mod operation;
 mod progress;
 mod read;
 mod resources;
@@ -27,6 +31,7 @@ use crate::policy::Document;
 use crate::template::TemplateError;
 use crate::world::{AwsError, Ctx, Request, State};
 
+pub use change_sets::ChangeSet;
 pub(crate) use progress::advance;
 pub use resources::LogGroup;
 pub use stack::{Event, Resource, Stack, Status};
@@ -93,6 +98,11 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "DeleteStack" => write::delete_stack(state, ctx, request),
         "ContinueUpdateRollback" => write::continue_update_rollback(state, ctx, request),
         "UpdateTerminationProtection" => write::update_termination_protection(state, ctx, request),
+        "CreateChangeSet" => change_sets::create_change_set(state, ctx, request),
+        "DescribeChangeSet" => change_sets::describe_change_set(state, ctx, request),
+        "ListChangeSets" => change_sets::list_change_sets(state, ctx, request),
+        "ExecuteChangeSet" => change_sets::execute_change_set(state, ctx, request),
+        "DeleteChangeSet" => change_sets::delete_change_set(state, ctx, request),
         "DescribeStacks" => read::describe_stacks(state, ctx, request),
         "DescribeStackEvents" => read::describe_stack_events(state, ctx, request),
         "DescribeStackResources" => read::describe_stack_resources(state, ctx, request),

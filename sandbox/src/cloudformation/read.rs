@@ -4,9 +4,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
-use super::stack::{Event, Resource, Stack, Status};
+use super::stack::{Event, Resource, Stack, StackDefinition, Status};
 use super::template_source::template_text;
-use super::{rules, validation};
+use super::{change_sets, rules, validation};
 use crate::template::Template;
 use crate::world::{AwsError, Ctx, Request, State, page};
 
@@ -132,9 +132,15 @@ pub(super) fn describe_stack_resources(
 pub(super) fn get_template(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_get_template_request(&request.params).map_err(validation)?;
     let name = input.stack_name.unwrap_or_default();
-    let stack = state.caller_region(ctx).stacks.find(&name).ok_or_else(|| stack_not_found(&name))?;
+    let stacks = &state.caller_region(ctx).stacks;
+    let body = match input.change_set_name.as_deref() {
+        Some(change_set) => change_sets::template(stacks, Some(&name), change_set)?,
+        None => &stacks.find(&name).ok_or_else(|| stack_not_found(&name))?.definition.template,
+    };
+    // A stack that its change set has not created yet has an empty template.
+    let body = if body.is_empty() { "{}" } else { body };
     Ok(wire::serialize_get_template_response(&model::GetTemplateOutput {
-        template_body: Some(stack.definition.template.clone()),
+        template_body: Some(body.to_owned()),
         stages_available: Some(model::StageList { items: vec!["Original".into(), "Processed".into()] }),
     }))
 }
@@ -183,22 +189,12 @@ pub(super) fn describe_account_limits() -> MockResponse {
 
 fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
     let template = Template::parse(&stack.definition.template).ok();
-    let is_no_echo = |name: &str| {
-        let declared = template.iter().flat_map(|template| &template.parameters);
-        declared.into_iter().any(|parameter| parameter.name == name && parameter.no_echo)
-    };
-    let parameters = stack.definition.parameters.iter().map(|(name, value)| model::Parameter {
-        parameter_key: Some(name.clone()),
-        parameter_value: Some(if is_no_echo(name) { "****".into() } else { value.clone() }),
-        ..Default::default()
-    });
     let outputs = stack.outputs.iter().map(|(key, output)| model::Output {
         output_key: Some(key.clone()),
         output_value: Some(crate::cloudfront::local_url(ctx, &crate::lambda::local_function_url(ctx, &output.value))),
         description: output.description.clone(),
         export_name: output.export.clone(),
     });
-    let tags = stack.definition.tags.iter().map(|(key, value)| model::Tag { key: key.clone(), value: value.clone() });
     model::Stack {
         stack_id: Some(stack.id.clone()),
         stack_name: Some(stack.name.clone()),
@@ -208,9 +204,9 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
         creation_time: Some(format_timestamp(stack.created_at)),
         last_updated_time: stack.updated_at.map(format_timestamp),
         deletion_time: stack.deleted_at.map(format_timestamp),
-        parameters: Some(model::Parameters { items: parameters.collect() }),
+        parameters: Some(parameter_models(&stack.definition)),
         outputs: Some(model::Outputs { items: outputs.collect() }),
-        tags: Some(model::Tags { items: tags.collect() }),
+        tags: Some(tag_models(&stack.definition)),
         capabilities: Some(model::Capabilities { items: stack.definition.capabilities.clone() }),
         disable_rollback: Some(stack.on_failure == super::stack::OnFailure::DoNothing),
         enable_termination_protection: Some(stack.termination_protected),
@@ -224,6 +220,26 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
     }
 }
 
+/// Returns the parameter values of a definition. The values of parameters with `NoEcho` are hidden.
+pub(super) fn parameter_models(definition: &StackDefinition) -> model::Parameters {
+    let template = Template::parse(&definition.template).ok();
+    let is_no_echo = |name: &str| {
+        let declared = template.iter().flat_map(|template| &template.parameters);
+        declared.into_iter().any(|parameter| parameter.name == name && parameter.no_echo)
+    };
+    let parameters = definition.parameters.iter().map(|(name, value)| model::Parameter {
+        parameter_key: Some(name.clone()),
+        parameter_value: Some(if is_no_echo(name) { "****".into() } else { value.clone() }),
+        ..Default::default()
+    });
+    model::Parameters { items: parameters.collect() }
+}
+
+pub(super) fn tag_models(definition: &StackDefinition) -> model::Tags {
+    let tags = definition.tags.iter().map(|(key, value)| model::Tag { key: key.clone(), value: value.clone() });
+    model::Tags { items: tags.collect() }
+}
+
 fn description(stack: &Stack) -> Option<String> {
     Template::parse(&stack.definition.template).ok()?.description
 }
@@ -232,10 +248,10 @@ fn stack_not_found(name: &str) -> AwsError {
     validation(format!("Stack with id {name} does not exist"))
 }
 
-fn invalid_token() -> AwsError {
+pub(super) fn invalid_token() -> AwsError {
     validation("Invalid NextToken")
 }
 
-fn format_timestamp(at: DateTime<Utc>) -> String {
+pub(super) fn format_timestamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

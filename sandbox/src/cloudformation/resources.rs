@@ -202,6 +202,11 @@ fn replacement_properties(kind: &str) -> &'static [&'static str] {
     }
 }
 
+/// Returns whether a change of a property requires a replacement of the resource: `Always` or `Never`.
+pub(super) fn recreation(kind: &str, property: &str) -> &'static str {
+    if replacement_properties(kind).contains(&property) { "Always" } else { "Never" }
+}
+
 fn name_property(kind: &str) -> Option<&'static str> {
     match kind {
         "AWS::IAM::Role" => Some("RoleName"),

@@ -11,21 +11,23 @@ use super::validation;
 use crate::template::{PseudoParameters, ResourceDeclaration, Template, TemplateError};
 use crate::world::AwsError;
 
-/// Validates a stack name, which must start with a letter, contain only letters, digits and hyphens, and have at most
-/// 128 characters.
+/// Validates the name of a stack.
 pub(super) fn check_stack_name(name: &str) -> Result<(), AwsError> {
+    check_name("stackName", name)
+}
+
+/// Validates the name of a stack or change set, which must start with a letter, contain only letters, digits and
+/// hyphens, and have at most 128 characters.
+pub(super) fn check_name(member: &str, name: &str) -> Result<(), AwsError> {
     let mut characters = name.chars();
     let well_formed = characters.next().is_some_and(|first| first.is_ascii_alphabetic())
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '-');
     if !well_formed {
-        return Err(constraint_error(
-            "stackName",
-            name,
-            "Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*",
-        ));
+        let pattern = "Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*";
+        return Err(constraint_error(member, name, pattern));
     }
     if name.len() > 128 {
-        return Err(constraint_error("stackName", name, "Member must have length less than or equal to 128"));
+        return Err(constraint_error(member, name, "Member must have length less than or equal to 128"));
     }
     Ok(())
 }
@@ -151,6 +153,24 @@ fn check_types<'a>(
     Err(TemplateError(format!("Template format error: Unrecognized resource types: [{}]", unknown.join(", "))))
 }
 
+/// Returns an error if a resource has another type than in the current template of its stack.
+pub(super) fn check_types_unchanged(current: &str, new: &Template) -> Result<(), AwsError> {
+    let Ok(current) = Template::parse(current) else { return Ok(()) };
+    let has_other_type = |resource: &&ResourceDeclaration| {
+        current.resource(&resource.logical_id).is_some_and(|current| current.kind != resource.kind)
+    };
+    let changed: Vec<&str> =
+        new.resources.iter().filter(has_other_type).map(|resource| resource.logical_id.as_str()).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(validation(format!(
+        "Update of resource type is not permitted. The new template modifies resource type of the following \
+         resources: [{}]",
+        changed.join(", ")
+    )))
+}
+
 fn check_capabilities(template: &Template, capabilities: &[String]) -> Result<(), AwsError> {
     const KNOWN_CAPABILITIES: [&str; 3] = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
     if let Some(unknown) = capabilities.iter().find(|capability| !KNOWN_CAPABILITIES.contains(&capability.as_str())) {
@@ -190,4 +210,9 @@ pub(super) fn constraint_error(member: &str, value: &str, rule: &str) -> AwsErro
     validation(format!(
         "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: {rule}"
     ))
+}
+
+/// Returns the error for a text that is none of the allowed values, which are separated by a comma and a blank.
+pub(super) fn enum_error(member: &str, value: &str, allowed: &str) -> AwsError {
+    constraint_error(member, value, &format!("Member must satisfy enum value set: [{allowed}]"))
 }

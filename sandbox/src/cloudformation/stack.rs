@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::change_sets::ChangeSet;
 use super::resources::is_simulated;
 use crate::template::ResourceValues;
 use crate::world::Session;
@@ -32,6 +33,8 @@ pub enum Status {
     UpdateRollbackCompleteCleanupInProgress,
     UpdateRollbackFailed,
     UpdateRollbackComplete,
+    /// The stack was created by a change set that was not executed yet. It has no template and no resources.
+    ReviewInProgress,
 }
 
 impl Status {
@@ -56,11 +59,13 @@ impl Status {
             Self::UpdateRollbackCompleteCleanupInProgress => "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
             Self::UpdateRollbackFailed => "UPDATE_ROLLBACK_FAILED",
             Self::UpdateRollbackComplete => "UPDATE_ROLLBACK_COMPLETE",
+            Self::ReviewInProgress => "REVIEW_IN_PROGRESS",
         }
     }
 
+    /// Returns whether an operation changes the stack or resource.
     pub fn is_in_progress(self) -> bool {
-        self.as_str().ends_with("IN_PROGRESS")
+        self != Self::ReviewInProgress && self.as_str().ends_with("IN_PROGRESS")
     }
 }
 
@@ -95,6 +100,9 @@ pub struct Stack {
     pub events: Vec<Event>,
     /// Stack operation in progress; `None` if there is none.
     pub(super) work: Option<StackOperation>,
+    /// Change sets that exist, oldest first.
+    #[serde(default)]
+    pub change_sets: Vec<ChangeSet>,
 }
 
 /// Template, parameters, tags and capabilities that a caller passed to CreateStack or UpdateStack.
@@ -263,6 +271,13 @@ impl Stack {
         self.events.push(event);
     }
 
+    /// Returns the resources that exist in AWS.
+    pub(super) fn present_resources(&self) -> impl Iterator<Item = &Resource> {
+        let is_deleted = |status| matches!(status, Status::DeleteComplete | Status::DeleteSkipped);
+        let exists = move |resource: &&Resource| resource.physical_id.is_some() && !is_deleted(resource.status);
+        self.resources.values().filter(exists)
+    }
+
     /// Records an event with the status of a resource.
     pub(super) fn record_event(&mut self, resource: &Resource, token: Option<String>) {
         self.events.push(Event {
@@ -284,12 +299,18 @@ impl ResourceValues for BTreeMap<String, Resource> {
     }
 
     fn attribute(&self, logical_id: &str, attribute: &str) -> Option<Value> {
-        let resource = self.get(logical_id)?;
-        let found = resource.attributes.get(attribute).cloned();
-        // A resource that does nothing has every attribute. Attributes such as `TopicArn` must be valid in policies.
+        self.get(logical_id)?.attribute(attribute)
+    }
+}
+
+impl Resource {
+    /// Returns the value of `Fn::GetAtt`. A resource that does nothing has every attribute.
+    pub(super) fn attribute(&self, attribute: &str) -> Option<Value> {
+        let found = self.attributes.get(attribute).cloned();
+        // Attributes such as `TopicArn` must be valid in policies.
         found.or_else(|| {
-            let id = resource.physical_id.as_ref().filter(|_| !is_simulated(&resource.kind))?;
-            let arn = resource.attributes.get("Arn").filter(|_| attribute.ends_with("Arn"));
+            let id = self.physical_id.as_ref().filter(|_| !is_simulated(&self.kind))?;
+            let arn = self.attributes.get("Arn").filter(|_| attribute.ends_with("Arn"));
             Some(arn.cloned().unwrap_or_else(|| json!(format!("{id}-{attribute}"))))
         })
     }

@@ -1,3 +1,4 @@
+mod change_sets;
 mod cloudfront;
 mod deploy;
 mod roles;

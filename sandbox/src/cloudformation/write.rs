@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
 use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
-use super::stack::{InjectedFault, OnFailure, Phase, Stack, StackDefinition, StackOperation, Status, TaskState};
+use super::operation::{check_can_be_updated, check_token_unused, has_changes, start_operation};
+use super::stack::{OnFailure, Phase, Stack, StackDefinition, Status};
 use super::template_source::template_text;
-use super::{Stacks, progress, rules, validation};
+use super::{progress, rules, validation};
 use crate::faults::Fault;
-use crate::template::{Output, PseudoParameters, ResourceDeclaration, Template};
+use crate::template::{PseudoParameters, Template};
 use crate::world::{AwsError, Ctx, Request, State};
-
-/// Maximum number of stacks per account and region (AWS CloudFormation quotas).
-const MAX_STACKS: usize = 2_000;
 
 pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_stack_request(&request.params).map_err(validation)?;
@@ -47,9 +44,7 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         return Err(AwsError::new("AlreadyExistsException", format!("Stack [{name}] already exists")));
     }
     check_token_unused(stacks, token.as_deref())?;
-    if stacks.iter().filter(|stack| stack.status != Status::DeleteComplete).count() >= MAX_STACKS {
-        return Err(AwsError::new("LimitExceededException", "Limit for stack has been exceeded"));
-    }
+    stacks.check_quota()?;
     let id = format!("arn:aws:cloudformation:{}:{}:stack/{name}/{uuid}", ctx.region, ctx.caller.account);
     let pseudo_parameters = PseudoParameters {
         account: ctx.caller.account.clone(),
@@ -60,23 +55,9 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     };
     rules::check_definition(&template, &definition, pseudo_parameters)?;
 
-    let mut stack = Stack {
-        id: id.clone(),
-        name,
-        status: Status::CreateInProgress,
-        reason: None,
-        created_at: ctx.now,
-        updated_at: None,
-        deleted_at: None,
-        definition,
-        previous_definition: None,
-        on_failure,
-        termination_protected: input.enable_termination_protection.unwrap_or(false),
-        resources: BTreeMap::new(),
-        outputs: BTreeMap::new(),
-        events: Vec::new(),
-        work: None,
-    };
+    let mut stack = Stack::new(id.clone(), name, definition, ctx.now);
+    stack.on_failure = on_failure;
+    stack.termination_protected = input.enable_termination_protection.unwrap_or(false);
     stack.set_status(Status::CreateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
     start_operation(ctx, &mut stack, Phase::Create, progress::build_tasks(&template), token.clone());
     stacks.insert(stack, token);
@@ -100,13 +81,7 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         return Ok(update_response(&stack.id));
     }
     check_token_unused(stacks, token.as_deref())?;
-    if !matches!(stack.status, Status::CreateComplete | Status::UpdateComplete | Status::UpdateRollbackComplete) {
-        return Err(validation(format!(
-            "Stack:{} is in {} state and can not be updated.",
-            stack.id,
-            stack.status.as_str()
-        )));
-    }
+    check_can_be_updated(stack)?;
     let body = new_template.unwrap_or_else(|| Ok(stack.definition.template.clone()))?;
     let template = Template::parse(&body)?;
     let tags = match input.tags {
@@ -120,32 +95,20 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         template: body,
     };
     rules::check_definition(&template, &definition, progress::pseudo_parameters(stack))?;
-    let same_template = || {
-        let current = Template::parse(&stack.definition.template);
-        current.is_ok_and(|current| changeable_sections(&current) == changeable_sections(&template))
-    };
-    if (&definition.parameters, &definition.tags) == (&stack.definition.parameters, &stack.definition.tags)
-        && same_template()
-    {
+    rules::check_types_unchanged(&stack.definition.template, &template)?;
+    if !has_changes(&stack.definition, &definition, &template) {
         return Err(validation("No updates are to be performed."));
     }
 
     let id = stack.id.clone();
     let mut stack = stacks.remove(&id).ok_or_else(|| validation(format!("Stack [{id}] does not exist")))?;
+    stack.expire_change_sets();
     stack.previous_definition = Some(std::mem::replace(&mut stack.definition, definition));
     stack.updated_at = Some(ctx.now);
     stack.set_status(Status::UpdateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
     start_operation(ctx, &mut stack, Phase::Update, progress::build_tasks(&template), token.clone());
     stacks.insert(stack, token);
     Ok(update_response(&id))
-}
-
-/// Returns the sections of a template whose change alone is an update. A change of the description, of conditions or of
-/// declared parameters is an update only together with a change of other sections or of parameter values.
-fn changeable_sections(
-    template: &Template,
-) -> (&Map<String, Value>, &Vec<ResourceDeclaration>, &Vec<Output>, &Vec<String>) {
-    (&template.mappings, &template.resources, &template.outputs, &template.transforms)
 }
 
 pub(super) fn continue_update_rollback(
@@ -239,6 +202,7 @@ pub(super) fn delete_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
                 resource.retained = true;
             }
         }
+        stack.change_sets.clear();
         stack.set_status(Status::DeleteInProgress, Some("User Initiated".into()), ctx.now, token.clone());
         let tasks = progress::deletion_tasks(&stack.resources);
         start_operation(ctx, &mut stack, Phase::Delete, tasks, token.clone());
@@ -262,53 +226,8 @@ pub(super) fn update_termination_protection(
     Ok(wire::serialize_update_termination_protection_response(&model::UpdateTerminationProtectionOutput { stack_id }))
 }
 
-/// Starts a stack operation. [`progress`] executes its tasks over simulated time.
-fn start_operation(ctx: &Ctx, stack: &mut Stack, phase: Phase, tasks: Vec<super::stack::Task>, token: Option<String>) {
-    let injected_fault = match &ctx.fault {
-        Some(Fault::Stuck) => Some(InjectedFault::Stuck),
-        Some(Fault::FailedState { reason }) => Some(InjectedFault::Failure(reason.clone())),
-        _ => None,
-    };
-    debug_assert!(tasks.iter().all(|task| task.state == TaskState::Waiting));
-    stack.work = Some(StackOperation {
-        phase,
-        tasks,
-        started_at: ctx.now,
-        time: ctx.now,
-        token,
-        session: ctx.caller.session.clone(),
-        injected_fault,
-        undo: Vec::new(),
-        leftovers: Vec::new(),
-    });
-}
-
-impl Stacks {
-    fn insert(&mut self, stack: Stack, token: Option<String>) {
-        if let Some(token) = token {
-            self.tokens.insert(token, stack.id.clone());
-        }
-        self.next_due = stack.work.as_ref().map(|work| work.time).or(self.next_due);
-        self.by_id.insert(stack.id.clone(), stack);
-    }
-
-    fn remove(&mut self, id: &str) -> Option<Stack> {
-        self.by_id.remove(id)
-    }
-}
-
 fn creation_token(stack: &Stack) -> Option<&str> {
     stack.events.first()?.token.as_deref()
-}
-
-fn check_token_unused(stacks: &Stacks, token: Option<&str>) -> Result<(), AwsError> {
-    match token {
-        Some(token) if stacks.tokens.contains_key(token) => Err(AwsError::new(
-            "TokenAlreadyExistsException",
-            format!("A request with the client request token {token} has been made before"),
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn create_response(id: &str) -> MockResponse {

@@ -112,6 +112,13 @@ impl BoundTemplate {
         Ok(self.resolve_optional(value, resources)?.unwrap_or_else(|| json!({})))
     }
 
+    /// Returns the names to which `value` refers, each with its attribute, if it refers to one. The branches of `Fn::If`
+    /// that are not chosen are ignored.
+    pub(crate) fn references(&self, value: &Value) -> Vec<(String, Option<String>)> {
+        let found = references::find_references(value, &|name| self.conditions.get(name).copied());
+        found.into_iter().map(|reference| (reference.name, reference.attribute)).collect()
+    }
+
     fn exists(&self, logical_id: &str) -> bool {
         self.resource(logical_id).is_some()
     }
@@ -122,7 +129,7 @@ impl BoundTemplate {
 
     /// Resolves all intrinsic functions in `value`. Returns `None` for `AWS::NoValue`, which removes the property or
     /// list item.
-    pub(super) fn resolve_optional(
+    pub(crate) fn resolve_optional(
         &self,
         value: &Value,
         resources: &dyn ResourceValues,

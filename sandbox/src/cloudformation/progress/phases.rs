@@ -172,6 +172,7 @@ impl StackProcessor<'_> {
 
     fn finish(&mut self, work: StackOperation, status: Status, reason: Option<String>) {
         self.stack.set_status(status, reason, work.time, work.token.clone());
+        self.stack.finish_change_set(status);
         self.state.record_background_work(BackgroundWorkSpan::account(
             &super::pseudo_parameters(self.stack).account,
             "stack",

@@ -35,6 +35,9 @@ pub(super) fn request_keys(ctx: &Ctx, request: &Request) -> ConditionKeys {
     let keys = tags.into_iter().fold(ConditionKeys::default(), |keys, (key, value)| {
         keys.with("aws:TagKeys", &key).with(&format!("aws:RequestTag/{key}"), value)
     });
+    if let (Service::CloudFormation, Some(name)) = (ctx.service, request.params.get("ChangeSetName")) {
+        return keys.with("cloudformation:ChangeSetName", name);
+    }
     let body: Value = request.json().unwrap_or_default();
     let field = |name: &str| body.get(name).and_then(Value::as_str);
     if ctx.service == Service::Account {
@@ -65,13 +68,7 @@ pub(super) fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<Reso
     let body: Value = request.json().unwrap_or_default();
     let field = |name: &str| body.get(name).and_then(Value::as_str);
     let mut resources: Vec<Resource> = match ctx.service {
-        Service::CloudFormation => match request.params.get("StackName").map(String::as_str) {
-            Some(arn) if arn.starts_with("arn:") => vec![Resource::new(arn)],
-            Some(name) => {
-                vec![Resource::new(format!("arn:aws:cloudformation:{}:{account_id}:stack/{name}/*", ctx.region))]
-            }
-            None => Vec::new(),
-        },
+        Service::CloudFormation => stack(state, ctx, request).into_iter().collect(),
         Service::Organizations => {
             let ids =
                 ["AccountId", "ParentId", "SourceParentId", "DestinationParentId", "ChildId", "RootId", "TargetId"];
@@ -104,6 +101,21 @@ pub(super) fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<Reso
         resources.push(Resource::new("*"));
     }
     resources
+}
+
+/// Returns the stack of a request, which the name of the stack or the ARN of its change set identifies.
+fn stack(state: &State, ctx: &Ctx, request: &Request) -> Option<Resource> {
+    let account = &ctx.caller.account;
+    if let Some(name) = request.params.get("StackName").filter(|name| !name.is_empty()) {
+        return Some(Resource::new(if name.starts_with("arn:") {
+            name.clone()
+        } else {
+            format!("arn:aws:cloudformation:{}:{account}:stack/{name}/*", ctx.region)
+        }));
+    }
+    let change_set = request.params.get("ChangeSetName")?;
+    let region = state.accounts.get(account)?.regions.get(&ctx.region)?;
+    region.stacks.stack_of_change_set(change_set).map(Resource::new)
 }
 
 /// Returns the account `id` as a resource of Account Management.
