@@ -61,6 +61,10 @@ pub mod schema {
     pub use crate::routes::operations::OperationPage;
     pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};
     pub use crate::routes::regions::{AwsRegion, AwsRegionList, MissingResourceType};
+    pub use crate::routes::releases::schema::{
+        NewPreview, NewRelease, NewUpdate, Release, ReleaseApproval, ReleaseDiff, ReleaseOperation, ReleasePage,
+        ReleaseRegion, ReleaseRegionPage, ReleaseUrl,
+    };
     pub use crate::routes::residency_proofs::{ResidencyProof, ResidencyProofKeys};
     pub use crate::routes::schema::approval::ApprovalDetails;
     pub use crate::routes::schema::operation::{Approval, Attention, Operation, OperationHold, Queue, Step};

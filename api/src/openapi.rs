@@ -90,6 +90,7 @@ pub(crate) fn base_document() -> OpenApi {
     let tags = [
         ("tenants", "Customers and their environments."),
         ("regions", "Regions of AWS, and which of them are offered."),
+        ("releases", "Versions of the tenant stack, and updates of environments to them."),
         ("operations", "Long-running work on an environment, step by step."),
         ("findings", "Differences between AWS and the database."),
         ("account-mappings", "Current and former owners of each AWS account."),

@@ -20,12 +20,13 @@ use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     access_review, account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings,
-    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, regions, residency_proofs,
-    suspension, tenants, vending, webhooks,
+    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, regions, releases,
+    residency_proofs, suspension, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
     AccessRead, AccountMappingsRead, AuditRead, EventsRead, LegalHoldsLift, OperationsApprove, OperationsRead,
-    OperationsWrite, TenantsDelete, TenantsRead, TenantsSuspend, TenantsWrite, WebhooksRead, WebhooksWrite,
+    OperationsWrite, ReleasesApprove, ReleasesRead, ReleasesWrite, TenantsDelete, TenantsRead, TenantsSuspend,
+    TenantsWrite, WebhooksRead, WebhooksWrite,
 };
 use crate::tenant_view;
 
@@ -75,6 +76,14 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(OperationsWrite, Fleet), routes!(vending::resume_vending))
         .protected(policy(OperationsRead, Fleet), routes!(findings::list_findings))
         .protected(policy(TenantsRead, Fleet), routes!(regions::list_regions))
+        .protected(policy(ReleasesWrite, Fleet), routes!(releases::register_release))
+        .protected(policy(ReleasesRead, Fleet), routes!(releases::list_releases))
+        .protected(policy(ReleasesRead, Fleet), routes!(releases::get_release))
+        .protected(policy(ReleasesRead, Fleet), routes!(releases::diff_release))
+        .protected(policy(ReleasesRead, Fleet), routes!(releases::list_release_environments))
+        .protected(policy(ReleasesApprove, Fleet), routes!(releases::approve_release))
+        .protected(policy(ReleasesWrite, Fleet), routes!(releases::deploy::preview_release))
+        .protected(policy(ReleasesWrite, Fleet), routes!(releases::deploy::update_to_release))
         .protected(policy(AccountMappingsRead, List), routes!(account_mappings::list_account_mappings))
         .protected(policy(AccountMappingsRead, List), routes!(account_mappings::get_account_history))
         .protected(policy(EventsRead, List), routes!(events::list_events))

@@ -19,6 +19,7 @@ pub(crate) mod operation_events;
 pub(crate) mod operations;
 pub(crate) mod region_rules;
 pub(crate) mod regions;
+pub(crate) mod releases;
 pub(crate) mod residency_proofs;
 pub(crate) mod schema;
 pub(crate) mod suspension;

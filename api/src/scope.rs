@@ -32,6 +32,18 @@ pub enum Scope {
     AuditRead,
     /// Read the access review.
     AccessRead,
+    /// Read releases and which environments have them.
+    ReleasesRead,
+    /// Register and preview releases; update single environments.
+    ReleasesWrite,
+    /// Approve releases of another person.
+    ReleasesApprove,
+    /// Read rollouts and the change freeze.
+    RolloutsRead,
+    /// Create and control rollouts; set the change freeze.
+    RolloutsWrite,
+    /// Approve waves of rollouts of another person.
+    RolloutsApprove,
     /// Read webhook endpoints and deliveries.
     WebhooksRead,
     /// Create, change and delete webhook endpoints; replay deliveries.
@@ -39,7 +51,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
         Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
@@ -53,6 +65,12 @@ impl Scope {
         Self::EventsRead,
         Self::AuditRead,
         Self::AccessRead,
+        Self::ReleasesRead,
+        Self::ReleasesWrite,
+        Self::ReleasesApprove,
+        Self::RolloutsRead,
+        Self::RolloutsWrite,
+        Self::RolloutsApprove,
         Self::WebhooksRead,
         Self::WebhooksWrite,
     ];
@@ -73,6 +91,12 @@ impl Scope {
             Self::EventsRead => "events:read",
             Self::AuditRead => "audit:read",
             Self::AccessRead => "access:read",
+            Self::ReleasesRead => "releases:read",
+            Self::ReleasesWrite => "releases:write",
+            Self::ReleasesApprove => "releases:approve",
+            Self::RolloutsRead => "rollouts:read",
+            Self::RolloutsWrite => "rollouts:write",
+            Self::RolloutsApprove => "rollouts:approve",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",
         }

@@ -28,6 +28,7 @@ mod proof;
 mod reconcile;
 mod recover;
 mod regions;
+mod releases;
 mod secret_arg;
 mod serve;
 mod shutdown;
@@ -96,6 +97,7 @@ enum Command {
     Fleet(fleet::FleetArgs),
     Findings(findings::FindingsArgs),
     Regions(regions::RegionsArgs),
+    Releases(releases::ReleasesArgs),
     Webhooks(webhooks::WebhooksArgs),
     AccessReview(access_review::AccessReviewArgs),
     Proof(proof::ProofArgs),
@@ -152,6 +154,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Fleet(args) => fleet::run(args).await,
         Command::Findings(args) => findings::run(args).await,
         Command::Regions(args) => regions::run(args).await,
+        Command::Releases(args) => releases::run(args).await,
         Command::Webhooks(args) => webhooks::run(args).await,
         Command::AccessReview(args) => access_review::run(args).await,
         Command::Proof(args) => proof::run(args).await,

@@ -30,11 +30,13 @@ string_enum! {
         GroupNotOurs = "group_not_ours",
         GuardrailMissing = "guardrail_missing",
         GuardrailTooLong = "guardrail_too_long",
+        LegalHold = "legal_hold",
         OrganizationAddressInvalid = "organization_address_invalid",
         PaymentInstrumentNeeded = "payment_instrument_needed",
         PermissionSetMissing = "permission_set_missing",
         PolicyLimitReached = "policy_limit_reached",
         QuarantineNotPrepared = "quarantine_not_prepared",
+        ReleaseChanged = "release_changed",
         ResidencyNotConfigured = "residency_not_configured",
         ResidencyNotPrepared = "residency_not_prepared",
         RevocationFailed = "revocation_failed",
@@ -88,6 +90,8 @@ impl AttentionCode {
     pub fn remedies(self) -> &'static [Remedy] {
         match self {
             Self::ApprovalRequired => &[Remedy::Approve],
+            // The operation has failed; the update is requested again.
+            Self::LegalHold | Self::ReleaseChanged => &[],
             Self::AccountMappedElsewhere => &[Remedy::Adopt],
             Self::AccountCreationFailed
             | Self::AccountEmailInvalid
@@ -257,6 +261,14 @@ impl AttentionCode {
             Self::StackProtected => (
                 "Stack protected",
                 "The software of the environment is protected from deletion; we are resolving this.",
+            ),
+            Self::LegalHold => (
+                "Update would break a legal hold",
+                "Your environment keeps its present version of the software while its data must not change.",
+            ),
+            Self::ReleaseChanged => (
+                "Template of the release changed",
+                "Your environment keeps its present version of the software while our engineers check the new one.",
             ),
             Self::StackRejected => (
                 "Stack template rejected",

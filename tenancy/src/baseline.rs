@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::config::AccessRole;
 
 /// Revision of `stacks/baseline.yaml`. Each change of the template raises it; a test compares the two.
-pub const BASELINE_REVISION: u32 = 4;
+pub const BASELINE_REVISION: u32 = 5;
 
 /// Name of the baseline stack in every tenant account.
 pub const BASELINE_STACK: &str = "freehold-baseline";

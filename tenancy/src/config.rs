@@ -16,6 +16,7 @@ mod parse;
 mod proof;
 mod quotas;
 mod reconcile;
+mod releases;
 mod stack_check;
 mod template_source;
 mod text_list;
@@ -43,6 +44,7 @@ pub use organization::{
 pub use proof::Proof;
 pub use quotas::{Bucket, ExpectedDurations, Quotas, Rate};
 pub use reconcile::Reconcile;
+pub use releases::Releases;
 pub use stack_check::{
     CHECK_PLACEHOLDERS, CheckKind, CheckMethod, StackCheck, fill_placeholders, unknown_placeholders,
 };
@@ -108,6 +110,9 @@ pub struct Config {
     /// Keys of residency proofs.
     #[serde(default)]
     pub proof: Proof,
+    /// Rules for releases of the tenant stack.
+    #[serde(default)]
+    pub releases: Releases,
     #[serde(default)]
     pub telemetry: Telemetry,
     #[serde(default)]

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 
 use crate::baseline::BaselineVersion;
-use crate::environment_stack::EnvironmentStack;
+use crate::environment_stack::{EnvironmentStack, StackParameters};
 use crate::finding::{Finding, FindingKind};
 use crate::front_door::FrontDoor;
 use crate::replica::{Replica, ReplicaState};
 use crate::string_enum::string_enum;
-use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
+use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ReleaseId, ResidencyName, TenantId};
 
 string_enum! {
     /// State of an environment. It is always changed in the same transaction as the state of the environment's
@@ -53,6 +53,8 @@ pub struct EnvironmentRegion {
     pub state: ReplicaState,
     /// ARN of the stack; `None` until AWS has returned it.
     pub stack_id: Option<String>,
+    /// Release of the stack; `None` before it is deployed, and before releases existed.
+    pub release: Option<ReleaseId>,
     /// URL of the stack; `None` before the first verification, or if the stack has no URL.
     pub url: Option<String>,
     /// Time since which the region has this state.
@@ -76,6 +78,8 @@ pub struct Environment {
     pub replicas: Vec<Replica>,
     /// Front door; `None` if the environment has none.
     pub front_door: Option<FrontDoor>,
+    /// Parameters of the tenant stack, which override those of the release.
+    pub parameters: StackParameters,
     /// Tenant stack in the home region; `None` until its creation is intended.
     pub home_stack: Option<EnvironmentStack>,
     pub state: EnvironmentState,
@@ -130,6 +134,7 @@ impl Environment {
             role: RegionRole::Home,
             state,
             stack_id: self.home_stack.as_ref().and_then(|stack| stack.id.clone()),
+            release: self.home_stack.as_ref().and_then(|stack| Some(stack.release.as_ref()?.id)),
             url: url.filter(|_| self.ready_at.is_some()).cloned(),
             since,
             message: finding.filter(|_| state == ReplicaState::Failed).map(|finding| finding.message.clone()),
@@ -163,6 +168,7 @@ impl Environment {
             role: RegionRole::Replica,
             state,
             stack_id: replica.stack_id.clone(),
+            release: replica.release,
             url: replica.url.clone(),
             since,
             message: replica.message.clone(),
@@ -187,6 +193,7 @@ mod tests {
             home_region: "eu-central-1".parse().unwrap(),
             replicas: vec![Replica { state: ReplicaState::Failed, ..replica }],
             front_door: None,
+            parameters: StackParameters::new(),
             home_stack: None,
             state,
             aws_account_id: None,

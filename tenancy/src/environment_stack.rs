@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::Region;
 use crate::replica::ReplicaSlot;
 use crate::string_enum::string_enum;
+use crate::{Region, ReleaseId};
 
 string_enum! {
     /// Kind of a stack.
@@ -30,6 +30,16 @@ string_enum! {
         /// The stack was deleted.
         Deleted = "deleted",
     }
+}
+
+/// Values of the parameters of a template, by name.
+pub type StackParameters = BTreeMap<String, String>;
+
+/// Release of a deployed stack, with the parameters that Freehold passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployedRelease {
+    pub id: ReleaseId,
+    pub parameters: StackParameters,
 }
 
 /// Region of an environment that a stack serves.
@@ -68,6 +78,8 @@ pub struct EnvironmentStack {
     pub outputs: BTreeMap<String, String>,
     /// Time at which the last change by Freehold was complete; `None` before.
     pub changed_at: Option<DateTime<Utc>>,
+    /// Release of a tenant stack; `None` for other stacks, and before releases existed.
+    pub release: Option<DeployedRelease>,
 }
 
 /// Stack that a step is about to create or update.
@@ -87,6 +99,8 @@ pub struct StackChange {
     pub region: Region,
     pub name: String,
     pub progress: StackProgress,
+    /// Release that a completed change has deployed; `None` if the release stays.
+    pub release: Option<DeployedRelease>,
 }
 
 /// Progress of the change of a stack.

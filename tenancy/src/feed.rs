@@ -139,6 +139,18 @@ string_enum! {
         ResidencyProofFailed = "tenant.residency_proof.failed",
         /// A refresh of a residency proof was cancelled, because the tenant was suspended or offboarded.
         ResidencyProofCanceled = "tenant.residency_proof.canceled",
+        /// An update of an environment to a release was accepted.
+        UpdateAccepted = "tenant.update.accepted",
+        /// An update of an environment needs attention.
+        UpdateNeedsAttention = "tenant.update.needs_attention",
+        /// An update of an environment no longer needs attention.
+        UpdateResumed = "tenant.update.resumed",
+        /// An update of an environment has succeeded.
+        UpdateSucceeded = "tenant.update.succeeded",
+        /// An update of an environment has failed; the environment continues with the release before.
+        UpdateFailed = "tenant.update.failed",
+        /// An update of an environment was cancelled.
+        UpdateCanceled = "tenant.update.canceled",
         /// A replica of an environment is verified and ready.
         RegionReady = "environment.region.ready",
         /// A replica of an environment needs a person, or AWS does not answer in its region.
@@ -185,17 +197,24 @@ impl FeedType {
     /// Returns the feed type of an operation event, or `None` for an internal event that is not published.
     pub fn of(kind: OperationKind, event: EventType) -> Option<Self> {
         use EventType as E;
+        if kind == OperationKind::Preview {
+            // A preview changes nothing.
+            return None;
+        }
         let by_kind =
-            |onboard, offboard, restore, repair, upgrade, [suspend, resume, regions, proof]: [Self; 4]| match kind {
-                OperationKind::Onboard => onboard,
-                OperationKind::Offboard => offboard,
-                OperationKind::Restore => restore,
-                OperationKind::Repair => repair,
-                OperationKind::UpgradeBaseline => upgrade,
-                OperationKind::Suspend => suspend,
-                OperationKind::Resume => resume,
-                OperationKind::ChangeRegions | OperationKind::RemoveRegions | OperationKind::MoveHome => regions,
-                OperationKind::ProveResidency => proof,
+            |onboard, offboard, restore, repair, upgrade, [suspend, resume, regions, proof, update]: [Self; 5]| {
+                match kind {
+                    OperationKind::Onboard => onboard,
+                    OperationKind::Offboard => offboard,
+                    OperationKind::Restore => restore,
+                    OperationKind::Repair => repair,
+                    OperationKind::UpgradeBaseline => upgrade,
+                    OperationKind::Suspend => suspend,
+                    OperationKind::Resume => resume,
+                    OperationKind::ChangeRegions | OperationKind::RemoveRegions | OperationKind::MoveHome => regions,
+                    OperationKind::ProveResidency => proof,
+                    OperationKind::Update | OperationKind::Preview => update,
+                }
             };
         Some(match event {
             E::OperationAccepted => by_kind(
@@ -209,6 +228,7 @@ impl FeedType {
                     Self::ResumptionAccepted,
                     Self::RegionChangeAccepted,
                     Self::ResidencyProofAccepted,
+                    Self::UpdateAccepted,
                 ],
             ),
             E::OperationNeedsAttention => by_kind(
@@ -222,6 +242,7 @@ impl FeedType {
                     Self::ResumptionNeedsAttention,
                     Self::RegionChangeNeedsAttention,
                     Self::ResidencyProofNeedsAttention,
+                    Self::UpdateNeedsAttention,
                 ],
             ),
             E::OperationRecovered | E::OperationRetried => by_kind(
@@ -235,6 +256,7 @@ impl FeedType {
                     Self::ResumptionResumed,
                     Self::RegionChangeResumed,
                     Self::ResidencyProofResumed,
+                    Self::UpdateResumed,
                 ],
             ),
             E::OperationFailed if kind == OperationKind::UpgradeBaseline => Self::BaselineUpgradeFailed,
@@ -247,6 +269,7 @@ impl FeedType {
                 Self::RegionChangeFailed
             }
             E::OperationFailed if kind == OperationKind::ProveResidency => Self::ResidencyProofFailed,
+            E::OperationFailed if kind == OperationKind::Update => Self::UpdateFailed,
             E::OperationSucceeded => by_kind(
                 Self::OnboardingSucceeded,
                 Self::OffboardingSucceeded,
@@ -258,6 +281,7 @@ impl FeedType {
                     Self::ResumptionSucceeded,
                     Self::RegionChangeSucceeded,
                     Self::ResidencyProofSucceeded,
+                    Self::UpdateSucceeded,
                 ],
             ),
             E::OperationCanceled => by_kind(
@@ -271,6 +295,7 @@ impl FeedType {
                     Self::ResumptionCanceled,
                     Self::RegionChangeCanceled,
                     Self::ResidencyProofCanceled,
+                    Self::UpdateCanceled,
                 ],
             ),
             E::ApprovalRequested => Self::ApprovalRequested,

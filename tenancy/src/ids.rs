@@ -97,6 +97,10 @@ ids! {
     EnvironmentId = "env";
     /// Id of an operation on an environment.
     OperationId = "op";
+    /// Id of a release of the tenant stack.
+    ReleaseId = "rel";
+    /// Id of a rollout.
+    RolloutId = "rol";
     /// Id of an account mapping.
     MappingId = "map";
     /// Id of a worker process.

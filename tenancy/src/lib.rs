@@ -27,6 +27,7 @@ pub mod operation;
 pub mod quota;
 pub mod recovery;
 pub mod region;
+pub mod release;
 pub mod replica;
 pub mod residency_proof;
 mod scram;
@@ -46,8 +47,8 @@ pub mod webhook;
 pub use clock::Clock;
 pub use config::Config;
 pub use ids::{
-    AccessGrantId, ApprovalId, EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId,
-    WebhookDeliveryId, WebhookEndpointId, WorkerId,
+    AccessGrantId, ApprovalId, EnvironmentId, FindingId, InstallationId, MappingId, OperationId, ReleaseId, RolloutId,
+    TenantId, WebhookDeliveryId, WebhookEndpointId, WorkerId,
 };
 pub use region::Region;
 pub use text::{AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, ResidencyName, Tier};

@@ -35,6 +35,10 @@ string_enum! {
         MoveHome = "move_home",
         /// Observation of the regions of an environment, and the signed proof of it.
         ProveResidency = "prove_residency",
+        /// Update of the tenant stacks of an environment to a release, while the environment stays ready.
+        Update = "update",
+        /// Preview of what a release would change in an environment. Nothing is changed.
+        Preview = "preview",
     }
 }
 
@@ -69,7 +73,9 @@ impl OperationKind {
             | Self::ChangeRegions
             | Self::RemoveRegions
             | Self::MoveHome
-            | Self::ProveResidency => EnvironmentState::Ready,
+            | Self::ProveResidency
+            | Self::Update
+            | Self::Preview => EnvironmentState::Ready,
         }
     }
 
@@ -78,7 +84,13 @@ impl OperationKind {
     pub fn keeps_environment_state(self) -> bool {
         matches!(
             self,
-            Self::UpgradeBaseline | Self::ChangeRegions | Self::RemoveRegions | Self::MoveHome | Self::ProveResidency
+            Self::UpgradeBaseline
+                | Self::ChangeRegions
+                | Self::RemoveRegions
+                | Self::MoveHome
+                | Self::ProveResidency
+                | Self::Update
+                | Self::Preview
         )
     }
 
@@ -95,7 +107,9 @@ impl OperationKind {
             | Self::ChangeRegions
             | Self::RemoveRegions
             | Self::MoveHome
-            | Self::ProveResidency => EnvironmentState::Ready,
+            | Self::ProveResidency
+            | Self::Update
+            | Self::Preview => EnvironmentState::Ready,
         }
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use crate::Region;
 use crate::string_enum::string_enum;
+use crate::{Region, ReleaseId};
 
 /// Maximum number of replicas of an environment.
 pub const MAX_REPLICAS: usize = ReplicaSlot::ALL.len();
@@ -73,6 +73,8 @@ pub struct Replica {
     pub message: Option<String>,
     /// ARN of the stack; `None` until AWS has returned it.
     pub stack_id: Option<String>,
+    /// Release of the stack; `None` before it is deployed, and before releases existed.
+    pub release: Option<ReleaseId>,
     /// URL of the stack; `None` before the first verification, or if the stack has no URL.
     pub url: Option<String>,
     /// Time of the first successful verification.
@@ -91,6 +93,7 @@ impl Replica {
             since: now,
             message: None,
             stack_id: None,
+            release: None,
             url: None,
             ready_at: None,
             leaving_at: None,

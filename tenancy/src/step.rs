@@ -51,6 +51,11 @@ string_enum! {
         MoveHome = "move-home",
         SetHomeRegion = "set-home-region",
         ProveResidency = "prove-residency",
+        UpdateStack = "update-stack",
+        UpdateReplica1 = "update-replica-1",
+        UpdateReplica2 = "update-replica-2",
+        UpdateReplica3 = "update-replica-3",
+        PreviewRelease = "preview-release",
     }
 }
 
@@ -61,6 +66,7 @@ pub enum ReplicaWork {
     Deploy,
     Verify,
     Delete,
+    Update,
 }
 
 /// Work of a step on the front door.
@@ -77,7 +83,7 @@ pub enum FrontDoorWork {
 }
 
 /// Steps that work on a replica, with their work and the number of the slot.
-const REPLICA_STEPS: [(StepName, ReplicaWork, i16); 12] = [
+const REPLICA_STEPS: [(StepName, ReplicaWork, i16); 15] = [
     (StepName::EnableRegion1, ReplicaWork::EnableRegion, 1),
     (StepName::EnableRegion2, ReplicaWork::EnableRegion, 2),
     (StepName::EnableRegion3, ReplicaWork::EnableRegion, 3),
@@ -90,6 +96,9 @@ const REPLICA_STEPS: [(StepName, ReplicaWork, i16); 12] = [
     (StepName::DeleteReplica1, ReplicaWork::Delete, 1),
     (StepName::DeleteReplica2, ReplicaWork::Delete, 2),
     (StepName::DeleteReplica3, ReplicaWork::Delete, 3),
+    (StepName::UpdateReplica1, ReplicaWork::Update, 1),
+    (StepName::UpdateReplica2, ReplicaWork::Update, 2),
+    (StepName::UpdateReplica3, ReplicaWork::Update, 3),
 ];
 
 impl StepName {

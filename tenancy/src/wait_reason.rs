@@ -30,6 +30,9 @@ pub enum WaitReason {
     StackUpdate {
         stack: String,
     },
+    ChangeSet {
+        stack: String,
+    },
     StackDeletion {
         stack: String,
     },
@@ -123,7 +126,7 @@ impl WaitReason {
                 "AWS limits how many accounts can be closed in 30 days; the closure is queued."
             }
             Self::StackDeployment { .. } => "The software of the environment is being deployed.",
-            Self::StackUpdate { .. } => "A part of the environment is being updated.",
+            Self::StackUpdate { .. } | Self::ChangeSet { .. } => "A part of the environment is being updated.",
             Self::StackDeletion { .. } | Self::StackRollback { .. } => {
                 "AWS is removing a deployment of the environment."
             }
@@ -175,6 +178,7 @@ impl fmt::Display for WaitReason {
             }
             Self::StackDeployment { stack } => write!(f, "the stack {stack} to be deployed"),
             Self::StackUpdate { stack } => write!(f, "the stack {stack} to be updated"),
+            Self::ChangeSet { stack } => write!(f, "the change set of the stack {stack} to be prepared"),
             Self::StackDeletion { stack } => write!(f, "the stack {stack} to be deleted"),
             Self::StackRollback { stack } => write!(f, "the stack {stack} to be rolled back"),
             Self::CloudFormationUsable { region, error } => {

@@ -34,6 +34,7 @@ pub fn new_tenant(
         home_region,
         replicas: Vec::new(),
         front_door: None,
+        parameters: freehold_tenancy::release::StackParameters::new(),
         home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,

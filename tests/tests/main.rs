@@ -7,6 +7,7 @@ mod conformance;
 mod deploy;
 mod freeze;
 mod moto;
+mod releases;
 mod remedies;
 mod robustness;
 mod scenarios;

@@ -8,6 +8,7 @@ mod admin;
 mod adoption;
 mod cases;
 mod organization;
+mod releases;
 mod retries;
 mod scene;
 mod services;

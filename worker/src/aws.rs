@@ -24,6 +24,7 @@ mod audit;
 mod bootstrap;
 mod cache;
 mod call;
+mod change_sets;
 mod cloudformation;
 mod connection;
 mod errors;

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod change_set;
 mod checks;
 mod error;
 mod reconcile_reads;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 
 pub use access::{Assignment, AssignmentState, Grant, Membership, OwnGroup, OwnUser, Person, User};
 pub use accounts::{Creation, CreationState, ListedAccount, NewAccount, RegionStatus, ResidencyOu};
+pub use change_set::{ChangeSet, ChangeSetState, NewChangeSet, ResourceChange, ResourceReplacement};
 pub use checks::{CheckRequest, CheckResponse};
 pub use error::{CloudError, CloudErrorKind, ErrorOrigin};
 pub use reconcile_reads::{GuardedOu, Page, PolicyAttachment, Principal};

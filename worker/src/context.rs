@@ -16,12 +16,13 @@ use freehold_tenancy::clock::seconds;
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::operations::OperationProperties;
+use freehold_tenancy::db::releases;
 use freehold_tenancy::environment::Environment;
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::replica::Replica;
 use freehold_tenancy::step::{JournalEntry, StepName};
 use freehold_tenancy::tenant::Tenant;
-use freehold_tenancy::{AwsAccountId, Config, InstallationId, OperationId, Region};
+use freehold_tenancy::{AwsAccountId, Config, InstallationId, OperationId, Region, ReleaseId};
 use serde::de::DeserializeOwned;
 use tokio::sync::MutexGuard;
 
@@ -32,7 +33,7 @@ use crate::aws::Aws;
 use crate::cloud::{Tags, Target};
 use crate::services::Services;
 use crate::step_outcome::StepError;
-use crate::template::CurrentTemplate;
+use crate::template::{CurrentTemplate, LoadedRelease};
 
 /// Context in which a step accesses its operation, the journal, the services and AWS.
 pub struct StepContext {
@@ -122,6 +123,22 @@ impl StepContext {
     /// Returns the template of the tenant stack in a region, as it is in the file now.
     pub(crate) async fn stack_template(&self, region: Region) -> CurrentTemplate {
         self.services.template.current(region).await
+    }
+
+    /// Returns the release of the configured templates as they are in the files now, and registers it if it is new.
+    pub(crate) async fn configured_release(&self) -> Result<Arc<LoadedRelease>, StepError> {
+        let services = &self.services;
+        Ok(services.releases.of_configuration(&services.pool, &services.template, self.now()).await?)
+    }
+
+    /// Returns the release that new environments get, or `None` if they get the configured templates.
+    pub(crate) async fn default_release(&self) -> Result<Option<ReleaseId>, StepError> {
+        Ok(releases::default(&self.services.pool).await?)
+    }
+
+    /// Returns a release, or `None` if there is none with this id.
+    pub(crate) async fn release(&self, id: ReleaseId) -> Result<Option<Arc<LoadedRelease>>, StepError> {
+        Ok(self.services.releases.get(&self.services.pool, id).await?)
     }
 
     /// Locks account requests, so that this worker makes only one account request at a time.

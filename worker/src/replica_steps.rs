@@ -5,7 +5,7 @@ use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 
 use crate::step::{Step, Undo};
-use crate::steps::{delete_replica, deploy_replica, enable_replica_region, verify_replica};
+use crate::steps::{delete_replica, deploy_replica, enable_replica_region, update_replica, verify_replica};
 
 /// Step that opts the account in to the region of a replica.
 pub(crate) const fn enable_region(name: StepName, after: &'static [StepName]) -> Step {
@@ -48,5 +48,16 @@ pub(crate) const fn delete_replica(name: StepName, after: &'static [StepName]) -
         quota: None,
         run: |context| Box::pin(delete_replica::run(context)),
         undo: Undo::Manual("a deleted stack cannot be restored"),
+    }
+}
+
+/// Step that updates the stack of a replica to the release of the operation.
+pub(crate) const fn update_replica(name: StepName, after: &'static [StepName]) -> Step {
+    Step {
+        name,
+        after,
+        quota: None,
+        run: |context| Box::pin(update_replica::run(context)),
+        undo: Undo::NotNeeded("CloudFormation restores the release before if the update fails"),
     }
 }

@@ -15,7 +15,7 @@ use freehold_tenancy::{Clock, Config, InstallationId};
 use crate::aws::Aws;
 use crate::aws_access::AwsAccess;
 use crate::poll_schedule::DurationHistory;
-use crate::template::{TemplateError, TemplateSource};
+use crate::template::{ReleaseCache, TemplateError, TemplateSource};
 use crate::wakeups::WakeSignals;
 
 /// Duration of a claim without renewal, in real time. It exceeds the longest AWS call (20 s).
@@ -40,6 +40,7 @@ pub(crate) struct Services {
     pub(crate) installation: InstallationId,
     /// Template of the tenant stack.
     pub(crate) template: TemplateSource,
+    pub(crate) releases: ReleaseCache,
     pub(crate) durations: DurationHistory,
     pub(crate) real_time_lease: Duration,
     /// Lock that serialises account requests. If AWS rejects a request for the whole fleet, the following requests are
@@ -61,6 +62,7 @@ impl Services {
         let aws = Arc::new(Aws::clone(&aws).for_installation(installation.id));
         Ok(Self {
             template: TemplateSource::open(Arc::clone(&config))?,
+            releases: ReleaseCache::default(),
             work_notifier: WorkNotifier::new(pool.clone()),
             change_notifier: ChangeNotifier::new(pool.clone()),
             durations: DurationHistory::new(pool.clone()),

@@ -7,9 +7,10 @@ pub mod check;
 pub mod front_door;
 mod needed_types;
 mod origin;
+mod release;
 mod source;
 pub mod validate_in_aws;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +19,8 @@ use serde_json::{Map, Value};
 
 pub use needed_types::needed_types;
 pub(crate) use origin::{TemplateOrigin, has_function_urls};
-pub(crate) use source::{CurrentTemplate, TemplateSource};
+pub(crate) use release::{LoadedRelease, ReleaseCache};
+pub(crate) use source::{CurrentTemplate, LoadedTemplate, TemplateSource};
 
 /// Error in a template, with a message that starts with the name of the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +60,23 @@ impl Template {
             Value::Object(root) => Ok(Self { root }),
             _ => Err("a template is an object with the section Resources".to_owned()),
         }
+    }
+
+    /// Creates a template of which only the declared parameters are known.
+    fn of_parameters(parameters: Map<String, Value>) -> Self {
+        Self { root: Map::from_iter([("Parameters".to_owned(), Value::Object(parameters))]) }
+    }
+
+    /// Returns the number of nested levels.
+    pub(crate) fn depth(&self) -> usize {
+        fn of(value: &Value) -> usize {
+            match value {
+                Value::Array(items) => 1 + items.iter().map(of).max().unwrap_or(0),
+                Value::Object(fields) => 1 + fields.values().map(of).max().unwrap_or(0),
+                _ => 0,
+            }
+        }
+        1 + self.root.values().map(of).max().unwrap_or(0)
     }
 
     /// Returns whether the template declares a parameter.

@@ -18,6 +18,7 @@ use crate::reconcile::periodic::PeriodicReconciler;
 use crate::reconcile::{ReconcileError, Reconciler};
 use crate::recover::Recoverer;
 use crate::region_removals;
+use crate::releases;
 use crate::services::{Services, SetupError};
 use crate::webhooks::delivery_loop::DeliveryLoop;
 
@@ -83,6 +84,7 @@ impl Worker {
             self.reconciliation.run(&shutdown),
             key_cleanup::run(services, &shutdown),
             Box::pin(region_removals::run(services, &shutdown)),
+            Box::pin(releases::run(services, &shutdown)),
         );
     }
 
@@ -100,6 +102,11 @@ impl Worker {
     /// clock use this.
     pub async fn open_due_removals(&self) -> Result<usize> {
         region_removals::open_due(&self.services).await
+    }
+
+    /// Checks the registered releases, and returns their number. Tests that move the clock use this.
+    pub async fn check_releases(&self) -> Result<usize> {
+        releases::check_registered(&self.services).await
     }
 
     /// Runs all operations that are due and returns the number of claims. Tests that move the clock use this.

@@ -15,6 +15,7 @@ use crate::proving_residency::PROVE_RESIDENCY_STEPS;
 use crate::restoring::RESTORE_STEPS;
 use crate::step::Step;
 use crate::suspending::SUSPEND_STEPS;
+use crate::updating::{PREVIEW_STEPS, UPDATE_STEPS};
 use crate::upgrading_baseline::UPGRADE_BASELINE_STEPS;
 
 /// Parts of an environment that an operation concerns.
@@ -68,6 +69,8 @@ pub fn steps_of(kind: OperationKind) -> &'static [Step] {
         OperationKind::RemoveRegions => REMOVE_REGIONS_STEPS,
         OperationKind::MoveHome => MOVE_HOME_STEPS,
         OperationKind::ProveResidency => PROVE_RESIDENCY_STEPS,
+        OperationKind::Update => UPDATE_STEPS,
+        OperationKind::Preview => PREVIEW_STEPS,
     }
 }
 

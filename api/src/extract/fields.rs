@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use freehold_tenancy::excerpt::{MAX_LISTED, shorten};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::problem::{ApiError, Code, FieldError};
@@ -129,6 +130,28 @@ impl Fields {
             }
         }
         Some(texts)
+    }
+
+    /// Parses an object whose values have the form of `T`.
+    pub(crate) fn object_map<T: DeserializeOwned>(&mut self, name: &str) -> BTreeMap<String, T> {
+        let values = match self.take(name) {
+            None => return BTreeMap::new(),
+            Some(Value::Object(values)) => values,
+            Some(_) => {
+                self.error(name, "wrong_type", "must be an object");
+                return BTreeMap::new();
+            }
+        };
+        let mut parsed = BTreeMap::new();
+        for (key, value) in values {
+            match serde_json::from_value(value) {
+                Ok(value) => _ = parsed.insert(key, value),
+                Err(error) => {
+                    self.error(format!("{name}.{}", sanitize_field_name(&key)), "wrong_type", error.to_string());
+                }
+            }
+        }
+        parsed
     }
 
     /// Records an error for a field.

@@ -49,6 +49,7 @@ codes! {
     404 "environment_not_found"       EnvironmentNotFound:      "The environment does not exist";
     404 "operation_not_found"         OperationNotFound:        "The operation does not exist";
     404 "residency_proof_not_found"   ResidencyProofNotFound:   "The environment has no residency proof yet";
+    404 "release_not_found"           ReleaseNotFound:          "The release does not exist";
     404 "approval_not_found"          ApprovalNotFound:         "The approval does not exist";
     404 "account_not_found"           AccountNotFound:          "The account was never mapped to a tenant";
     404 "webhook_not_found"           WebhookNotFound:          "The webhook endpoint or delivery does not exist";
@@ -66,6 +67,11 @@ codes! {
     409 "account_closing_disabled"    AccountClosingDisabled:   "Closing accounts is disabled";
     409 "operation_in_progress"       OperationInProgress:      "Another operation on the environment is open";
     409 "environment_not_ready"       EnvironmentNotReady:      "The environment is not ready";
+    409 "release_not_ready"           ReleaseNotReady:          "The release is not ready";
+    409 "release_not_approved"        ReleaseNotApproved:       "The release is not approved";
+    409 "release_hash_mismatch"       ReleaseHashMismatch:      "The release has another hash";
+    409 "pinned"                      Pinned:                   "The environment is pinned to its release";
+    409 "change_freeze"               ChangeFreeze:             "A change freeze is in force";
     409 "replica_not_ready"           ReplicaNotReady:          "The replica is not ready";
     409 "operation_not_cancelable"    OperationNotCancelable:   "The operation cannot be canceled";
     409 "remedy_not_offered"          RemedyNotOffered:         "This action is not available for the operation";

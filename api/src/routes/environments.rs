@@ -10,6 +10,7 @@ use freehold_tenancy::db::idempotency::StoredResponse;
 use freehold_tenancy::db::lifecycle::{AddRefusal, AddResult};
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::front_door::FrontDoor;
+use freehold_tenancy::release::StackParameters;
 use freehold_tenancy::replica::Replica;
 use freehold_tenancy::{EnvironmentId, EnvironmentName, OperationId, Region, TenantId, db, environment};
 use serde::{Deserialize, Serialize};
@@ -159,6 +160,7 @@ pub(crate) async fn create_environment(
         home_region,
         replicas: Replica::of_new_environment(&replica_regions, now),
         front_door: front_door.then(|| FrontDoor::requested(now)),
+        parameters: StackParameters::new(),
         home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,

@@ -112,8 +112,8 @@ impl BoundTemplate {
         Ok(self.resolve_optional(value, resources)?.unwrap_or_else(|| json!({})))
     }
 
-    /// Returns the names to which `value` refers, each with its attribute, if it refers to one. The branches of `Fn::If`
-    /// that are not chosen are ignored.
+    /// Returns the names to which `value` refers, each with its attribute, if it refers to one. The branches of
+    /// `Fn::If` that are not chosen are ignored.
     pub(crate) fn references(&self, value: &Value) -> Vec<(String, Option<String>)> {
         let found = references::find_references(value, &|name| self.conditions.get(name).copied());
         found.into_iter().map(|reference| (reference.name, reference.attribute)).collect()

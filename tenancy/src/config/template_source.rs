@@ -58,7 +58,7 @@ impl TemplateUrl {
     }
 
     /// Returns the rules that the entry of `region` violates, each with the name of the field.
-    pub(super) fn violations(&self, region: &str) -> Vec<(&'static str, String)> {
+    pub fn violations(&self, region: &str) -> Vec<(&'static str, String)> {
         let mut violations = Vec::new();
         let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
         if !is_digest(&self.sha256) {

@@ -57,7 +57,8 @@ pub(super) async fn of_environments(
 ) -> Result<HashMap<EnvironmentId, Vec<Replica>>> {
     let rows = sqlx::query!(
         r#"/* db::environment_replicas::of_environments */
-        select r.environment_id, r.slot, r.region, s.stack_id as "stack_id?", r.url, r.ready_at, r.leaving_at,
+        select r.environment_id, r.slot, r.region, s.stack_id as "stack_id?", s.release_id as "release_id?",
+            r.url, r.ready_at, r.leaving_at,
             case when f.message is not null then f.first_seen_at else r.since end as "since!",
             coalesce(f.message, r.message) as message,
             case
@@ -89,6 +90,7 @@ pub(super) async fn of_environments(
             since: row.since,
             message: row.message,
             stack_id: row.stack_id,
+            release: row.release_id.map(Into::into),
             url: row.url,
             ready_at: row.ready_at,
             leaving_at: row.leaving_at,
@@ -115,6 +117,7 @@ pub(super) async fn lock(tx: &mut PgConnection, environment: EnvironmentId) -> R
             since: row.since,
             message: row.message,
             stack_id: None,
+            release: None,
             url: row.url,
             ready_at: row.ready_at,
             leaving_at: row.leaving_at,

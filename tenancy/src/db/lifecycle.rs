@@ -9,7 +9,7 @@
 //! ```text
 //!  signup, add_environment,
 //!  offboard, restore, suspend, resume, open_repair, open_baseline_upgrade, open_residency_proof, change_regions,
-//!  move_home, cancel
+//!  move_home, open_update, open_preview, cancel
 //!         │
 //!         ▼
 //!     ┌─────────┐  first claim   ┌─────────┐  succeed   ┌───────────┐
@@ -68,6 +68,7 @@ mod legal_hold;
 mod move_home;
 mod offboard;
 mod open_operation;
+mod open_update;
 mod prove_residency;
 mod queries;
 mod record_front_door;
@@ -98,6 +99,7 @@ pub use move_home::{
     MoveHomeResult, NEW_HOME_FIELD, OLD_HOME_MESSAGE_FACT, OLD_HOME_STATE_FACT, OLD_HOME_URL_FACT, move_home,
 };
 pub use offboard::offboard;
+pub use open_update::{UpdateRequest, UpdateResult, open_preview, open_update};
 pub use prove_residency::{ProofRequestResult, open_residency_proof};
 pub use record_step::record_step;
 pub use recover::{RecoverResult, recover};

@@ -8,7 +8,8 @@ use sqlx::PgExecutor;
 
 use super::environment_stacks::StackRow;
 use super::{
-    PgPool, Result, environment_front_doors, environment_replicas, findings, map_constraint_violation, parse_text,
+    PgPool, Result, environment_front_doors, environment_replicas, findings, map_constraint_violation, parse_json,
+    parse_text,
 };
 use crate::baseline::BaselineVersion;
 use crate::environment::{Environment, EnvironmentState};
@@ -190,6 +191,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             e.created_at, e.updated_at, e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", e.baseline_version,
             o.id as operation_id, s.region as "stack_region?", s.stack_name as "stack_name?", s.stack_id,
             s.state as "stack_state?: EnvironmentStackState", s.outputs as "outputs?", s.changed_at,
+            s.release_id, s.parameters as stack_parameters, e.parameters,
             e.id in (select environment_id from environment_replicas) as has_replicas,
             e.id in (select environment_id from environment_front_doors) as has_front_door
         from environments e
@@ -238,6 +240,8 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             state,
             outputs: row.outputs.unwrap_or_default(),
             changed_at: row.changed_at,
+            release_id: row.release_id,
+            parameters: row.stack_parameters,
         });
         let tenant_id = TenantId::from(row.tenant_id);
         environments.entry(tenant_id).or_default().push(Environment {
@@ -248,6 +252,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             home_region: parse_text(row.home_region)?,
             replicas: replicas.remove(&row.id.into()).unwrap_or_default(),
             front_door: front_doors.remove(&row.id.into()),
+            parameters: parse_json(row.parameters, "the parameters of an environment")?,
             home_stack: home_stack.map(StackRow::stack).transpose()?,
             state: row.state,
             aws_account_id: row.aws_account_id.map(parse_text).transpose()?,

@@ -4,7 +4,7 @@ use freehold_tenancy::attention::AttentionCode;
 use futures::future::BoxFuture;
 
 use super::scene::{Probe, Proof};
-use super::{access, account_creation, accounts, organization, services, stacks};
+use super::{access, account_creation, accounts, organization, releases, services, stacks};
 
 /// Provokes an attention code, applies a remedy, and asserts that the operation ends well.
 pub(super) type Case = fn(Probe) -> BoxFuture<'static, Proof>;
@@ -50,11 +50,13 @@ cases! {
     GroupNotOurs => access::external_group_of_the_same_name,
     GuardrailMissing => organization::detached_guardrail,
     GuardrailTooLong => organization::guardrail_that_is_too_long,
+    LegalHold => releases::update_under_a_legal_hold,
     OrganizationAddressInvalid => account_creation::invalid_address,
     PaymentInstrumentNeeded => account_creation::missing_payment_method,
     PermissionSetMissing => access::missing_permission_set,
     PolicyLimitReached => organization::too_many_policies,
     QuarantineNotPrepared => organization::missing_quarantine_ou,
+    ReleaseChanged => releases::changed_copy_in_s3,
     ResidencyNotConfigured => organization::residency_without_configuration,
     ResidencyNotPrepared => organization::residency_without_ou,
     RevocationFailed => access::failing_revocation,

@@ -12,7 +12,7 @@ use super::sts::Session;
 use super::{Aws, to_chrono};
 use crate::cloud::{CloudErrorKind, NewStack, Result, Role, StackFailure, StackState, StackStatus, Target};
 
-fn client(session: &Session, region: Region) -> Client {
+pub(super) fn client(session: &Session, region: Region) -> Client {
     session.client(region.as_str(), Client::new)
 }
 
@@ -214,16 +214,16 @@ impl Aws {
     }
 }
 
-fn parameters(stack: &NewStack) -> Vec<Parameter> {
+pub(super) fn parameters(stack: &NewStack) -> Vec<Parameter> {
     let parameter = |(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build();
     stack.parameters.iter().map(parameter).collect()
 }
 
-fn capabilities(stack: &NewStack) -> Vec<Capability> {
+pub(super) fn capabilities(stack: &NewStack) -> Vec<Capability> {
     stack.capabilities.iter().map(|capability| Capability::from(capability.as_str())).collect()
 }
 
-fn tags(stack: &NewStack) -> Vec<Tag> {
+pub(super) fn tags(stack: &NewStack) -> Vec<Tag> {
     stack.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 

@@ -22,6 +22,8 @@ pub struct ValidatedTemplate {
     pub capabilities: Vec<String>,
     /// Reason that AWS gives for the capabilities.
     pub reason: String,
+    /// Names of the parameters that the template declares.
+    pub parameters: Vec<String>,
 }
 
 impl Aws {
@@ -36,9 +38,11 @@ impl Aws {
         };
         let response = self.send(&session, "cloudformation:ValidateTemplate", request.send()).await?;
         let capabilities = response.capabilities.unwrap_or_default();
+        let parameters = response.parameters.unwrap_or_default().into_iter();
         Ok(ValidatedTemplate {
             capabilities: capabilities.iter().map(|capability| capability.as_str().to_owned()).collect(),
             reason: response.capabilities_reason.unwrap_or_default(),
+            parameters: parameters.filter_map(|parameter| parameter.parameter_key).collect(),
         })
     }
 

@@ -55,6 +55,7 @@ async fn deployment(context: &StepContext) -> Result<StackDeployment, StepError>
         capabilities: vec![Capability::NamedIam],
         parameters,
         tags,
+        release: None,
         tenant_template: None,
         expected_seconds: context.config().expected_durations.baseline_stack_seconds,
     })

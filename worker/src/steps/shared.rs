@@ -2,11 +2,13 @@
 
 pub(super) mod account_request;
 pub(super) mod approval;
+pub(super) mod change_set;
 pub(super) mod check_target;
 pub(super) mod failure_tables;
 pub(super) mod front_door_stack;
 pub(super) mod preconditions;
 pub(super) mod region_checks;
+pub(super) mod release_update;
 pub(super) mod stack_deletion;
 pub(super) mod stack_deployment;
 pub(super) mod stack_parameter;

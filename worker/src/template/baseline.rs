@@ -99,8 +99,8 @@ mod tests {
     use super::*;
 
     /// Hash of the template of each revision, without comments.
-    const REVISIONS: [(u32, &str); 4] =
-        [(1, "5f9c47fbd4cd"), (2, "d6a3f7d54eba"), (3, "cf7c108ce610"), (4, "678607584fc2")];
+    const REVISIONS: [(u32, &str); 5] =
+        [(1, "5f9c47fbd4cd"), (2, "d6a3f7d54eba"), (3, "cf7c108ce610"), (4, "678607584fc2"), (5, "a8957214d6f9")];
 
     fn role(text: &str) -> AccessRole {
         let minimal = include_str!("../../../tenancy/src/config/minimal.toml");

@@ -108,6 +108,27 @@ pub(crate) fn problems_of(config: &Config, origin: &TemplateOrigin, must_fit: &[
     limit_problems(report.problems)
 }
 
+/// Text of a template that is deployed in some regions.
+pub(crate) struct TextOfRegions<'a> {
+    /// Name of the field, at the start of the messages.
+    pub(crate) field: &'a str,
+    pub(crate) body: &'a str,
+    pub(crate) regions: &'a [Region],
+}
+
+/// Validates a text that no configuration field contains. CloudFormation must have its resource types in each of its
+/// regions. Returns the problems.
+pub(crate) fn problems_of_text(config: &Config, text: &TextOfRegions<'_>) -> Vec<String> {
+    let TextOfRegions { field, body, regions } = *text;
+    let template = match Template::parse(body) {
+        Ok(template) => template,
+        Err(reason) => return vec![format!("{field}: must be YAML or JSON: {reason}")],
+    };
+    let mut report = TemplateReport::default();
+    check_template(&Subject { config, field, template: &template, body, regions, must_fit: regions }, &mut report);
+    report.problems
+}
+
 /// Validates a text. Returns the template if it is well-formed.
 fn check_text(
     config: &Config,

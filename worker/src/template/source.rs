@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use freehold_tenancy::config::CheckKind;
 use freehold_tenancy::db::fleet_holds::templates;
+use freehold_tenancy::release::ReleaseContent;
 use freehold_tenancy::{Config, Region};
 
 use super::{Template, TemplateError, TemplateOrigin, check};
@@ -93,6 +94,22 @@ impl TemplateSource {
             state.update(&self.config, file);
         }
         state.to_current()
+    }
+
+    /// Returns the templates of all regions with the configured parameters, as they were read last.
+    pub(crate) fn release_content(&self) -> ReleaseContent {
+        let states = self.lock();
+        let of_regions = states
+            .others
+            .values()
+            .flat_map(|state| state.current.regions.iter().map(|region| (*region, state.current.body.clone())));
+        ReleaseContent {
+            template: Some(states.first.current.body.clone()),
+            region_templates: of_regions.collect(),
+            urls: self.config.stack.template_urls.clone(),
+            parameters: self.config.stack.parameters.clone(),
+            region_parameters: BTreeMap::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, SourceStates> {

@@ -29,6 +29,12 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     }
 }
 
+/// Returns whether a text repeats values by aliases. A text that is not YAML has none.
+pub(crate) fn has_alias(text: &str) -> bool {
+    let events = Parser::new_from_str(text).map_while(Result::ok);
+    events.into_iter().any(|(event, _)| matches!(event, Event::Alias(_)))
+}
+
 struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Value>,

@@ -1,9 +1,12 @@
 //! Response schemas of operations, steps and approvals.
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::operation::OperationKind;
+use freehold_tenancy::release::PREVIEW_FACT;
+use freehold_tenancy::step::StepName;
 use freehold_tenancy::{approval, attention, fleet_hold, operation, step, wait_estimate};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::enums::{OperationState, StepState};
@@ -24,7 +27,8 @@ pub struct Operation {
     #[schema(example = "production")]
     pub environment: String,
     /// Kind of the operation: `onboard`, `offboard`, `restore`, `repair`, `upgrade_baseline`, `suspend`, `resume`,
-    /// `change_regions`, `remove_regions` or `prove_residency`. More kinds may be added.
+    /// `change_regions`, `remove_regions`, `move_home`, `prove_residency`, `update` or `preview`. More kinds may be
+    /// added.
     #[schema(example = "onboard")]
     pub kind: String,
     /// State of the operation.
@@ -42,6 +46,11 @@ pub struct Operation {
     /// request another operation.
     #[schema(required = true)]
     pub failure: Option<Failure>,
+    /// Result of a `preview`, with the changes of resources in each region; `null` for other kinds, and before the
+    /// preview has succeeded.
+    #[serde(default)]
+    #[schema(required = true, example = json!(null))]
+    pub result: Option<Value>,
     /// Position in the queue for an AWS quota; `null` while the operation is not queued.
     #[schema(required = true)]
     pub queue: Option<Queue>,
@@ -207,6 +216,7 @@ pub struct Step {
 
 impl From<operation::Operation> for Operation {
     fn from(operation: operation::Operation) -> Self {
+        let result = preview_result(&operation);
         Self {
             queue: None,
             fleet_hold: None,
@@ -219,6 +229,7 @@ impl From<operation::Operation> for Operation {
             state: operation.state.to_string(),
             attention: operation.attention.map(Attention::from),
             failure: operation.failure.map(|failure| Failure { code: failure.code, message: failure.message }),
+            result,
             wake_at: operation.wake_at,
             created_at: operation.created_at,
             started_at: operation.started_at,
@@ -228,6 +239,16 @@ impl From<operation::Operation> for Operation {
             approvals: None,
         }
     }
+}
+
+/// Returns the result of a preview that has succeeded.
+fn preview_result(operation: &operation::Operation) -> Option<Value> {
+    if operation.kind != OperationKind::Preview || operation.state != operation::OperationState::Succeeded {
+        return None;
+    }
+    let step = operation.steps.iter().find(|step| step.name == StepName::PreviewRelease)?;
+    let regions: Vec<&Value> = step.facts.get(PREVIEW_FACT)?.as_object()?.values().collect();
+    Some(json!({ "regions": regions }))
 }
 
 impl From<attention::Attention> for Attention {

@@ -126,6 +126,11 @@ pub struct Environment {
     /// verification, or if the stack has no URL.
     #[schema(required = true, example = "https://abc123.lambda-url.eu-central-1.on.aws/")]
     pub url: Option<String>,
+    /// Release of the home region; `null` before it is deployed, and for a stack that was deployed before releases
+    /// existed.
+    #[serde(default)]
+    #[schema(required = true, example = "rel_01k2m8v3x9e7rt4s5q6w7y8z9a")]
+    pub release: Option<String>,
     /// Id of the AWS account of the environment (12 digits); `null` until the account is confirmed.
     #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: Option<String>,
@@ -166,6 +171,10 @@ pub struct EnvironmentRegion {
         example = "arn:aws:cloudformation:eu-west-1:111122223333:stack/freehold-tenant/5c3b8e90"
     )]
     pub stack_id: Option<String>,
+    /// Release of the stack; `null` before it is deployed, and for a stack that was deployed before releases existed.
+    #[serde(default)]
+    #[schema(required = true, example = "rel_01k2m8v3x9e7rt4s5q6w7y8z9a")]
+    pub release: Option<String>,
     /// URL of the stack; `null` before the first verification, or if the stack has no URL.
     #[schema(required = true, example = "https://abc123.lambda-url.eu-west-1.on.aws/")]
     pub url: Option<String>,
@@ -183,6 +192,7 @@ impl From<environment::EnvironmentRegion> for EnvironmentRegion {
             role: region.role.to_string(),
             state: region.state.to_string(),
             stack_id: region.stack_id,
+            release: region.release.map(|release| release.to_string()),
             url: region.url,
             since: region.since,
             message: region.message,
@@ -285,6 +295,7 @@ impl Environment {
             home_region: environment.home_region.to_string(),
             front_door: front_door.map(FrontDoor::from).unwrap_or_default(),
             url: environment.url(&config.stack.url_output),
+            release: regions.first().and_then(|home| home.release).map(|release| release.to_string()),
             regions: regions.into_iter().map(EnvironmentRegion::from).collect(),
             aws_account_id: environment.aws_account_id.as_ref().map(ToString::to_string),
             baseline_version: environment.baseline_version.as_ref().map(ToString::to_string),

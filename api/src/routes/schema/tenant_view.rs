@@ -32,6 +32,7 @@ const ENVIRONMENT: TenantView = TenantView {
         "state",
         "residency",
         "home_region",
+        "release",
         "url",
         "aws_account_id",
         "baseline_version",
@@ -46,7 +47,7 @@ const ENVIRONMENT: TenantView = TenantView {
 
 const ENVIRONMENT_REGION: TenantView = TenantView {
     schema: "EnvironmentRegion",
-    visible: &["region", "role", "state", "stack_id", "url", "since"],
+    visible: &["region", "role", "state", "stack_id", "release", "url", "since"],
     hidden: &["message"],
     ..NONE
 };
@@ -109,7 +110,8 @@ const OPERATION: TenantView = TenantView {
         ("steps", &STEP),
         ("approvals", &APPROVAL),
     ],
-    hidden: &["requested_by"],
+    // A preview shows the resources of the software.
+    hidden: &["requested_by", "result"],
     ..NONE
 };
 

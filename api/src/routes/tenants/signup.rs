@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::aws::constraints::{USER_EMAIL, USER_NAME};
 use freehold_tenancy::environment::{Environment, EnvironmentState};
 use freehold_tenancy::front_door::FrontDoor;
+use freehold_tenancy::release::StackParameters;
 use freehold_tenancy::replica::Replica;
 use freehold_tenancy::tenant::{Labels, Tenant};
 use freehold_tenancy::{Config, EmailAddress, EnvironmentId, EnvironmentName, OperationId, TenantId, Tier};
@@ -117,6 +118,7 @@ pub(crate) fn parse_signup(mut fields: Fields, rules: RegionRules<'_>, now: Date
         home_region,
         replicas: Replica::of_new_environment(&replica_regions, now),
         front_door: front_door.then(|| FrontDoor::requested(now)),
+        parameters: StackParameters::new(),
         home_stack: None,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,

@@ -52,6 +52,8 @@ async fn cancel_in_tx(
             OperationKind::Resume => "to undo the end of a suspension, suspend the tenant again",
             OperationKind::UpgradeBaseline => "an upgrade of the baseline ends by itself or is retried",
             OperationKind::RemoveRegions => "the deletion of a region cannot be undone",
+            OperationKind::Update => "an update ends by itself: CloudFormation restores the release before if it fails",
+            OperationKind::Preview => "a preview ends by itself",
             OperationKind::ProveResidency => "the refresh of a residency proof ends by itself",
             _ => "only an onboarding can be canceled; offboard the environment instead",
         }));

@@ -100,14 +100,16 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
         | OperationKind::UpgradeBaseline
         | OperationKind::ChangeRegions
         | OperationKind::RemoveRegions
-        | OperationKind::MoveHome => {
+        | OperationKind::MoveHome
+        | OperationKind::Update => {
             reconcile::bring_forward(tx, now + RECONCILE_AFTER_REPAIR).await?;
         }
         OperationKind::Offboard
         | OperationKind::Restore
         | OperationKind::Suspend
         | OperationKind::Resume
-        | OperationKind::ProveResidency => {}
+        | OperationKind::ProveResidency
+        | OperationKind::Preview => {}
     }
     if achieved == EnvironmentState::Offboarded {
         close_tenant(tx, id, now).await?;

@@ -94,6 +94,7 @@ pub(in crate::steps) fn deployment(
             (ENABLED_PARAMETER.to_owned(), "true".to_owned()),
         ]),
         tags,
+        release: None,
         tenant_template: None,
         expected_seconds: context.config().expected_durations.front_door_stack_seconds,
     }

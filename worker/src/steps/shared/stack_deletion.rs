@@ -50,7 +50,8 @@ impl StackDeletion {
             return Ok(outcome);
         }
         let (name, progress) = (self.name.clone(), StackProgress::Deleted);
-        let change = StackChange { kind: self.kind, slot: self.slot, region: self.region, name, progress };
+        let change =
+            StackChange { kind: self.kind, slot: self.slot, region: self.region, name, progress, release: None };
         Ok(StepOutcome { stack: Some(change), ..outcome })
     }
 

@@ -11,6 +11,7 @@ use freehold_tenancy::baseline::{BASELINE_STACK, BASELINE_TAG, BASELINE_VERSION_
 use freehold_tenancy::config::{Capability, TemplateUrl};
 use freehold_tenancy::environment_stack::{StackKind, StackSlot};
 use freehold_tenancy::operation::OperationKind;
+use freehold_tenancy::release::DeployedRelease;
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde_json::Value;
 
@@ -48,6 +49,8 @@ pub(in crate::steps) struct StackDeployment {
     pub capabilities: Vec<Capability>,
     pub parameters: BTreeMap<String, String>,
     pub tags: Tags,
+    /// Release that is deployed; `None` for a stack of Freehold itself.
+    pub release: Option<DeployedRelease>,
     /// Operator's template, whose faults affect every tenant; `None` for a stack of Freehold itself.
     pub tenant_template: Option<CurrentTemplate>,
     /// Expected duration of the deployment in seconds.
@@ -58,9 +61,9 @@ impl StackDeployment {
     /// Deploys the stack. The step is done when CloudFormation has completed the deployment.
     ///
     /// Facts of the step: `stack_id`, `try`, `update_try`, `asked_at`, `template_fingerprint`, `template_url`,
-    /// `template_read`, and each output as `output_…`.
+    /// `template_read`, `release`, `release_parameters`, and each output as `output_…`.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
-        Ok(self.with_stack_change(self.deploy(context).await?))
+        Ok(self.with_stack_change(context, self.deploy(context).await?))
     }
 
     async fn deploy(&self, context: &StepContext) -> StepResult {

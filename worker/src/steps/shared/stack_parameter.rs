@@ -111,6 +111,7 @@ async fn complete_update(
         region: stack.region,
         name: stack.name.clone(),
         progress: StackProgress::Completed { id: found.id, outputs: found.outputs },
+        release: None,
     };
     let reason = WaitReason::StackUpdate { stack: stack.name.clone() };
     Ok(changing(StepOutcome { stack: Some(change), ..StepOutcome::wait(reason, context.now()) }))

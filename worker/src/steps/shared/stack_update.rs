@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::fleet_holds::templates::TemplateFault;
 use freehold_tenancy::environment_stack::{IntendedStack, StackChange, StackKind, StackProgress};
+use freehold_tenancy::release::{DeployedRelease, RELEASE_FIELD};
 use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde_json::{Value, json};
 
@@ -17,6 +18,9 @@ use crate::cloud::{CloudError, NewStack, StackState};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
+
+/// Fact with the parameters of release and environment in the last request.
+const RELEASE_PARAMETERS_FACT: &str = "release_parameters";
 
 /// Problem of the outputs of a stack.
 enum OutputProblem {
@@ -32,7 +36,7 @@ impl StackDeployment {
     }
 
     /// Adds the change of the row of the stack to the outcome of a run.
-    pub(super) fn with_stack_change(&self, outcome: StepOutcome) -> StepOutcome {
+    pub(super) fn with_stack_change(&self, context: &StepContext, outcome: StepOutcome) -> StepOutcome {
         let id = || outcome.facts.get("stack_id").and_then(Value::as_str).map(ToOwned::to_owned);
         let progress = match (&outcome.failed, id()) {
             (Some(StepError::Failed(_)), _) => StackProgress::Undone,
@@ -46,7 +50,20 @@ impl StackDeployment {
             (_, Some(id)) => StackProgress::Accepted { id },
         };
         let IntendedStack { kind, slot, region, name } = self.intended();
-        StepOutcome { stack: Some(StackChange { kind, slot, region, name, progress }), ..outcome }
+        let is_complete = matches!(progress, StackProgress::Completed { .. });
+        let release = is_complete.then(|| self.deployed_release(context, &outcome)).flatten();
+        StepOutcome { stack: Some(StackChange { kind, slot, region, name, progress, release }), ..outcome }
+    }
+
+    /// Returns the release of the last request of this step, or `None` if the step has requested nothing.
+    fn deployed_release(&self, context: &StepContext, outcome: &StepOutcome) -> Option<DeployedRelease> {
+        let fact = |name: &str| outcome.facts.get(name).cloned().or_else(|| context.step_fact(name));
+        let requested = fact(RELEASE_FIELD).and_then(|id| {
+            let parameters = serde_json::from_value(fact(RELEASE_PARAMETERS_FACT)?).ok()?;
+            Some(DeployedRelease { id: serde_json::from_value(id).ok()?, parameters })
+        });
+        // The answer to the request was lost.
+        requested.or_else(|| context.pending_intent::<Value>().and_then(|_| self.release.clone()))
     }
 
     /// Checks that no hold on the template is active.
@@ -87,6 +104,13 @@ impl StackDeployment {
     pub(super) fn with_fingerprint(&self, outcome: StepOutcome) -> StepOutcome {
         let outcome = match &self.tenant_template {
             Some(template) => outcome.with("template_fingerprint", template.loaded.fingerprint.clone()),
+            None => outcome,
+        };
+        let outcome = match &self.release {
+            Some(release) => {
+                let outcome = outcome.with(RELEASE_FIELD, json!(release.id));
+                outcome.with(RELEASE_PARAMETERS_FACT, json!(release.parameters))
+            }
             None => outcome,
         };
         match &self.template_url {

@@ -1,6 +1,6 @@
 //! Deployment and deletion of the tenant stack in one region of an environment.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use freehold_tenancy::Region;
 use freehold_tenancy::config::FRONT_DOOR_PARAMETER;
@@ -8,6 +8,7 @@ use freehold_tenancy::environment::Environment;
 use freehold_tenancy::environment_stack::{EnvironmentStack, StackKind, StackSlot};
 use freehold_tenancy::front_door::FrontDoorState;
 use freehold_tenancy::operation::OperationKind;
+use freehold_tenancy::release::{DeployedRelease, RELEASE_FIELD, ReleaseSource, StackParameters};
 use freehold_tenancy::step::StepName;
 
 use super::stack_deletion::StackDeletion;
@@ -17,6 +18,7 @@ use crate::cloud::Role;
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::{StepResult, install_baseline};
+use crate::template::{CurrentTemplate, LoadedRelease};
 
 /// Output of the baseline with the role that verifies the stack.
 const VERIFY_ROLE_OUTPUT: &str = "VerifyRoleArn";
@@ -80,24 +82,14 @@ async fn deployment(context: &StepContext, slot: StackSlot, region: Region) -> R
     let stacks = context.stacks().await?;
     let on_record = find(&stacks, slot);
     let region = on_record.map_or(region, |stack| stack.region);
-    let current = context.stack_template(region).await;
-    let (tenant, environment, stack) = (context.tenant(), context.environment(), &context.config().stack);
-    let mut parameters = BTreeMap::from([
-        ("TenantId".to_owned(), tenant.id.to_string()),
-        ("EnvironmentId".to_owned(), environment.id.to_string()),
-        ("EnvironmentName".to_owned(), environment.name.to_string()),
-        ("Tier".to_owned(), tenant.tier.to_string()),
-        (HOME_REGION_PARAMETER.to_owned(), environment.home_region.to_string()),
-        (FRONT_DOOR_PARAMETER.to_owned(), has_front_door(environment).to_string()),
-    ]);
-    let verify_role = install_baseline::find(&stacks).and_then(|baseline| baseline.outputs.get(VERIFY_ROLE_OUTPUT));
-    let verify_role = verify_role.cloned().or_else(|| {
-        // A worker of the previous version has installed the baseline without a row.
-        context.fact_of(StepName::InstallBaseline, &format!("output_{VERIFY_ROLE_OUTPUT}"))
-    });
-    parameters.extend(verify_role.map(|role| (VERIFY_ROLE_OUTPUT.to_owned(), role)));
+    let stack = &context.config().stack;
+    let (loaded, current) = release(context, &stacks, on_record, region).await?;
+    let content = &loaded.release.content;
+    // Environments of a release have parameters of their own.
+    let of_release = content.parameters_in(region, &context.environment().parameters);
+    let mut parameters = own_parameters(context, &stacks);
+    parameters.extend(of_release.clone());
     // AWS refuses parameters that a template does not declare.
-    parameters.extend(stack.parameters.clone());
     let parameters = current.loaded.template.declared_only(parameters);
     Ok(StackDeployment {
         kind: StackKind::Tenant,
@@ -107,11 +99,67 @@ async fn deployment(context: &StepContext, slot: StackSlot, region: Region) -> R
         name: on_record.map_or_else(|| stack.name.clone(), |stack| stack.name.clone()),
         stack_id: on_record.and_then(|stack| stack.id.clone()),
         template: current.loaded.body.clone(),
-        template_url: stack.template_urls.get(&region).cloned(),
+        template_url: content.urls.get(&region).cloned(),
+        release: Some(DeployedRelease { id: loaded.release.id, parameters: of_release }),
         capabilities: stack.capabilities.clone(),
         parameters,
         tags: context.tags(),
         tenant_template: Some(current),
         expected_seconds: context.config().expected_durations.tenant_stack_seconds,
     })
+}
+
+/// Returns the release to deploy, with its template. An environment keeps its release: a repair, a restore and a new
+/// replica deploy the release of the environment. A new environment gets the default release. A retry deploys the
+/// configured template again if that is where the release comes from, because the template may have been corrected.
+async fn release(
+    context: &StepContext,
+    stacks: &[EnvironmentStack],
+    on_record: Option<&EnvironmentStack>,
+    region: Region,
+) -> Result<(Arc<LoadedRelease>, CurrentTemplate), StepError> {
+    let home = || find(stacks, StackSlot::Home);
+    let recorded = on_record.and_then(|stack| stack.release.as_ref()).or_else(|| home()?.release.as_ref());
+    let id = match recorded {
+        Some(release) => Some(release.id),
+        None if context.operation_kind() == OperationKind::Onboard => match context.step_fact(RELEASE_FIELD) {
+            Some(id) => Some(id),
+            None => context.default_release().await?,
+        },
+        None => None,
+    };
+    if let Some(id) = id
+        && let Some(loaded) = context.release(id).await?
+        && (loaded.release.source == ReleaseSource::Api || !is_retried(context))
+        && (loaded.release.source == ReleaseSource::Api || recorded.is_some())
+        && let Some(template) = loaded.template_in(region)
+    {
+        return Ok((loaded, template));
+    }
+    let current = context.stack_template(region).await;
+    Ok((context.configured_release().await?, current))
+}
+
+fn is_retried(context: &StepContext) -> bool {
+    context.entry().is_some_and(|entry| entry.retried_at.is_some())
+}
+
+/// Returns the parameters that Freehold passes to a template.
+pub(in crate::steps) fn own_parameters(context: &StepContext, stacks: &[EnvironmentStack]) -> StackParameters {
+    let (tenant, environment) = (context.tenant(), context.environment());
+    let mut parameters = StackParameters::from([
+        ("TenantId".to_owned(), tenant.id.to_string()),
+        ("EnvironmentId".to_owned(), environment.id.to_string()),
+        ("EnvironmentName".to_owned(), environment.name.to_string()),
+        ("Tier".to_owned(), tenant.tier.to_string()),
+        (HOME_REGION_PARAMETER.to_owned(), environment.home_region.to_string()),
+        (FRONT_DOOR_PARAMETER.to_owned(), has_front_door(environment).to_string()),
+    ]);
+    let verify_role = install_baseline::find(stacks).and_then(|baseline| baseline.outputs.get(VERIFY_ROLE_OUTPUT));
+    let verify_role = verify_role.cloned().or_else(|| {
+        // A worker of the previous version has installed the baseline without a row.
+        context.fact_of(StepName::InstallBaseline, &format!("output_{VERIFY_ROLE_OUTPUT}"))
+    });
+    parameters.extend(verify_role.map(|role| (VERIFY_ROLE_OUTPUT.to_owned(), role)));
+    parameters
 }

@@ -32,6 +32,9 @@ pub(super) const TABLES: &[Grants] = &[
     ("audit_settings", "", ""),
     ("audit_strays", "", ""),
     ("aws_call_rates", "select", "select, insert, update"),
+    // Only the API sets a freeze or ends it.
+    ("change_freeze", "select, update", "select"),
+    ("default_release", "select, update", "select, update"),
     ("degraded_environments", "select", "select"),
     // A worker cannot add a front door: the API checks that the residency allows it.
     ("environment_front_doors",
@@ -41,6 +44,7 @@ pub(super) const TABLES: &[Grants] = &[
     ("environment_replicas",
         "select, insert, update(leaving_at, since)",
         "select, update(region, state, since, message, url, ready_at), delete"),
+    ("environment_pins", "select, insert, update, delete", "select, delete"),
     ("environment_stacks",
         "select",
         "select, insert, update except(environment_id, kind, region), delete"),
@@ -72,8 +76,15 @@ pub(super) const TABLES: &[Grants] = &[
     ("reconciler", "", "select, insert, update"),
     // Only `freehold recover` uses this table, as the owner.
     ("recoveries", "", ""),
+    // A worker can register only the release of the configuration, and approves none.
+    ("releases",
+        "select, insert, update(approved_by, approved_at)",
+        "select, insert except(approved_by, approved_at), update(state, problems, declared_parameters, checked_at)"),
     // Neither process can change a proof, and the API cannot write one.
     ("residency_proofs", "select", "select, insert"),
+    ("rollout_members", "select, insert, update(state, reason, finished_at)", "select, insert, update"),
+    ("rollout_waves", "select, insert, update", "select, insert, update except(approved_by, approved_at)"),
+    ("rollouts", "select, insert, update", "select, update"),
     ("shared_polls", "select", "select, insert, update"),
     ("slots", "select, update, delete", "select, insert, update, delete"),
     // A worker can lift neither a legal hold nor a suspension.

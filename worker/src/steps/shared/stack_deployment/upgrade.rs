@@ -26,7 +26,7 @@ impl StackDeployment {
         context: &StepContext,
         is_current: impl Fn(&StackState) -> bool,
     ) -> StepResult {
-        Ok(self.with_stack_change(self.bring_up_to_date(context, is_current).await?))
+        Ok(self.with_stack_change(context, self.bring_up_to_date(context, is_current).await?))
     }
 
     async fn bring_up_to_date(&self, context: &StepContext, is_current: impl Fn(&StackState) -> bool) -> StepResult {
