@@ -1,12 +1,11 @@
 //! Event feed: an ordered, append-only list of events with stable event types.
 
 mod cloud_event;
+mod operation_events;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::event::EventType;
-use crate::operation::OperationKind;
 use crate::string_enum::string_enum;
 use crate::{EnvironmentId, OperationId, TenantId};
 
@@ -167,6 +166,44 @@ string_enum! {
         TenantApprovalGranted = "tenant.approval.granted",
         /// A change of a tenant was rejected or withdrawn.
         TenantApprovalRejected = "tenant.approval.rejected",
+        /// An environment keeps its release.
+        EnvironmentPinned = "environment.pinned",
+        /// The release of an environment may change again.
+        EnvironmentUnpinned = "environment.unpinned",
+        /// A release has passed its check.
+        ReleaseReady = "release.ready",
+        /// A release has not passed its check.
+        ReleaseRefused = "release.refused",
+        /// A second person approved a release.
+        ReleaseApproved = "release.approved",
+        /// A rollout has started.
+        RolloutStarted = "rollout.started",
+        /// The next wave of a rollout needs the approval of a second person.
+        RolloutAwaitingApproval = "rollout.awaiting_approval",
+        /// The next wave of a rollout is approved.
+        RolloutApproved = "rollout.approved",
+        /// A rollout was paused.
+        RolloutPaused = "rollout.paused",
+        /// A rollout continues.
+        RolloutResumed = "rollout.resumed",
+        /// A rollout has stopped, because too many updates have failed.
+        RolloutHalted = "rollout.halted",
+        /// A rollout was aborted; the updated environments keep the release.
+        RolloutAborted = "rollout.aborted",
+        /// The environments of a rollout go back to their previous releases.
+        RolloutRollingBack = "rollout.rolling_back",
+        /// The environments of a rollout are back at their previous releases.
+        RolloutRolledBack = "rollout.rolled_back",
+        /// A rollout has succeeded.
+        RolloutSucceeded = "rollout.succeeded",
+        /// A wave of a rollout has started.
+        RolloutWaveStarted = "rollout.wave.started",
+        /// A wave of a rollout has finished, including its bake.
+        RolloutWaveFinished = "rollout.wave.finished",
+        /// A change freeze was set: no update starts in any environment.
+        ChangeFreezeStarted = "change_freeze.started",
+        /// A person ended a change freeze.
+        ChangeFreezeEnded = "change_freeze.ended",
     }
 }
 
@@ -174,10 +211,11 @@ string_enum! {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub position: i64,
-    pub tenant_id: TenantId,
-    /// Environment of the event; `None` for an event about the tenant itself.
+    /// Tenant of the event; `None` for an event of the fleet, which only readers with access to every tenant see.
+    pub tenant_id: Option<TenantId>,
+    /// Environment of the event; `None` for an event about the tenant itself, and for an event of the fleet.
     pub environment_id: Option<EnvironmentId>,
-    /// Operation event that is published; `None` for an event about the tenant or an environment itself.
+    /// Operation event that is published; `None` for an event of the fleet, of the tenant or of an environment itself.
     pub operation: Option<OperationEventRef>,
     pub feed_type: FeedType,
     /// Fields that depend on the event type, without personal data.
@@ -194,135 +232,6 @@ pub struct OperationEventRef {
 }
 
 impl FeedType {
-    /// Returns the feed type of an operation event, or `None` for an internal event that is not published.
-    pub fn of(kind: OperationKind, event: EventType) -> Option<Self> {
-        use EventType as E;
-        if kind == OperationKind::Preview {
-            // A preview changes nothing.
-            return None;
-        }
-        let by_kind =
-            |onboard, offboard, restore, repair, upgrade, [suspend, resume, regions, proof, update]: [Self; 5]| {
-                match kind {
-                    OperationKind::Onboard => onboard,
-                    OperationKind::Offboard => offboard,
-                    OperationKind::Restore => restore,
-                    OperationKind::Repair => repair,
-                    OperationKind::UpgradeBaseline => upgrade,
-                    OperationKind::Suspend => suspend,
-                    OperationKind::Resume => resume,
-                    OperationKind::ChangeRegions | OperationKind::RemoveRegions | OperationKind::MoveHome => regions,
-                    OperationKind::ProveResidency => proof,
-                    OperationKind::Update | OperationKind::Preview => update,
-                }
-            };
-        Some(match event {
-            E::OperationAccepted => by_kind(
-                Self::OnboardingAccepted,
-                Self::OffboardingAccepted,
-                Self::RestoringAccepted,
-                Self::RepairAccepted,
-                Self::BaselineUpgradeAccepted,
-                [
-                    Self::SuspensionAccepted,
-                    Self::ResumptionAccepted,
-                    Self::RegionChangeAccepted,
-                    Self::ResidencyProofAccepted,
-                    Self::UpdateAccepted,
-                ],
-            ),
-            E::OperationNeedsAttention => by_kind(
-                Self::OnboardingNeedsAttention,
-                Self::OffboardingNeedsAttention,
-                Self::RestoringNeedsAttention,
-                Self::RepairNeedsAttention,
-                Self::BaselineUpgradeNeedsAttention,
-                [
-                    Self::SuspensionNeedsAttention,
-                    Self::ResumptionNeedsAttention,
-                    Self::RegionChangeNeedsAttention,
-                    Self::ResidencyProofNeedsAttention,
-                    Self::UpdateNeedsAttention,
-                ],
-            ),
-            E::OperationRecovered | E::OperationRetried => by_kind(
-                Self::OnboardingResumed,
-                Self::OffboardingResumed,
-                Self::RestoringResumed,
-                Self::RepairResumed,
-                Self::BaselineUpgradeResumed,
-                [
-                    Self::SuspensionResumed,
-                    Self::ResumptionResumed,
-                    Self::RegionChangeResumed,
-                    Self::ResidencyProofResumed,
-                    Self::UpdateResumed,
-                ],
-            ),
-            E::OperationFailed if kind == OperationKind::UpgradeBaseline => Self::BaselineUpgradeFailed,
-            E::OperationFailed
-                if matches!(
-                    kind,
-                    OperationKind::ChangeRegions | OperationKind::RemoveRegions | OperationKind::MoveHome
-                ) =>
-            {
-                Self::RegionChangeFailed
-            }
-            E::OperationFailed if kind == OperationKind::ProveResidency => Self::ResidencyProofFailed,
-            E::OperationFailed if kind == OperationKind::Update => Self::UpdateFailed,
-            E::OperationSucceeded => by_kind(
-                Self::OnboardingSucceeded,
-                Self::OffboardingSucceeded,
-                Self::RestoringSucceeded,
-                Self::RepairSucceeded,
-                Self::BaselineUpgradeSucceeded,
-                [
-                    Self::SuspensionSucceeded,
-                    Self::ResumptionSucceeded,
-                    Self::RegionChangeSucceeded,
-                    Self::ResidencyProofSucceeded,
-                    Self::UpdateSucceeded,
-                ],
-            ),
-            E::OperationCanceled => by_kind(
-                Self::OnboardingCanceled,
-                Self::OffboardingCanceled,
-                Self::RestoringCanceled,
-                Self::RepairCanceled,
-                Self::BaselineUpgradeCanceled,
-                [
-                    Self::SuspensionCanceled,
-                    Self::ResumptionCanceled,
-                    Self::RegionChangeCanceled,
-                    Self::ResidencyProofCanceled,
-                    Self::UpdateCanceled,
-                ],
-            ),
-            E::ApprovalRequested => Self::ApprovalRequested,
-            E::ApprovalGranted => Self::ApprovalGranted,
-            E::ApprovalRejected => Self::ApprovalRejected,
-            E::AccountAssigned => Self::AccountAssigned,
-            E::AccountReleased => Self::AccountReleased,
-            E::EnvironmentReady => Self::EnvironmentReady,
-            E::EnvironmentSuspended => Self::EnvironmentSuspended,
-            E::EnvironmentResumed => Self::EnvironmentResumed,
-            E::EnvironmentOffboarded => Self::EnvironmentOffboarded,
-            E::RegionReady => Self::RegionReady,
-            E::RegionFailed => Self::RegionFailed,
-            E::HomeMoved => Self::HomeMoved,
-            E::FrontDoorDeployed => Self::FrontDoorDeployed,
-            E::FrontDoorFailed => Self::FrontDoorFailed,
-            // Operations of other kinds need attention instead of failing.
-            E::OperationFailed
-            | E::OperationStarted
-            | E::StepStarted
-            | E::StepWaiting
-            | E::StepRetrying
-            | E::StepSucceeded
-            | E::StepSkipped => return None,
-        })
-    }
-
     /// Returns the names of the fields that `data` has in addition to the ids.
     pub fn data_fields(self) -> &'static [&'static str] {
         match self {
@@ -346,22 +255,63 @@ impl FeedType {
             Self::AccountAssigned | Self::AccountReleased => &["aws_account_id"],
             Self::TenantUpdated => &["changed"],
             Self::FindingOpened | Self::FindingResolved => &["finding_id", "kind", "severity"],
+            Self::ReleaseReady | Self::ReleaseRefused | Self::ReleaseApproved => &["release_id"],
+            Self::RolloutAwaitingApproval
+            | Self::RolloutApproved
+            | Self::RolloutWaveStarted
+            | Self::RolloutWaveFinished => &["rollout_id", "release_id", "wave"],
+            Self::RolloutStarted
+            | Self::RolloutPaused
+            | Self::RolloutResumed
+            | Self::RolloutHalted
+            | Self::RolloutAborted
+            | Self::RolloutRollingBack
+            | Self::RolloutRolledBack
+            | Self::RolloutSucceeded => &["rollout_id", "release_id"],
             _ => &[],
         }
     }
 
-    /// Returns the names of the ids that `data` has in addition to `tenant_id`.
+    /// Returns the names of the ids of tenant, environment and operation that `data` has.
     pub fn id_fields(self) -> &'static [&'static str] {
         match self {
+            _ if self.is_of_fleet() => &[],
             Self::TenantUpdated
             | Self::TenantApprovalRequested
             | Self::TenantApprovalGranted
-            | Self::TenantApprovalRejected => &[],
-            Self::EnvironmentDegraded | Self::EnvironmentRecovered | Self::FindingOpened | Self::FindingResolved => {
-                &["environment_id"]
-            }
-            _ => &["environment_id", "operation_id"],
+            | Self::TenantApprovalRejected => &["tenant_id"],
+            Self::EnvironmentDegraded
+            | Self::EnvironmentRecovered
+            | Self::EnvironmentPinned
+            | Self::EnvironmentUnpinned
+            | Self::FindingOpened
+            | Self::FindingResolved => &["tenant_id", "environment_id"],
+            _ => &["tenant_id", "environment_id", "operation_id"],
         }
+    }
+
+    /// Returns whether an event of this type belongs to no tenant.
+    pub fn is_of_fleet(self) -> bool {
+        matches!(
+            self,
+            Self::ReleaseReady
+                | Self::ReleaseRefused
+                | Self::ReleaseApproved
+                | Self::RolloutStarted
+                | Self::RolloutAwaitingApproval
+                | Self::RolloutApproved
+                | Self::RolloutPaused
+                | Self::RolloutResumed
+                | Self::RolloutHalted
+                | Self::RolloutAborted
+                | Self::RolloutRollingBack
+                | Self::RolloutRolledBack
+                | Self::RolloutSucceeded
+                | Self::RolloutWaveStarted
+                | Self::RolloutWaveFinished
+                | Self::ChangeFreezeStarted
+                | Self::ChangeFreezeEnded
+        )
     }
 
     /// Returns the public fields of the data of an event. Requesters and messages are removed, because they may

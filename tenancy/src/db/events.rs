@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use super::{PgPool, Result};
 use crate::OperationId;
 use crate::event::{Event, EventType, NewEvent};
+use crate::feed::FeedType;
 
 /// Field of a `step.succeeded` event whose step was skipped. Such an event is read as [`EventType::StepSkipped`]: the
 /// previous version, which does not know that type, reads it too.
@@ -38,6 +39,26 @@ pub(super) async fn append(
         id.as_uuid(),
         &types,
         &data,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Appends an event that belongs to no tenant, such as an event of a release, to the feed. `data` must have the fields
+/// [`FeedType::data_fields`] of its type.
+pub(super) async fn append_fleet_event(
+    tx: &mut PgConnection,
+    feed_type: FeedType,
+    data: &Value,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::events::append_fleet_event */
+        insert into feed_pending (type, data, occurred_at) values ($1, $2, $3)"#,
+        feed_type.as_str(),
+        data,
         now,
     )
     .execute(tx)

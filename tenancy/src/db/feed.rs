@@ -17,7 +17,8 @@ const MAX_SCANNED_POSITIONS: i64 = 10_000;
 
 const FEED_RETENTION: TimeDelta = TimeDelta::days(366);
 
-/// Filter for feed entries; a field that is `None` matches all entries.
+/// Filter for feed entries; a field that is `None` matches all entries. A filter with a tenant matches no event of the
+/// fleet.
 #[derive(Debug, Clone, Default)]
 pub struct FeedFilter {
     pub tenant: Option<TenantId>,
@@ -26,7 +27,7 @@ pub struct FeedFilter {
 
 impl FeedFilter {
     pub fn matches(&self, entry: &Entry) -> bool {
-        self.tenant.is_none_or(|tenant| tenant == entry.tenant_id)
+        self.tenant.is_none_or(|tenant| Some(tenant) == entry.tenant_id)
             && self.types.as_ref().is_none_or(|types| types.contains(&entry.feed_type))
     }
 }
@@ -91,7 +92,7 @@ struct PendingEvent {
     id: i64,
     operation_id: Option<Uuid>,
     seq: Option<i64>,
-    tenant_id: Uuid,
+    tenant_id: Option<Uuid>,
     environment_id: Option<Uuid>,
     /// Kind of the operation that the event belongs to; `None` if the event belongs to no operation.
     kind: Option<String>,
@@ -119,7 +120,7 @@ async fn assign_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<A
     let pending = sqlx::query_as!(
         PendingEvent,
         r#"/* db::feed::assign_positions */
-        select p.id, p.operation_id, p.seq, coalesce(e.tenant_id, p.tenant_id) as "tenant_id!",
+        select p.id, p.operation_id, p.seq, coalesce(e.tenant_id, p.tenant_id) as tenant_id,
             coalesce(e.environment_id, p.environment_id) as environment_id, o.kind as "kind?",
             coalesce(e.type, p.type) as "event_type!", coalesce(e.data, p.data) as "data!",
             coalesce(e.occurred_at, p.occurred_at) as "occurred_at!"
@@ -177,7 +178,7 @@ async fn append(
         &positions,
         &operations as &[Option<Uuid>],
         &seqs as &[Option<i64>],
-        &tenants,
+        &tenants as &[Option<Uuid>],
         &environments as &[Option<Uuid>],
         &types,
         &data,
@@ -291,7 +292,7 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
         };
         entries.push(Entry {
             position: row.position,
-            tenant_id: row.tenant_id.into(),
+            tenant_id: row.tenant_id.map(TenantId::from),
             environment_id: row.environment_id.map(EnvironmentId::from),
             operation: operation_event(row.operation_id, row.seq),
             feed_type,

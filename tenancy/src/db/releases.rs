@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{DbError, PgPool, Result, parse_json, parse_text};
+use super::{DbError, PgPool, Result, events, finish_transaction, parse_json, parse_text};
 use crate::environment_stack::StackSlot;
+use crate::feed::FeedType;
 use crate::operation::Requester;
 use crate::release::{Release, ReleaseApproval, ReleaseContent, ReleaseSource, ReleaseState};
 use crate::{EnvironmentId, EnvironmentName, Region, ReleaseId, TenantId};
@@ -172,9 +173,24 @@ pub struct ReleaseCheck {
     pub declared_parameters: std::collections::BTreeMap<Region, Vec<String>>,
 }
 
-/// Writes the result of a check, unless another worker has done it. Returns whether it was written.
+/// Writes the result of a check with its event, unless another worker has done it. Returns whether it was written.
 pub async fn record_check(pool: &PgPool, id: ReleaseId, check: &ReleaseCheck, now: DateTime<Utc>) -> Result<bool> {
-    let state = if check.problems.is_empty() { ReleaseState::Ready } else { ReleaseState::Refused };
+    let mut tx = pool.begin().await?;
+    let result = record_check_in_tx(&mut tx, id, check, now).await;
+    finish_transaction(tx, result, |is_written| *is_written).await
+}
+
+async fn record_check_in_tx(
+    tx: &mut PgConnection,
+    id: ReleaseId,
+    check: &ReleaseCheck,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let (state, event) = if check.problems.is_empty() {
+        (ReleaseState::Ready, FeedType::ReleaseReady)
+    } else {
+        (ReleaseState::Refused, FeedType::ReleaseRefused)
+    };
     let done = sqlx::query!(
         r#"/* db::releases::record_check */
         update releases set state = $2, problems = $3, declared_parameters = $4, checked_at = $5
@@ -185,7 +201,11 @@ pub async fn record_check(pool: &PgPool, id: ReleaseId, check: &ReleaseCheck, no
         json!(check.declared_parameters),
         now,
     );
-    Ok(done.execute(pool).await?.rows_affected() > 0)
+    if done.execute(&mut *tx).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    events::append_fleet_event(tx, event, &json!({ "release_id": id }), now).await?;
+    Ok(true)
 }
 
 /// Result of [`approve`].
@@ -210,7 +230,19 @@ pub async fn approve(
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<ApproveResult> {
-    let Some(release) = find(pool, id).await? else { return Ok(ApproveResult::NotFound) };
+    let mut tx = pool.begin().await?;
+    let result = approve_in_tx(&mut tx, id, sha256, by, now).await;
+    finish_transaction(tx, result, |result| *result == ApproveResult::Approved).await
+}
+
+async fn approve_in_tx(
+    tx: &mut PgConnection,
+    id: ReleaseId,
+    sha256: &str,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<ApproveResult> {
+    let Some(release) = find_in_tx(tx, id).await? else { return Ok(ApproveResult::NotFound) };
     if release.sha256 != sha256 {
         return Ok(ApproveResult::HashMismatch);
     }
@@ -231,8 +263,11 @@ pub async fn approve(
         json!(by),
         now,
     );
-    let is_first = done.execute(pool).await?.rows_affected() > 0;
-    Ok(if is_first { ApproveResult::Approved } else { ApproveResult::AlreadyApproved })
+    if done.execute(&mut *tx).await?.rows_affected() == 0 {
+        return Ok(ApproveResult::AlreadyApproved);
+    }
+    events::append_fleet_event(tx, FeedType::ReleaseApproved, &json!({ "release_id": id }), now).await?;
+    Ok(ApproveResult::Approved)
 }
 
 /// Returns the release that new environments get; `None` means the `[stack]` of the configuration.

@@ -24,7 +24,8 @@ pub struct FeedEvent {
     /// Type of the event.
     #[cfg_attr(feature = "openapi", schema(example = "environment.account.assigned"))]
     pub r#type: String,
-    /// Environment of the event, or tenant if it concerns no environment.
+    /// Environment of the event, or tenant if it concerns no environment. An event of the fleet has its rollout or
+    /// release, or `change-freeze`.
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a"))]
     pub subject: String,
     /// Time of the event.
@@ -43,16 +44,18 @@ pub struct FeedEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FeedEventData {
-    /// Tenant of the event.
-    #[cfg_attr(feature = "openapi", schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"))]
-    pub tenant_id: String,
-    /// Environment of the event; in all event types except `tenant.updated` and `tenant.approval.*`.
+    /// Tenant of the event; in all event types except those of the fleet: `release.*`, `rollout.*` and
+    /// `change_freeze.*`. Only a token with the scope `fleet` gets these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b", nullable = false))]
+    pub tenant_id: Option<String>,
+    /// Environment of the event; in all event types of a tenant except `tenant.updated` and `tenant.approval.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false))]
     pub environment_id: Option<String>,
-    /// Operation of the event, whose details are at `GET /v1/operations/{id}`; in all event types except
-    /// `tenant.updated`, `tenant.approval.*`, `environment.degraded`, `environment.recovered` and
-    /// `environment.finding.*`.
+    /// Operation of the event, whose details are at `GET /v1/operations/{id}`; in all event types of a
+    /// tenant except `tenant.updated`, `tenant.approval.*`, `environment.degraded`, `environment.recovered`,
+    /// `environment.pinned`, `environment.unpinned` and `environment.finding.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c", nullable = false))]
     pub operation_id: Option<String>,
@@ -92,6 +95,18 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "eu-west-1", nullable = false))]
     pub region: Option<String>,
+    /// Release, whose details are at `GET /v1/releases/{id}`; only in `release.*` and `rollout.*` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "rel_01k2m8v3x9e7rt4s5q6w7y8z9f", nullable = false))]
+    pub release_id: Option<String>,
+    /// Rollout, whose details are at `GET /v1/rollouts/{id}`; only in `rollout.*` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "rol_01k2m8v3x9e7rt4s5q6w7y8z9g", nullable = false))]
+    pub rollout_id: Option<String>,
+    /// Name of the wave; only in `rollout.wave.*`, `rollout.awaiting_approval` and `rollout.approved` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "canaries", nullable = false))]
+    pub wave: Option<String>,
     /// Changed fields of the tenant; only in `tenant.updated` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = json!(["tier"]), nullable = false))]
@@ -101,8 +116,12 @@ pub struct FeedEventData {
 impl FeedEvent {
     /// Converts a feed entry to its public form.
     pub fn of(entry: Entry, config: &Config) -> Self {
-        let subject = entry.environment_id.map_or_else(|| entry.tenant_id.to_string(), |id| id.to_string());
         let text = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+        let tenant_id = entry.tenant_id.map(|id| id.to_string());
+        let environment_id = entry.environment_id.map(|id| id.to_string());
+        let of_tenant = environment_id.clone().or_else(|| tenant_id.clone());
+        let subject = of_tenant.or_else(|| text("rollout_id")).or_else(|| text("release_id"));
+        let subject = subject.unwrap_or_else(|| "change-freeze".to_owned());
         Self {
             specversion: "1.0".to_owned(),
             id: match entry.operation {
@@ -116,8 +135,8 @@ impl FeedEvent {
             datacontenttype: "application/json".to_owned(),
             sequence: format!("{:019}", entry.position),
             data: FeedEventData {
-                tenant_id: entry.tenant_id.to_string(),
-                environment_id: entry.environment_id.map(|id| id.to_string()),
+                tenant_id,
+                environment_id,
                 operation_id: entry.operation.map(|event| event.operation_id.to_string()),
                 aws_account_id: text("aws_account_id"),
                 code: text("code"),
@@ -128,6 +147,9 @@ impl FeedEvent {
                 kind: text("kind"),
                 severity: text("severity"),
                 region: text("region"),
+                release_id: text("release_id"),
+                rollout_id: text("rollout_id"),
+                wave: text("wave"),
                 changed: entry.data.get("changed").and_then(|changed| serde_json::from_value(changed.clone()).ok()),
             },
         }

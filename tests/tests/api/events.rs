@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use freehold_tenancy::db::releases::{self, ApproveResult, NewRelease, ReleaseCheck};
 use freehold_tenancy::feed::FeedType;
+use freehold_tenancy::operation::Requester;
+use freehold_tenancy::release::{ReleaseContent, ReleaseSource};
 use freehold_tests::api_fixture::{ApiFixture, signup_body};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -191,4 +194,60 @@ async fn event_types_of_a_later_version_are_assigned_no_position() {
     let page = api.get("/v1/events").await.json();
     assert_eq!((types(&page).len(), &page["next_after"]), (1, &json!(1)));
     assert_eq!(api.get("/v1/events?after=1&wait=0").await.json()["next_after"], 1);
+}
+
+#[tokio::test]
+async fn only_readers_of_every_tenant_see_events_of_the_fleet() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
+    let (pool, now) = (&api.database.pool, api.clock.now());
+    let person = |subject: &str| Requester { issuer: "https://issuer".to_owned(), subject: subject.to_owned() };
+    let (registrant, approver) = (person("registrant"), person("approver"));
+    let mut ids = Vec::new();
+    for (template, problems) in [("{}", vec![]), ("[]", vec!["template must be an object".to_owned()])] {
+        let content = ReleaseContent { template: Some(template.to_owned()), ..ReleaseContent::default() };
+        let new = NewRelease { source: ReleaseSource::Api, content: &content, notes: None, registered_by: &registrant };
+        let id = releases::register(pool, &new, now).await.unwrap();
+        let check = ReleaseCheck { problems, declared_parameters: std::collections::BTreeMap::new() };
+        assert!(releases::record_check(pool, id, &check, now).await.unwrap());
+        assert!(!releases::record_check(pool, id, &check, now).await.unwrap(), "a check was recorded twice");
+        let approved = releases::approve(pool, id, &content.sha256(), &approver, now).await.unwrap();
+        assert_eq!(approved == ApproveResult::Approved, check.problems.is_empty(), "{approved:?}");
+        ids.push(id.to_string());
+    }
+
+    let page = api.get("/v1/events").await.json();
+    assert_eq!(types(&page), ["tenant.onboarding.accepted", "release.ready", "release.approved", "release.refused"]);
+    let ready = &page["events"][1];
+    assert_eq!(ready["data"], json!({ "release_id": ids[0] }));
+    assert_eq!((&ready["subject"], &ready["id"]), (&json!(ids[0]), &json!(format!("{}/2", ids[0]))));
+    assert_eq!(page["events"][3]["subject"], ids[1]);
+
+    let of_tenant = api.get(&format!("/v1/events?tenant={}", tenant["id"].as_str().unwrap())).await.json();
+    let token = api.issuer.token_with("", &json!({ "scope": "events:read", "tenant_id": tenant["id"] }));
+    for path in ["/v1/events", "/v1/events?types=release.ready,release.approved,tenant.onboarding.accepted"] {
+        let request = api.request_without_token(Method::GET, path).bearer_auth(&token);
+        let own = freehold_tests::api_fixture::send(request).await.json();
+        assert_eq!((types(&own), &own["next_after"]), (vec!["tenant.onboarding.accepted"], &json!(4)), "{path}");
+        assert_eq!(types(&of_tenant), types(&own));
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_reader_of_a_tenant_gets_no_event_of_the_fleet() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
+    let token = api.issuer.token_with("", &json!({ "scope": "events:read", "tenant_id": tenant["id"] }));
+    let request = api.request_without_token(Method::GET, "/v1/events?after=1&wait=2").bearer_auth(&token);
+    let of_the_fleet =
+        "insert into feed_pending (type, data, occurred_at) values ('change_freeze.started', '{}', now())";
+    let (own, all, ()) =
+        tokio::join!(freehold_tests::api_fixture::send(request), api.get("/v1/events?after=1&wait=20"), async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            sqlx::query(of_the_fleet).execute(&api.database.pool).await.unwrap();
+            freehold_tenancy::db::notify::notify_now(&api.database.pool).await.unwrap();
+        });
+    assert_eq!(types(&own.json()).len(), 0);
+    let all = all.json();
+    assert_eq!((types(&all), &all["events"][0]["subject"]), (vec!["change_freeze.started"], &json!("change-freeze")));
 }

@@ -110,12 +110,13 @@ fn cloud_events(lines: &mut Lines) {
         let data = json!({
             "aws_account_id": "111122223333", "code": "account_email_taken", "action": "close", "changed": ["tier"],
             "finding_id": "find_01k2m8v3x9e7rt4s5q6w7y8z9e", "kind": "wrong_ou", "severity": "critical",
-            "by": "ann", "sentence": "A text.", "request_hash": "00",
+            "release_id": "rel_01k2m8v3x9e7rt4s5q6w7y8z9f", "rollout_id": "rol_01k2m8v3x9e7rt4s5q6w7y8z9g",
+            "wave": "canaries", "by": "ann", "sentence": "A text.", "request_hash": "00",
         });
         let has = |id: &str| feed_type.id_fields().contains(&id);
         let entry = Entry {
             position: 5,
-            tenant_id: TenantId::from(Uuid::from_u128(1)),
+            tenant_id: has("tenant_id").then_some(TenantId::from(Uuid::from_u128(1))),
             environment_id: has("environment_id").then_some(EnvironmentId::from(Uuid::from_u128(2))),
             operation: has("operation_id").then_some(OperationEventRef { operation_id, seq: 4 }),
             feed_type: *feed_type,

@@ -15,11 +15,14 @@ const RELEASED_MIGRATIONS: &[(i64, &str)] =
 
 /// Statements that are accepted although they break a rule: number of the migration, beginning of the statement,
 /// reason.
-const EXCEPTIONS: &[(i64, &str, &str)] = &[(
-    13,
-    "create index audit_records_by_",
-    "only the chaining of audit entries waits; requests write to another table",
-)];
+const EXCEPTIONS: &[(i64, &str, &str)] = &[
+    (13, "create index audit_records_by_", "only the chaining of audit entries waits; requests write to another table"),
+    (
+        20,
+        "alter table feed_pending add constraint event_is_complete ",
+        "no column changes: one of them is named type, and each row of the previous version is accepted",
+    ),
+];
 
 /// Returns the numbers of released migrations that are missing or have a different checksum.
 fn changed_migrations(released: &[(i64, &str)]) -> Vec<i64> {

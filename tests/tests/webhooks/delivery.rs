@@ -302,3 +302,18 @@ async fn webhook_fan_out_reads_each_event_once() {
     assert_eq!(fan_out().await, 2500);
     assert_eq!(fan_out().await, 0, "events were read again");
 }
+
+#[tokio::test]
+async fn webhooks_deliver_events_of_the_fleet() {
+    let hooks = WebhookFixture::new().await;
+    let receiver = Receiver::start().await;
+    hooks.create_endpoint(&receiver.url(), &["change_freeze.started"]).await;
+    sqlx::query("insert into feed_pending (type, data, occurred_at) values ('change_freeze.started', '{}', $1)")
+        .bind(hooks.api.clock.now())
+        .execute(&hooks.api.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(Arc::new(hooks.worker()).drain_webhooks().await.unwrap(), 1);
+    let event = receiver.received().remove(0).json();
+    assert_eq!((&event["type"], &event["data"]), (&json!("change_freeze.started"), &json!({})));
+}

@@ -235,6 +235,8 @@ const FEED_EVENT_DATA: TenantView = TenantView {
         // A code, not a text: the reason for a suspension.
         "reason",
     ],
+    // Fields of events of the fleet, which are not sent to a tenant.
+    hidden: &["release_id", "rollout_id", "wave"],
     ..NONE
 };
 

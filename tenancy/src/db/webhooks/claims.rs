@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::secrets::EncryptedSecrets;
 use crate::db::{PgPool, Result, feed};
 use crate::feed::Entry;
-use crate::{EnvironmentId, WebhookDeliveryId, WebhookEndpointId};
+use crate::{EnvironmentId, TenantId, WebhookDeliveryId, WebhookEndpointId};
 
 /// Claim of a worker on a due delivery.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +93,7 @@ pub async fn claim(
         let entry = || {
             Some(Entry {
                 position: row.position,
-                tenant_id: row.tenant_id?.into(),
+                tenant_id: row.tenant_id.map(TenantId::from),
                 environment_id: row.environment_id.map(EnvironmentId::from),
                 operation: feed::operation_event(row.operation_id, row.seq),
                 feed_type: row.feed_type.as_ref()?.parse().ok()?,
