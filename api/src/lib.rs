@@ -57,6 +57,7 @@ pub mod schema {
     pub use crate::routes::health::Health;
     pub use crate::routes::home_moves::{HomeMove, NewHome};
     pub use crate::routes::legal_hold::LegalHold;
+    pub use crate::routes::maintenance_windows::MaintenanceWindow;
     pub use crate::routes::operation_events::OperationEvent;
     pub use crate::routes::operations::OperationPage;
     pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};

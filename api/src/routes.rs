@@ -14,6 +14,7 @@ mod front_door;
 pub(crate) mod health;
 pub(crate) mod home_moves;
 pub(crate) mod legal_hold;
+pub(crate) mod maintenance_windows;
 pub(crate) mod offboarding;
 pub(crate) mod operation_events;
 pub(crate) mod operations;

@@ -22,6 +22,7 @@ pub mod fleet_hold;
 pub mod front_door;
 pub mod ids;
 pub mod jitter;
+pub mod maintenance_window;
 pub mod needed_types;
 pub mod operation;
 pub mod quota;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::environment::Environment;
+use crate::maintenance_window::MaintenanceWindows;
 use crate::string_enum::string_enum;
 use crate::{CompanyName, EmailAddress, ExternalId, TenantId, Tier};
 
@@ -79,6 +80,8 @@ pub struct TenantChange {
     pub external_id: Option<Option<ExternalId>>,
     /// Complete set of labels, which replaces the old set.
     pub labels: Option<Labels>,
+    /// Complete list of windows, which replaces the old list.
+    pub maintenance_windows: Option<MaintenanceWindows>,
 }
 
 impl TenantChange {
@@ -90,6 +93,8 @@ impl TenantChange {
         update(&mut tenant.tier, self.tier, "tier", &mut changed);
         update(&mut tenant.external_id, self.external_id, "external_id", &mut changed);
         update(&mut tenant.labels, self.labels, "labels", &mut changed);
+        let windows = self.maintenance_windows;
+        update(&mut tenant.maintenance_windows, windows, "maintenance_windows", &mut changed);
         changed
     }
 }
@@ -114,6 +119,8 @@ pub struct Tenant {
     /// Id of the tenant in the SaaS.
     pub external_id: Option<ExternalId>,
     pub labels: Labels,
+    /// Times in which updates may start.
+    pub maintenance_windows: MaintenanceWindows,
     /// Time of the signup.
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

@@ -7,6 +7,7 @@ use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::idempotency::{IdempotencyKey, StoredResponse};
 use freehold_tenancy::db::signup::{self, Signup, SignupResult};
 use freehold_tenancy::environment::{Environment, EnvironmentState};
+use freehold_tenancy::maintenance_window::MaintenanceWindows;
 use freehold_tenancy::operation::Requester;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Config, EnvironmentId, OperationId, TenantId};
@@ -53,6 +54,7 @@ pub fn new_tenant(
         tier: tier.parse().expect("a tier"),
         external_id: None,
         labels: std::collections::BTreeMap::new(),
+        maintenance_windows: MaintenanceWindows::default(),
         created_at: now,
         updated_at: now,
         legal_hold: None,

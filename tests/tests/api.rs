@@ -18,6 +18,7 @@ mod front_door;
 mod health;
 mod idempotency;
 mod identity_providers;
+mod maintenance_windows;
 mod offboarding;
 mod operation_actions;
 mod operation_events;

@@ -120,8 +120,15 @@ const ROUTES: &[RecordedFields] = &[
     route("updateToRelease", &[("release", Whole), ("ignore_window", Whole), ("reason", Whole)], &[]),
     route(
         "updateTenant",
-        &[("company_name", Whole), ("admin_email", Given), ("tier", Whole), ("external_id", Whole), ("labels", Whole)],
-        &["company_name", "admin_email", "tier", "external_id", "labels", "approval"],
+        &[
+            ("company_name", Whole),
+            ("admin_email", Given),
+            ("tier", Whole),
+            ("external_id", Whole),
+            ("labels", Whole),
+            ("maintenance_windows", Whole),
+        ],
+        &["company_name", "admin_email", "tier", "external_id", "labels", "maintenance_windows", "approval"],
     ),
     route(
         "updateWebhookEndpoint",

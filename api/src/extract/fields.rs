@@ -190,7 +190,7 @@ impl Fields {
     }
 
     /// Removes a field and returns its value, or `None` if the value is missing or `null`.
-    fn take(&mut self, name: &str) -> Option<Value> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         self.values.shift_remove(name).filter(|value| !value.is_null())
     }
 

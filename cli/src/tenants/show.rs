@@ -25,6 +25,11 @@ pub(super) fn print_tenant(tenant: &Tenant, queues: &[(String, Queue)], format: 
     for (name, value) in fields {
         output::print_field(name, value)?;
     }
+    for window in &tenant.maintenance_windows {
+        let days = window.days.join(",");
+        let text = format!("{days} {} for {} minutes, {}", window.start, window.minutes, window.time_zone);
+        output::print_field("updates", text)?;
+    }
     if let Some(suspension) = &tenant.suspension {
         let since = suspension.since.format("%Y-%m-%d %H:%M:%S");
         let note = suspension.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));

@@ -1,8 +1,8 @@
 //! `freehold tenants update`: update the details of a tenant.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
-use freehold_api::schema::{ApprovalDetails, Tenant};
+use freehold_api::schema::{ApprovalDetails, MaintenanceWindow, Tenant};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,9 @@ use crate::output;
 #[command(after_help = concat!(
     "Examples:\n  ",
     "freehold tenants update ten_01k2m8v3x9e7rt4s5q6w7y8z9b --tier enterprise --label team=north\n  ",
-    "freehold tenants update ten_01k2m8v3x9e7rt4s5q6w7y8z9b --external-id '' --remove-label pilot\n\n",
+    "freehold tenants update ten_01k2m8v3x9e7rt4s5q6w7y8z9b --external-id '' --remove-label pilot\n  ",
+    "freehold tenants update ten_01k2m8v3x9e7rt4s5q6w7y8z9b \\\n    ",
+    "--maintenance-window 'sat,sun 22:00 240 Europe/Berlin'\n\n",
     "The names of AWS accounts do not change. A new administrator gets the access of the old one, if the tier has a \
      tenant group. Access that comes with a new tier is granted by the next reconcile \
      run. A tier that requires approval must be set alone, and needs the approval of a second person.\n\n",
@@ -46,6 +48,13 @@ pub(super) struct UpdateArgs {
     /// Label to remove; repeatable
     #[arg(long = "remove-label", value_name = "KEY")]
     removed: Vec<String>,
+    /// Weekly time in which updates may start: days, start, length in minutes and time zone, separated by spaces;
+    /// repeatable; replaces all present ones
+    #[arg(long = "maintenance-window", value_name = "WINDOW", value_parser = parse_window)]
+    windows: Vec<MaintenanceWindow>,
+    /// Allow updates at any time
+    #[arg(long, conflicts_with = "windows")]
+    no_maintenance_windows: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -63,8 +72,14 @@ pub(super) async fn run(args: UpdateArgs) -> anyhow::Result<Exit> {
     if !labels.is_empty() {
         patch.insert("labels".to_owned(), json!(labels));
     }
+    if args.no_maintenance_windows || !args.windows.is_empty() {
+        patch.insert("maintenance_windows".to_owned(), json!(args.windows));
+    }
     if patch.is_empty() {
-        bail!("nothing to update; set --company-name, --admin-email, --tier, --external-id, --label or --remove-label");
+        bail!(
+            "nothing to update; set --company-name, --admin-email, --tier, --external-id, --label, --remove-label, \
+             --maintenance-window or --no-maintenance-windows"
+        );
     }
     let api = args.client.api_client()?;
     // `If-Match: *` skips the check for concurrent changes, because the command does not show the current values first.
@@ -80,6 +95,20 @@ pub(super) async fn run(args: UpdateArgs) -> anyhow::Result<Exit> {
         UpdateResult::Updated(tenant) => show::print_tenant(&tenant, &[], args.client.output)?,
     }
     Ok(Exit::Success)
+}
+
+/// Parses a maintenance window, such as `sat,sun 22:00 240 Europe/Berlin`. The API checks its parts.
+fn parse_window(text: &str) -> anyhow::Result<MaintenanceWindow> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [days, start, minutes, time_zone] = words[..] else {
+        bail!("must be days, start, minutes and time zone, such as: sat,sun 22:00 240 Europe/Berlin");
+    };
+    Ok(MaintenanceWindow {
+        days: days.split(',').map(ToOwned::to_owned).collect(),
+        start: start.to_owned(),
+        minutes: minutes.parse().context("the minutes must be a whole number")?,
+        time_zone: time_zone.to_owned(),
+    })
 }
 
 /// Response to an update.

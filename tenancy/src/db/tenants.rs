@@ -106,7 +106,7 @@ pub async fn update(
         r#"/* db::tenants::update */
         with changed as (
             update tenants set company_name = $3, tier = $4, external_id = $5, labels = $6, admin_email = $10,
-                updated_at = greatest($7, updated_at + interval '1 microsecond')
+                maintenance_windows = $11, updated_at = greatest($7, updated_at + interval '1 microsecond')
             where id = $1 and updated_at = $2 and offboarded_at is null
             returning id
         )
@@ -121,6 +121,7 @@ pub async fn update(
         FeedType::TenantUpdated.as_str(),
         json!({ "changed": changed }),
         tenant.admin_email.as_ref().map(EmailAddress::as_str),
+        json!(tenant.maintenance_windows),
     )
     .execute(executor)
     .await
@@ -144,7 +145,7 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
     let mut environments = environments_of(pool, &uuids).await?;
     let rows = sqlx::query!(
         r#"/* db::tenants::by_ids */
-        select id, company_name, admin_email, tier, external_id, labels, created_at, updated_at,
+        select id, company_name, admin_email, tier, external_id, labels, maintenance_windows, created_at, updated_at,
             legal_hold_at, legal_hold_reason, suspended_at,
             suspension_reason as "suspension_reason: SuspensionReason", suspension_note
         from tenants where id = any($1) order by id desc"#,
@@ -162,6 +163,7 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
                 tier: parse_text(row.tier)?,
                 external_id: row.external_id.map(parse_text).transpose()?,
                 labels: serde_json::from_value(row.labels).unwrap_or_default(),
+                maintenance_windows: parse_json(row.maintenance_windows, "the maintenance windows of a tenant")?,
                 created_at: row.created_at,
                 updated_at: row.updated_at,
                 legal_hold: row

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::enums::{FindingRemedy, FrontDoorState, RegionRole, RegionState, Severity, SuspensionReason, TenantState};
+use crate::routes::maintenance_windows::MaintenanceWindow;
 
 /// Tenant: one customer with its environments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -37,6 +38,10 @@ pub struct Tenant {
     #[serde(default)]
     #[schema(required = true, example = json!({ "team": "north" }))]
     pub labels: BTreeMap<String, String>,
+    /// Weekly times in which updates of the environments may start; an empty list allows any time.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub maintenance_windows: Vec<MaintenanceWindow>,
     /// Environments in the order of their creation.
     pub environments: Vec<Environment>,
     /// Reason of the legal hold; `null` without a legal hold.
@@ -63,6 +68,7 @@ impl Tenant {
             tier: tenant.tier.into(),
             external_id: tenant.external_id.map(String::from),
             labels: tenant.labels,
+            maintenance_windows: tenant.maintenance_windows.0.into_iter().map(MaintenanceWindow::from).collect(),
             legal_hold: tenant.legal_hold.map(|hold| hold.reason),
             suspension: tenant.suspension.map(Suspension::from),
             environments,

@@ -11,7 +11,7 @@ const NONE: TenantView = TenantView { schema: "", visible: &[], parts: &[], repl
 const TENANT: TenantView = TenantView {
     schema: "Tenant",
     visible: &["id", "company_name", "admin_email", "state", "tier", "external_id", "created_at", "updated_at"],
-    parts: &[("environments", &ENVIRONMENT), ("suspension", &SUSPENSION)],
+    parts: &[("environments", &ENVIRONMENT), ("suspension", &SUSPENSION), ("maintenance_windows", &MAINTENANCE_WINDOW)],
     // Labels are notes of the operator.
     hidden: &["labels", "legal_hold"],
     ..NONE
@@ -19,6 +19,9 @@ const TENANT: TenantView = TenantView {
 
 const SUSPENSION: TenantView =
     TenantView { schema: "Suspension", visible: &["reason", "since"], hidden: &["note"], ..NONE };
+
+const MAINTENANCE_WINDOW: TenantView =
+    TenantView { schema: "MaintenanceWindow", visible: &["days", "start", "minutes", "time_zone"], ..NONE };
 
 const TENANT_PAGE: TenantView =
     TenantView { schema: "TenantPage", visible: &["next_page_token"], parts: &[("tenants", &TENANT)], ..NONE };
@@ -252,6 +255,7 @@ pub(crate) const VIEWS: &[&TenantView] = &[
     &TENANT,
     &TENANT_PAGE,
     &SUSPENSION,
+    &MAINTENANCE_WINDOW,
     &ENVIRONMENT,
     &ENVIRONMENT_REGION,
     &FRONT_DOOR,

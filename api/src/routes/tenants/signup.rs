@@ -7,6 +7,7 @@ use freehold_tenancy::aws::constraints::{USER_EMAIL, USER_NAME};
 use freehold_tenancy::environment::{Environment, EnvironmentState};
 use freehold_tenancy::front_door::FrontDoor;
 use freehold_tenancy::release::StackParameters;
+use freehold_tenancy::maintenance_window::MaintenanceWindows;
 use freehold_tenancy::replica::Replica;
 use freehold_tenancy::tenant::{Labels, Tenant};
 use freehold_tenancy::{Config, EmailAddress, EnvironmentId, EnvironmentName, OperationId, TenantId, Tier};
@@ -138,6 +139,7 @@ pub(crate) fn parse_signup(mut fields: Fields, rules: RegionRules<'_>, now: Date
         tier,
         external_id,
         labels,
+        maintenance_windows: MaintenanceWindows::default(),
         created_at: now,
         updated_at: now,
         legal_hold: None,

@@ -20,6 +20,7 @@ use crate::auth::Caller;
 use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
+use crate::routes::maintenance_windows::{MaintenanceWindow, parse_maintenance_windows};
 use crate::routes::schema::approval::ApprovalDetails;
 use crate::routes::schema::tenant::Tenant;
 
@@ -49,6 +50,11 @@ pub struct TenantPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!({ "team": "north", "pilot": null }), nullable = false)]
     pub labels: Option<BTreeMap<String, Option<String>>>,
+    /// All weekly times in which updates of the tenant's environments may start, at most 20. The list replaces the
+    /// present one; `[]` allows updates at any time. An update that has started in a window may end after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 20, nullable = false)]
+    pub maintenance_windows: Option<Vec<MaintenanceWindow>>,
 }
 
 /// Update a tenant
@@ -154,6 +160,7 @@ fn record_changes(before: &tenant::Tenant, after: &tenant::Tenant) {
     let external_id = |tenant: &tenant::Tenant| tenant.external_id.as_ref().map(ToString::to_string);
     record_change("external_id", external_id(before), external_id(after));
     record_change("labels", &before.labels, &after.labels);
+    record_change("maintenance_windows", &before.maintenance_windows, &after.maintenance_windows);
     if before.admin_email != after.admin_email {
         record_hidden_change("admin_email");
     }
@@ -217,6 +224,7 @@ pub(crate) fn parse_patch(
         tier,
         external_id,
         labels: fields.has_value("labels").then(|| patch_labels(&mut fields, &tenant.labels)),
+        maintenance_windows: parse_maintenance_windows(&mut fields),
     };
     if let Some(tier) = change.tier.clone().filter(|tier| *tier != tenant.tier && config.requires_approval(tier))
         && change.clone().apply(&mut tenant.clone()).len() > 1

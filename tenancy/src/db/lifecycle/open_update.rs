@@ -14,6 +14,7 @@ use crate::db::{
 use crate::environment::EnvironmentState;
 use crate::environment_stack::StackKind;
 use crate::front_door::{FRONT_DOOR_FIELD, FrontDoorChange, FrontDoorState};
+use crate::maintenance_window::MaintenanceWindows;
 use crate::operation::{OperationKind, Requester};
 use crate::release::{PARAMETERS_FIELD, RELEASE_FIELD, ROLLOUT_FIELD, Release, ReleaseState, StackParameters};
 use crate::{EnvironmentId, EnvironmentName, OperationId, ReleaseId, RolloutId, TenantId};
@@ -58,6 +59,11 @@ pub enum UpdateResult {
     Frozen {
         reason: String,
         until: Option<DateTime<Utc>>,
+    },
+    /// No maintenance window of the tenant is open.
+    OutsideWindow {
+        /// Time at which the next window opens.
+        next: Option<DateTime<Utc>>,
     },
     /// The release is not ready.
     ReleaseNotReady(ReleaseState),
@@ -166,12 +172,25 @@ async fn update_locked(
     if is_current(tx, environment, &release, &parameters).await? {
         return Ok(UpdateResult::Current);
     }
+    let windows = maintenance_windows(tx, tenant).await?;
+    if !request.ignores_window && !windows.is_open(now) {
+        return Ok(UpdateResult::OutsideWindow { next: windows.next_opening(now) });
+    }
     let mut input = input(tx, environment, &release, &parameters).await?;
     input.extend(request.rollout.map(|rollout| (ROLLOUT_FIELD.to_owned(), json!(rollout))));
     input.extend(request.reason.map(|reason| ("reason".to_owned(), json!(reason))));
     let kind = OperationKind::Update;
     let operation = open_operation(tx, kind, environment, &Value::Object(input), request.by, now, now).await?;
     Ok(UpdateResult::Started(operation))
+}
+
+/// Returns the maintenance windows of a tenant.
+async fn maintenance_windows(tx: &mut PgConnection, tenant: TenantId) -> Result<MaintenanceWindows> {
+    let windows = sqlx::query_scalar!(
+        "/* db::lifecycle::maintenance_windows */ select maintenance_windows from tenants where id = $1",
+        tenant.as_uuid(),
+    );
+    parse_json(windows.fetch_one(tx).await?, "the maintenance windows of a tenant")
 }
 
 /// Reason why an environment cannot start an operation that keeps it ready.
