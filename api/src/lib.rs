@@ -61,6 +61,7 @@ pub mod schema {
     pub use crate::routes::operation_events::OperationEvent;
     pub use crate::routes::operations::OperationPage;
     pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};
+    pub use crate::routes::pins::PinRequest;
     pub use crate::routes::regions::{AwsRegion, AwsRegionList, MissingResourceType};
     pub use crate::routes::releases::schema::{
         NewPreview, NewRelease, NewUpdate, Release, ReleaseApproval, ReleaseDiff, ReleaseOperation, ReleasePage,
@@ -70,7 +71,7 @@ pub mod schema {
     pub use crate::routes::schema::approval::ApprovalDetails;
     pub use crate::routes::schema::operation::{Approval, Attention, Operation, OperationHold, Queue, Step};
     pub use crate::routes::schema::tenant::{
-        Environment, EnvironmentRegion, FrontDoor, OpenFinding, Suspension, Tenant,
+        Environment, EnvironmentPin, EnvironmentRegion, FrontDoor, OpenFinding, Suspension, Tenant,
     };
     pub use crate::routes::suspension::{ResumeRequest, SuspendRequest};
     pub use crate::routes::tenants::{Collision, EnvironmentPreview, Signup, SignupPreview, TenantPage, TenantPatch};

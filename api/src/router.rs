@@ -20,7 +20,7 @@ use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     access_review, account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings,
-    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, regions, releases,
+    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, pins, regions, releases,
     residency_proofs, suspension, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
@@ -55,6 +55,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(TenantsDelete, Tenant), routes!(offboarding::restore_environment))
         .protected(policy(OperationsWrite, Fleet), routes!(baseline_upgrades::upgrade_baseline))
         .protected(policy(TenantsWrite, Fleet), routes!(home_moves::move_home))
+        .protected(policy(TenantsWrite, Fleet), routes!(pins::pin_environment))
+        .protected(policy(TenantsWrite, Fleet), routes!(pins::unpin_environment))
         .protected(policy(TenantsRead, Tenant), routes!(residency_proofs::get_residency_proof))
         .protected(policy(OperationsWrite, Fleet), routes!(residency_proofs::refresh_residency_proof))
         .public(routes!(residency_proofs::list_residency_proof_keys))

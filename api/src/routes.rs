@@ -18,6 +18,7 @@ pub(crate) mod maintenance_windows;
 pub(crate) mod offboarding;
 pub(crate) mod operation_events;
 pub(crate) mod operations;
+pub(crate) mod pins;
 pub(crate) mod region_rules;
 pub(crate) mod regions;
 pub(crate) mod releases;

@@ -1,5 +1,5 @@
 //! `freehold tenants`: create, list, show, watch, update, offboard, restore, suspend and resume tenants, change their
-//! regions and front doors, move their homes, and upgrade baselines.
+//! regions and front doors, move their homes, upgrade baselines, and pin environments to their release.
 
 mod add_environment;
 mod change_regions;
@@ -7,6 +7,7 @@ mod create;
 mod front_door;
 mod move_home;
 mod offboard;
+mod pin;
 mod show;
 mod suspend;
 mod update;
@@ -53,6 +54,8 @@ enum TenantsCommand {
     Resume(suspend::ResumeArgs),
     LegalHold(offboard::LegalHoldArgs),
     UpgradeBaseline(upgrade_baseline::UpgradeBaselineArgs),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
 }
 
 /// List tenants, newest first
@@ -143,6 +146,8 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::Resume(args) => suspend::resume(args).await,
         TenantsCommand::LegalHold(args) => offboard::legal_hold(args).await,
         TenantsCommand::UpgradeBaseline(args) => upgrade_baseline::run(args).await,
+        TenantsCommand::Pin(args) => pin::pin(args).await,
+        TenantsCommand::Unpin(args) => pin::unpin(args).await,
         TenantsCommand::Watch(args) => {
             let api = args.client.api_client()?;
             let tenant = get_tenant(&api, &args.id).await?;

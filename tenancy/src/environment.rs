@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::baseline::BaselineVersion;
+use crate::environment_pin::EnvironmentPin;
 use crate::environment_stack::{EnvironmentStack, StackParameters};
 use crate::finding::{Finding, FindingKind};
 use crate::front_door::FrontDoor;
@@ -95,6 +96,8 @@ pub struct Environment {
     pub updated_at: DateTime<Utc>,
     /// Time of the first successful verification.
     pub ready_at: Option<DateTime<Utc>>,
+    /// Pin of the environment to its release, which may have reached its end; `None` without one.
+    pub pin: Option<EnvironmentPin>,
     /// Time at which the offboarding was completed.
     pub offboarded_at: Option<DateTime<Utc>>,
     /// Open findings about the environment, the most severe first.
@@ -202,6 +205,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             ready_at,
+            pin: None,
             offboarded_at: None,
             findings: Vec::new(),
         }

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod environment;
+pub mod environment_pin;
 pub mod environment_stack;
 pub mod event;
 pub mod excerpt;

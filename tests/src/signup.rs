@@ -44,6 +44,7 @@ pub fn new_tenant(
         created_at: now,
         updated_at: now,
         ready_at: None,
+        pin: None,
         offboarded_at: None,
         findings: Vec::new(),
     };

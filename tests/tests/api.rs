@@ -24,6 +24,7 @@ mod operation_actions;
 mod operation_events;
 mod operations;
 mod pages;
+mod pins;
 mod rate_limit;
 mod regions;
 mod replica_regions;

@@ -85,6 +85,7 @@ const ROUTES: &[RecordedFields] = &[
     route("offboardEnvironment", &[], &[]),
     route("offboardTenant", &[], &[]),
     route("pauseVending", &[("reason", Whole)], &["vending_pause"]),
+    route("pinEnvironment", &[("reason", Whole), ("until", Whole)], &["pin"]),
     route("refreshResidencyProof", &[], &[]),
     route("previewRelease", &[("environment_id", Whole)], &[]),
     // The values of parameters can be secret; the id of the release leads to its hash.
@@ -112,6 +113,7 @@ const ROUTES: &[RecordedFields] = &[
     route("rotateWebhookSecret", &[], &["secret"]),
     route("setLegalHold", &[("reason", Whole)], &["legal_hold"]),
     route("suspendTenant", &[("reason", Whole), ("note", Whole)], &["suspension"]),
+    route("unpinEnvironment", &[], &["pin"]),
     route(
         "updateEnvironment",
         &[("replica_regions", Whole), ("front_door", Whole)],

@@ -169,6 +169,7 @@ pub(crate) async fn create_environment(
         created_at: now,
         updated_at: now,
         ready_at: None,
+        pin: None,
         offboarded_at: None,
         findings: Vec::new(),
     };

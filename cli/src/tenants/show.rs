@@ -1,5 +1,6 @@
 //! Output of tenants and of signup previews.
 
+use chrono::{DateTime, Utc};
 use freehold_api::schema::{Collision, Environment, NewEnvironmentPreview, Operation, Queue, SignupPreview, Tenant};
 
 use crate::client::{ApiClient, encode_path_segment};
@@ -47,10 +48,22 @@ pub(super) fn print_tenant(tenant: &Tenant, queues: &[(String, Queue)], format: 
         ]);
     }
     output::print_table(&table)?;
+    print_pins(&tenant.environments)?;
     print_regions(&tenant.environments)?;
     print_findings(tenant)?;
     for (environment, queue) in queues {
         output::print_field("queue position", format!("{environment}: {}", format_queue(queue)))?;
+    }
+    Ok(())
+}
+
+/// Prints a line for each pinned environment.
+pub(super) fn print_pins(environments: &[Environment]) -> anyhow::Result<()> {
+    for environment in environments {
+        let Some(pin) = &environment.pin else { continue };
+        let end = |until: &DateTime<Utc>| format!(" until {} UTC", until.format("%Y-%m-%d %H:%M:%S"));
+        let until = pin.until.as_ref().map_or_else(String::new, end);
+        output::print_field("pinned", format!("{}{until}, by {}: {}", environment.name, pin.pinned_by, pin.reason))?;
     }
     Ok(())
 }

@@ -5,9 +5,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::{PgPool, Result};
-use crate::OperationId;
 use crate::event::{Event, EventType, NewEvent};
 use crate::feed::FeedType;
+use crate::{EnvironmentId, OperationId, TenantId};
 
 /// Field of a `step.succeeded` event whose step was skipped. Such an event is read as [`EventType::StepSkipped`]: the
 /// previous version, which does not know that type, reads it too.
@@ -59,6 +59,27 @@ pub(super) async fn append_fleet_event(
         insert into feed_pending (type, data, occurred_at) values ($1, $2, $3)"#,
         feed_type.as_str(),
         data,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Appends an event of an environment itself, which belongs to no operation, to the feed.
+pub(super) async fn append_environment_event(
+    tx: &mut PgConnection,
+    feed_type: FeedType,
+    tenant: TenantId,
+    environment: EnvironmentId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::events::append_environment_event */
+        insert into feed_pending (tenant_id, environment_id, type, data, occurred_at) values ($1, $2, $3, '{}', $4)"#,
+        tenant.as_uuid(),
+        environment.as_uuid(),
+        feed_type.as_str(),
         now,
     )
     .execute(tx)

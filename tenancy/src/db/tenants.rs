@@ -8,11 +8,12 @@ use sqlx::PgExecutor;
 
 use super::environment_stacks::StackRow;
 use super::{
-    PgPool, Result, environment_front_doors, environment_replicas, findings, map_constraint_violation, parse_json,
-    parse_text,
+    DbError, PgPool, Result, environment_front_doors, environment_replicas, findings, map_constraint_violation,
+    parse_json, parse_text,
 };
 use crate::baseline::BaselineVersion;
 use crate::environment::{Environment, EnvironmentState};
+use crate::environment_pin::EnvironmentPin;
 use crate::environment_stack::{EnvironmentStackState, StackKind, StackSlot};
 use crate::feed::FeedType;
 use crate::finding::Finding;
@@ -194,12 +195,15 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             o.id as operation_id, s.region as "stack_region?", s.stack_name as "stack_name?", s.stack_id,
             s.state as "stack_state?: EnvironmentStackState", s.outputs as "outputs?", s.changed_at,
             s.release_id, s.parameters as stack_parameters, e.parameters,
+            p.reason as "pin_reason?", p.until as pinned_until, p.pinned_by as "pinned_by?",
+            p.pinned_at as "pinned_at?",
             e.id in (select environment_id from environment_replicas) as has_replicas,
             e.id in (select environment_id from environment_front_doors) as has_front_door
         from environments e
         left join account_mappings m on m.environment_id = e.id and m.valid_to is null
         left join environment_stacks s on s.environment_id = e.id and s.kind = 'tenant' and s.slot = 0
             and s.state <> 'deleted'
+        left join environment_pins p on p.environment_id = e.id
         join lateral (
             select id from operations where environment_id = e.id
                 and tenant_id = e.tenant_id order by (finished_at is null) desc, id desc limit 1
@@ -245,6 +249,10 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             release_id: row.release_id,
             parameters: row.stack_parameters,
         });
+        let pin = row.pin_reason.zip(row.pinned_by).zip(row.pinned_at).map(|((reason, by), pinned_at)| {
+            let pinned_by = parse_json(by, "the author of a pin")?;
+            Ok::<_, DbError>(EnvironmentPin { reason, until: row.pinned_until, pinned_by, pinned_at })
+        });
         let tenant_id = TenantId::from(row.tenant_id);
         environments.entry(tenant_id).or_default().push(Environment {
             id: row.id.into(),
@@ -266,6 +274,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             created_at: row.created_at,
             updated_at: row.updated_at,
             ready_at: row.ready_at,
+            pin: pin.transpose()?,
             offboarded_at: row.offboarded_at,
             findings: findings.remove(&row.id.into()).unwrap_or_default(),
         });

@@ -148,7 +148,10 @@ pub(crate) async fn update_environment(
     }
 }
 
-fn find<'a>(tenant: &'a Tenant, name: &EnvironmentName) -> Result<&'a environment::Environment, ApiError> {
+pub(in crate::routes) fn find<'a>(
+    tenant: &'a Tenant,
+    name: &EnvironmentName,
+) -> Result<&'a environment::Environment, ApiError> {
     // The name of an offboarded environment can be used again, so the newest match is returned.
     tenant.environments.iter().rfind(|one| one.name == *name).ok_or_else(not_found)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::environment::EnvironmentState;
-use freehold_tenancy::{Config, environment, finding, front_door, tenant};
+use freehold_tenancy::{Config, environment, environment_pin, finding, front_door, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -146,6 +146,10 @@ pub struct Environment {
     /// Id of the unfinished operation of the environment, or of the latest operation if all have finished.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub operation_id: String,
+    /// Pin of the environment to its release; `null` without one.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub pin: Option<EnvironmentPin>,
     /// Time of the request for the environment.
     pub created_at: DateTime<Utc>,
     /// Time at which the environment was first ready; `null` until then.
@@ -156,6 +160,34 @@ pub struct Environment {
     pub offboarded_at: Option<DateTime<Utc>>,
     /// Open findings about the environment, the most severe first.
     pub findings: Vec<OpenFinding>,
+}
+
+/// Pin of an environment to its release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnvironmentPin {
+    /// Reason of the pin.
+    #[schema(example = "The customer tests the release until March.")]
+    pub reason: String,
+    /// End of the pin, after which updates may start again; `null` if it lasts until it is deleted. A pin is shown
+    /// until it is deleted or replaced, also after its end.
+    #[schema(required = true)]
+    pub until: Option<DateTime<Utc>>,
+    /// Subject of the token that pinned the environment.
+    #[schema(example = "ann")]
+    pub pinned_by: String,
+    /// Time of the request for the pin.
+    pub pinned_at: DateTime<Utc>,
+}
+
+impl From<&environment_pin::EnvironmentPin> for EnvironmentPin {
+    fn from(pin: &environment_pin::EnvironmentPin) -> Self {
+        Self {
+            reason: pin.reason.clone(),
+            until: pin.until,
+            pinned_by: pin.pinned_by.subject.clone(),
+            pinned_at: pin.pinned_at,
+        }
+    }
 }
 
 /// Region of an environment, with the state of its stack.
@@ -306,6 +338,7 @@ impl Environment {
             aws_account_id: environment.aws_account_id.as_ref().map(ToString::to_string),
             baseline_version: environment.baseline_version.as_ref().map(ToString::to_string),
             operation_id: environment.operation_id.to_string(),
+            pin: environment.pin.as_ref().map(EnvironmentPin::from),
             created_at: environment.created_at,
             ready_at: environment.ready_at,
             offboarded_at: environment.offboarded_at,

@@ -44,9 +44,12 @@ const ENVIRONMENT: TenantView = TenantView {
         "ready_at",
         "offboarded_at",
     ],
-    parts: &[("regions", &ENVIRONMENT_REGION), ("front_door", &FRONT_DOOR), ("findings", &OPEN_FINDING)],
+    parts: &[("regions", &ENVIRONMENT_REGION), ("front_door", &FRONT_DOOR), ("pin", &PIN), ("findings", &OPEN_FINDING)],
     ..NONE
 };
+
+const PIN: TenantView =
+    TenantView { schema: "EnvironmentPin", visible: &["until", "pinned_at"], hidden: &["reason", "pinned_by"], ..NONE };
 
 const ENVIRONMENT_REGION: TenantView = TenantView {
     schema: "EnvironmentRegion",
@@ -257,6 +260,7 @@ pub(crate) const VIEWS: &[&TenantView] = &[
     &SUSPENSION,
     &MAINTENANCE_WINDOW,
     &ENVIRONMENT,
+    &PIN,
     &ENVIRONMENT_REGION,
     &FRONT_DOOR,
     &NEW_ENVIRONMENT_PREVIEW,

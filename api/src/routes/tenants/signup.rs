@@ -128,6 +128,7 @@ pub(crate) fn parse_signup(mut fields: Fields, rules: RegionRules<'_>, now: Date
         created_at: now,
         updated_at: now,
         ready_at: None,
+        pin: None,
         offboarded_at: None,
         findings: Vec::new(),
     };

@@ -10,7 +10,7 @@ use super::open_operation::open_operation;
 use super::queries::{
     OpenOperation, account_never_requested, legal_hold, lock_tenant, open, owner_of_operation, set_initiator,
 };
-use crate::db::{PgPool, Result, approvals, events, finish_transaction, steps};
+use crate::db::{PgPool, Result, approvals, environment_pins, events, finish_transaction, steps};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{Initiator, OperationKind, Requester};
 use crate::{EnvironmentId, OperationId};
@@ -119,6 +119,7 @@ pub(super) async fn cancel_operation(
         )
         .execute(&mut *tx)
         .await?;
+        environment_pins::delete(&mut *tx, environment).await?;
         delete_slots(&mut *tx, open.id).await?;
         close_tenant(tx, open.id, now).await?;
         return Ok(None);

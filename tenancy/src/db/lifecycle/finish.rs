@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::change_admin::repeat_grant_access;
 use super::change_tier::append_approval_rejected;
 use crate::db::fence::{Claim, begin_fenced};
-use crate::db::{PgPool, Result, access_grants, account_mappings, events, findings, reconcile};
+use crate::db::{PgPool, Result, access_grants, account_mappings, environment_pins, events, findings, reconcile};
 use crate::environment::EnvironmentState;
 use crate::event::{EventType, NewEvent};
 use crate::operation::OperationKind;
@@ -112,6 +112,7 @@ pub(super) async fn finish_successfully(tx: &mut PgConnection, id: OperationId, 
         | OperationKind::Preview => {}
     }
     if achieved == EnvironmentState::Offboarded {
+        environment_pins::delete(tx, operation.environment_id.into()).await?;
         close_tenant(tx, id, now).await?;
     }
     Ok(())
