@@ -50,6 +50,7 @@ pub mod schema {
     pub use crate::routes::approvals::{ApprovalDecision, ApprovalPage};
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
     pub use crate::routes::baseline_upgrades::BaselineUpgrade;
+    pub use crate::routes::change_freeze::{ChangeFreeze, FreezeRequest};
     pub use crate::routes::environments::{EnvironmentPatch, NewEnvironment, NewEnvironmentPreview};
     pub use crate::routes::events::FeedEventPage;
     pub use crate::routes::findings::{Finding, FindingPage};

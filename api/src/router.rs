@@ -19,14 +19,15 @@ use crate::route_policy::IdempotencyMode::{InTransaction, ResponseInTransaction}
 use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
 use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
-    access_review, account_mappings, approvals, audit, baseline_upgrades, docs, environments, events, findings,
-    fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, pins, regions, releases,
+    access_review, account_mappings, approvals, audit, baseline_upgrades, change_freeze, docs, environments, events,
+    findings, fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, pins, regions,
+    releases,
     residency_proofs, suspension, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
     AccessRead, AccountMappingsRead, AuditRead, EventsRead, LegalHoldsLift, OperationsApprove, OperationsRead,
-    OperationsWrite, ReleasesApprove, ReleasesRead, ReleasesWrite, TenantsDelete, TenantsRead, TenantsSuspend,
-    TenantsWrite, WebhooksRead, WebhooksWrite,
+    OperationsWrite, ReleasesApprove, ReleasesRead, ReleasesWrite, RolloutsRead, RolloutsWrite, TenantsDelete,
+    TenantsRead, TenantsSuspend, TenantsWrite, WebhooksRead, WebhooksWrite,
 };
 use crate::tenant_view;
 
@@ -76,6 +77,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(OperationsRead, Fleet), routes!(vending::get_vending))
         .protected(policy(OperationsWrite, Fleet), routes!(vending::pause_vending))
         .protected(policy(OperationsWrite, Fleet), routes!(vending::resume_vending))
+        .protected(policy(RolloutsRead, Fleet), routes!(change_freeze::get_change_freeze))
+        .protected(policy(RolloutsWrite, Fleet), routes!(change_freeze::set_change_freeze))
+        .protected(policy(RolloutsWrite, Fleet), routes!(change_freeze::end_change_freeze))
         .protected(policy(OperationsRead, Fleet), routes!(findings::list_findings))
         .protected(policy(TenantsRead, Fleet), routes!(regions::list_regions))
         .protected(policy(ReleasesWrite, Fleet), routes!(releases::register_release))

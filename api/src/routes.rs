@@ -5,6 +5,7 @@ pub(crate) mod account_mappings;
 pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod baseline_upgrades;
+pub(crate) mod change_freeze;
 pub(crate) mod docs;
 pub(crate) mod environments;
 pub(crate) mod events;

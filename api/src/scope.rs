@@ -24,6 +24,18 @@ pub enum Scope {
     OperationsWrite,
     /// Approve or reject the requests of another person.
     OperationsApprove,
+    /// Read releases.
+    ReleasesRead,
+    /// Register releases, and preview them in environments.
+    ReleasesWrite,
+    /// Approve the releases of another person.
+    ReleasesApprove,
+    /// Read rollouts and the change freeze.
+    RolloutsRead,
+    /// Create and steer rollouts; update environments; set and end the change freeze.
+    RolloutsWrite,
+    /// Approve or reject the waves of another person's rollout.
+    RolloutsApprove,
     /// Read account mappings.
     AccountMappingsRead,
     /// Read the feed of events.
@@ -61,6 +73,12 @@ impl Scope {
         Self::OperationsRead,
         Self::OperationsWrite,
         Self::OperationsApprove,
+        Self::ReleasesRead,
+        Self::ReleasesWrite,
+        Self::ReleasesApprove,
+        Self::RolloutsRead,
+        Self::RolloutsWrite,
+        Self::RolloutsApprove,
         Self::AccountMappingsRead,
         Self::EventsRead,
         Self::AuditRead,
@@ -87,6 +105,12 @@ impl Scope {
             Self::OperationsRead => "operations:read",
             Self::OperationsWrite => "operations:write",
             Self::OperationsApprove => "operations:approve",
+            Self::ReleasesRead => "releases:read",
+            Self::ReleasesWrite => "releases:write",
+            Self::ReleasesApprove => "releases:approve",
+            Self::RolloutsRead => "rollouts:read",
+            Self::RolloutsWrite => "rollouts:write",
+            Self::RolloutsApprove => "rollouts:approve",
             Self::AccountMappingsRead => "account-mappings:read",
             Self::EventsRead => "events:read",
             Self::AuditRead => "audit:read",

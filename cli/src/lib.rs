@@ -6,6 +6,7 @@ mod access_review;
 mod approvals;
 mod audit;
 mod bootstrap;
+mod change_freeze;
 mod client;
 mod config;
 mod database;
@@ -95,6 +96,7 @@ enum Command {
     Operations(operations::OperationsArgs),
     Approvals(approvals::ApprovalsArgs),
     Fleet(fleet::FleetArgs),
+    ChangeFreeze(change_freeze::ChangeFreezeArgs),
     Findings(findings::FindingsArgs),
     Regions(regions::RegionsArgs),
     Releases(releases::ReleasesArgs),
@@ -152,6 +154,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Operations(args) => operations::run(args).await,
         Command::Approvals(args) => approvals::run(args).await,
         Command::Fleet(args) => fleet::run(args).await,
+        Command::ChangeFreeze(args) => change_freeze::run(args).await,
         Command::Findings(args) => findings::run(args).await,
         Command::Regions(args) => regions::run(args).await,
         Command::Releases(args) => releases::run(args).await,

@@ -9,6 +9,7 @@ mod attention_code;
 pub mod audit;
 pub mod aws;
 pub mod baseline;
+pub mod change_freeze;
 pub mod clock;
 pub mod config;
 pub mod db;

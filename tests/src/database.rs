@@ -55,7 +55,9 @@ const RESET_SQL: &str = "
     insert into feed_head (position) values (0);
     insert into audit_head (position, hash, dropped_position, dropped_hash)
     values (0, decode(repeat('00', 32), 'hex'), 0, decode(repeat('00', 32), 'hex'));
-    insert into webhook_cursor (position) values (0)";
+    insert into webhook_cursor (position) values (0);
+    insert into default_release (release_id) values (null);
+    insert into change_freeze (reason) values (null)";
 
 impl Database {
     /// Returns a database that no other running test uses.
