@@ -3,6 +3,7 @@
 //! | topic | file |
 //! |---|---|
 //! | CreateStack, UpdateStack, DeleteStack, UpdateTerminationProtection | `write.rs` |
+//! | rollback triggers | `rollback.rs`, `progress/triggers.rs` |
 //! | change sets | `change_sets.rs` |
 //! | start of stack operations | `operation.rs` |
 //! | DescribeStacks, DescribeStackEvents, ListStacks, GetTemplate and other reads | `read.rs` |
@@ -16,6 +17,7 @@ mod operation;
 mod progress;
 mod read;
 mod resources;
+mod rollback;
 mod rules;
 mod stack;
 mod template_source;

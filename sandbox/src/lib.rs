@@ -9,6 +9,7 @@
 pub mod account;
 pub mod cloudformation;
 pub mod cloudfront;
+pub mod cloudwatch;
 pub mod faults;
 pub mod http;
 pub mod iam;

@@ -63,6 +63,8 @@ fn rate_limits(service: Service, operation: &str) -> Vec<(String, RateScope, Rat
         (Service::IdentityStore, _) => per_account(rate(20.0, 20.0)),
         (Service::Account, "EnableRegion") => per_account(rate(1.0, 1.0)),
         (Service::Account, "GetRegionOptStatus" | "ListRegions") => per_account(rate(5.0, 5.0)),
+        (Service::CloudWatch, "DescribeAlarms") => single(operation, RateScope::AccountAndRegion, rate(9.0, 9.0)),
+        (Service::CloudWatch, "PutMetricAlarm") => single(operation, RateScope::AccountAndRegion, rate(3.0, 3.0)),
         (Service::Sts, _) => single("every operation", RateScope::AccountAndRegion, rate(600.0, 600.0)),
         _ => Vec::new(),
     }
@@ -139,7 +141,7 @@ pub fn throttling_error(service: Service) -> AwsError {
             AwsError::new("ThrottlingException", "There are too many requests processing. Try again later.")
         }
         Service::Lambda => AwsError::new("TooManyRequestsException", "Rate Exceeded.").status(429),
-        Service::Sts | Service::CloudFormation => AwsError::new("Throttling", "Rate exceeded"),
+        Service::Sts | Service::CloudFormation | Service::CloudWatch => AwsError::new("Throttling", "Rate exceeded"),
         Service::S3 => AwsError::new("SlowDown", "Please reduce your request rate.").status(503),
     }
 }

@@ -182,7 +182,7 @@ async fn the_aws_cli_shows_what_the_sandbox_does_not_simulate() {
         ("ec2 describe-regions", "does not simulate the service ec2 (call: DescribeRegions)"),
         ("iam list-roles", "does not simulate the service iam (call: ListRoles)"),
         ("dynamodb list-tables", "does not simulate the service dynamodb (call: ListTables)"),
-        ("cloudwatch list-metrics", "does not simulate the service monitoring (call: ListMetrics)"),
+        ("cloudwatch list-metrics", "does not simulate the operation ListMetrics"),
         ("route53 list-hosted-zones", "does not simulate the service route53 (call: GET /2013-04-01/hostedzone)"),
         ("eks list-clusters", "does not simulate the service eks (call: GET /clusters)"),
         ("s3api list-buckets", "does not simulate this operation of S3: GET /"),

@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use winterbaume_cloudformation::model;
 
+use super::rollback::RollbackConfiguration;
 use super::stack::{OnFailure, Stack, StackDefinition, Status};
 use super::{Stacks, validation};
 use crate::world::AwsError;
@@ -46,6 +47,7 @@ pub struct ChangeSet {
     definition: StackDefinition,
     /// Action after a failed creation; `None` for the default of ExecuteChangeSet.
     on_failure: Option<OnFailure>,
+    rollback: RollbackConfiguration,
     changes: Vec<model::ResourceChange>,
     /// Reason of the status FAILED; `None` if the creation succeeds.
     failure: Option<String>,

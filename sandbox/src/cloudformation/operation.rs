@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::rollback::RollbackConfiguration;
 use super::stack::{InjectedFault, OnFailure, Phase, Stack, StackDefinition, StackOperation, Status, Task, TaskState};
 use super::{Stacks, validation};
 use crate::faults::Fault;
@@ -32,6 +33,8 @@ pub(super) fn start_operation(ctx: &Ctx, stack: &mut Stack, phase: Phase, tasks:
         injected_fault,
         undo: Vec::new(),
         leftovers: Vec::new(),
+        monitored_until: None,
+        is_cancelled: false,
     });
 }
 
@@ -89,6 +92,7 @@ impl Stack {
             outputs: BTreeMap::new(),
             events: Vec::new(),
             work: None,
+            rollback: RollbackConfiguration::default(),
             change_sets: Vec::new(),
         }
     }

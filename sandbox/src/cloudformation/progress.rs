@@ -5,6 +5,7 @@
 
 mod phases;
 mod run;
+mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,15 +71,17 @@ impl Stacks {
     }
 }
 
-/// Returns the earliest time at which a running task of the stack finishes, or `None` if no task is running.
+/// Returns the earliest time at which a running task of the stack or its monitoring time finishes, or `None` if there is
+/// no such time.
 fn next_task_end(stack: &Stack) -> Option<DateTime<Utc>> {
-    let tasks = &stack.work.as_ref()?.tasks;
-    tasks
+    let work = stack.work.as_ref()?;
+    work.tasks
         .iter()
         .filter_map(|task| match task.state {
             TaskState::Running(finishes_at) => finishes_at,
             TaskState::Waiting | TaskState::Done | TaskState::Failed => None,
         })
+        .chain(work.monitored_until)
         .min()
 }
 

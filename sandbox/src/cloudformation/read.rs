@@ -211,7 +211,7 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
         disable_rollback: Some(stack.on_failure == super::stack::OnFailure::DoNothing),
         enable_termination_protection: Some(stack.termination_protected),
         notification_a_r_ns: Some(model::NotificationARNs::default()),
-        rollback_configuration: Some(model::RollbackConfiguration::default()),
+        rollback_configuration: Some(stack.rollback.to_model()),
         drift_information: Some(model::StackDriftInformation {
             stack_drift_status: Some(NOT_CHECKED.into()),
             last_check_timestamp: None,

@@ -3,6 +3,7 @@
 //! The functions return an error as text. AWS shows this text as the status reason of the resource.
 
 mod cloudfront;
+mod cloudwatch;
 mod iam;
 mod lambda;
 mod logs;
@@ -24,9 +25,10 @@ use crate::world::ids::UPPERCASE;
 use crate::world::{Ctx, State, permissions};
 
 /// Resource types that the sandbox simulates. A resource of any other type of AWS does nothing.
-const SIMULATED_TYPES: [&str; 10] = [
+const SIMULATED_TYPES: [&str; 11] = [
     "AWS::CloudFront::Distribution",
     "AWS::CloudFront::OriginAccessControl",
+    "AWS::CloudWatch::Alarm",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
@@ -103,6 +105,7 @@ pub(super) fn create(
     match kind {
         "AWS::CloudFront::Distribution" => cloudfront::create_distribution(state, target, properties),
         "AWS::CloudFront::OriginAccessControl" => cloudfront::create_access_control(state, target, properties),
+        "AWS::CloudWatch::Alarm" => cloudwatch::create(state, target, properties),
         "AWS::IAM::Role" => iam::create_role(state, target, properties),
         "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::create_policy(state, target, kind, properties),
         "AWS::Logs::LogGroup" => logs::create(state, target, properties),
@@ -148,6 +151,7 @@ pub(super) fn update(
     match kind {
         "AWS::CloudFront::Distribution" => cloudfront::update_distribution(state, target, before, properties)?,
         "AWS::CloudFront::OriginAccessControl" => cloudfront::update_access_control(state, target, before, properties)?,
+        "AWS::CloudWatch::Alarm" => cloudwatch::update(state, target, before, properties)?,
         "AWS::IAM::Role" => iam::update_role(state, target, before, properties)?,
         "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::update_policy(state, target, before, properties)?,
         "AWS::Logs::LogGroup" => logs::update(state, target, before, properties)?,
@@ -167,6 +171,7 @@ pub(super) fn delete(state: &mut State, target: &ResourceContext<'_>, resource: 
     match resource.kind.as_str() {
         "AWS::CloudFront::Distribution" => cloudfront::delete_distribution(state, target, resource),
         "AWS::CloudFront::OriginAccessControl" => cloudfront::delete_access_control(state, target, resource),
+        "AWS::CloudWatch::Alarm" => cloudwatch::delete(state, target, resource),
         "AWS::IAM::Role" => iam::delete_role(state, target, resource),
         "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::delete_policy(state, target, resource),
         "AWS::Logs::LogGroup" => logs::delete(state, target, resource),
@@ -181,6 +186,7 @@ pub(super) fn delete(state: &mut State, target: &ResourceContext<'_>, resource: 
 /// Returns the properties whose change requires a replacement of the resource.
 fn replacement_properties(kind: &str) -> &'static [&'static str] {
     match kind {
+        "AWS::CloudWatch::Alarm" => &["AlarmName"],
         "AWS::IAM::Role" => &["RoleName", "Path"],
         "AWS::IAM::ManagedPolicy" => &["ManagedPolicyName", "Path", "Description"],
         "AWS::Logs::LogGroup" => &["LogGroupName"],
@@ -209,6 +215,7 @@ pub(super) fn recreation(kind: &str, property: &str) -> &'static str {
 
 fn name_property(kind: &str) -> Option<&'static str> {
     match kind {
+        "AWS::CloudWatch::Alarm" => Some("AlarmName"),
         "AWS::IAM::Role" => Some("RoleName"),
         "AWS::IAM::ManagedPolicy" => Some("ManagedPolicyName"),
         "AWS::Logs::LogGroup" => Some("LogGroupName"),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::change_sets::ChangeSet;
 use super::resources::is_simulated;
+use super::rollback::RollbackConfiguration;
 use crate::template::ResourceValues;
 use crate::world::Session;
 
@@ -100,6 +101,9 @@ pub struct Stack {
     pub events: Vec<Event>,
     /// Stack operation in progress; `None` if there is none.
     pub(super) work: Option<StackOperation>,
+    /// Rollback triggers of this and of later operations.
+    #[serde(default)]
+    pub(super) rollback: RollbackConfiguration,
     /// Change sets that exist, oldest first.
     #[serde(default)]
     pub change_sets: Vec<ChangeSet>,
@@ -187,6 +191,13 @@ pub(super) struct StackOperation {
     pub(super) undo: Vec<(String, Option<Resource>)>,
     /// Replaced resources, which the cleanup phase deletes.
     pub(super) leftovers: Vec<Resource>,
+    /// End of the time in which rollback triggers roll back a creation or update whose resources are complete; `None`
+    /// until then.
+    #[serde(default)]
+    pub(super) monitored_until: Option<DateTime<Utc>>,
+    /// True if a caller has cancelled the update.
+    #[serde(default)]
+    pub(super) is_cancelled: bool,
 }
 
 /// Fault injected into a stack operation or into one of its tasks.

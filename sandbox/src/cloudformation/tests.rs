@@ -2,6 +2,7 @@ mod change_sets;
 mod cloudfront;
 mod deploy;
 mod roles;
+mod rollback;
 mod templates;
 
 use serde_json::json;

@@ -6,6 +6,7 @@ use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
 use super::operation::{check_can_be_updated, check_token_unused, has_changes, start_operation};
+use super::rollback::RollbackConfiguration;
 use super::stack::{OnFailure, Phase, Stack, StackDefinition, Status};
 use super::template_source::template_text;
 use super::{progress, rules, validation};
@@ -35,6 +36,9 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         template: body,
     };
 
+    let rollback =
+        RollbackConfiguration::from_request(request, input.rollback_configuration, &RollbackConfiguration::default())?;
+
     let uuid = state.ids.uuid();
     let stacks = &mut state.caller_region(ctx).stacks;
     if let Some(existing) = stacks.find_active(&name) {
@@ -57,6 +61,7 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
 
     let mut stack = Stack::new(id.clone(), name, definition, ctx.now);
     stack.on_failure = on_failure;
+    stack.rollback = rollback;
     stack.termination_protected = input.enable_termination_protection.unwrap_or(false);
     stack.set_status(Status::CreateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
     start_operation(ctx, &mut stack, Phase::Create, progress::build_tasks(&template), token.clone());
@@ -100,8 +105,10 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         return Err(validation("No updates are to be performed."));
     }
 
+    let rollback = RollbackConfiguration::from_request(request, input.rollback_configuration, &stack.rollback)?;
     let id = stack.id.clone();
     let mut stack = stacks.remove(&id).ok_or_else(|| validation(format!("Stack [{id}] does not exist")))?;
+    stack.rollback = rollback;
     stack.expire_change_sets();
     stack.previous_definition = Some(std::mem::replace(&mut stack.definition, definition));
     stack.updated_at = Some(ctx.now);

@@ -147,6 +147,8 @@ pub fn access_denied(service: Service, message: impl Into<String>) -> AwsError {
     match service.protocol() {
         Protocol::AwsJson => AwsError::new("AccessDeniedException", message),
         Protocol::RestJson => AwsError::new("AccessDeniedException", message).status(403),
-        Protocol::AwsQuery | Protocol::RestXml => AwsError::new("AccessDenied", message).status(403),
+        Protocol::AwsQuery | Protocol::ByRequest | Protocol::RestXml => {
+            AwsError::new("AccessDenied", message).status(403)
+        }
     }
 }

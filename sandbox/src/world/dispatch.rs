@@ -51,7 +51,7 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
             }
             response
         }
-        Err(error) => response::error(request.service, &error, &ctx.request_id),
+        Err(error) => response::error_for(&request, &error, &ctx.request_id),
     };
     response::set_header(&mut response, "x-amzn-requestid", &ctx.request_id);
     response
@@ -114,6 +114,7 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
         Service::IdentityStore => crate::identitystore::call(state, ctx, &operation, request),
         Service::CloudFormation => crate::cloudformation::call(state, ctx, &operation, request),
         Service::Lambda => crate::lambda::call(state, ctx, request),
+        Service::CloudWatch => crate::cloudwatch::call(state, ctx, &operation, request),
         Service::S3 => Err(AwsError::unknown_operation(&operation)),
     }
 }
@@ -152,7 +153,7 @@ pub(super) fn invalid_token_error(service: Service) -> AwsError {
 /// Returns an authentication error. XML and JSON services use different codes for the same error.
 fn authentication_error(service: Service, xml_code: &str, json_code: &str, message: &str) -> AwsError {
     match service.protocol() {
-        Protocol::AwsQuery | Protocol::RestXml => AwsError::new(xml_code, message).status(403),
+        Protocol::AwsQuery | Protocol::ByRequest | Protocol::RestXml => AwsError::new(xml_code, message).status(403),
         Protocol::AwsJson => AwsError::new(json_code, message),
         Protocol::RestJson => AwsError::new(json_code, message).status(403),
     }

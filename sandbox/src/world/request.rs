@@ -61,7 +61,9 @@ impl Request {
         };
 
         let params = match service.protocol() {
-            Protocol::AwsQuery if !request.body.is_empty() => parse_form(&String::from_utf8_lossy(&request.body)),
+            Protocol::AwsQuery | Protocol::ByRequest if !request.body.is_empty() => {
+                parse_form(&String::from_utf8_lossy(&request.body))
+            }
             _ => parse_form(query),
         };
         let operation = match service.protocol() {
@@ -72,6 +74,7 @@ impl Request {
                 crate::lambda::operation(&request.method, &path).unwrap_or_default().to_owned()
             }
             Protocol::RestJson => capitalize(path.trim_matches('/')),
+            Protocol::ByRequest => crate::cloudwatch::operation(&request.headers, &path, &params),
             Protocol::RestXml => crate::s3::operation(&request.method, &request.uri).to_owned(),
         };
         Ok(Self {
@@ -130,6 +133,7 @@ fn unsigned_service(target: &str, uri: &str) -> Option<Service> {
     match target.split('.').next() {
         Some("AWSOrganizationsV20161128") => Some(Service::Organizations),
         Some("SWBExternalService") => Some(Service::SsoAdmin),
+        Some("GraniteServiceVersion20100801") => Some(Service::CloudWatch),
         Some("AWSIdentityStore") => Some(Service::IdentityStore),
         _ => winterbaume_core::auth::extract_service_from_uri(uri).and_then(|name| Service::from_signing_name(&name)),
     }

@@ -4,7 +4,15 @@ use http::{HeaderName, HeaderValue};
 use serde_json::json;
 use winterbaume_core::{MockResponse, xml_escape};
 
-use super::{AwsError, Protocol, Service};
+use super::{AwsError, Protocol, Request, Service};
+
+/// Returns the HTTP response for an error, in the wire format of the request.
+pub(super) fn error_for(request: &Request, cause: &AwsError, request_id: &str) -> MockResponse {
+    let chosen = (request.service.protocol() == Protocol::ByRequest)
+        .then(|| crate::cloudwatch::error(&request.headers, cause))
+        .flatten();
+    chosen.unwrap_or_else(|| error(request.service, cause, request_id))
+}
 
 /// Returns the HTTP response for an error, in the wire format of `service`.
 pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> MockResponse {
@@ -26,7 +34,7 @@ pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> Moc
             response
         }
         Protocol::RestXml => MockResponse::xml(error.status, crate::s3::error_body(error, request_id)),
-        Protocol::AwsQuery => {
+        Protocol::AwsQuery | Protocol::ByRequest => {
             let fault = if error.status < 500 { "Sender" } else { "Receiver" };
             MockResponse::xml(
                 error.status,

@@ -19,6 +19,8 @@ pub enum Service {
     CloudFormation,
     /// Lambda; functions can be read, invoked and called through their URLs.
     Lambda,
+    /// CloudWatch; only alarms. The signing name is `monitoring`.
+    CloudWatch,
     /// S3, as far as CloudFormation reads templates from it.
     S3,
 }
@@ -34,6 +36,8 @@ pub enum Protocol {
     RestJson,
     /// The operation is in method, path and query; XML responses.
     RestXml,
+    /// The client chooses CBOR, JSON or `AwsQuery` for each request.
+    ByRequest,
 }
 
 impl Service {
@@ -47,6 +51,7 @@ impl Service {
             "identitystore" => Self::IdentityStore,
             "cloudformation" => Self::CloudFormation,
             "lambda" => Self::Lambda,
+            "monitoring" => Self::CloudWatch,
             "s3" => Self::S3,
             _ => return None,
         })
@@ -62,6 +67,7 @@ impl Service {
             Self::IdentityStore => "identitystore",
             Self::CloudFormation => "cloudformation",
             Self::Lambda => "lambda",
+            Self::CloudWatch => "cloudwatch",
             Self::S3 => "s3",
         }
     }
@@ -80,6 +86,7 @@ impl Service {
             Self::Sts | Self::CloudFormation => Protocol::AwsQuery,
             Self::Account | Self::Lambda => Protocol::RestJson,
             Self::S3 => Protocol::RestXml,
+            Self::CloudWatch => Protocol::ByRequest,
         }
     }
 
@@ -91,6 +98,7 @@ impl Service {
     /// Returns the XML namespace of responses. Only the services with the protocol awsQuery use it.
     pub fn xml_namespace(self) -> &'static str {
         match self {
+            Self::CloudWatch => "http://monitoring.amazonaws.com/doc/2010-08-01/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             _ => "http://cloudformation.amazonaws.com/doc/2010-05-15/",
         }

@@ -12,6 +12,7 @@ use super::{BackgroundWorkSpan, Ctx, Session};
 use crate::account::{AlternateContact, OptIn};
 use crate::cloudformation::{LogGroup, Stacks};
 use crate::cloudfront::CloudFront;
+use crate::cloudwatch::Alarms;
 use crate::faults::Faults;
 use crate::iam::Role;
 use crate::identitystore::IdentityStore;
@@ -73,6 +74,9 @@ pub struct RegionState {
     pub opt_in: OptIn,
     pub stacks: Stacks,
     pub functions: Functions,
+    /// Alarms of CloudWatch.
+    #[serde(default)]
+    pub alarms: Alarms,
     /// CloudWatch log groups by name.
     pub log_groups: BTreeMap<String, LogGroup>,
 }

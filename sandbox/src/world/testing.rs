@@ -125,7 +125,7 @@ pub(crate) fn signed_request(
         }
         // Tests of S3 build their requests themselves.
         Protocol::RestXml => String::new(),
-        Protocol::AwsQuery => {
+        Protocol::AwsQuery | Protocol::ByRequest => {
             let parameters = input.as_object().into_iter().flatten();
             let pairs = parameters.map(|(key, value)| format!("&{key}={}", percent_encode(value.as_str().unwrap())));
             format!("Action={operation}{}", pairs.collect::<String>())
@@ -175,7 +175,11 @@ pub(crate) fn access_role(account: &str) -> String {
 }
 
 fn signing_name(service: Service) -> &'static str {
-    if service == Service::SsoAdmin { "sso" } else { service.name() }
+    match service {
+        Service::SsoAdmin => "sso",
+        Service::CloudWatch => "monitoring",
+        other => other.name(),
+    }
 }
 
 fn percent_encode(text: &str) -> String {

@@ -155,7 +155,7 @@ mod tests {
             ),
             ("iam", &form[..], "/", "Action=ListRoles", 400, code, "ListRoles"),
             (
-                "monitoring",
+                "logs",
                 &[("smithy-protocol", "rpc-v2-cbor")],
                 "/service/A/operation/ListMetrics",
                 "",

@@ -6,6 +6,7 @@ use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
 use super::super::operation::{check_can_be_updated, has_changes};
+use super::super::rollback::RollbackConfiguration;
 use super::super::stack::{OnFailure, Stack, StackDefinition, Status};
 use super::super::template_source::template_text;
 use super::super::{Stacks, progress, rules, validation};
@@ -97,6 +98,7 @@ pub(in super::super) fn create_change_set(
         token: input.client_token,
         definition,
         on_failure,
+        rollback: RollbackConfiguration::from_request(request, input.rollback_configuration, &stack.rollback)?,
         changes: if failure.is_some() { Vec::new() } else { changes },
         failure,
         execution: Execution::NotStarted,

@@ -40,6 +40,7 @@ pub(in super::super) fn execute_change_set(
         change_set.execution = Execution::InProgress(token.clone());
         let definition = std::mem::replace(&mut stack.definition, change_set.definition.clone());
         stack.previous_definition = (!creates).then_some(definition);
+        stack.rollback = change_set.rollback.clone();
         stack.on_failure = match input.disable_rollback {
             Some(true) => OnFailure::DoNothing,
             _ => change_set.on_failure.unwrap_or(OnFailure::Rollback),

@@ -47,7 +47,7 @@ pub(in super::super) fn describe_change_set(
         status_reason: change_set.failure.clone().filter(|_| is_ready),
         execution_status: Some(change_set.execution_status(ctx.now).into()),
         notification_a_r_ns: Some(model::NotificationARNs::default()),
-        rollback_configuration: Some(model::RollbackConfiguration::default()),
+        rollback_configuration: Some(change_set.rollback.to_model()),
         capabilities: Some(model::Capabilities { items: definition.capabilities.clone() }),
         tags: Some(tag_models(definition)),
         changes: Some(model::Changes { items: items.collect() }),

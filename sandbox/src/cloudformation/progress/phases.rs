@@ -13,28 +13,30 @@ use crate::world::BackgroundWorkSpan;
 impl StackProcessor<'_> {
     /// Records that a resource failed. In the create and update phases, also cancels the unfinished tasks.
     pub(super) fn record_failure(&mut self, work: &mut StackOperation, id: &str, reason: &str) {
-        let failed_status = |action: &TaskAction, exists: bool| match action {
-            TaskAction::Build if !exists => Status::CreateFailed,
-            TaskAction::Build | TaskAction::Restore(_) => Status::UpdateFailed,
-            TaskAction::Delete | TaskAction::Discard(_) => Status::DeleteFailed,
-        };
-        let building = matches!(work.phase, Phase::Create | Phase::Update);
+        if matches!(work.phase, Phase::Create | Phase::Update) {
+            self.cancel_tasks(work);
+        }
+        let Some(task) = work.tasks.iter().find(|task| task.logical_id == id) else { return };
+        let Some(resource) = self.stack.resources.get_mut(id) else { return };
+        resource.status = failed_status(&task.action, resource.physical_id.is_some());
+        resource.reason = Some(reason.to_owned());
+        resource.changed_at = work.time;
+        let resource = resource.clone();
+        self.stack.record_event(&resource, work.token.clone());
+    }
+
+    /// Cancels the tasks that are not finished. The resources of running tasks fail.
+    pub(super) fn cancel_tasks(&mut self, work: &mut StackOperation) {
         for task in &mut work.tasks {
-            let reason = if task.logical_id == id {
-                reason.to_owned()
-            } else if building && task.state != TaskState::Done {
-                let running = matches!(task.state, TaskState::Running(_));
+            let is_running = matches!(task.state, TaskState::Running(_));
+            if task.state != TaskState::Done {
                 task.state = TaskState::Failed;
-                if !running {
-                    continue;
-                }
-                "Resource creation cancelled".to_owned()
-            } else {
+            }
+            let Some(resource) = self.stack.resources.get_mut(&task.logical_id).filter(|_| is_running) else {
                 continue;
             };
-            let Some(resource) = self.stack.resources.get_mut(&task.logical_id) else { continue };
             resource.status = failed_status(&task.action, resource.physical_id.is_some());
-            resource.reason = Some(reason);
+            resource.reason = Some("Resource creation cancelled".to_owned());
             resource.changed_at = work.time;
             let resource = resource.clone();
             self.stack.record_event(&resource, work.token.clone());
@@ -44,16 +46,30 @@ impl StackProcessor<'_> {
     /// Starts the next phase, or finishes the stack operation.
     pub(super) fn finish_phase(&mut self, work: StackOperation) {
         let unfinished = work.tasks.iter().any(|task| task.state != TaskState::Done);
+        let work = match (work.phase, unfinished) {
+            (Phase::Create | Phase::Update, false) => match self.start_monitoring(work) {
+                Some(work) => work,
+                None => return,
+            },
+            _ => work,
+        };
         match (work.phase, unfinished) {
             (Phase::Create, false) => self.complete(work, Status::CreateComplete),
-            (Phase::Create, true) => self.handle_create_failure(work),
+            (Phase::Create, true) => {
+                let reason = self.failure_reason("create", Status::CreateFailed);
+                self.handle_create_failure(work, reason);
+            }
             (Phase::Rollback, false) => self.finish(work, Status::RollbackComplete, None),
             (Phase::Rollback, true) => {
                 let reason = self.failure_reason("delete", Status::DeleteFailed);
                 self.finish(work, Status::RollbackFailed, Some(reason));
             }
             (Phase::Update, false) => self.start_cleanup(work),
-            (Phase::Update, true) => self.start_update_rollback(work),
+            (Phase::Update, true) => {
+                let created = self.failure_reason("create", Status::CreateFailed);
+                let updated = self.failure_reason("update", Status::UpdateFailed);
+                self.start_update_rollback(work, if updated.contains('[') { updated } else { created });
+            }
             // CloudFormation reports an update as complete even if the cleanup could not delete all resources.
             (Phase::Cleanup, _) => self.complete(work, Status::UpdateComplete),
             (Phase::UpdateRollback, false) => self.start_update_rollback_cleanup(work),
@@ -73,16 +89,11 @@ impl StackProcessor<'_> {
         }
     }
 
-    fn handle_create_failure(&mut self, work: StackOperation) {
-        let reason = self.failure_reason("create", Status::CreateFailed);
+    pub(super) fn handle_create_failure(&mut self, work: StackOperation, reason: String) {
         let (phase, status, reason) = match self.stack.on_failure {
             OnFailure::DoNothing => return self.finish(work, Status::CreateFailed, Some(reason)),
-            OnFailure::Rollback => {
-                (Phase::Rollback, Status::RollbackInProgress, format!("{reason}Rollback requested by user."))
-            }
-            OnFailure::Delete => {
-                (Phase::Delete, Status::DeleteInProgress, format!("{reason}Delete requested by user."))
-            }
+            OnFailure::Rollback => (Phase::Rollback, Status::RollbackInProgress, with_request(&reason, "Rollback")),
+            OnFailure::Delete => (Phase::Delete, Status::DeleteInProgress, with_request(&reason, "Delete")),
         };
         let tasks = deletion_tasks(&self.stack.resources);
         self.start_phase(work, phase, status, Some(reason), tasks);
@@ -99,10 +110,7 @@ impl StackProcessor<'_> {
     }
 
     /// Starts the rollback of a failed update. The changes are undone in reverse order.
-    fn start_update_rollback(&mut self, mut work: StackOperation) {
-        let created = self.failure_reason("create", Status::CreateFailed);
-        let updated = self.failure_reason("update", Status::UpdateFailed);
-        let reason = if updated.contains('[') { updated } else { created };
+    pub(super) fn start_update_rollback(&mut self, mut work: StackOperation, reason: String) {
         self.restore_definition();
         let mut tasks = Vec::new();
         let mut replacements = Vec::new();
@@ -147,7 +155,7 @@ impl StackProcessor<'_> {
         tasks: Vec<Task>,
     ) {
         self.stack.set_status(status, reason, work.time, work.token.clone());
-        self.stack.work = Some(StackOperation { phase, tasks, injected_fault: None, ..work });
+        self.stack.work = Some(StackOperation { phase, tasks, injected_fault: None, monitored_until: None, ..work });
     }
 
     /// Removes deleted resources from the stack, resolves the outputs and finishes the stack operation.
@@ -206,6 +214,20 @@ impl StackProcessor<'_> {
 
     fn failure_reason(&self, verb: &str, status: Status) -> String {
         failure_reason(self.stack, verb, status)
+    }
+}
+
+/// Returns the reason of the rollback or deletion of a stack whose creation has failed.
+fn with_request(reason: &str, action: &str) -> String {
+    format!("{} {action} requested by user.", reason.trim_end()).trim_start().to_owned()
+}
+
+/// Returns the status of a resource whose change has failed.
+fn failed_status(action: &TaskAction, exists: bool) -> Status {
+    match action {
+        TaskAction::Build if !exists => Status::CreateFailed,
+        TaskAction::Build | TaskAction::Restore(_) => Status::UpdateFailed,
+        TaskAction::Delete | TaskAction::Discard(_) => Status::DeleteFailed,
     }
 }
 

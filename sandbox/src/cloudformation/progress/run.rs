@@ -33,6 +33,11 @@ impl<'a> StackProcessor<'a> {
     pub(super) fn run(&mut self) {
         while let Some(mut work) = self.stack.work.take() {
             self.ctx.now = work.time;
+            let rollback_request = self.rollback_request(&work);
+            if let Some((_, reason)) = rollback_request.clone().filter(|(at, _)| *at <= work.time) {
+                self.roll_back(work, reason);
+                continue;
+            }
             if self.start_ready_tasks(&mut work) {
                 self.stack.work = Some(work);
                 continue;
@@ -41,7 +46,17 @@ impl<'a> StackProcessor<'a> {
                 TaskState::Running(Some(finishes_at)) => Some((finishes_at, index)),
                 _ => None,
             });
-            match running.min() {
+            let next = running.min();
+            let next_end = next.map(|(finishes_at, _)| finishes_at).or(work.monitored_until);
+            if let Some((at, reason)) = rollback_request
+                && at <= self.now
+                && next_end.is_none_or(|next_end| at <= next_end)
+            {
+                work.time = at;
+                self.roll_back(work, reason);
+                continue;
+            }
+            match next {
                 Some((finishes_at, index)) if finishes_at <= self.now => {
                     work.time = finishes_at;
                     self.ctx.now = finishes_at;
@@ -56,7 +71,14 @@ impl<'a> StackProcessor<'a> {
                     self.stack.work = Some(work);
                     return;
                 }
-                None => self.finish_phase(work),
+                None if work.monitored_until.is_some_and(|until| until > self.now) => {
+                    self.stack.work = Some(work);
+                    return;
+                }
+                None => {
+                    work.time = work.monitored_until.map_or(work.time, |until| work.time.max(until));
+                    self.finish_phase(work);
+                }
             }
         }
     }

@@ -5,6 +5,31 @@ pub(super) fn properties(kind: &str) -> (&'static [&'static str], &'static [&'st
     match kind {
         "AWS::CloudFront::Distribution" => (&["DistributionConfig"], &["Tags"]),
         "AWS::CloudFront::OriginAccessControl" => (&["OriginAccessControlConfig"], &[]),
+        "AWS::CloudWatch::Alarm" => (
+            &["ComparisonOperator", "EvaluationPeriods"],
+            &[
+                "ActionsEnabled",
+                "AlarmActions",
+                "AlarmDescription",
+                "AlarmName",
+                "DatapointsToAlarm",
+                "Dimensions",
+                "EvaluateLowSampleCountPercentile",
+                "ExtendedStatistic",
+                "InsufficientDataActions",
+                "MetricName",
+                "Metrics",
+                "Namespace",
+                "OKActions",
+                "Period",
+                "Statistic",
+                "Tags",
+                "Threshold",
+                "ThresholdMetricId",
+                "TreatMissingData",
+                "Unit",
+            ],
+        ),
         "AWS::IAM::Role" => (
             &["AssumeRolePolicyDocument"],
             &[
