@@ -4,8 +4,9 @@
 //! |---|---|
 //! | CreateStack, UpdateStack, DeleteStack, UpdateTerminationProtection | `write.rs` |
 //! | rollback triggers | `rollback.rs`, `progress/triggers.rs` |
+//! | drift detection | `drift.rs` |
 //! | change sets | `change_sets.rs` |
-//! | start of stack operations | `operation.rs` |
+//! | start of stack operations | `operation.rs`, `options.rs` |
 //! | DescribeStacks, DescribeStackEvents, ListStacks, GetTemplate and other reads | `read.rs` |
 //! | progress of stack operations over time | `progress.rs` |
 //! | create, update and delete of each resource type | `resources.rs` |
@@ -13,7 +14,9 @@
 //! | text of the template, in the request or in S3 | `template_source.rs` |
 
 mod change_sets;
+mod drift;
 mod operation;
+mod options;
 mod progress;
 mod read;
 mod resources;
@@ -108,9 +111,16 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "DescribeStacks" => read::describe_stacks(state, ctx, request),
         "DescribeStackEvents" => read::describe_stack_events(state, ctx, request),
         "DescribeStackResources" => read::describe_stack_resources(state, ctx, request),
+        "DescribeStackResource" => read::describe_stack_resource(state, ctx, request),
+        "ListStackResources" => read::list_stack_resources(state, ctx, request),
+        "DetectStackDrift" => drift::detect_stack_drift(state, ctx, request),
+        "DescribeStackDriftDetectionStatus" => drift::describe_detection_status(state, ctx, request),
+        "DescribeStackResourceDrifts" => drift::describe_stack_resource_drifts(state, ctx, request),
         "ListStacks" => read::list_stacks(state, ctx, request),
         "GetTemplate" => read::get_template(state, ctx, request),
         "ValidateTemplate" => read::validate_template(state, ctx, request),
+        "GetTemplateSummary" => read::get_template_summary(state, ctx, request),
+        "CancelUpdateStack" => write::cancel_update_stack(state, ctx, request),
         "DescribeAccountLimits" => Ok(read::describe_account_limits()),
         _ => Err(AwsError::new("InvalidAction", format!("The sandbox does not simulate the operation {operation}."))),
     };

@@ -10,7 +10,7 @@ use serde_json::json;
 
 pub use managed::{is_aws_managed_policy, managed_policy};
 
-use crate::policy::Document;
+use crate::policy::{AccessRequest, ConditionKeys, Decision, Document, Principal, evaluate};
 use crate::settings::Settings;
 use crate::world::ids::UPPERCASE;
 use crate::world::{AccountState, Session, State};
@@ -44,6 +44,24 @@ impl Role {
 }
 
 impl State {
+    /// Returns whether the trust policy of a role allows a service to assume the role.
+    pub(crate) fn can_service_assume_role(&self, arn: &str, service: &str) -> bool {
+        let Some((account, path)) = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":role/")) else {
+            return false;
+        };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let role = self.accounts.get(account).and_then(|account| account.roles.get(name));
+        role.is_some_and(|role| {
+            let request = AccessRequest {
+                action: "sts:AssumeRole",
+                resource: &role.arn,
+                principal: Principal::Service(service),
+                keys: &ConditionKeys::default(),
+            };
+            evaluate([&role.trust], &request) == Decision::Allow
+        })
+    }
+
     /// Returns the document of a managed policy that AWS or a stack of the account has created, or `None` if there is
     /// no such policy. An AWS-managed policy that the sandbox does not contain grants no permissions.
     pub(crate) fn managed_policy(&self, account: &str, arn: &str) -> Option<Document> {

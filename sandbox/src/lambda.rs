@@ -45,6 +45,26 @@ pub struct Function {
     pub permissions: Vec<Permission>,
 }
 
+impl Function {
+    /// Sets a property of the function's configuration. Returns false for other properties and values.
+    pub(crate) fn change(&mut self, property: &str, value: &Value) -> bool {
+        let text = value.as_str().map(str::to_owned);
+        match (property, text, value.as_i64()) {
+            ("Handler", Some(handler), _) => self.handler = handler,
+            ("Runtime", Some(runtime), _) => self.runtime = runtime,
+            ("MemorySize", _, Some(memory)) => self.memory_mb = memory,
+            ("Timeout", _, Some(timeout)) => self.timeout_seconds = timeout,
+            ("Environment", ..) => {
+                let variables = value.get("Variables").and_then(Value::as_object).into_iter().flatten();
+                let variable = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+                self.environment = variables.filter_map(variable).collect();
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionUrl {
     /// Id of the Function URL, which is the first label of its host name.

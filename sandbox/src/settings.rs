@@ -146,6 +146,8 @@ pub struct Durations {
     pub provision_permission_set: DurationDistribution,
     /// Duration of the creation, update or deletion of one resource of a CloudFormation stack.
     pub stack_resource: DurationDistribution,
+    /// Time that CloudFormation needs to detect the drift of a stack.
+    pub drift_detection: DurationDistribution,
     /// Time until a created change set of CloudFormation is complete or failed.
     pub change_set: DurationDistribution,
     /// Time until a created, changed or disabled distribution of CloudFront is deployed, 3 to 15 minutes in AWS.
@@ -164,6 +166,7 @@ impl Default for Durations {
             assignment: DurationDistribution::with_median(12.0),
             provision_permission_set: DurationDistribution::with_median(12.0),
             stack_resource: DurationDistribution::with_median(8.0),
+            drift_detection: DurationDistribution::with_median(60.0),
             change_set: DurationDistribution::with_median(3.0),
             distribution: DurationDistribution::with_median(300.0),
         }
@@ -183,6 +186,7 @@ impl Durations {
             assignment: zero,
             provision_permission_set: zero,
             stack_resource: zero,
+            drift_detection: zero,
             change_set: zero,
             distribution: zero,
         }

@@ -53,6 +53,8 @@ pub(crate) struct ResourceDeclaration {
     pub(crate) depends_on: Vec<String>,
     /// True if the resource is kept when its stack is deleted (`DeletionPolicy: Retain`).
     pub(crate) retained: bool,
+    /// True if the resource is deleted nevertheless when the operation that creates it fails (`RetainExceptOnCreate`).
+    pub(crate) retained_except_on_create: bool,
     pub(crate) properties: Value,
 }
 

@@ -17,12 +17,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use winterbaume_cloudformation::model;
 
+use super::options::StackOptions;
 use super::rollback::RollbackConfiguration;
 use super::stack::{OnFailure, Stack, StackDefinition, Status};
 use super::{Stacks, validation};
 use crate::world::AwsError;
 
 pub(super) use create::create_change_set;
+pub(super) use details::texts;
 pub(super) use execute::{delete_change_set, execute_change_set};
 pub(super) use read::{describe_change_set, list_change_sets};
 
@@ -48,6 +50,7 @@ pub struct ChangeSet {
     /// Action after a failed creation; `None` for the default of ExecuteChangeSet.
     on_failure: Option<OnFailure>,
     rollback: RollbackConfiguration,
+    options: StackOptions,
     changes: Vec<model::ResourceChange>,
     /// Reason of the status FAILED; `None` if the creation succeeds.
     failure: Option<String>,

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::options::StackOptions;
 use super::rollback::RollbackConfiguration;
 use super::stack::{InjectedFault, OnFailure, Phase, Stack, StackDefinition, StackOperation, Status, Task, TaskState};
-use super::{Stacks, validation};
+use super::{Stacks, options, validation};
 use crate::faults::Fault;
 use crate::template::{Output, ResourceDeclaration, Template};
-use crate::world::{AwsError, Ctx};
+use crate::world::{AwsError, Ctx, Request};
 
 /// Maximum number of stacks per account and region (AWS CloudFormation quotas).
 const MAX_STACKS: usize = 2_000;
@@ -29,12 +30,14 @@ pub(super) fn start_operation(ctx: &Ctx, stack: &mut Stack, phase: Phase, tasks:
         started_at: ctx.now,
         time: ctx.now,
         token,
-        session: ctx.caller.session.clone(),
+        session: options::session(ctx, stack),
         injected_fault,
         undo: Vec::new(),
         leftovers: Vec::new(),
         monitored_until: None,
         is_cancelled: false,
+        deadline: stack.options.timeout().filter(|_| phase == Phase::Create).map(|timeout| ctx.now + timeout),
+        retains_except_on_create: false,
     });
 }
 
@@ -92,8 +95,19 @@ impl Stack {
             outputs: BTreeMap::new(),
             events: Vec::new(),
             work: None,
+            options: StackOptions::default(),
+            drift: None,
             rollback: RollbackConfiguration::default(),
             change_sets: Vec::new(),
+        }
+    }
+}
+
+impl Stack {
+    /// Makes the operation in progress delete the resources that it creates if it fails, if the request says so.
+    pub(super) fn retain_except_on_create(&mut self, request: &Request) {
+        if let Some(work) = &mut self.work {
+            work.retains_except_on_create = options::retains_except_on_create(request);
         }
     }
 }

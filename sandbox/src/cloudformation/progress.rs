@@ -13,7 +13,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Stacks;
-use super::stack::{InjectedFault, Resource, Stack, Status, Task, TaskAction, TaskState};
+use super::stack::{InjectedFault, Phase, Resource, Stack, Status, Task, TaskAction, TaskState};
 use crate::settings::Settings;
 use crate::template::{PseudoParameters, Template};
 use crate::world::{Caller, Ctx, Service, State};
@@ -82,6 +82,7 @@ fn next_task_end(stack: &Stack) -> Option<DateTime<Utc>> {
             TaskState::Waiting | TaskState::Done | TaskState::Failed => None,
         })
         .chain(work.monitored_until)
+        .chain(work.deadline.filter(|_| work.phase == Phase::Create))
         .min()
 }
 
@@ -154,5 +155,6 @@ pub(super) fn pseudo_parameters(stack: &Stack) -> PseudoParameters {
         stack_id: stack.id.clone(),
         stack_name: stack.name.clone(),
         exports: BTreeMap::new(),
+        notification_arns: stack.options.notification_arns.clone(),
     }
 }

@@ -1,19 +1,22 @@
 //! API calls that read stacks, such as DescribeStacks and ListStacks.
 
+mod resources;
+mod template;
+
+pub(super) use resources::{describe_stack_resource, describe_stack_resources, list_stack_resources};
+pub(super) use template::{get_template_summary, validate_template};
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
-use super::stack::{Event, Resource, Stack, StackDefinition, Status};
-use super::template_source::template_text;
-use super::{change_sets, rules, validation};
+use super::stack::{Event, Stack, StackDefinition, Status};
+use super::{change_sets, validation};
 use crate::template::Template;
 use crate::world::{AwsError, Ctx, Request, State, page};
 
 /// Number of stacks or events per page.
 const PAGE_SIZE: usize = 100;
-/// Drift status of every stack and resource: the sandbox does not detect drift.
-const NOT_CHECKED: &str = "NOT_CHECKED";
 
 pub(super) fn describe_stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_stacks_request(&request.params).map_err(validation)?;
@@ -54,8 +57,8 @@ pub(super) fn list_stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Re
             last_updated_time: stack.updated_at.map(format_timestamp),
             deletion_time: stack.deleted_at.map(format_timestamp),
             drift_information: Some(model::StackDriftInformationSummary {
-                stack_drift_status: Some(NOT_CHECKED.into()),
-                last_check_timestamp: None,
+                stack_drift_status: Some(stack.drift_status(ctx.now).into()),
+                last_check_timestamp: stack.drift_checked_at(ctx.now).map(format_timestamp),
             }),
             ..Default::default()
         })
@@ -91,44 +94,6 @@ pub(super) fn describe_stack_events(state: &mut State, ctx: &Ctx, request: &Requ
     }))
 }
 
-pub(super) fn describe_stack_resources(
-    state: &mut State,
-    ctx: &Ctx,
-    request: &Request,
-) -> Result<MockResponse, AwsError> {
-    let input = wire::deserialize_describe_stack_resources_request(&request.params).map_err(validation)?;
-    let name = input.stack_name.unwrap_or_default();
-    let stack = state.caller_region(ctx).stacks.find(&name).ok_or_else(|| stack_not_found(&name))?;
-    let filter = input.logical_resource_id;
-    let to_model = |resource: &Resource| model::StackResource {
-        stack_id: Some(stack.id.clone()),
-        stack_name: Some(stack.name.clone()),
-        logical_resource_id: Some(resource.logical_id.clone()),
-        physical_resource_id: resource.physical_id.clone(),
-        resource_type: Some(resource.kind.clone()),
-        resource_status: Some(resource.status.as_str().into()),
-        resource_status_reason: resource.reason.clone(),
-        timestamp: Some(format_timestamp(resource.changed_at)),
-        drift_information: Some(model::StackResourceDriftInformation {
-            stack_resource_drift_status: Some(NOT_CHECKED.into()),
-            last_check_timestamp: None,
-        }),
-        ..Default::default()
-    };
-    let items: Vec<_> = stack
-        .resources
-        .values()
-        .filter(|resource| filter.as_ref().is_none_or(|filter| *filter == resource.logical_id))
-        .map(to_model)
-        .collect();
-    if let Some(filter) = filter.filter(|_| items.is_empty()) {
-        return Err(validation(format!("Resource {filter} does not exist for stack {}", stack.name)));
-    }
-    Ok(wire::serialize_describe_stack_resources_response(&model::DescribeStackResourcesOutput {
-        stack_resources: Some(model::StackResources { items }),
-    }))
-}
-
 pub(super) fn get_template(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_get_template_request(&request.params).map_err(validation)?;
     let name = input.stack_name.unwrap_or_default();
@@ -142,38 +107,6 @@ pub(super) fn get_template(state: &mut State, ctx: &Ctx, request: &Request) -> R
     Ok(wire::serialize_get_template_response(&model::GetTemplateOutput {
         template_body: Some(body.to_owned()),
         stages_available: Some(model::StageList { items: vec!["Original".into(), "Processed".into()] }),
-    }))
-}
-
-pub(super) fn validate_template(state: &State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
-    let input = wire::deserialize_validate_template_request(&request.params).map_err(validation)?;
-    let body = template_text(state, ctx, request, input.template_body, input.template_u_r_l.as_ref())?;
-    let template = Template::parse(&body)?;
-    rules::check_resource_types(&template, &ctx.region)?;
-    let items = template
-        .parameters
-        .iter()
-        .map(|parameter| model::TemplateParameter {
-            parameter_key: Some(parameter.name.clone()),
-            default_value: parameter.default.clone(),
-            description: parameter.description.clone(),
-            no_echo: Some(parameter.no_echo),
-        })
-        .collect();
-    let (capabilities, macros) = (template.capabilities(), template.macros());
-    Ok(wire::serialize_validate_template_response(&model::ValidateTemplateOutput {
-        description: template.description.clone(),
-        parameters: Some(model::TemplateParameters { items }),
-        capabilities: (!capabilities.is_empty())
-            .then(|| model::Capabilities { items: capabilities.iter().map(|&capability| capability.into()).collect() }),
-        capabilities_reason: (!capabilities.is_empty()).then(|| {
-            let kinds = template.resources.iter().map(|resource| resource.kind.as_str());
-            let kinds = kinds.filter(|kind| kind.starts_with("AWS::IAM::"));
-            let mut reasons: Vec<&str> = kinds.chain(macros.iter().map(String::as_str)).collect();
-            reasons.dedup();
-            format!("The following resource(s) require capabilities: [{}]", reasons.join(", "))
-        }),
-        declared_transforms: (!macros.is_empty()).then(|| model::TransformsList { items: macros.clone() }),
     }))
 }
 
@@ -210,11 +143,13 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
         capabilities: Some(model::Capabilities { items: stack.definition.capabilities.clone() }),
         disable_rollback: Some(stack.on_failure == super::stack::OnFailure::DoNothing),
         enable_termination_protection: Some(stack.termination_protected),
-        notification_a_r_ns: Some(model::NotificationARNs::default()),
+        notification_a_r_ns: Some(model::NotificationARNs { items: stack.options.notification_arns.clone() }),
+        role_a_r_n: stack.options.role_arn.clone(),
+        timeout_in_minutes: stack.options.timeout_minutes,
         rollback_configuration: Some(stack.rollback.to_model()),
         drift_information: Some(model::StackDriftInformation {
-            stack_drift_status: Some(NOT_CHECKED.into()),
-            last_check_timestamp: None,
+            stack_drift_status: Some(stack.drift_status(ctx.now).into()),
+            last_check_timestamp: stack.drift_checked_at(ctx.now).map(format_timestamp),
         }),
         ..Default::default()
     }

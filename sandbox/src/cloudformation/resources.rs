@@ -59,6 +59,11 @@ pub(super) fn is_simulated(kind: &str) -> bool {
     SIMULATED_TYPES.contains(&kind)
 }
 
+/// Returns the note in the events of a resource that does nothing, or `None` for a type that the sandbox simulates.
+pub(super) fn idle_reason(kind: &str) -> Option<String> {
+    (!is_simulated(kind)).then(|| format!("The sandbox does not simulate {kind}: this resource does nothing"))
+}
+
 /// Logs once for each resource type that its resources do nothing.
 fn warn_about_idle_resource(kind: &str) {
     static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

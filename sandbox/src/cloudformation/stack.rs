@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::change_sets::ChangeSet;
+use super::drift::DriftDetection;
+use super::options::StackOptions;
 use super::resources::is_simulated;
 use super::rollback::RollbackConfiguration;
 use crate::template::ResourceValues;
@@ -104,6 +106,11 @@ pub struct Stack {
     /// Rollback triggers of this and of later operations.
     #[serde(default)]
     pub(super) rollback: RollbackConfiguration,
+    #[serde(default)]
+    pub(super) options: StackOptions,
+    /// Latest drift detection.
+    #[serde(default)]
+    pub(super) drift: Option<DriftDetection>,
     /// Change sets that exist, oldest first.
     #[serde(default)]
     pub change_sets: Vec<ChangeSet>,
@@ -155,6 +162,9 @@ pub struct Resource {
     pub(super) needs: BTreeSet<String>,
     /// True if the resource is kept when its stack is deleted (`DeletionPolicy: Retain`).
     pub(super) retained: bool,
+    /// True if the resource is deleted nevertheless when the operation that creates it fails.
+    #[serde(default)]
+    pub(super) retained_except_on_create: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -198,6 +208,12 @@ pub(super) struct StackOperation {
     /// True if a caller has cancelled the update.
     #[serde(default)]
     pub(super) is_cancelled: bool,
+    /// Time at which a creation fails; `None` for no limit.
+    #[serde(default)]
+    pub(super) deadline: Option<DateTime<Utc>>,
+    /// True if resources that the operation creates are deleted if it fails, although the template retains them.
+    #[serde(default)]
+    pub(super) retains_except_on_create: bool,
 }
 
 /// Fault injected into a stack operation or into one of its tasks.

@@ -1,6 +1,8 @@
 mod change_sets;
 mod cloudfront;
 mod deploy;
+mod drift;
+mod options;
 mod roles;
 mod rollback;
 mod templates;

@@ -6,10 +6,11 @@ use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
 use super::operation::{check_can_be_updated, check_token_unused, has_changes, start_operation};
+use super::options::StackOptions;
 use super::rollback::RollbackConfiguration;
 use super::stack::{OnFailure, Phase, Stack, StackDefinition, Status};
 use super::template_source::template_text;
-use super::{progress, rules, validation};
+use super::{options, progress, rules, validation};
 use crate::faults::Fault;
 use crate::template::{PseudoParameters, Template};
 use crate::world::{AwsError, Ctx, Request, State};
@@ -29,6 +30,8 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     };
     let body = template_text(state, ctx, request, input.template_body, input.template_u_r_l.as_ref())?;
     let template = Template::parse(&body)?;
+    options::check_allowed_types(request, &template)?;
+    let stack_options = StackOptions::from_request(state, ctx, request, &StackOptions::default())?;
     let definition = StackDefinition {
         parameters: rules::resolve_parameters(&template, input.parameters, None)?,
         tags: rules::parse_tags(input.tags)?,
@@ -56,15 +59,18 @@ pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
         stack_id: id.clone(),
         stack_name: name.clone(),
         exports: BTreeMap::new(),
+        notification_arns: stack_options.notification_arns.clone(),
     };
     rules::check_definition(&template, &definition, pseudo_parameters)?;
 
     let mut stack = Stack::new(id.clone(), name, definition, ctx.now);
     stack.on_failure = on_failure;
     stack.rollback = rollback;
+    stack.options = stack_options;
     stack.termination_protected = input.enable_termination_protection.unwrap_or(false);
     stack.set_status(Status::CreateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
     start_operation(ctx, &mut stack, Phase::Create, progress::build_tasks(&template), token.clone());
+    stack.retain_except_on_create(request);
     stacks.insert(stack, token);
     Ok(create_response(&id))
 }
@@ -76,6 +82,8 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     let uses_previous = input.use_previous_template == Some(true);
     let new_template = (!uses_previous)
         .then(|| template_text(state, ctx, request, input.template_body, input.template_u_r_l.as_ref()));
+    let previous = state.caller_region(ctx).stacks.find(&input.stack_name).map(|stack| stack.options.clone());
+    let stack_options = StackOptions::from_request(state, ctx, request, &previous.unwrap_or_default())?;
     let stacks = &mut state.caller_region(ctx).stacks;
     let stack = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete);
     let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
@@ -89,6 +97,7 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     check_can_be_updated(stack)?;
     let body = new_template.unwrap_or_else(|| Ok(stack.definition.template.clone()))?;
     let template = Template::parse(&body)?;
+    options::check_allowed_types(request, &template)?;
     let tags = match input.tags {
         Some(tags) => rules::parse_tags(Some(tags))?,
         None => stack.definition.tags.clone(),
@@ -109,11 +118,13 @@ pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     let id = stack.id.clone();
     let mut stack = stacks.remove(&id).ok_or_else(|| validation(format!("Stack [{id}] does not exist")))?;
     stack.rollback = rollback;
+    stack.options = stack_options;
     stack.expire_change_sets();
     stack.previous_definition = Some(std::mem::replace(&mut stack.definition, definition));
     stack.updated_at = Some(ctx.now);
     stack.set_status(Status::UpdateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
     start_operation(ctx, &mut stack, Phase::Update, progress::build_tasks(&template), token.clone());
+    stack.retain_except_on_create(request);
     stacks.insert(stack, token);
     Ok(update_response(&id))
 }
@@ -147,6 +158,33 @@ pub(super) fn continue_update_rollback(
     Ok(wire::serialize_continue_update_rollback_response(&model::ContinueUpdateRollbackOutput {}))
 }
 
+/// Rolls back an update in progress. An update that already deletes its old resources can no longer be cancelled.
+pub(super) fn cancel_update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_cancel_update_stack_request(&request.params).map_err(validation)?;
+    let token = input.client_request_token;
+    rules::check_token(token.as_deref())?;
+    let stacks = &mut state.caller_region(ctx).stacks;
+    let stack = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete);
+    let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
+    if token.as_ref().is_some_and(|token| stacks.tokens.get(token) == Some(&stack.id)) {
+        return Ok(wire::serialize_cancel_update_stack_response());
+    }
+    check_token_unused(stacks, token.as_deref())?;
+    if stack.status != Status::UpdateInProgress {
+        return Err(validation("CancelUpdateStack cannot be called from current stack status"));
+    }
+    let id = stack.id.clone();
+    if let Some(mut stack) = stacks.remove(&id) {
+        if let Some(work) = &mut stack.work {
+            work.is_cancelled = true;
+            work.time = work.time.max(ctx.now);
+            work.token = token.clone().or(work.token.take());
+        }
+        stacks.insert(stack, token);
+    }
+    Ok(wire::serialize_cancel_update_stack_response())
+}
+
 /// Start of the reason of a deletion that CloudFormation has cancelled, so that the stack keeps its status.
 const DELETE_CANCELLED: &str = "Delete canceled";
 
@@ -154,6 +192,7 @@ pub(super) fn delete_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
     let input = wire::deserialize_delete_stack_request(&request.params).map_err(validation)?;
     let token = input.client_request_token;
     rules::check_token(token.as_deref())?;
+    let role = input.role_a_r_n.map(|arn| options::check_role(state, ctx, &arn)).transpose()?;
     let stacks = &mut state.caller_region(ctx).stacks;
     let Some(stack) = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete) else {
         return Ok(wire::serialize_delete_stack_response());
@@ -210,6 +249,7 @@ pub(super) fn delete_stack(state: &mut State, ctx: &Ctx, request: &Request) -> R
             }
         }
         stack.change_sets.clear();
+        stack.options.role_arn = role.or(stack.options.role_arn.take());
         stack.set_status(Status::DeleteInProgress, Some("User Initiated".into()), ctx.now, token.clone());
         let tasks = progress::deletion_tasks(&stack.resources);
         start_operation(ctx, &mut stack, Phase::Delete, tasks, token.clone());

@@ -90,6 +90,13 @@ impl Alarms {
         true
     }
 
+    /// Sets a member of the configuration of an alarm. Returns whether the alarm exists.
+    pub(crate) fn change(&mut self, name: &str, member: &str, value: Value) -> bool {
+        let Some(alarm) = self.0.get_mut(name) else { return false };
+        alarm.configuration.insert(member.to_owned(), value);
+        true
+    }
+
     /// Deletes an alarm. Returns whether the alarm existed.
     pub(crate) fn remove(&mut self, name: &str) -> bool {
         self.0.remove(name).is_some()

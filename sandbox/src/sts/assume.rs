@@ -61,9 +61,11 @@ pub(super) fn assume_role(state: &mut State, ctx: &Ctx, request: &Request) -> Re
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
         ));
     }
+    let policy_size = input.policy.as_ref().map_or(0, |policy| policy.chars().count());
     let policy = input.policy.as_deref().map(parse_session_policy).transpose()?;
     let arns = input.policy_arns.map(|arns| arns.items).unwrap_or_default();
     let arns: Vec<String> = arns.into_iter().filter_map(|policy| policy.arn).collect();
+    let packed_size = policy_size + arns.iter().map(String::len).sum::<usize>();
     let managed_session_policies = managed_session_policies(state, account, &arns)?;
 
     let name = input.role_session_name;
@@ -95,7 +97,7 @@ pub(super) fn assume_role(state: &mut State, ctx: &Ctx, request: &Request) -> Re
     Ok(wire::serialize_assume_role_response(&wire::AssumeRoleResponse {
         assumed_role_user: Some(wire::AssumedRoleUser { arn: Some(arn), assumed_role_id: Some(user_id) }),
         credentials: Some(credentials),
-        packed_policy_size: None,
+        packed_policy_size: packed_policy_percent(packed_size),
         source_identity: input.source_identity,
     }))
 }
@@ -152,6 +154,12 @@ fn parse_session_policy(text: &str) -> Result<Document, AwsError> {
         return Err(packed_policy_too_large());
     }
     Document::parse_as(PolicyKind::Identity, text).map_err(|error| AwsError::new("MalformedPolicyDocument", error))
+}
+
+/// Returns the size of the session policies in percent of the limit, or `None` without session policies.
+fn packed_policy_percent(characters: usize) -> Option<i32> {
+    let percent = (characters * 100).div_ceil(MAX_SESSION_POLICY_CHARACTERS);
+    (characters > 0).then(|| i32::try_from(percent).unwrap_or(i32::MAX))
 }
 
 /// Returns the documents of the managed policies that limit a session.

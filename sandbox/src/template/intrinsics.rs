@@ -18,6 +18,7 @@ pub(crate) struct PseudoParameters {
     pub(crate) stack_name: String,
     /// Values that other stacks of the account and region export, by name.
     pub(crate) exports: BTreeMap<String, String>,
+    pub(crate) notification_arns: Vec<String>,
 }
 
 /// Values of `Ref` and `Fn::GetAtt` for existing resources.
@@ -258,7 +259,7 @@ impl BoundTemplate {
     fn resolve_ref(&self, target: &str, resources: &dyn ResourceValues) -> Result<Option<Value>, TemplateError> {
         let text = match target {
             "AWS::NoValue" => return Ok(None),
-            "AWS::NotificationARNs" => return Ok(Some(json!([]))),
+            "AWS::NotificationARNs" => return Ok(Some(json!(self.pseudo.notification_arns))),
             "AWS::AccountId" => &self.pseudo.account,
             "AWS::Region" => &self.pseudo.region,
             "AWS::StackId" => &self.pseudo.stack_id,

@@ -15,8 +15,10 @@ pub(crate) struct Parameter {
     pub(crate) default: Option<String>,
     /// True if DescribeStacks returns `****` instead of the parameter value.
     pub(crate) no_echo: bool,
+    /// Type in the template, such as `String` or `List<Number>`.
+    pub(crate) type_name: String,
     kind: ParameterType,
-    allowed_values: Vec<String>,
+    pub(crate) allowed_values: Vec<String>,
     allowed_pattern: Option<String>,
     length: (Option<f64>, Option<f64>),
     range: (Option<f64>, Option<f64>),
@@ -65,6 +67,7 @@ impl Parameter {
         }
         Ok(Self {
             kind,
+            type_name: text("Type").unwrap_or_default(),
             description: text("Description"),
             default: fields.get("Default").and_then(scalar_text),
             no_echo: fields.get("NoEcho").and_then(scalar_text).is_some_and(|flag| flag == "true"),

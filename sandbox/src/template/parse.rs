@@ -127,8 +127,6 @@ fn parse_resource(logical_id: String, value: Value) -> Result<ResourceDeclaratio
         None => false,
         Some(policy) if policy == "Delete" => false,
         Some(policy) if policy == "Retain" => true,
-        // The sandbox treats this policy as Retain. AWS would also delete the resource if the creation of the stack
-        // fails.
         Some(policy) if policy == "RetainExceptOnCreate" => true,
         Some(policy) => {
             return Err(TemplateError::format(format_args!("Unrecognized DeletionPolicy {policy} for {logical_id}")));
@@ -140,6 +138,7 @@ fn parse_resource(logical_id: String, value: Value) -> Result<ResourceDeclaratio
         kind,
         depends_on,
         retained,
+        retained_except_on_create: fields.get("DeletionPolicy").is_some_and(|policy| policy == "RetainExceptOnCreate"),
         properties,
     })
 }

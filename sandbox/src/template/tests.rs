@@ -24,6 +24,7 @@ fn pseudo_parameters() -> PseudoParameters {
         stack_id: "arn:stack".into(),
         stack_name: "demo".into(),
         exports: BTreeMap::from([("vpc".into(), "vpc-1".into())]),
+        notification_arns: Vec::new(),
     }
 }
 

@@ -49,6 +49,9 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
             if request.service.protocol() == Protocol::AwsJson {
                 response::set_header(&mut response, "content-type", "application/x-amz-json-1.1");
             }
+            if request.service.protocol() == Protocol::AwsQuery {
+                response::set_request_id(&mut response, &ctx.request_id);
+            }
             response
         }
         Err(error) => response::error_for(&request, &error, &ctx.request_id),

@@ -50,6 +50,15 @@ pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> Moc
     }
 }
 
+/// Sets the request id in the body of a response of a service with the protocol awsQuery.
+pub(super) fn set_request_id(response: &mut MockResponse, request_id: &str) {
+    const START: &str = "<RequestId>";
+    let Ok(body) = std::str::from_utf8(&response.body) else { return };
+    let Some((before, rest)) = body.rsplit_once(START) else { return };
+    let Some((_, after)) = rest.split_once("</RequestId>") else { return };
+    response.body = format!("{before}{START}{request_id}</RequestId>{after}").into();
+}
+
 /// Returns an error response with a fixed request id, for code that responds in place of AWS.
 pub(crate) fn error_response(service: Service, cause: &AwsError) -> MockResponse {
     error(service, cause, "00000000-0000-0000-0000-000000000000")

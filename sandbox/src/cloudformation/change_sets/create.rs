@@ -6,10 +6,11 @@ use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
 use super::super::operation::{check_can_be_updated, has_changes};
+use super::super::options::StackOptions;
 use super::super::rollback::RollbackConfiguration;
 use super::super::stack::{OnFailure, Stack, StackDefinition, Status};
 use super::super::template_source::template_text;
-use super::super::{Stacks, progress, rules, validation};
+use super::super::{Stacks, options, progress, rules, validation};
 use super::{ChangeSet, Execution, NO_CHANGES, changes};
 use crate::faults::Fault;
 use crate::template::{PseudoParameters, Template};
@@ -40,6 +41,8 @@ pub(in super::super) fn create_change_set(
         _ => Some(template_text(state, ctx, request, input.template_body.clone(), input.template_u_r_l.as_ref())?),
     };
     let uuid = state.ids.uuid();
+    let previous = state.caller_region(ctx).stacks.find(&input.stack_name).map(|stack| stack.options.clone());
+    let stack_options = StackOptions::from_request(state, ctx, request, &previous.unwrap_or_default())?;
     let stacks = &state.caller_region(ctx).stacks;
     let existing = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete);
     let stack = stack_of_change_set(ctx, stacks, existing, &input, creates, &uuid)?;
@@ -62,6 +65,7 @@ pub(in super::super) fn create_change_set(
         None => return Err(validation("UsePreviousTemplate is only for a stack that has a template.")),
     };
     let template = Template::parse(&text)?;
+    options::check_allowed_types(request, &template)?;
     let previous = has_template.then_some(&stack.definition);
     let definition = StackDefinition {
         parameters: rules::resolve_parameters(
@@ -99,6 +103,7 @@ pub(in super::super) fn create_change_set(
         definition,
         on_failure,
         rollback: RollbackConfiguration::from_request(request, input.rollback_configuration, &stack.rollback)?,
+        options: stack_options,
         changes: if failure.is_some() { Vec::new() } else { changes },
         failure,
         execution: Execution::NotStarted,

@@ -168,7 +168,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Converts all numbers and flags to strings, as CloudFormation does.
-pub(super) fn texts(value: &Value) -> Value {
+pub(in super::super) fn texts(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(texts).collect(),
         Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), texts(value))).collect(),

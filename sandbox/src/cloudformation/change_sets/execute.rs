@@ -40,6 +40,7 @@ pub(in super::super) fn execute_change_set(
         change_set.execution = Execution::InProgress(token.clone());
         let definition = std::mem::replace(&mut stack.definition, change_set.definition.clone());
         stack.previous_definition = (!creates).then_some(definition);
+        stack.options = change_set.options.clone();
         stack.rollback = change_set.rollback.clone();
         stack.on_failure = match input.disable_rollback {
             Some(true) => OnFailure::DoNothing,
@@ -51,6 +52,7 @@ pub(in super::super) fn execute_change_set(
         if creates { (Status::CreateInProgress, Phase::Create) } else { (Status::UpdateInProgress, Phase::Update) };
     stack.set_status(status, Some("User Initiated".into()), ctx.now, token.clone());
     start_operation(ctx, &mut stack, phase, progress::build_tasks(&template), token.clone());
+    stack.retain_except_on_create(request);
     stacks.insert(stack, None);
     if let Some(token) = token {
         stacks.tokens.insert(token, id);

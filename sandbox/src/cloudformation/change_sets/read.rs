@@ -46,7 +46,7 @@ pub(in super::super) fn describe_change_set(
         status: Some(change_set.status(ctx.now).into()),
         status_reason: change_set.failure.clone().filter(|_| is_ready),
         execution_status: Some(change_set.execution_status(ctx.now).into()),
-        notification_a_r_ns: Some(model::NotificationARNs::default()),
+        notification_a_r_ns: Some(model::NotificationARNs { items: change_set.options.notification_arns.clone() }),
         rollback_configuration: Some(change_set.rollback.to_model()),
         capabilities: Some(model::Capabilities { items: definition.capabilities.clone() }),
         tags: Some(tag_models(definition)),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::super::resources::{self, ResourceContext};
-use super::super::stack::{InjectedFault, Resource, Stack, StackOperation, Status, TaskAction, TaskState};
+use super::super::stack::{InjectedFault, Phase, Resource, Stack, StackOperation, Status, TaskAction, TaskState};
 use crate::faults::Fault;
 use crate::template::{BoundTemplate, ResourceDeclaration, Template, TemplateError};
 use crate::world::{Caller, Ctx, State};
@@ -202,6 +202,7 @@ impl<'a> StackProcessor<'a> {
             Some(before) => resources::update(self.state, &target, before, &declaration.kind, &properties)?,
         };
         let status = if before.is_some() { Status::UpdateComplete } else { Status::CreateComplete };
+        let is_new = before.as_ref().is_none_or(|before| before.physical_id.as_ref() != Some(&created.physical_id));
         let resource = Resource {
             logical_id: id.to_owned(),
             physical_id: Some(created.physical_id),
@@ -213,7 +214,15 @@ impl<'a> StackProcessor<'a> {
             attributes: created.attributes,
             needs,
             retained: declaration.retained,
+            retained_except_on_create: declaration.retained_except_on_create || work.retains_except_on_create,
         };
+        if before.is_none() {
+            let reason = Some("Resource creation Initiated".to_owned());
+            let initiated = Resource { status: Status::CreateInProgress, reason, ..resource.clone() };
+            self.stack.record_event(&initiated, work.token.clone());
+        }
+        let reason = resources::idle_reason(&resource.kind).filter(|_| is_new);
+        let resource = Resource { reason, ..resource };
         self.stack.record_event(&resource, work.token.clone());
         if let Some(before) = before.as_ref().filter(|before| before.physical_id != resource.physical_id) {
             work.leftovers.push(before.clone());
@@ -225,7 +234,7 @@ impl<'a> StackProcessor<'a> {
 
     fn delete(&mut self, id: &str, work: &StackOperation) -> Result<(), String> {
         let Some(resource) = self.stack.resources.get(id).cloned() else { return Ok(()) };
-        let status = self.delete_physical_resource(&resource)?;
+        let status = self.delete_physical_resource(&resource, work)?;
         let resource = Resource { status, reason: None, changed_at: work.time, ..resource };
         self.stack.record_event(&resource, work.token.clone());
         self.stack.resources.insert(id.to_owned(), resource);
@@ -233,13 +242,15 @@ impl<'a> StackProcessor<'a> {
     }
 
     fn delete_replaced_resource(&mut self, resource: Resource, work: &StackOperation) -> Result<(), String> {
-        let status = self.delete_physical_resource(&resource)?;
+        let status = self.delete_physical_resource(&resource, work)?;
         self.stack.record_event(&Resource { status, changed_at: work.time, ..resource }, work.token.clone());
         Ok(())
     }
 
-    fn delete_physical_resource(&mut self, resource: &Resource) -> Result<Status, String> {
-        if resource.retained {
+    fn delete_physical_resource(&mut self, resource: &Resource, work: &StackOperation) -> Result<Status, String> {
+        // These phases delete only resources that the failed operation has created.
+        let is_undone = matches!(work.phase, Phase::Rollback | Phase::UpdateRollbackCleanup);
+        if resource.retained && !(is_undone && resource.retained_except_on_create) {
             return Ok(Status::DeleteSkipped);
         }
         let target = ResourceContext { ctx: &self.ctx, stack_name: &self.stack.name, logical_id: &resource.logical_id };
@@ -296,6 +307,7 @@ impl<'a> StackProcessor<'a> {
             attributes: BTreeMap::new(),
             needs: BTreeSet::new(),
             retained: false,
+            retained_except_on_create: false,
         }
     }
 

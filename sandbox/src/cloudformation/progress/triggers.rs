@@ -18,6 +18,8 @@ impl StackProcessor<'_> {
         if work.is_cancelled {
             return Some((work.time, "User Initiated".to_owned()));
         }
+        let timeout =
+            work.deadline.map(|deadline| (deadline, "Stack creation time exceeded the specified timeout.".to_owned()));
         let requests = self.stack.rollback.triggers.iter().filter_map(|trigger| {
             permissions::record_stack_action(&self.ctx.caller, "cloudwatch:DescribeAlarms");
             let keys = ConditionKeys::default();
@@ -35,7 +37,7 @@ impl StackProcessor<'_> {
                 Some(_) => None,
             }
         });
-        requests.min_by_key(|(at, _)| *at)
+        requests.chain(timeout).min_by_key(|(at, _)| *at)
     }
 
     /// Cancels the unfinished tasks of a creation or update and rolls it back.

@@ -8,7 +8,7 @@ use super::iam::role_exists;
 use super::{PhysicalResource, ResourceContext, already_exists, handler_error, number, tags, text};
 use crate::cloudformation::Resource;
 use crate::lambda::{Function, FunctionUrl, Permission};
-use crate::policy::{AccessRequest, ConditionKeys, Decision, Principal, evaluate};
+use crate::policy::ConditionKeys;
 use crate::world::State;
 use crate::world::ids::ALPHANUMERIC;
 
@@ -93,7 +93,7 @@ fn function_from_properties(
         role,
         ConditionKeys::default().with("iam:PassedToService", "lambda.amazonaws.com"),
     )?;
-    if !can_lambda_assume_role(state, role) {
+    if !state.can_service_assume_role(role, "lambda.amazonaws.com") {
         return invalid("The role defined for the function cannot be assumed by Lambda.");
     }
     if let Some(reserved) = number(properties, "ReservedConcurrentExecutions")
@@ -163,21 +163,6 @@ fn number_in_range(properties: &Value, property: &str, min: i64, max: i64, defau
         return Ok(value);
     }
     Err(handler_error(&format!("{property} must be from {min} to {max}, not {value}"), "InvalidRequest"))
-}
-
-fn can_lambda_assume_role(state: &State, role: &str) -> bool {
-    let Some((account, path)) = role.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":role/")) else {
-        return false;
-    };
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let Some(role) = state.accounts.get(account).and_then(|account| account.roles.get(name)) else { return false };
-    let request = AccessRequest {
-        action: "sts:AssumeRole",
-        resource: &role.arn,
-        principal: Principal::Service("lambda.amazonaws.com"),
-        keys: &ConditionKeys::default(),
-    };
-    evaluate([&role.trust], &request) == Decision::Allow
 }
 
 pub(super) fn create_url(
