@@ -175,6 +175,60 @@ async fn the_aws_cli_deploys_a_stack_and_reads_its_function() {
 
 #[ignore = "slow; .ci/run runs it"]
 #[tokio::test(flavor = "multi_thread")]
+async fn the_deploy_command_creates_and_updates_a_stack() {
+    let terminal = Terminal::open().await;
+    let path = terminal.home.path().join("stack.yaml");
+    let template = "Parameters: {Days: {Type: Number, Default: 7}}\n\
+                    Resources: {Log: {Type: 'AWS::Logs::LogGroup', Properties: {RetentionInDays: !Ref Days}}}\n";
+    std::fs::write(&path, template).expect("a template");
+    let deploy = |more: &str| {
+        let command = format!("cloudformation deploy --stack-name example --template-file {} {more}", path.display());
+        let output = terminal.aws("tenant", &command);
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    let status = || {
+        let described = terminal.succeed("tenant", "cloudformation describe-stacks --stack-name example");
+        described["Stacks"][0]["StackStatus"].as_str().expect("a status").to_owned()
+    };
+    assert!(deploy("").contains("Successfully created/updated stack - example"));
+    assert_eq!(status(), "CREATE_COMPLETE");
+    assert!(deploy("--parameter-overrides Days=14").contains("Successfully created/updated stack - example"));
+    assert_eq!(status(), "UPDATE_COMPLETE");
+    assert!(deploy("").contains("No changes to deploy. Stack example is up to date"));
+
+    let drift = terminal.succeed("tenant", "cloudformation detect-stack-drift --stack-name example");
+    assert!(drift["StackDriftDetectionId"].is_string(), "{drift}");
+    let resources = terminal.succeed("tenant", "cloudformation list-stack-resources --stack-name example");
+    assert_eq!(resources["StackResourceSummaries"][0]["ResourceType"], "AWS::Logs::LogGroup", "{resources}");
+    let command = format!("cloudformation get-template-summary --template-body file://{}", path.display());
+    assert_eq!(terminal.succeed("tenant", &command)["Parameters"][0]["ParameterType"], "Number");
+}
+
+#[ignore = "slow; .ci/run runs it"]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_aws_cli_sets_and_reads_alarms() {
+    let terminal = Terminal::open().await;
+    let alarm = "--alarm-name errors --metric-name Errors --namespace AWS/Lambda --statistic Sum --period 60 \
+                 --evaluation-periods 1 --threshold 0.5 --comparison-operator GreaterThanThreshold";
+    terminal.succeed("tenant", &format!("cloudwatch put-metric-alarm {alarm}"));
+    let described = terminal.succeed("tenant", "cloudwatch describe-alarms --alarm-names errors");
+    let alarm = &described["MetricAlarms"][0];
+    assert_eq!((&alarm["StateValue"], &alarm["Threshold"]), (&"INSUFFICIENT_DATA".into(), &0.5.into()), "{alarm}");
+    assert!(alarm["StateUpdatedTimestamp"].is_string(), "{alarm}");
+    let set =
+        |name: &str| format!("cloudwatch set-alarm-state --alarm-name {name} --state-value OK --state-reason test");
+    terminal.succeed("tenant", &set("errors"));
+    let missing = terminal.fail("tenant", &set("missing"));
+    assert!(missing.contains("(ResourceNotFound)"), "{missing}");
+    let described = terminal.succeed("tenant", "cloudwatch describe-alarms --state-value OK");
+    assert_eq!(described["MetricAlarms"][0]["AlarmName"], "errors", "{described}");
+    terminal.succeed("tenant", "cloudwatch delete-alarms --alarm-names errors");
+    assert_eq!(terminal.succeed("tenant", "cloudwatch describe-alarms")["MetricAlarms"], serde_json::json!([]));
+}
+
+#[ignore = "slow; .ci/run runs it"]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_aws_cli_shows_what_the_sandbox_does_not_simulate() {
     let terminal = Terminal::open().await;
     for (arguments, expected) in [
