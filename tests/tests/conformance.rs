@@ -13,6 +13,7 @@ mod simulator;
 pub(crate) mod target;
 pub(crate) mod venv;
 
+mod change_sets;
 mod cloudformation;
 mod guardrails;
 pub(crate) mod identity_center;
@@ -20,6 +21,7 @@ pub(crate) mod identity_store;
 mod organizations;
 mod policies;
 mod regions;
+mod replacements;
 mod sts;
 mod templates;
 
@@ -39,6 +41,7 @@ fn cases() -> Vec<Case> {
         regions::cases(),
         cloudformation::cases(),
         templates::cases(),
+        change_sets::cases(),
     ]
     .concat()
 }
