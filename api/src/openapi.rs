@@ -92,7 +92,6 @@ pub(crate) fn base_document() -> OpenApi {
         ("regions", "Regions of AWS, and which of them are offered."),
         ("releases", "Versions of the tenant stack, and updates of environments to them."),
         ("operations", "Long-running work on an environment, step by step."),
-        ("releases", "Versions of the tenant stack."),
         ("rollouts", "Updates of many environments, wave by wave, and the change freeze."),
         ("findings", "Differences between AWS and the database."),
         ("account-mappings", "Current and former owners of each AWS account."),

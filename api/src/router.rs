@@ -21,8 +21,7 @@ use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     access_review, account_mappings, approvals, audit, baseline_upgrades, change_freeze, docs, environments, events,
     findings, fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, pins, regions,
-    releases,
-    residency_proofs, suspension, tenants, vending, webhooks,
+    releases, residency_proofs, suspension, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
     AccessRead, AccountMappingsRead, AuditRead, EventsRead, LegalHoldsLift, OperationsApprove, OperationsRead,

@@ -34,8 +34,6 @@ pub enum Scope {
     RolloutsRead,
     /// Create and steer rollouts; update environments; set and end the change freeze.
     RolloutsWrite,
-    /// Approve or reject the waves of another person's rollout.
-    RolloutsApprove,
     /// Read account mappings.
     AccountMappingsRead,
     /// Read the feed of events.
@@ -44,18 +42,6 @@ pub enum Scope {
     AuditRead,
     /// Read the access review.
     AccessRead,
-    /// Read releases and which environments have them.
-    ReleasesRead,
-    /// Register and preview releases; update single environments.
-    ReleasesWrite,
-    /// Approve releases of another person.
-    ReleasesApprove,
-    /// Read rollouts and the change freeze.
-    RolloutsRead,
-    /// Create and control rollouts; set the change freeze.
-    RolloutsWrite,
-    /// Approve waves of rollouts of another person.
-    RolloutsApprove,
     /// Read webhook endpoints and deliveries.
     WebhooksRead,
     /// Create, change and delete webhook endpoints; replay deliveries.
@@ -63,7 +49,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
@@ -78,17 +64,10 @@ impl Scope {
         Self::ReleasesApprove,
         Self::RolloutsRead,
         Self::RolloutsWrite,
-        Self::RolloutsApprove,
         Self::AccountMappingsRead,
         Self::EventsRead,
         Self::AuditRead,
         Self::AccessRead,
-        Self::ReleasesRead,
-        Self::ReleasesWrite,
-        Self::ReleasesApprove,
-        Self::RolloutsRead,
-        Self::RolloutsWrite,
-        Self::RolloutsApprove,
         Self::WebhooksRead,
         Self::WebhooksWrite,
     ];
@@ -110,17 +89,10 @@ impl Scope {
             Self::ReleasesApprove => "releases:approve",
             Self::RolloutsRead => "rollouts:read",
             Self::RolloutsWrite => "rollouts:write",
-            Self::RolloutsApprove => "rollouts:approve",
             Self::AccountMappingsRead => "account-mappings:read",
             Self::EventsRead => "events:read",
             Self::AuditRead => "audit:read",
             Self::AccessRead => "access:read",
-            Self::ReleasesRead => "releases:read",
-            Self::ReleasesWrite => "releases:write",
-            Self::ReleasesApprove => "releases:approve",
-            Self::RolloutsRead => "rollouts:read",
-            Self::RolloutsWrite => "rollouts:write",
-            Self::RolloutsApprove => "rollouts:approve",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",
         }

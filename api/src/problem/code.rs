@@ -70,6 +70,7 @@ codes! {
     409 "release_not_ready"           ReleaseNotReady:          "The release is not ready";
     409 "release_not_approved"        ReleaseNotApproved:       "The release is not approved";
     409 "release_hash_mismatch"       ReleaseHashMismatch:      "The release has another hash";
+    409 "outside_window"              OutsideWindow:            "No maintenance window is open";
     409 "pinned"                      Pinned:                   "The environment is pinned to its release";
     409 "change_freeze"               ChangeFreeze:             "A change freeze is in force";
     409 "replica_not_ready"           ReplicaNotReady:          "The replica is not ready";

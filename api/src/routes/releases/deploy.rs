@@ -81,8 +81,8 @@ pub(crate) async fn preview_release(
         (
             status = 409,
             description = "Another operation on the environment is open (`operation_in_progress`, with its \
-                `operation_id`), the environment is not ready (`environment_not_ready`) or pinned (`pinned`), the \
-                release is not ready (`release_not_ready`) or not approved (`release_not_approved`), or a change \
+                `operation_id`), the environment is not ready (`environment_not_ready`) or pinned (`pinned`), no \
+                maintenance window is open (`outside_window`), the release is not ready (`release_not_ready`) or not approved (`release_not_approved`), or a change \
                 freeze is in force (`change_freeze`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
@@ -138,6 +138,14 @@ fn answer(app: &App, result: UpdateResult) -> Result<Response, ApiError> {
             Code::Pinned,
             format!("The environment is pinned to its release{}: {reason}", text_of(until)),
         )),
+        UpdateResult::OutsideWindow { next } => {
+            let next = next.map_or_else(
+                || "The tenant has no maintenance window in the coming days.".to_owned(),
+                |next| format!("The next maintenance window opens at {}.", next.format("%Y-%m-%d %H:%M UTC")),
+            );
+            let message = format!("{next} Set `ignore_window` to start the update now.");
+            Err(ApiError::new(Code::OutsideWindow, message))
+        }
         UpdateResult::Frozen { reason, until } => {
             Err(ApiError::new(Code::ChangeFreeze, format!("A change freeze is in force{}: {reason}", text_of(until))))
         }
