@@ -113,7 +113,7 @@ pub(super) fn check_allowed_types(request: &Request, template: &Template) -> Res
     }
 }
 
-/// Returns whether a request deletes the resources that it has created, although the template retains them, if it fails.
+/// Returns whether a failed request deletes the resources that it has created, although the template retains them.
 pub(super) fn retains_except_on_create(request: &Request) -> bool {
     request.params.get("RetainExceptOnCreate").is_some_and(|value| value == "true")
 }

@@ -71,8 +71,8 @@ impl Stacks {
     }
 }
 
-/// Returns the earliest time at which a running task of the stack or its monitoring time finishes, or `None` if there is
-/// no such time.
+/// Returns the earliest time at which a running task of the stack, its monitoring time or its timeout ends, or `None`
+/// if there is no such time.
 fn next_task_end(stack: &Stack) -> Option<DateTime<Utc>> {
     let work = stack.work.as_ref()?;
     work.tasks

@@ -7,6 +7,9 @@ use super::case::Failure;
 use super::cloud::Cloud;
 use super::target::Target;
 
+/// Reason of a deviation: ministack answers Conditional for each change of a type whose schema it does not know.
+const UNKNOWN: &str = "ministack has no create-only properties of this type; the resource schema has";
+
 /// Template of a stack and of its change set: the resources as YAML in one line.
 struct Pair {
     name: &'static str,
@@ -20,6 +23,13 @@ const fn pair(name: &'static str, before: &'static str, after: &'static str) -> 
     Pair { name, before, after, deviation: None }
 }
 
+impl Pair {
+    /// Adds the answer of ministack for a type whose create-only properties ministack does not know.
+    const fn unknown_to_ministack(self, answer: &'static str) -> Self {
+        Self { deviation: Some((answer, UNKNOWN)), ..self }
+    }
+}
+
 const ROLE: &str = "AssumeRolePolicyDocument: {Version: '2012-10-17', Statement: [{Effect: Allow, \
                     Principal: {Service: lambda.amazonaws.com}, Action: 'sts:AssumeRole'}]}";
 const DOCUMENT: &str = "PolicyDocument: {Version: '2012-10-17', Statement: [{Effect: Allow, Action: 's3:GetObject', \
@@ -30,8 +40,10 @@ const ALARM: &str = "MetricName: Errors, Namespace: AWS/Lambda, Statistic: Sum, 
                      ComparisonOperator: GreaterThanThreshold";
 
 const PAIRS: &[Pair] = &[
-    pair("log-retention", "{L: {T: log, P: {RetentionInDays: 7}}}", "{L: {T: log, P: {RetentionInDays: 14}}}"),
-    pair("log-name", "{L: {T: log, P: {LogGroupName: log-a}}}", "{L: {T: log, P: {LogGroupName: log-b}}}"),
+    pair("log-retention", "{L: {T: log, P: {RetentionInDays: 7}}}", "{L: {T: log, P: {RetentionInDays: 14}}}")
+        .unknown_to_ministack("L Modify Conditional"),
+    pair("log-name", "{L: {T: log, P: {LogGroupName: log-a}}}", "{L: {T: log, P: {LogGroupName: log-b}}}")
+        .unknown_to_ministack("L Modify Conditional"),
     pair("log-added", "{L: {T: log}}", "{L: {T: log}, M: {T: log}}"),
     pair("log-removed", "{L: {T: log}, M: {T: log}}", "{L: {T: log}}"),
     pair("queue-timeout", "{Q: {T: queue, P: {VisibilityTimeout: 30}}}", "{Q: {T: queue, P: {VisibilityTimeout: 60}}}"),
@@ -68,14 +80,16 @@ const PAIRS: &[Pair] = &[
          X: {T: permission, P: {FunctionName: !Ref F, Action: 'lambda:InvokeFunction', Principal: s3.amazonaws.com}}}",
         "{Role: {T: role, P: {ROLE}}, F: {T: function, P: {FUNCTION}}, \
          X: {T: permission, P: {FunctionName: !Ref F, Action: 'lambda:InvokeFunction', Principal: sns.amazonaws.com}}}",
-    ),
+    )
+    .unknown_to_ministack("X Modify Conditional"),
     pair(
         "url-auth",
         "{Role: {T: role, P: {ROLE}}, F: {T: function, P: {FUNCTION}}, \
          U: {T: url, P: {TargetFunctionArn: !GetAtt F.Arn, AuthType: NONE}}}",
         "{Role: {T: role, P: {ROLE}}, F: {T: function, P: {FUNCTION}}, \
          U: {T: url, P: {TargetFunctionArn: !GetAtt F.Arn, AuthType: AWS_IAM}}}",
-    ),
+    )
+    .unknown_to_ministack("U Modify Conditional"),
     pair(
         "url-function",
         "{Role: {T: role, P: {ROLE}}, F: {T: function, P: {FUNCTION}}, \
@@ -83,17 +97,20 @@ const PAIRS: &[Pair] = &[
         "{Role: {T: role, P: {ROLE}}, F: {T: function, P: {FUNCTION, Timeout: 9}}, \
          U: {T: url, P: {TargetFunctionArn: !GetAtt F.Arn, AuthType: NONE}}}",
     ),
-    pair("alarm-threshold", "{A: {T: alarm, P: {ALARM, Threshold: 1}}}", "{A: {T: alarm, P: {ALARM, Threshold: 2}}}"),
+    pair("alarm-threshold", "{A: {T: alarm, P: {ALARM, Threshold: 1}}}", "{A: {T: alarm, P: {ALARM, Threshold: 2}}}")
+        .unknown_to_ministack("A Modify Conditional"),
     pair(
         "alarm-name",
         "{A: {T: alarm, P: {ALARM, Threshold: 1, AlarmName: alarm-a}}}",
         "{A: {T: alarm, P: {ALARM, Threshold: 1, AlarmName: alarm-b}}}",
-    ),
+    )
+    .unknown_to_ministack("A Modify Conditional"),
     pair(
         "reference",
         "{L: {T: log, P: {LogGroupName: log-c}}, M: {T: log, P: {LogGroupName: !Sub '${L}-more'}}}",
         "{L: {T: log, P: {LogGroupName: log-d}}, M: {T: log, P: {LogGroupName: !Sub '${L}-more'}}}",
-    ),
+    )
+    .unknown_to_ministack("L Modify Conditional, M Modify Conditional"),
 ];
 
 /// Returns a template. Abbreviations stand for resource types and for properties that a type requires.
@@ -177,7 +194,8 @@ async fn replacements_in_change_sets_agree_with_ministack() {
     for ((pair, ours), theirs) in PAIRS.iter().zip(simulated).zip(compared) {
         let expected = pair.deviation.map_or(ours.as_str(), |(deviation, _)| deviation);
         if theirs != expected || (pair.deviation.is_some() && theirs == ours) {
-            differences.push(format!("{}: simulator [{ours}], ministack [{theirs}]", pair.name));
+            let reason = pair.deviation.map_or("", |(_, reason)| reason);
+            differences.push(format!("{}: simulator [{ours}], ministack [{theirs}] {reason}", pair.name));
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
