@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::operation::Requester;
+use crate::requester::Requester;
 
 /// Change freeze that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]

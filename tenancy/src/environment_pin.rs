@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::operation::Requester;
+use crate::requester::Requester;
 
 /// Pin of an environment to its release.
 #[derive(Debug, Clone, PartialEq, Eq)]

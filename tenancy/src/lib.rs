@@ -32,6 +32,7 @@ pub mod recovery;
 pub mod region;
 pub mod release;
 pub mod replica;
+pub mod requester;
 pub mod residency_proof;
 mod scram;
 pub mod secrets;

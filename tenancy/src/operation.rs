@@ -1,11 +1,11 @@
 //! Operation: a long-running piece of work on one environment.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::attention::Attention;
 use crate::environment::EnvironmentState;
+pub use crate::requester::Requester;
 use crate::step::JournalEntry;
 use crate::string_enum::string_enum;
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
@@ -112,15 +112,6 @@ impl OperationKind {
             | Self::Preview => EnvironmentState::Ready,
         }
     }
-}
-
-/// Person or program that made a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requester {
-    /// Claim `iss` of the token.
-    pub issuer: String,
-    /// Claim `sub` of the token.
-    pub subject: String,
 }
 
 /// Side that has started an operation.

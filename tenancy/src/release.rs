@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::config::{TemplateUrl, sha256_of};
 pub use crate::environment_stack::{DeployedRelease, StackParameters};
-use crate::operation::Requester;
+use crate::requester::Requester;
 use crate::string_enum::string_enum;
 use crate::{Region, ReleaseId};
 
@@ -21,7 +21,7 @@ pub const ROLLOUT_FIELD: &str = "rollout";
 /// Field of the input of an operation with the parameters of the environment, as they were at the request.
 pub const PARAMETERS_FIELD: &str = "parameters";
 
-/// Fact of the step `preview-release` with the changes of each region.
+/// Fact of the step `preview-release` with the changes of each region, the home region first.
 pub const PREVIEW_FACT: &str = "changes";
 
 string_enum! {

@@ -1,8 +1,6 @@
 //! Shows what a release would change in each region of an environment. Creates a change set for each stack, reads it,
 //! and deletes it.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
 use freehold_tenancy::attention::{Attention, AttentionCode};
@@ -34,7 +32,7 @@ struct RegionPreview {
 
 /// Previews one region in each run.
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let done: BTreeMap<Region, RegionPreview> = context.step_fact(PREVIEW_FACT).unwrap_or_default();
+    let done: Vec<RegionPreview> = context.step_fact(PREVIEW_FACT).unwrap_or_default();
     let stacks = context.stacks().await?;
     let is_left = |slot: StackSlot| match slot {
         StackSlot::Home => false,
@@ -43,11 +41,13 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         }
     };
     let mut slots = stacks.iter().filter(|stack| stack.kind == StackKind::Tenant && !is_left(stack.slot));
-    let Some(next) = slots.find(|stack| !done.contains_key(&stack.region)) else { return Ok(StepOutcome::done()) };
+    let Some(next) = slots.find(|stack| done.iter().all(|one| one.region != stack.region)) else {
+        return Ok(StepOutcome::done());
+    };
     preview(context, next.slot, done).await
 }
 
-async fn preview(context: &StepContext, slot: StackSlot, mut done: BTreeMap<Region, RegionPreview>) -> StepResult {
+async fn preview(context: &StepContext, slot: StackSlot, mut done: Vec<RegionPreview>) -> StepResult {
     let (stack, target) = target_of(context, slot).await?;
     let (account, region) = (context.account()?, stack.region);
     let Some(id) = &stack.id else { return Err(failed(format!("The stack in {region} does not exist."))) };
@@ -90,7 +90,7 @@ async fn preview(context: &StepContext, slot: StackSlot, mut done: BTreeMap<Regi
         ChangeSetState::Available | ChangeSetState::Executed | ChangeSetState::Obsolete => json!(found.changes),
     };
     context.aws().delete_change_set(&account, region, id, &name).await?;
-    done.insert(region, RegionPreview { region, changes });
+    done.push(RegionPreview { region, changes });
     let reason = WaitReason::ChangeSet { stack: stack.name };
     // The next run previews the next region.
     Ok(StepOutcome::wait(reason, context.now()).with(PREVIEW_FACT, json!(done)))

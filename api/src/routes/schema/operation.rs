@@ -247,8 +247,7 @@ fn preview_result(operation: &operation::Operation) -> Option<Value> {
         return None;
     }
     let step = operation.steps.iter().find(|step| step.name == StepName::PreviewRelease)?;
-    let regions: Vec<&Value> = step.facts.get(PREVIEW_FACT)?.as_object()?.values().collect();
-    Some(json!({ "regions": regions }))
+    Some(json!({ "regions": step.facts.get(PREVIEW_FACT)? }))
 }
 
 impl From<attention::Attention> for Attention {
