@@ -28,6 +28,7 @@ mod pages;
 mod pins;
 mod rate_limit;
 mod regions;
+mod releases;
 mod replica_regions;
 mod residency_proof;
 mod schemathesis;

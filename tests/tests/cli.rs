@@ -8,5 +8,6 @@ pub(crate) mod process;
 mod program;
 mod proof;
 mod regions;
+mod releases;
 mod review;
 mod secrets;

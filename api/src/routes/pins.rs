@@ -35,8 +35,8 @@ pub struct PinRequest {
 /// Pin an environment to its release
 ///
 /// No update starts in the environment until the pin ends. An update that has started is not stopped. The pin does not
-/// hold up repairs, changes of regions, or upgrades of the baseline. Another request replaces the pin. The pin ends
-/// when the environment is offboarded.
+/// hold up repairs, changes of regions, or upgrades of the baseline. Another request replaces the pin. An
+/// offboarding ends it.
 #[utoipa::path(
     put,
     path = "/v1/tenants/{id}/environments/{name}/pin",

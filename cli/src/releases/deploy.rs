@@ -135,7 +135,7 @@ pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
     let (tenant, name) = (encode_path_segment(&args.tenant), encode_path_segment(&args.environment));
     let path = format!("/v1/tenants/{tenant}/environments/{name}/updates");
-    let body = NewUpdate { release: args.release, ignore_window: args.ignore_window, reason: args.reason };
+    let body = NewUpdate { release: args.release, ignore_window: Some(args.ignore_window), reason: args.reason };
     let started: ReleaseOperation = api.post(&path, &[], Some(&body)).await?;
     let Some(id) = &started.operation_id else {
         match args.client.output {

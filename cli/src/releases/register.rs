@@ -102,7 +102,14 @@ fn body(args: &RegisterArgs) -> anyhow::Result<NewRelease> {
         let (name, value) = split(&rest, '=', "--region-parameter REGION/NAME=VALUE")?;
         region_parameters.entry(region).or_default().insert(name, value);
     }
-    Ok(NewRelease { template, region_templates, urls, parameters, region_parameters, notes: args.notes.clone() })
+    Ok(NewRelease {
+        template,
+        region_templates: Some(region_templates),
+        urls: Some(urls),
+        parameters: Some(parameters),
+        region_parameters: Some(region_parameters),
+        notes: args.notes.clone(),
+    })
 }
 
 fn split(text: &str, at: char, form: &str) -> anyhow::Result<(String, String)> {

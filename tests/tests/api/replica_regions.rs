@@ -69,8 +69,8 @@ async fn each_environment_of_a_signup_gets_the_replica_regions() {
         let expected =
             [("eu-central-1", "home"), ("eu-west-1", "replica"), ("eu-north-1", "replica")].map(|(region, role)| {
                 json!({
-                    "region": region, "role": role, "state": "pending", "stack_id": null, "url": null,
-                    "since": created_at, "message": null,
+                    "region": region, "role": role, "state": "pending", "stack_id": null,
+                    "release": null, "url": null, "since": created_at, "message": null,
                 })
             });
         assert_eq!(environment["regions"], json!(expected));

@@ -144,10 +144,15 @@ impl Sandbox {
 
     /// Runs another command of the program, and waits until the command exits.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        command(PROGRAM, self.runtime.path()).args(arguments).output().expect("the program")
+        self.run_with(&[], arguments)
     }
 
-    /// Kills the sandbox with SIGKILL.
+    /// Runs another command of the program like [`Self::run`], with these environment variables.
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut command = command(PROGRAM, self.runtime.path());
+        command.envs(variables.iter().copied()).args(arguments).output().expect("the program")
+    }
+
     /// Creates a tenant in eu-central-1 with further options, and waits until it is ready. Returns the tenant.
     pub(crate) fn create_tenant(&self, options: &[&str]) -> Value {
         let create = ["tenants", "create", "--company-name", "Example GmbH", "--admin-email", "admin@example.com"];
@@ -157,6 +162,7 @@ impl Sandbox {
         serde_json::from_slice(&created.stdout).expect("a tenant in JSON")
     }
 
+    /// Kills the sandbox with SIGKILL.
     pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("a process");
         process.kill().expect("a killed process");

@@ -82,8 +82,8 @@ pub(crate) async fn preview_release(
             status = 409,
             description = "Another operation on the environment is open (`operation_in_progress`, with its \
                 `operation_id`), the environment is not ready (`environment_not_ready`) or pinned (`pinned`), no \
-                maintenance window is open (`outside_window`), the release is not ready (`release_not_ready`) or not approved (`release_not_approved`), or a change \
-                freeze is in force (`change_freeze`)",
+                maintenance window is open (`outside_window`), the release is not ready (`release_not_ready`) or not \
+                approved (`release_not_approved`), or a change freeze is in force (`change_freeze`)",
             body = Problem, content_type = MEDIA_TYPE
         ),
     ),

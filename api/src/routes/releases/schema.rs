@@ -30,17 +30,17 @@ pub struct NewRelease {
     #[schema(max_length = 51_200)]
     pub template: Option<String>,
     /// Templates that replace `template` in single regions.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub region_templates: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region_templates: Option<BTreeMap<String, String>>,
     /// Copies of templates in the S3 of each region, for templates of more than 51,200 bytes.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub urls: BTreeMap<String, ReleaseUrl>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub urls: Option<BTreeMap<String, ReleaseUrl>>,
     /// Values of parameters that the templates declare, in addition to those that Freehold passes.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub parameters: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<BTreeMap<String, String>>,
     /// Values that replace `parameters` in single regions.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub region_parameters: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region_parameters: Option<BTreeMap<String, BTreeMap<String, String>>>,
     /// Description for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Shop 2.4: faster search", max_length = 2000)]
@@ -149,8 +149,8 @@ pub struct NewUpdate {
     #[schema(example = "rel_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub release: String,
     /// Whether the update may start outside the maintenance windows of the tenant.
-    #[serde(default)]
-    pub ignore_window: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_window: Option<bool>,
     /// Reason for the audit trail, as a sentence of 1 to 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "The customer has asked for the new search.", max_length = 500)]
