@@ -1,6 +1,7 @@
 //! Tests of releases: they are checked, approved, previewed and deployed, and an environment keeps its release.
 
 mod update;
+mod walks;
 
 use chrono::TimeDelta;
 use freehold_tenancy::ReleaseId;

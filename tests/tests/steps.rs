@@ -15,7 +15,7 @@ mod pacing;
 pub(crate) mod reconcile;
 mod recover;
 mod replica_findings;
-mod replicas;
+pub(crate) mod replicas;
 pub(crate) mod residency_proof;
 mod skipped_steps;
 mod stacks;

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
+use freehold_sandbox::cloudwatch::AlarmState;
 use freehold_sandbox::faults::{Fault, Rule};
 use freehold_tenancy::db::lifecycle::UpdateResult;
 use freehold_tenancy::environment::EnvironmentState;
@@ -106,4 +107,48 @@ async fn a_release_is_refused_with_all_its_problems() {
     }
     let problems = find(&freehold, aliased).await.problems.join("\n");
     assert!(problems.contains("must have no YAML aliases"), "{problems}");
+}
+
+/// Rights of the deploying role for the alarm of [`with_alarm`].
+const ALARM_RIGHTS: &str = r#"
+    [[access_role.statements]]
+    Effect = "Allow"
+    Action = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"]
+    Resource = "arn:${AWS::Partition}:cloudwatch:*:${AWS::AccountId}:alarm:freehold-*"
+"#;
+
+/// Adds an alarm of the function's errors, and its output.
+fn with_alarm(mut content: ReleaseContent) -> ReleaseContent {
+    let alarm = "\nResources:\n  Errors:\n    Type: AWS::CloudWatch::Alarm\n    Properties:\n      \
+                 AlarmName: freehold-errors\n      Namespace: AWS/Lambda\n      MetricName: Errors\n      \
+                 Statistic: Sum\n      Period: 60\n      EvaluationPeriods: 1\n      Threshold: 1\n      \
+                 ComparisonOperator: GreaterThanOrEqualToThreshold\n      TreatMissingData: notBreaching\n";
+    let output = "\nOutputs:\n  ErrorsAlarmArn:\n    Value: !GetAtt Errors.Arn\n";
+    content.template =
+        content.template.map(|text| text.replace("\nResources:\n", alarm).replace("\nOutputs:\n", output));
+    content
+}
+
+#[tokio::test]
+async fn an_alarm_of_the_stack_rolls_an_update_back() {
+    let freehold = Freehold::with(Settings::default(), &format!("{CONFIG}\n{ALARM_RIGHTS}")).await;
+    let (tenant, worker) = create_ready_tenant(&freehold, &[]).await;
+    // The stack has no alarm yet that could guard the first update.
+    let first = create_approved(&freehold, &worker, &with_alarm(content(60))).await;
+    let operation = update(&freehold, &worker, &tenant, first).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
+
+    let second = create_approved(&freehold, &worker, &with_alarm(content(90))).await;
+    let account = environment(&freehold, &tenant).await.aws_account_id.expect("an account");
+    let set =
+        |state| assert!(freehold.world.set_alarm_state(&account.to_string(), "eu-central-1", "freehold-errors", state));
+    set(AlarmState::Alarm);
+    let operation = update(&freehold, &worker, &tenant, second).await;
+    assert_eq!(operation.state, OperationState::Failed, "{operation:#?}");
+    assert_eq!(releases_of(&environment(&freehold, &tenant).await)[0].1, Some(first));
+
+    set(AlarmState::Ok);
+    let operation = update(&freehold, &worker, &tenant, second).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
+    assert_eq!(releases_of(&environment(&freehold, &tenant).await)[0].1, Some(second));
 }

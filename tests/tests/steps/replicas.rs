@@ -294,7 +294,7 @@ impl Walk {
 }
 
 /// Runs until no work is scheduled, with another worker after each crash.
-pub(super) async fn run_with_other_workers(freehold: &Freehold) {
+pub(crate) async fn run_with_other_workers(freehold: &Freehold) {
     for worker in 1.. {
         let worker = freehold.worker(&format!("worker-{worker}"));
         tokio::select! {
