@@ -17,6 +17,7 @@ mod proof;
 mod quotas;
 mod reconcile;
 mod releases;
+mod rollout_plan;
 mod stack_check;
 mod template_source;
 mod text_list;
@@ -45,6 +46,7 @@ pub use proof::Proof;
 pub use quotas::{Bucket, ExpectedDurations, Quotas, Rate};
 pub use reconcile::Reconcile;
 pub use releases::Releases;
+pub use rollout_plan::RolloutPlanConfig;
 pub use stack_check::{
     CHECK_PLACEHOLDERS, CheckKind, CheckMethod, StackCheck, fill_placeholders, unknown_placeholders,
 };
@@ -56,7 +58,7 @@ pub use check::is_forbidden_service;
 pub(crate) use database::parse_url;
 
 use crate::excerpt::limit_problems;
-use crate::{Region, ResidencyName, Tier};
+use crate::{PlanName, Region, ResidencyName, Tier};
 
 /// Complete configuration of an installation.
 #[derive(Debug, Clone, Deserialize)]
@@ -103,6 +105,9 @@ pub struct Config {
     /// Usual durations of AWS work, used until the journal contains enough measured durations.
     #[serde(default)]
     pub expected_durations: ExpectedDurations,
+    /// Named plans of rollouts.
+    #[serde(default)]
+    pub rollout_plans: Vec<RolloutPlanConfig>,
     #[serde(default)]
     pub reconcile: Reconcile,
     #[serde(default)]
@@ -215,6 +220,10 @@ impl Config {
 
     pub fn tier(&self, name: &Tier) -> Option<&TierConfig> {
         self.tiers.iter().find(|tier| tier.name == *name)
+    }
+
+    pub fn rollout_plan(&self, name: &PlanName) -> Option<&RolloutPlanConfig> {
+        self.rollout_plans.iter().find(|plan| plan.name == *name)
     }
 
     /// Returns whether the residency allows a front door. A residency that is not configured allows none.

@@ -34,6 +34,7 @@ pub mod release;
 pub mod replica;
 pub mod requester;
 pub mod residency_proof;
+pub mod rollout;
 mod scram;
 pub mod secrets;
 pub mod step;
@@ -55,4 +56,6 @@ pub use ids::{
     TenantId, WebhookDeliveryId, WebhookEndpointId, WorkerId,
 };
 pub use region::Region;
-pub use text::{AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, ResidencyName, Tier};
+pub use text::{
+    AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, PlanName, ResidencyName, Tier, WaveName,
+};

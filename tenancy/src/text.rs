@@ -85,6 +85,10 @@ texts! {
     Tier by check_slug;
     /// Name of a residency in the configuration, such as `eu`.
     ResidencyName by check_slug;
+    /// Name of a plan of rollouts in the configuration, such as `standard`.
+    PlanName by check_slug;
+    /// Name of a wave, unique within its rollout, such as `canary`.
+    WaveName by check_slug;
     /// Id of a tenant in the SaaS: 1 to 128 visible ASCII characters.
     ExternalId by external_id;
 }

@@ -9,6 +9,7 @@ mod front_door;
 mod organization;
 mod policy;
 mod ranges;
+mod rollout_plans;
 mod secrets;
 mod stack;
 
@@ -30,6 +31,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     stack::check(config, &mut problems);
     front_door::check(config, &mut problems);
     ranges::check(config, &mut problems);
+    rollout_plans::check(config, &mut problems);
     secrets::check(config, &mut problems);
     problems.0
 }

@@ -188,7 +188,7 @@ fn replace(fields: &mut Value, path: &[String], is_unknown: bool) -> bool {
 fn placeholder(field: &str) -> Option<Value> {
     Some(match field {
         "organization" => Value::from(Dict::new()),
-        "residencies" | "regions" => Value::from(Vec::<Value>::new()),
+        "residencies" | "regions" | "waves" => Value::from(Vec::<Value>::new()),
         "management_account_id" => Value::from(NO_ACCOUNT),
         "freehold_account_id" => Value::from("000000000001"),
         "control_role_arn" => Value::from(format!("arn:aws:iam::{NO_ACCOUNT}:role/{PLACEHOLDER}")),

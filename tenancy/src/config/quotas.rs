@@ -158,6 +158,8 @@ pub struct ExpectedDurations {
     pub region_opt_in_seconds: u64,
     /// Time from the CloseAccount call to the state CLOSED.
     pub account_closure_seconds: u64,
+    /// Verification of an updated stack: the check of its function and of its regions.
+    pub verification_seconds: u64,
     /// Time until policies and permissions are effective in all regions.
     pub propagation_seconds: u64,
 }
@@ -173,7 +175,15 @@ impl Default for ExpectedDurations {
             assignment_seconds: 15,
             region_opt_in_seconds: 15 * 60,
             account_closure_seconds: 60,
+            verification_seconds: 25,
             propagation_seconds: 30,
         }
+    }
+}
+
+impl ExpectedDurations {
+    /// Returns the usual duration of the update of an environment, with its verification.
+    pub fn update_seconds(&self) -> u64 {
+        self.tenant_stack_seconds.saturating_add(self.verification_seconds)
     }
 }

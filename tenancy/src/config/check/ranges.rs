@@ -29,6 +29,8 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     ] {
         in_range(problems, &format!("timeouts.{name}"), timeout, 1..=30 * DAY);
     }
+    // No step of its own waits for a verification, so it has no timeout.
+    in_range(problems, "expected_durations.verification_seconds", expected.verification_seconds, 1..=DAY);
     for (name, usual, timeout_name, timeout) in [
         (
             "account_creation_seconds",

@@ -3,6 +3,7 @@
 mod access_role;
 mod api_limits;
 mod database;
+mod rollout_plans;
 
 use super::super::Config;
 
