@@ -9,7 +9,7 @@ use super::{DbError, PgPool, Result};
 
 pub use read::{OperationFilter, OperationProperties, counts, get, list, subject, tenant_of};
 
-/// Claims at most `limit` due operations for the duration `lease`, longest overdue first.
+/// Claims at most `limit` due operations for the duration `lease`, longest overdue first. Updates come last.
 pub async fn claim(
     pool: &PgPool,
     worker: &str,
@@ -33,13 +33,22 @@ pub async fn claim_with_affinity(
 ) -> Result<Vec<Claim>> {
     let rows = sqlx::query!(
         r#"/* db::operations::claim */
-        with due as (
+        with first as (
             select id, state from operations
-            where wake_at <= $1 and (lease_until is null or lease_until <= $1)
+            where wake_at <= $1 and (lease_until is null or lease_until <= $1) and kind <> 'update'
                 and (wake_at <= $5 or lease_until is not null or leased_by is null or leased_by = $4)
             order by wake_at, id limit $2
             for no key update skip locked
-        )
+        ),
+        -- A rollout starts many updates at once, which must not delay a signup.
+        updates as (
+            select id, state from operations
+            where wake_at <= $1 and (lease_until is null or lease_until <= $1) and kind = 'update'
+                and (wake_at <= $5 or lease_until is not null or leased_by is null or leased_by = $4)
+            order by wake_at, id limit $2 - (select count(*) from first)
+            for no key update skip locked
+        ),
+        due as (select id, state from first union all select id, state from updates)
         update operations o set
             -- Should the worker die, the operation is due when the lease is over.
             fence = o.fence + 1, lease_until = $3, wake_at = $3, leased_by = $4, updated_at = $1,
