@@ -17,6 +17,8 @@ create table rollouts (
     leased_by text,
     lease_until timestamptz,
     fence bigint not null default 0,
+    made_default_at timestamptz,
+    default_before uuid references releases (id),
     finished_at timestamptz,
     updated_at timestamptz not null,
     constraint lease_is_complete check (num_nulls(leased_by, lease_until) in (0, 2))
@@ -41,6 +43,8 @@ comment on column rollouts.wake_at is 'Time at which a worker continues the roll
 comment on column rollouts.leased_by is 'Worker that continues the rollout now; null if none does.';
 comment on column rollouts.lease_until is 'End of the lease.';
 comment on column rollouts.fence is 'Raised by each claim; a write of an earlier claim is refused.';
+comment on column rollouts.made_default_at is 'Time at which the release became the default of new environments; null before, and after a rollback.';
+comment on column rollouts.default_before is 'Default release until made_default_at; null if it was the [stack] of the configuration.';
 comment on column rollouts.finished_at is 'Time at which the rollout ended; null before.';
 comment on column rollouts.updated_at is 'Time of the last change.';
 
@@ -82,13 +86,18 @@ create table rollout_members (
     state text not null check (state ~ '^[a-z]+(_[a-z]+)*$'),
     reason text,
     operation_id uuid references operations (id),
+    blocked_by uuid references operations (id),
+    check_at timestamptz,
+    failed_in_bake boolean not null default false,
     started_at timestamptz,
     finished_at timestamptz,
     primary key (rollout_id, environment_id)
 );
 
 create unique index rollout_members_in_order on rollout_members (rollout_id, wave, position);
-create index rollout_members_by_operation on rollout_members (operation_id) where operation_id is not null;
+-- A rollout is due as soon as one of these operations has ended.
+create index rollout_members_updating on rollout_members (rollout_id, operation_id) where state = 'updating';
+create index rollout_members_blocked on rollout_members (rollout_id, blocked_by) where blocked_by is not null;
 create index rollout_members_by_environment on rollout_members (environment_id);
 
 comment on table rollout_members is 'Environments of the rollouts, written when a rollout is created.';
@@ -100,5 +109,8 @@ comment on column rollout_members.previous_release_id is 'Release of the environ
 comment on column rollout_members.state is 'waiting, updating, baking, succeeded, failed, skipped or rolled_back.';
 comment on column rollout_members.reason is 'Reason why the environment failed, was skipped, or waits; null if there is none.';
 comment on column rollout_members.operation_id is 'Latest update of the environment; null before.';
+comment on column rollout_members.blocked_by is 'Other operation of the environment that must end before the update starts; null if there is none.';
+comment on column rollout_members.check_at is 'Time at which the update can start, such as the start of a maintenance window; null if it need not wait.';
+comment on column rollout_members.failed_in_bake is 'Whether the environment failed after its update.';
 comment on column rollout_members.started_at is 'Time at which its latest update began; null before.';
 comment on column rollout_members.finished_at is 'Time at which its latest update ended; null before.';

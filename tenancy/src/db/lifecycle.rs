@@ -80,6 +80,7 @@ mod request_approval;
 mod restore;
 mod resume;
 mod retry;
+mod rollouts;
 mod step_record;
 mod suspend;
 mod upgrade_baseline;
@@ -108,6 +109,10 @@ pub use request_approval::{RequestResult, request_approval, request_creation_app
 pub use restore::restore;
 pub use resume::resume;
 pub use retry::{RetryResult, retry};
+pub use rollouts::{
+    CreateRolloutResult, NewRollout, PlanRolloutResult, RolloutChangeResult, RolloutForecast, RolloutRequest,
+    RolloutTurn, advance_rollout, change_rollout, create_rollout, plan_rollout,
+};
 pub use step_record::{StepDisposition, StepRecord};
 pub use suspend::{NewSuspension, SuspensionResult, suspend};
 pub use upgrade_baseline::{UpgradeResult, open_baseline_upgrade};

@@ -82,7 +82,10 @@ pub(super) const TABLES: &[Grants] = &[
         "select, insert except(approved_by, approved_at), update(state, problems, declared_parameters, checked_at)"),
     // Neither process can change a proof, and the API cannot write one.
     ("residency_proofs", "select", "select, insert"),
-    ("rollout_members", "select, insert, update(state, reason, finished_at)", "select, insert, update"),
+    // Neither process can change the membership of a rollout.
+    ("rollout_members",
+        "select, insert, update except(rollout_id, environment_id, wave, position, previous_release_id)",
+        "select, insert, update except(rollout_id, environment_id, wave, position, previous_release_id)"),
     ("rollout_waves", "select, insert, update", "select, insert, update except(approved_by, approved_at)"),
     ("rollouts", "select, insert, update", "select, update"),
     ("shared_polls", "select", "select, insert, update"),
