@@ -28,6 +28,7 @@ mod region_removals;
 mod releases;
 mod replica_steps;
 pub mod restoring;
+mod rollouts;
 mod runner;
 pub mod saga;
 mod services;

@@ -106,7 +106,11 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
                 }
             }
             Decision::Wait(until) => return operations::release(pool, &claim, Some(until), now).await,
-            Decision::Park => return operations::release(pool, &claim, None, now).await,
+            Decision::Park => {
+                operations::release(pool, &claim, None, now).await?;
+                services.wake_signals.notify_rollouts();
+                return Ok(());
+            }
             decision @ (Decision::Finish | Decision::Fail) => {
                 let has_failed = decision == Decision::Fail;
                 if has_failed {
@@ -116,6 +120,7 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
                     return operations::release(pool, &claim, Some(now), now).await;
                 }
                 services.report_events();
+                services.wake_signals.notify_rollouts();
                 let seconds = (now - data.subject.created_at).as_seconds_f64();
                 metrics::histogram!("freehold_operation_duration_seconds", "kind" => kind.as_str()).record(seconds);
                 let end = if has_failed { "failed" } else { "finished" };

@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct WakeSignals {
     operations: Notify,
     webhooks: Notify,
+    rollouts: Notify,
+    /// Whether an unfinished rollout existed at the last check.
+    has_rollout: AtomicBool,
     /// Whether webhook endpoints existed at the last check. Without endpoints the delivery loop sleeps.
     has_webhooks: AtomicBool,
 }
@@ -27,6 +30,7 @@ impl WakeSignals {
             }
             self.operations.notify_one();
             self.webhooks.notify_one();
+            self.rollouts.notify_one();
         }
     }
 
@@ -36,6 +40,22 @@ impl WakeSignals {
 
     pub(crate) async fn wait_for_webhooks(&self) {
         self.webhooks.notified().await;
+    }
+
+    pub(crate) async fn wait_for_rollouts(&self) {
+        self.rollouts.notified().await;
+    }
+
+    /// Wakes the loop of rollouts, because an operation has ended or needs a person.
+    pub(crate) fn notify_rollouts(&self) {
+        if self.has_rollout.load(Ordering::Relaxed) {
+            self.rollouts.notify_one();
+        }
+    }
+
+    /// Stores whether an unfinished rollout exists.
+    pub(crate) fn set_has_rollout(&self, any: bool) {
+        self.has_rollout.store(any, Ordering::Relaxed);
     }
 
     /// Wakes the delivery loop, because this worker has written events.

@@ -19,11 +19,13 @@ use crate::reconcile::{ReconcileError, Reconciler};
 use crate::recover::Recoverer;
 use crate::region_removals;
 use crate::releases;
+use crate::rollouts;
 use crate::services::{Services, SetupError};
 use crate::webhooks::delivery_loop::DeliveryLoop;
 
 /// Worker that claims operations and runs their steps. Any number of workers can share a database.
 pub struct Worker {
+    name: String,
     services: Arc<Services>,
     operations: Arc<OperationLoop>,
     deliveries: Arc<DeliveryLoop>,
@@ -67,7 +69,8 @@ impl Worker {
         Ok(Self {
             operations: Arc::new(OperationLoop::new(name.clone(), Arc::clone(&services))),
             deliveries: Arc::new(DeliveryLoop::new(Arc::clone(&services), installation, options.resolver)),
-            reconciliation: PeriodicReconciler::new(name, Arc::clone(&services)),
+            reconciliation: PeriodicReconciler::new(name.clone(), Arc::clone(&services)),
+            name,
             services,
         })
     }
@@ -85,6 +88,7 @@ impl Worker {
             key_cleanup::run(services, &shutdown),
             Box::pin(region_removals::run(services, &shutdown)),
             Box::pin(releases::run(services, &shutdown)),
+            Box::pin(rollouts::run(&self.name, services, &shutdown)),
         );
     }
 
@@ -107,6 +111,12 @@ impl Worker {
     /// Checks the registered releases, and returns their number. Tests that move the clock use this.
     pub async fn check_releases(&self) -> Result<usize> {
         releases::check_registered(&self.services).await
+    }
+
+    /// Continues the rollout that is due until it waits, and returns the number of decisions. Tests that move the clock
+    /// use this.
+    pub async fn drain_rollouts(&self) -> Result<usize> {
+        rollouts::drain(&self.name, &self.services).await
     }
 
     /// Runs all operations that are due and returns the number of claims. Tests that move the clock use this.
