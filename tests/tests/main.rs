@@ -10,6 +10,7 @@ mod moto;
 mod releases;
 mod remedies;
 mod robustness;
+mod rollouts;
 mod scenarios;
 mod schema;
 mod steps;

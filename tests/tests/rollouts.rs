@@ -1,0 +1,7 @@
+//! Tests of rollouts with the database. Updates do not reach AWS: the tests end the operations themselves.
+
+mod fixture;
+mod members;
+mod requests;
+mod scale;
+mod waves;

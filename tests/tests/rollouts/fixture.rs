@@ -1,0 +1,235 @@
+//! Fleet of environments that have a release, and a worker that continues rollouts.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::db::lifecycle::{
+    CreateRolloutResult, NewRollout, PlanRolloutResult, RolloutChangeResult, RolloutRequest, change_rollout,
+    create_rollout, plan_rollout,
+};
+use freehold_tenancy::db::rollout_members::{self, MemberFilter};
+use freehold_tenancy::db::{PgPool, releases, rollouts};
+use freehold_tenancy::operation::Requester;
+use freehold_tenancy::release::ReleaseContent;
+use freehold_tenancy::rollout::{MemberState, Rollout, RolloutMember, RolloutPlan, RolloutState};
+use freehold_tenancy::{EnvironmentId, OperationId, ReleaseId, RolloutId};
+use freehold_tests::fixture::Freehold;
+use freehold_worker::Worker;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// SQL that inserts `$1` tenants with one ready environment each, which has the release `$2`.
+const FLEET: &str = "
+    with numbers as (
+        select gen_random_uuid() as tenant, gen_random_uuid() as environment, gen_random_uuid() as operation
+        from generate_series(1, $1)
+    ),
+    tenant as (
+        insert into tenants (id, created_at, company_name, tier, updated_at)
+        select tenant, $3, 'Acme', 'standard', $3 from numbers
+    ),
+    environment as (
+        insert into environments (id, tenant_id, name, residency, home_region, created_at, state, ready_at, updated_at)
+        select environment, tenant, 'production', 'eu', 'eu-central-1', $3, 'ready', $3, $3 from numbers
+    ),
+    operation as (
+        insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, finished_at,
+            updated_at)
+        select operation, tenant, environment, 'onboard', '{}', $3, 'succeeded', $3, $3 from numbers
+    )
+    insert into environment_stacks (environment_id, kind, region, slot, stack_name, stack_id, state, operation_id,
+        intended_at, changed_at, release_id, parameters)
+    select environment, 'tenant', 'eu-central-1', 0, 'freehold-tenant', 'arn', 'present', operation, $3, $3, $2, '{}'
+    from numbers";
+
+/// SQL that pins an environment.
+pub(super) const PIN: &str = "insert into environment_pins (environment_id, reason, pinned_by, pinned_at)
+    values ($1, 'audit', '{\"issuer\": \"i\", \"subject\": \"s\"}', $2)";
+
+pub(super) struct Fixture {
+    pub(super) freehold: Freehold,
+    pub(super) worker: Arc<Worker>,
+    pub(super) old: ReleaseId,
+    pub(super) new: ReleaseId,
+}
+
+pub(super) fn requester(name: &str) -> Requester {
+    Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
+}
+
+/// Returns a plan whose waves have these fields in addition to their names.
+pub(super) fn plan(waves: &[Value]) -> RolloutPlan {
+    let named = |(number, wave): (usize, &Value)| {
+        let mut wave = wave.clone();
+        wave["name"] = json!(format!("w{number}"));
+        wave
+    };
+    let waves: Vec<_> = waves.iter().enumerate().map(named).collect();
+    serde_json::from_value(json!({ "waves": waves })).expect("a plan")
+}
+
+impl Fixture {
+    /// Returns a fleet of this number of environments.
+    pub(super) async fn new(environments: i32) -> Self {
+        let freehold = Freehold::instant().await;
+        let (pool, now) = (&freehold.database.worker_pool, freehold.clock.now());
+        let release = async |template: &str| {
+            let content = ReleaseContent { template: Some(template.to_owned()), ..ReleaseContent::default() };
+            releases::of_configuration(pool, &content, &requester("worker"), now).await.expect("a release")
+        };
+        let (old, new) = (release("old").await, release("new").await);
+        let fleet = sqlx::query(FLEET).bind(environments).bind(old.as_uuid()).bind(now);
+        fleet.execute(freehold.pool()).await.expect("a fleet");
+        let worker = freehold.worker("first");
+        Self { worker, freehold, old, new }
+    }
+
+    pub(super) fn pool(&self) -> &PgPool {
+        self.freehold.pool()
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.freehold.clock.now()
+    }
+
+    /// Executes one SQL statement with the id of an environment as `$1` and the current time as `$2`.
+    pub(super) async fn execute(&self, statement: &'static str, id: Uuid) {
+        sqlx::query(statement).bind(id).bind(self.now()).execute(self.pool()).await.expect(statement);
+    }
+
+    pub(super) async fn try_create(&self, plan: &RolloutPlan) -> CreateRolloutResult {
+        let by = requester("author");
+        let new = NewRollout { release: self.new, plan_name: None, plan, by: &by, non_production: &[] };
+        create_rollout(&self.freehold.database.api_pool, &new, self.now()).await.expect("a result")
+    }
+
+    pub(super) async fn create(&self, plan: &RolloutPlan) -> RolloutId {
+        match self.try_create(plan).await {
+            CreateRolloutResult::Created(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Creates a rollout of one wave with these fields, and starts it.
+    pub(super) async fn start(&self, wave: Value) -> RolloutId {
+        let id = self.create(&plan(&[wave])).await;
+        self.drain().await;
+        id
+    }
+
+    pub(super) async fn forecast(&self, plan: &RolloutPlan) -> PlanRolloutResult {
+        let by = requester("author");
+        let new = NewRollout { release: self.new, plan_name: None, plan, by: &by, non_production: &[] };
+        plan_rollout(&self.freehold.database.api_pool, &new, 65, self.now()).await.expect("a result")
+    }
+
+    /// Continues the rollout until it waits.
+    pub(super) async fn drain(&self) {
+        self.worker.drain_rollouts().await.expect("decisions");
+    }
+
+    pub(super) async fn advance(&self, seconds: i64) {
+        self.freehold.clock.advance_to(self.now() + TimeDelta::seconds(seconds));
+        self.drain().await;
+    }
+
+    pub(super) async fn rollout(&self, id: RolloutId) -> Rollout {
+        rollouts::find(self.pool(), id).await.expect("a result").expect("the rollout")
+    }
+
+    pub(super) async fn state(&self, id: RolloutId) -> RolloutState {
+        self.rollout(id).await.state
+    }
+
+    pub(super) async fn members(&self, id: RolloutId) -> Vec<RolloutMember> {
+        let filter = MemberFilter::default();
+        rollout_members::page(self.pool(), id, filter, None, 1000).await.expect("the members")
+    }
+
+    /// Returns the numbers of environments by state, such as `waiting 3, updating 2`.
+    pub(super) async fn counts(&self, id: RolloutId) -> String {
+        let members = self.members(id).await;
+        let count = |state: &MemberState| members.iter().filter(|member| member.state == *state).count();
+        let counts = MemberState::ALL.iter().map(|state| (state, count(state))).filter(|(_, count)| *count > 0);
+        counts.map(|(state, count)| format!("{state} {count}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns the states of the environments with their reasons, in the order of the updates.
+    pub(super) async fn reasons(&self, id: RolloutId) -> Vec<String> {
+        let text = |member: RolloutMember| format!("{}: {}", member.state, member.reason.unwrap_or_default());
+        self.members(id).await.into_iter().map(text).collect()
+    }
+
+    /// Returns the open updates in the order in which they were started.
+    pub(super) async fn open_updates(&self) -> Vec<(OperationId, EnvironmentId)> {
+        let query = "select id, environment_id from operations where kind = 'update' and finished_at is null
+            and state <> 'needs_attention' order by id";
+        let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(query).fetch_all(self.pool()).await.expect("the operations");
+        rows.into_iter().map(|(id, environment)| (id.into(), environment.into())).collect()
+    }
+
+    pub(super) async fn started_updates(&self) -> i64 {
+        let query = "select count(*) from operations where kind = 'update'";
+        sqlx::query_scalar(query).fetch_one(self.pool()).await.expect("a number")
+    }
+
+    /// Ends an update as succeeded: its environment has the release.
+    pub(super) async fn succeed(&self, update: OperationId) {
+        let statement = "with ended as (
+                update operations set state = 'succeeded', finished_at = $2, updated_at = $2, wake_at = null,
+                    lease_until = null where id = $1 returning environment_id, input
+            )
+            update environment_stacks s set changed_at = $2, release_id = r.id from ended, releases r
+            where s.environment_id = ended.environment_id and ended.input ->> 'release' = $3::jsonb ->> r.id::text";
+        let names = json!({
+            self.old.as_uuid().to_string(): self.old.to_string(),
+            self.new.as_uuid().to_string(): self.new.to_string(),
+        });
+        let query = sqlx::query(statement).bind(update.as_uuid()).bind(self.now()).bind(names);
+        query.execute(self.pool()).await.expect("an ended update");
+    }
+
+    /// Ends an update as failed, with the code and message of its failed step.
+    pub(super) async fn fail_with(&self, update: OperationId, code: &str) {
+        let statement = "with ended as (
+                update operations set state = 'failed', finished_at = $2, updated_at = $2, wake_at = null,
+                    lease_until = null where id = $1 returning id
+            )
+            insert into operation_steps (operation_id, name, position, after, state, attention)
+            select id, 'update-stack', 0, '{}', 'failed', jsonb_build_object('code', $3::text, 'message',
+                'Function: handler is missing') from ended";
+        let query = sqlx::query(statement).bind(update.as_uuid()).bind(self.now()).bind(code);
+        query.execute(self.pool()).await.expect("a failed update");
+    }
+
+    pub(super) async fn fail(&self, update: OperationId) {
+        self.fail_with(update, "stack_failed").await;
+    }
+
+    /// Ends all open updates as succeeded and continues the rollout.
+    pub(super) async fn succeed_all(&self) {
+        for (update, _) in self.open_updates().await {
+            self.succeed(update).await;
+        }
+        self.drain().await;
+    }
+
+    pub(super) async fn try_change(&self, id: RolloutId, request: RolloutRequest<'_>) -> RolloutChangeResult {
+        let pool = &self.freehold.database.api_pool;
+        change_rollout(pool, id, &request, &requester("operator"), self.now()).await.expect("a result")
+    }
+
+    /// Changes the rollout and continues it.
+    pub(super) async fn change(&self, id: RolloutId, request: RolloutRequest<'_>) {
+        assert_eq!(self.try_change(id, request).await, RolloutChangeResult::Changed);
+        self.drain().await;
+    }
+
+    /// Returns the releases of the environments, each with the number of environments.
+    pub(super) async fn releases(&self) -> (i64, i64) {
+        let query = "select count(*) filter (where release_id = $1), count(*) filter (where release_id = $2)
+            from environment_stacks";
+        let query = sqlx::query_as(query).bind(self.old.as_uuid()).bind(self.new.as_uuid());
+        query.fetch_one(self.pool()).await.expect("numbers")
+    }
+}
