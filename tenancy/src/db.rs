@@ -24,7 +24,6 @@ pub mod idempotency;
 pub mod installation;
 pub mod lifecycle;
 pub mod login;
-mod maintenance_windows;
 pub mod migration;
 pub mod notify;
 pub mod operations;

@@ -167,7 +167,7 @@ pub struct RolloutMember {
     pub state: MemberState,
     /// Reason why the environment failed, was skipped, or waits.
     pub reason: Option<String>,
-    /// Latest update.
+    /// Latest update of the environment in the rollout.
     pub operation_id: Option<OperationId>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,

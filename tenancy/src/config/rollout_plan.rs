@@ -1,4 +1,4 @@
-//! Configuration of rollouts.
+//! Configuration of the plans of rollouts.
 
 use serde::Deserialize;
 

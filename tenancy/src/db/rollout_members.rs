@@ -82,8 +82,6 @@ pub(super) struct StartableMember {
     pub(super) environment_id: EnvironmentId,
     pub(super) tenant_id: TenantId,
     pub(super) previous_release_id: Option<ReleaseId>,
-    /// Whether the tenant has maintenance windows.
-    pub(super) has_windows: bool,
     /// Open operation of the environment that waits for a person, with its message.
     pub(super) parked_operation: Option<(OperationId, String)>,
 }
@@ -93,7 +91,6 @@ struct StartableRow {
     environment_id: Uuid,
     tenant_id: Uuid,
     previous_release_id: Option<Uuid>,
-    has_windows: bool,
     parked_id: Option<Uuid>,
     parked_message: Option<String>,
 }
@@ -110,9 +107,9 @@ pub(super) async fn startable(
     let rows = sqlx::query_as!(
         StartableRow,
         r#"/* db::rollout_members::startable */
-        select m.environment_id, e.tenant_id, m.previous_release_id, t.maintenance_windows <> '[]' as "has_windows!",
-            o.id as "parked_id?", o.attention_message as parked_message
-        from rollout_members m join environments e on e.id = m.environment_id join tenants t on t.id = e.tenant_id
+        select m.environment_id, e.tenant_id, m.previous_release_id, o.id as "parked_id?",
+            o.attention_message as parked_message
+        from rollout_members m join environments e on e.id = m.environment_id
             left join operations o on o.environment_id = e.id and o.state = 'needs_attention'
         where m.rollout_id = $1 and m.state = 'waiting' and m.blocked_by is null
             and (m.check_at is null or m.check_at <= $4) and ($2::smallint is null or m.wave = $2)
@@ -128,7 +125,6 @@ pub(super) async fn startable(
         environment_id: row.environment_id.into(),
         tenant_id: row.tenant_id.into(),
         previous_release_id: row.previous_release_id.map(ReleaseId::from),
-        has_windows: row.has_windows,
         parked_operation: row.parked_id.map(|id| (id.into(), row.parked_message.unwrap_or_default())),
     };
     Ok(rows.fetch_all(tx).await?.into_iter().map(to_member).collect())
@@ -234,7 +230,7 @@ pub(super) async fn first_wave_in(
     Ok(wave.fetch_one(tx).await?.and_then(|wave| usize::try_from(wave).ok()))
 }
 
-/// Filter of [`page`].
+/// Filter of the environments in [`page`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MemberFilter {
     pub wave: Option<usize>,

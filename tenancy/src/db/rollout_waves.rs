@@ -14,7 +14,7 @@ fn to_number(wave: usize) -> Result<i16> {
     i16::try_from(wave).map_err(|_| DbError::UnexpectedValue("the number of a wave".to_owned()))
 }
 
-/// New wave.
+/// New wave of a rollout.
 pub(super) struct InsertedWave<'a> {
     pub(super) number: usize,
     pub(super) name: &'a WaveName,

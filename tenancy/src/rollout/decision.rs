@@ -36,8 +36,8 @@ pub struct RolloutProgress {
     pub started_at: Option<DateTime<Utc>>,
     /// End of the bake; `None` before the bake.
     pub bake_until: Option<DateTime<Utc>>,
-    /// Whether the wave had ended before updates that had failed were retried.
-    pub has_finished: bool,
+    /// Time at which the wave ended, before updates that had failed were retried.
+    pub finished_at: Option<DateTime<Utc>>,
 }
 
 /// Next action of a rollout.

@@ -7,7 +7,7 @@ use crate::WaveName;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaveEstimate {
     pub name: WaveName,
-    /// Number of environments.
+    /// Number of environments in the wave.
     pub environments: usize,
     /// Number of updates that run at the same time while none has failed.
     pub effective_concurrency: u32,

@@ -81,7 +81,7 @@ impl Fixture {
         let fleet = sqlx::query(FLEET).bind(environments).bind(old.as_uuid()).bind(now);
         fleet.execute(freehold.pool()).await.expect("a fleet");
         let worker = freehold.worker("first");
-        Self { worker, freehold, old, new }
+        Self { freehold, worker, old, new }
     }
 
     pub(super) fn pool(&self) -> &PgPool {

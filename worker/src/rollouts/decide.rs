@@ -19,7 +19,8 @@ fn decide_wave(wave: &Wave, progress: &RolloutProgress, now: DateTime<Utc>) -> D
     let free = wave.max_running(failed).saturating_sub(progress.updating);
     let deadline = progress.started_at.zip(wave.window_deadline_seconds).map(|(start, after)| start + seconds(after));
     let is_waiting = progress.waiting > 0;
-    let bake = (progress.has_next_wave && wave.bake_seconds > 0 && !progress.has_finished).then_some(wave.bake_seconds);
+    let bakes = progress.has_next_wave && wave.bake_seconds > 0 && progress.finished_at.is_none();
+    let bake = bakes.then_some(wave.bake_seconds);
 
     // Too many failures: nothing starts any more.
     if failed > tolerated              { return halt(wave, failed, "updates have failed"); }

@@ -1,4 +1,4 @@
-//! Validation of `[[rollout_plans]]`.
+//! Validation of the section `[[rollout_plans]]`.
 
 use super::Problems;
 use crate::config::Config;

@@ -118,7 +118,7 @@ fn a_wave_without_a_bake_is_followed_at_once() {
 
 #[test]
 fn a_wave_that_had_ended_before_a_retry_does_not_bake_again() {
-    let progress = RolloutProgress { has_finished: true, ..running() };
+    let progress = RolloutProgress { finished_at: Some(at(0)), ..running() };
     assert_eq!(decide(&strict(), &progress, noon()), Decision::NextWave);
 }
 

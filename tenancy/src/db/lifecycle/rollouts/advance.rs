@@ -93,7 +93,7 @@ async fn progress(tx: &mut PgConnection, rollout: &Rollout, now: DateTime<Utc>) 
         is_approved: times.is_approved,
         started_at: times.started_at,
         bake_until: times.bake_until,
-        has_finished: times.finished_at.is_some(),
+        finished_at: times.finished_at,
     })
 }
 

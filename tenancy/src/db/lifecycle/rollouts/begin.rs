@@ -5,7 +5,6 @@ use sqlx::PgConnection;
 
 use crate::db::Result;
 use crate::db::lifecycle::open_update::{UpdateRequest, UpdateResult, open_update_in_tx};
-use crate::db::maintenance_windows::{self, NextWindow};
 use crate::db::rollout_members::{self, MemberChange, StartableMember};
 use crate::operation::OperationKind;
 use crate::rollout::{MemberState, Rollout, RolloutState};
@@ -72,26 +71,13 @@ async fn start(
     if let Some((operation, message)) = &member.parked_operation {
         return Ok(Start::ended(ended, format!("the operation {operation} needs a person: {message}")));
     }
-    // A rollback is urgent.
-    if member.has_windows && rollout.plan.respect_windows && !is_rollback {
-        match maintenance_windows::next(tx, member.tenant_id, now).await? {
-            NextWindow::Open => {}
-            NextWindow::From(at) => {
-                let time = at.to_rfc3339_opts(SecondsFormat::Secs, true);
-                let reason = Some(format!("waits for the maintenance window at {time}"));
-                return Ok(Start { reason, check_at: Some(at), ..Start::default() });
-            }
-            NextWindow::Never => {
-                return Ok(Start::ended(ended, "no maintenance window of the tenant ever starts"));
-            }
-        }
-    }
     let request = UpdateRequest {
         release,
         rollout: Some(rollout.id),
         // The creation of the rollout has checked the approval; a release before was deployed already.
         allows_unapproved: true,
-        ignores_window: true,
+        // A rollback is urgent.
+        ignores_window: is_rollback || !rollout.plan.respect_windows,
         reason: None,
         by: &rollout.created_by,
     };
@@ -115,6 +101,14 @@ async fn start(
         // The next decision waits for the end of the freeze.
         UpdateResult::Frozen { reason, .. } => {
             Start { reason: Some(format!("waits for the end of the change freeze: {reason}")), ..Start::default() }
+        }
+        UpdateResult::OutsideWindow { next: Some(at) } => {
+            let time = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let reason = Some(format!("waits for the maintenance window at {time}"));
+            Start { reason, check_at: Some(at), ..Start::default() }
+        }
+        UpdateResult::OutsideWindow { next: None } => {
+            Start::ended(ended, "no maintenance window of the tenant ever starts")
         }
         UpdateResult::ReleaseNotReady(state) => Start::ended(ended, format!("the release is {state}")),
         UpdateResult::ReleaseNotApproved => Start::ended(ended, "the release has no approval"),

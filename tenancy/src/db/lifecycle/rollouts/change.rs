@@ -53,7 +53,7 @@ impl RolloutRequest<'_> {
     }
 }
 
-/// Result of [`change_rollout`].
+/// Result of a change by [`change_rollout`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RolloutChangeResult {
     Changed,

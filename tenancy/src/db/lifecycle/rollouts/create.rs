@@ -37,7 +37,7 @@ pub struct RolloutForecast {
     pub left_out: Vec<LeftOut>,
 }
 
-/// Result of [`create_rollout`].
+/// Result of a request to [`create_rollout`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreateRolloutResult {
     Created(RolloutId),
@@ -51,7 +51,7 @@ pub enum CreateRolloutResult {
     Refused(PlanRolloutResult),
 }
 
-/// Result of [`plan_rollout`].
+/// Result of a dry run by [`plan_rollout`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanRolloutResult {
     Planned(RolloutForecast),

@@ -7,7 +7,7 @@ use crate::db::rollouts::{self, StateChange};
 use crate::db::{Result, rollout_members, rollout_waves};
 use crate::rollout::{MemberState, Rollout, RolloutState};
 
-/// What the worker that has claimed the rollout does next.
+/// Next action of the worker that has claimed the rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claimed {
     /// It continues at once.
