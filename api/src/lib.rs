@@ -69,6 +69,11 @@ pub mod schema {
         ReleaseRegion, ReleaseRegionPage, ReleaseUrl,
     };
     pub use crate::routes::residency_proofs::{ResidencyProof, ResidencyProofKeys};
+    pub use crate::routes::rollouts::schema::{
+        LeftOutEnvironment, NewRollout, NewWave, ReleaseCount, Rollout, RolloutChange, RolloutEnvironment,
+        RolloutEnvironmentPage, RolloutFailure, RolloutPage, RolloutPreview, RolloutPromotion, RolloutWave,
+        WaveApproval, WavePreview, WaveSelection,
+    };
     pub use crate::routes::schema::approval::ApprovalDetails;
     pub use crate::routes::schema::operation::{Approval, Attention, Operation, OperationHold, Queue, Step};
     pub use crate::routes::schema::tenant::{

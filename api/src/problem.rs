@@ -4,6 +4,7 @@ mod code;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use freehold_tenancy::OperationId;
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::operation::OperationKind;
@@ -157,6 +158,12 @@ impl ApiError {
              of its remedies, then repeat the request."
         );
         Self::new(Code::OperationInProgress, detail).with_operation(operation)
+    }
+
+    /// Returns the error for a request that a change freeze forbids.
+    pub(crate) fn change_freeze(reason: &str, until: Option<DateTime<Utc>>) -> Self {
+        let until = until.map(|until| format!(" until {}", until.format("%Y-%m-%d %H:%M UTC"))).unwrap_or_default();
+        Self::new(Code::ChangeFreeze, format!("A change freeze is in force{until}: {reason}"))
     }
 
     /// Returns the error for an internal failure. The log contains the cause and the request id.

@@ -21,12 +21,12 @@ use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     access_review, account_mappings, approvals, audit, baseline_upgrades, change_freeze, docs, environments, events,
     findings, fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, pins, regions,
-    releases, residency_proofs, suspension, tenants, vending, webhooks,
+    releases, residency_proofs, rollouts, suspension, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
     AccessRead, AccountMappingsRead, AuditRead, EventsRead, LegalHoldsLift, OperationsApprove, OperationsRead,
-    OperationsWrite, ReleasesApprove, ReleasesRead, ReleasesWrite, RolloutsRead, RolloutsWrite, TenantsDelete,
-    TenantsRead, TenantsSuspend, TenantsWrite, WebhooksRead, WebhooksWrite,
+    OperationsWrite, ReleasesApprove, ReleasesRead, ReleasesWrite, RolloutsApprove, RolloutsRead, RolloutsWrite,
+    TenantsDelete, TenantsRead, TenantsSuspend, TenantsWrite, WebhooksRead, WebhooksWrite,
 };
 use crate::tenant_view;
 
@@ -89,6 +89,18 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(ReleasesApprove, Fleet), routes!(releases::approve_release))
         .protected(policy(ReleasesWrite, Fleet), routes!(releases::deploy::preview_release))
         .protected(policy(ReleasesWrite, Fleet), routes!(releases::deploy::update_to_release))
+        .protected(policy(RolloutsWrite, Fleet), routes!(rollouts::create_rollout))
+        .protected(policy(RolloutsRead, Fleet), routes!(rollouts::list_rollouts))
+        .protected(policy(RolloutsRead, Fleet), routes!(rollouts::get_rollout))
+        .protected(policy(RolloutsRead, Fleet), routes!(rollouts::list_rollout_environments))
+        .protected(policy(RolloutsWrite, Fleet), routes!(rollouts::actions::pause_rollout))
+        .protected(policy(RolloutsWrite, Fleet), routes!(rollouts::actions::resume_rollout))
+        .protected(policy(RolloutsWrite, Fleet), routes!(rollouts::actions::promote_rollout))
+        .protected(policy(RolloutsApprove, Fleet), routes!(rollouts::actions::approve_wave))
+        .protected(policy(RolloutsApprove, Fleet), routes!(rollouts::actions::reject_wave))
+        .protected(policy(RolloutsWrite, Fleet), routes!(rollouts::actions::abort_rollout))
+        .protected(policy(RolloutsWrite, Fleet), routes!(rollouts::actions::roll_back_rollout))
+        .protected(policy(RolloutsWrite, Fleet), routes!(rollouts::actions::retry_failed))
         .protected(policy(AccountMappingsRead, List), routes!(account_mappings::list_account_mappings))
         .protected(policy(AccountMappingsRead, List), routes!(account_mappings::get_account_history))
         .protected(policy(EventsRead, List), routes!(events::list_events))

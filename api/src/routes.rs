@@ -24,6 +24,7 @@ pub(crate) mod region_rules;
 pub(crate) mod regions;
 pub(crate) mod releases;
 pub(crate) mod residency_proofs;
+pub(crate) mod rollouts;
 pub(crate) mod schema;
 pub(crate) mod suspension;
 pub(crate) mod tenants;

@@ -32,8 +32,10 @@ pub enum Scope {
     ReleasesApprove,
     /// Read rollouts and the change freeze.
     RolloutsRead,
-    /// Create and steer rollouts; update environments; set and end the change freeze.
+    /// Create and change rollouts; set and end the change freeze.
     RolloutsWrite,
+    /// Approve or reject waves of the rollouts of another person.
+    RolloutsApprove,
     /// Read account mappings.
     AccountMappingsRead,
     /// Read the feed of events.
@@ -49,7 +51,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
@@ -64,6 +66,7 @@ impl Scope {
         Self::ReleasesApprove,
         Self::RolloutsRead,
         Self::RolloutsWrite,
+        Self::RolloutsApprove,
         Self::AccountMappingsRead,
         Self::EventsRead,
         Self::AuditRead,
@@ -89,6 +92,7 @@ impl Scope {
             Self::ReleasesApprove => "releases:approve",
             Self::RolloutsRead => "rollouts:read",
             Self::RolloutsWrite => "rollouts:write",
+            Self::RolloutsApprove => "rollouts:approve",
             Self::AccountMappingsRead => "account-mappings:read",
             Self::EventsRead => "events:read",
             Self::AuditRead => "audit:read",

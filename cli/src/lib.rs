@@ -30,6 +30,7 @@ mod reconcile;
 mod recover;
 mod regions;
 mod releases;
+mod rollouts;
 mod secret_arg;
 mod serve;
 mod shutdown;
@@ -100,6 +101,7 @@ enum Command {
     Findings(findings::FindingsArgs),
     Regions(regions::RegionsArgs),
     Releases(releases::ReleasesArgs),
+    Rollouts(rollouts::RolloutsArgs),
     Webhooks(webhooks::WebhooksArgs),
     AccessReview(access_review::AccessReviewArgs),
     Proof(proof::ProofArgs),
@@ -158,6 +160,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Findings(args) => findings::run(args).await,
         Command::Regions(args) => regions::run(args).await,
         Command::Releases(args) => releases::run(args).await,
+        Command::Rollouts(args) => rollouts::run(args).await,
         Command::Webhooks(args) => webhooks::run(args).await,
         Command::AccessReview(args) => access_review::run(args).await,
         Command::Proof(args) => proof::run(args).await,

@@ -176,7 +176,7 @@ string_enum! {
         ReleaseRefused = "release.refused",
         /// A second person approved a release.
         ReleaseApproved = "release.approved",
-        /// A rollout has started.
+        /// A rollout was created and starts.
         RolloutStarted = "rollout.started",
         /// The next wave of a rollout needs the approval of a second person.
         RolloutAwaitingApproval = "rollout.awaiting_approval",
@@ -186,7 +186,7 @@ string_enum! {
         RolloutPaused = "rollout.paused",
         /// A rollout continues.
         RolloutResumed = "rollout.resumed",
-        /// A rollout has stopped, because too many updates have failed.
+        /// A rollout has stopped, because too many updates have failed or a wave was rejected.
         RolloutHalted = "rollout.halted",
         /// A rollout was aborted; the updated environments keep the release.
         RolloutAborted = "rollout.aborted",

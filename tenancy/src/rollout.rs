@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::operation::Requester;
 use crate::string_enum::string_enum;
-use crate::{EnvironmentId, EnvironmentName, OperationId, ReleaseId, RolloutId, TenantId, WaveName};
+use crate::{EnvironmentId, EnvironmentName, OperationId, Region, ReleaseId, RolloutId, TenantId, WaveName};
 
 pub use approval::approval_sha256;
 pub use decision::{Decide, Decision, RolloutProgress};
@@ -151,6 +151,15 @@ pub struct RolloutWave {
     pub approval_sha256: Option<String>,
     pub approval: Option<WaveApproval>,
     pub counts: Vec<(MemberState, i64)>,
+}
+
+/// Number of environments of a rollout that have a release in a region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseCount {
+    pub region: Region,
+    /// Release of the region; `None` if it is not known.
+    pub release: Option<ReleaseId>,
+    pub environments: i64,
 }
 
 /// Environment of a rollout.

@@ -28,7 +28,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete tenants:suspend legal-holds:lift \
     operations:read operations:write operations:approve releases:read releases:write releases:approve \
-    rollouts:read rollouts:write account-mappings:read events:read webhooks:read \
+    rollouts:read rollouts:write rollouts:approve account-mappings:read events:read webhooks:read \
     webhooks:write audit:read access:read";
 
 pub struct ApiFixture {

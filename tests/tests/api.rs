@@ -31,6 +31,7 @@ mod regions;
 mod releases;
 mod replica_regions;
 mod residency_proof;
+mod rollouts;
 mod schemathesis;
 mod signup;
 mod suspension;

@@ -1,6 +1,6 @@
 //! Tests of rollouts with the database. Updates do not reach AWS: the tests end the operations themselves.
 
-mod fixture;
+pub(crate) mod fixture;
 mod members;
 mod requests;
 mod scale;

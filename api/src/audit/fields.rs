@@ -40,9 +40,11 @@ const fn route(
 
 /// All routes that change something. Query parameters and ids in the path are always recorded.
 const ROUTES: &[RecordedFields] = &[
+    route("abortRollout", &[("reason", Whole)], &["state"]),
     route("adoptAccount", &[("aws_account_id", Whole)], &["approval"]),
     route("approveOperation", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
     route("approveRequest", &[("request_hash", Whole), ("reason", Whole)], &["approval", "tier"]),
+    route("approveWave", &[("sha256", Whole)], &["state"]),
     route("cancelOperation", &[], &[]),
     route(
         "createEnvironment",
@@ -53,6 +55,11 @@ const ROUTES: &[RecordedFields] = &[
             ("front_door", Whole),
             ("residency", Whole),
         ],
+        &[],
+    ),
+    route(
+        "createRollout",
+        &[("release", Whole), ("plan", Whole), ("waves", Whole), ("respect_windows", Whole), ("makes_default", Whole)],
         &[],
     ),
     route(
@@ -85,6 +92,7 @@ const ROUTES: &[RecordedFields] = &[
     route("moveHome", &[("region", Whole)], &["home_region"]),
     route("offboardEnvironment", &[], &[]),
     route("offboardTenant", &[], &[]),
+    route("pauseRollout", &[("reason", Whole)], &["state"]),
     route("pauseVending", &[("reason", Whole)], &["vending_pause"]),
     route("pinEnvironment", &[("reason", Whole), ("until", Whole)], &["pin"]),
     route("refreshResidencyProof", &[], &[]),
@@ -102,15 +110,20 @@ const ROUTES: &[RecordedFields] = &[
         ],
         &[],
     ),
+    route("promoteRollout", &[("reason", Whole)], &["state"]),
     route("rejectOperation", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
     route("rejectRequest", &[("request_hash", Whole), ("reason", Whole)], &["approval"]),
+    route("rejectWave", &[("reason", Whole)], &["state"]),
     route("replayWebhookDelivery", &[], &[]),
     route("replayWebhookEvents", &[("since", Whole)], &[]),
     route("restoreEnvironment", &[], &[]),
     route("restoreTenant", &[], &[]),
+    route("resumeRollout", &[], &["state"]),
     route("resumeTenant", &[("reason", Whole)], &["suspension"]),
     route("resumeVending", &[], &["vending_pause"]),
+    route("retryFailed", &[], &["state"]),
     route("retryOperation", &[("account_email", Whole)], &["approval"]),
+    route("rollBackRollout", &[("reason", Whole)], &["state"]),
     route("rotateWebhookSecret", &[], &["secret"]),
     route("setChangeFreeze", &[("reason", Whole), ("until", Whole)], &["change_freeze"]),
     route("setLegalHold", &[("reason", Whole)], &["legal_hold"]),

@@ -50,6 +50,7 @@ codes! {
     404 "operation_not_found"         OperationNotFound:        "The operation does not exist";
     404 "residency_proof_not_found"   ResidencyProofNotFound:   "The environment has no residency proof yet";
     404 "release_not_found"           ReleaseNotFound:          "The release does not exist";
+    404 "rollout_not_found"           RolloutNotFound:          "The rollout does not exist";
     404 "approval_not_found"          ApprovalNotFound:         "The approval does not exist";
     404 "account_not_found"           AccountNotFound:          "The account was never mapped to a tenant";
     404 "webhook_not_found"           WebhookNotFound:          "The webhook endpoint or delivery does not exist";
@@ -70,6 +71,10 @@ codes! {
     409 "release_not_ready"           ReleaseNotReady:          "The release is not ready";
     409 "release_not_approved"        ReleaseNotApproved:       "The release is not approved";
     409 "release_hash_mismatch"       ReleaseHashMismatch:      "The release has another hash";
+    409 "rollout_in_progress"         RolloutInProgress:        "Another rollout has not finished";
+    409 "invalid_transition"          InvalidTransition:        "The state does not allow the request";
+    409 "wave_hash_mismatch"          WaveHashMismatch:         "The wave has another hash";
+    409 "no_failures"                 NoFailures:               "No environment has failed";
     409 "outside_window"              OutsideWindow:            "No maintenance window is open";
     409 "pinned"                      Pinned:                   "The environment is pinned to its release";
     409 "change_freeze"               ChangeFreeze:             "A change freeze is in force";

@@ -107,7 +107,9 @@ pub(crate) async fn set_change_freeze(
     responses((status = 200, description = "No change freeze is in force", body = ChangeFreeze)),
 )]
 pub(crate) async fn end_change_freeze(State(app): State<App>) -> Result<Json<ChangeFreeze>, ApiError> {
-    if let Some(before) = db::change_freeze::end(&app.pool, app.clock.now()).await? {
+    let now = app.clock.now();
+    if let Some(before) = db::change_freeze::end(&app.pool, now).await? {
+        db::rollouts::wake(&app.pool, now).await?;
         record_change("change_freeze", recorded(&before), Value::Null);
         app.work_notifier.notify();
     }

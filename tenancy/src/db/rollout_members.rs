@@ -1,6 +1,7 @@
 //! Stores the environments of rollouts.
 
 mod outcomes;
+mod summary;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -11,6 +12,7 @@ use crate::rollout::{Member, MemberState, RolloutMember};
 use crate::{EnvironmentId, OperationId, ReleaseId, RolloutId, TenantId};
 
 pub(super) use outcomes::{EndedUpdate, bake_alarms, ended_updates, unblock};
+pub use summary::{failures, releases};
 
 /// Converts the number of a wave to its type in the database.
 fn to_number(wave: usize) -> Result<i16> {
@@ -237,29 +239,28 @@ pub struct MemberFilter {
     pub state: Option<MemberState>,
 }
 
-/// Returns at most `limit` environments of a rollout in the order of their updates, after the environment at the wave
-/// and position `after`.
+/// Returns at most `limit` environments of a rollout in the order of their updates, after the environment `after`.
 pub async fn page(
     pool: &PgPool,
     rollout: RolloutId,
     filter: MemberFilter,
-    after: Option<(usize, i32)>,
+    after: Option<EnvironmentId>,
     limit: i64,
 ) -> Result<Vec<RolloutMember>> {
-    let (after_wave, after_position) = after.unzip();
     let rows = sqlx::query!(
         r#"/* db::rollout_members::page */
         select m.environment_id, e.name, e.tenant_id, m.wave, m.position, m.previous_release_id,
             m.state as "state: MemberState", m.reason, m.operation_id, m.started_at, m.finished_at
         from rollout_members m join environments e on e.id = m.environment_id
         where m.rollout_id = $1 and ($2::smallint is null or m.wave = $2) and ($3::text is null or m.state = $3)
-            and (m.wave, m.position) > (coalesce($4, -1::smallint), coalesce($5, -1))
-        order by m.wave, m.position limit $6"#,
+            and ($4::uuid is null or (m.wave, m.position) > (
+                select a.wave, a.position from rollout_members a where a.rollout_id = $1 and a.environment_id = $4
+            ))
+        order by m.wave, m.position limit $5"#,
         rollout.as_uuid(),
         filter.wave.map(to_number).transpose()?,
         filter.state.map(MemberState::as_str),
-        after_wave.map(to_number).transpose()?,
-        after_position,
+        after.map(EnvironmentId::as_uuid),
         limit,
     );
     rows.fetch_all(pool)

@@ -43,22 +43,22 @@ const FLEET: &str = "
     from numbers";
 
 /// SQL that pins an environment.
-pub(super) const PIN: &str = "insert into environment_pins (environment_id, reason, pinned_by, pinned_at)
+pub(crate) const PIN: &str = "insert into environment_pins (environment_id, reason, pinned_by, pinned_at)
     values ($1, 'audit', '{\"issuer\": \"i\", \"subject\": \"s\"}', $2)";
 
-pub(super) struct Fixture {
-    pub(super) freehold: Freehold,
-    pub(super) worker: Arc<Worker>,
-    pub(super) old: ReleaseId,
-    pub(super) new: ReleaseId,
+pub(crate) struct Fixture {
+    pub(crate) freehold: Freehold,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) old: ReleaseId,
+    pub(crate) new: ReleaseId,
 }
 
-pub(super) fn requester(name: &str) -> Requester {
+pub(crate) fn requester(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
 /// Returns a plan whose waves have these fields in addition to their names.
-pub(super) fn plan(waves: &[Value]) -> RolloutPlan {
+pub(crate) fn plan(waves: &[Value]) -> RolloutPlan {
     let named = |(number, wave): (usize, &Value)| {
         let mut wave = wave.clone();
         wave["name"] = json!(format!("w{number}"));
@@ -70,7 +70,7 @@ pub(super) fn plan(waves: &[Value]) -> RolloutPlan {
 
 impl Fixture {
     /// Returns a fleet of this number of environments.
-    pub(super) async fn new(environments: i32) -> Self {
+    pub(crate) async fn new(environments: i32) -> Self {
         let freehold = Freehold::instant().await;
         let (pool, now) = (&freehold.database.worker_pool, freehold.clock.now());
         let release = async |template: &str| {
@@ -84,26 +84,26 @@ impl Fixture {
         Self { freehold, worker, old, new }
     }
 
-    pub(super) fn pool(&self) -> &PgPool {
+    pub(crate) fn pool(&self) -> &PgPool {
         self.freehold.pool()
     }
 
-    pub(super) fn now(&self) -> DateTime<Utc> {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
         self.freehold.clock.now()
     }
 
     /// Executes one SQL statement with the id of an environment as `$1` and the current time as `$2`.
-    pub(super) async fn execute(&self, statement: &'static str, id: Uuid) {
+    pub(crate) async fn execute(&self, statement: &'static str, id: Uuid) {
         sqlx::query(statement).bind(id).bind(self.now()).execute(self.pool()).await.expect(statement);
     }
 
-    pub(super) async fn try_create(&self, plan: &RolloutPlan) -> CreateRolloutResult {
+    pub(crate) async fn try_create(&self, plan: &RolloutPlan) -> CreateRolloutResult {
         let by = requester("author");
         let new = NewRollout { release: self.new, plan_name: None, plan, by: &by, non_production: &[] };
         create_rollout(&self.freehold.database.api_pool, &new, self.now()).await.expect("a result")
     }
 
-    pub(super) async fn create(&self, plan: &RolloutPlan) -> RolloutId {
+    pub(crate) async fn create(&self, plan: &RolloutPlan) -> RolloutId {
         match self.try_create(plan).await {
             CreateRolloutResult::Created(id) => id,
             other => panic!("{other:?}"),
@@ -111,43 +111,43 @@ impl Fixture {
     }
 
     /// Creates a rollout of one wave with these fields, and starts it.
-    pub(super) async fn start(&self, wave: Value) -> RolloutId {
+    pub(crate) async fn start(&self, wave: Value) -> RolloutId {
         let id = self.create(&plan(&[wave])).await;
         self.drain().await;
         id
     }
 
-    pub(super) async fn forecast(&self, plan: &RolloutPlan) -> PlanRolloutResult {
+    pub(crate) async fn forecast(&self, plan: &RolloutPlan) -> PlanRolloutResult {
         let by = requester("author");
         let new = NewRollout { release: self.new, plan_name: None, plan, by: &by, non_production: &[] };
         plan_rollout(&self.freehold.database.api_pool, &new, 65, self.now()).await.expect("a result")
     }
 
     /// Continues the rollout until it waits.
-    pub(super) async fn drain(&self) {
+    pub(crate) async fn drain(&self) {
         self.worker.drain_rollouts().await.expect("decisions");
     }
 
-    pub(super) async fn advance(&self, seconds: i64) {
+    pub(crate) async fn advance(&self, seconds: i64) {
         self.freehold.clock.advance_to(self.now() + TimeDelta::seconds(seconds));
         self.drain().await;
     }
 
-    pub(super) async fn rollout(&self, id: RolloutId) -> Rollout {
+    pub(crate) async fn rollout(&self, id: RolloutId) -> Rollout {
         rollouts::find(self.pool(), id).await.expect("a result").expect("the rollout")
     }
 
-    pub(super) async fn state(&self, id: RolloutId) -> RolloutState {
+    pub(crate) async fn state(&self, id: RolloutId) -> RolloutState {
         self.rollout(id).await.state
     }
 
-    pub(super) async fn members(&self, id: RolloutId) -> Vec<RolloutMember> {
+    pub(crate) async fn members(&self, id: RolloutId) -> Vec<RolloutMember> {
         let filter = MemberFilter::default();
         rollout_members::page(self.pool(), id, filter, None, 1000).await.expect("the members")
     }
 
     /// Returns the numbers of environments by state, such as `waiting 3, updating 2`.
-    pub(super) async fn counts(&self, id: RolloutId) -> String {
+    pub(crate) async fn counts(&self, id: RolloutId) -> String {
         let members = self.members(id).await;
         let count = |state: &MemberState| members.iter().filter(|member| member.state == *state).count();
         let counts = MemberState::ALL.iter().map(|state| (state, count(state))).filter(|(_, count)| *count > 0);
@@ -155,26 +155,26 @@ impl Fixture {
     }
 
     /// Returns the states of the environments with their reasons, in the order of the updates.
-    pub(super) async fn reasons(&self, id: RolloutId) -> Vec<String> {
+    pub(crate) async fn reasons(&self, id: RolloutId) -> Vec<String> {
         let text = |member: RolloutMember| format!("{}: {}", member.state, member.reason.unwrap_or_default());
         self.members(id).await.into_iter().map(text).collect()
     }
 
     /// Returns the open updates in the order in which they were started.
-    pub(super) async fn open_updates(&self) -> Vec<(OperationId, EnvironmentId)> {
+    pub(crate) async fn open_updates(&self) -> Vec<(OperationId, EnvironmentId)> {
         let query = "select id, environment_id from operations where kind = 'update' and finished_at is null
             and state <> 'needs_attention' order by id";
         let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(query).fetch_all(self.pool()).await.expect("the operations");
         rows.into_iter().map(|(id, environment)| (id.into(), environment.into())).collect()
     }
 
-    pub(super) async fn started_updates(&self) -> i64 {
+    pub(crate) async fn started_updates(&self) -> i64 {
         let query = "select count(*) from operations where kind = 'update'";
         sqlx::query_scalar(query).fetch_one(self.pool()).await.expect("a number")
     }
 
     /// Ends an update as succeeded: its environment has the release.
-    pub(super) async fn succeed(&self, update: OperationId) {
+    pub(crate) async fn succeed(&self, update: OperationId) {
         let statement = "with ended as (
                 update operations set state = 'succeeded', finished_at = $2, updated_at = $2, wake_at = null,
                     lease_until = null where id = $1 returning environment_id, input
@@ -190,7 +190,7 @@ impl Fixture {
     }
 
     /// Ends an update as failed, with the code and message of its failed step.
-    pub(super) async fn fail_with(&self, update: OperationId, code: &str) {
+    pub(crate) async fn fail_with(&self, update: OperationId, code: &str) {
         let statement = "with ended as (
                 update operations set state = 'failed', finished_at = $2, updated_at = $2, wake_at = null,
                     lease_until = null where id = $1 returning id
@@ -202,31 +202,31 @@ impl Fixture {
         query.execute(self.pool()).await.expect("a failed update");
     }
 
-    pub(super) async fn fail(&self, update: OperationId) {
+    pub(crate) async fn fail(&self, update: OperationId) {
         self.fail_with(update, "stack_failed").await;
     }
 
     /// Ends all open updates as succeeded and continues the rollout.
-    pub(super) async fn succeed_all(&self) {
+    pub(crate) async fn succeed_all(&self) {
         for (update, _) in self.open_updates().await {
             self.succeed(update).await;
         }
         self.drain().await;
     }
 
-    pub(super) async fn try_change(&self, id: RolloutId, request: RolloutRequest<'_>) -> RolloutChangeResult {
+    pub(crate) async fn try_change(&self, id: RolloutId, request: RolloutRequest<'_>) -> RolloutChangeResult {
         let pool = &self.freehold.database.api_pool;
         change_rollout(pool, id, &request, &requester("operator"), self.now()).await.expect("a result")
     }
 
     /// Changes the rollout and continues it.
-    pub(super) async fn change(&self, id: RolloutId, request: RolloutRequest<'_>) {
+    pub(crate) async fn change(&self, id: RolloutId, request: RolloutRequest<'_>) {
         assert_eq!(self.try_change(id, request).await, RolloutChangeResult::Changed);
         self.drain().await;
     }
 
     /// Returns the releases of the environments, each with the number of environments.
-    pub(super) async fn releases(&self) -> (i64, i64) {
+    pub(crate) async fn releases(&self) -> (i64, i64) {
         let query = "select count(*) filter (where release_id = $1), count(*) filter (where release_id = $2)
             from environment_stacks";
         let query = sqlx::query_as(query).bind(self.old.as_uuid()).bind(self.new.as_uuid());

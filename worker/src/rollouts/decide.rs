@@ -23,8 +23,8 @@ fn decide_wave(wave: &Wave, progress: &RolloutProgress, now: DateTime<Utc>) -> D
     let bake = bakes.then_some(wave.bake_seconds);
 
     // Too many failures: nothing starts any more.
-    if failed > tolerated              { return halt(wave, failed, "updates have failed"); }
-    if in_bake > tolerated             { return halt(wave, in_bake, "environments have failed after their update"); }
+    if failed > tolerated              { return halt(wave, failed, ["update has failed", "updates have failed"]); }
+    if in_bake > tolerated             { return halt(wave, in_bake, AFTER_UPDATE); }
     // The wave has not started.
     if wave.approval && !progress.is_approved       { return Decision::AwaitApproval; }
     // Updates wait or run.
@@ -60,8 +60,13 @@ fn wait(times: [Option<DateTime<Utc>>; 2]) -> Decision {
     Decision::Wait { until: times.into_iter().flatten().min() }
 }
 
-fn halt(wave: &Wave, failures: u32, what: &str) -> Decision {
+/// Failure of one environment in the bake, and of several.
+const AFTER_UPDATE: [&str; 2] =
+    ["environment has failed after its update", "environments have failed after their updates"];
+
+fn halt(wave: &Wave, failures: u32, [one, many]: [&str; 2]) -> Decision {
     let (name, tolerated) = (&wave.name, wave.max_failures);
+    let what = if failures == 1 { one } else { many };
     Decision::Halt { reason: format!("{failures} {what} in the wave {name}, which tolerates {tolerated}") }
 }
 

@@ -146,9 +146,7 @@ fn answer(app: &App, result: UpdateResult) -> Result<Response, ApiError> {
             let message = format!("{next} Set `ignore_window` to start the update now.");
             Err(ApiError::new(Code::OutsideWindow, message))
         }
-        UpdateResult::Frozen { reason, until } => {
-            Err(ApiError::new(Code::ChangeFreeze, format!("A change freeze is in force{}: {reason}", text_of(until))))
-        }
+        UpdateResult::Frozen { reason, until } => Err(ApiError::change_freeze(&reason, until)),
         UpdateResult::ReleaseNotReady(state) => Err(not_ready(state)),
         UpdateResult::ReleaseNotApproved => Err(ApiError::new(
             Code::ReleaseNotApproved,

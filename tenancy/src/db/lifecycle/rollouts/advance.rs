@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::begin::begin_updates;
 use super::catch_up::make_default;
 use super::record::record_ended;
-use super::write_state::{Claimed, finish_wave, write_state};
+use super::write_state::{Claimed, finish_wave, start_wave, write_state};
 use crate::db::rollout_members::MemberCounts;
 use crate::db::rollouts::RolloutClaim;
 use crate::db::{DbError, PgPool, Result, change_freeze, finish_transaction, rollout_members, rollout_waves, rollouts};
@@ -109,7 +109,7 @@ async fn carry_out(
     let running = if is_rolling_back { RolloutState::RollingBack } else { RolloutState::Running };
     let reason = rollout.reason.clone().filter(|_| rollout.state == running);
     if matches!(decision, Decision::Begin { .. } | Decision::Wait { .. }) && !is_rolling_back {
-        rollout_waves::start(tx, rollout.id, rollout.wave, now).await?;
+        start_wave(tx, rollout, now).await?;
     }
     let (state, reason, claimed) = match decision {
         Decision::Begin { count } => {

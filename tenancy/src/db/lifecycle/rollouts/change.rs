@@ -5,9 +5,10 @@ use sqlx::PgConnection;
 
 use super::catch_up::restore_default;
 use super::record::{WAITS_FOR_ROLLBACK, record_ended};
-use super::write_state::{Claimed, write_state};
+use super::write_state::{Claimed, append_wave_event, write_state};
 use crate::RolloutId;
 use crate::db::{PgPool, Result, finish_transaction, rollout_members, rollout_waves, rollouts};
+use crate::feed::FeedType;
 use crate::operation::Requester;
 use crate::rollout::{MemberState, Rollout, RolloutAction, RolloutState};
 
@@ -159,6 +160,7 @@ async fn approve(
         return Ok(Some(RolloutChangeResult::SamePerson));
     }
     rollout_waves::approve(tx, rollout.id, rollout.wave, by, now).await?;
+    append_wave_event(tx, rollout, FeedType::RolloutApproved, now).await?;
     Ok(None)
 }
 

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::PgConnection;
 
 use super::candidates::candidates;
 use crate::db::rollout_waves::InsertedWave;
 use crate::db::rollouts::InsertedRollout;
 use crate::db::{
-    PgPool, Result, change_freeze, finish_transaction, releases, rollout_members, rollout_waves, rollouts,
+    PgPool, Result, change_freeze, events, finish_transaction, releases, rollout_members, rollout_waves, rollouts,
 };
+use crate::feed::FeedType;
 use crate::operation::Requester;
 use crate::release::ReleaseState;
 use crate::rollout::{EmptyWave, LeftOut, Membership, RolloutPlan, WaveEstimate, approval_sha256, assign, estimate};
@@ -116,6 +118,8 @@ async fn create_in_tx(tx: &mut PgConnection, new: &NewRollout<'_>, now: DateTime
         rollout_waves::insert(tx, id, &wave).await?;
         rollout_members::insert(tx, id, number, members).await?;
     }
+    let data = json!({ "rollout_id": id, "release_id": new.release });
+    events::append_fleet_event(tx, FeedType::RolloutStarted, &data, now).await?;
     Ok(CreateRolloutResult::Created(id))
 }
 
