@@ -10,4 +10,5 @@ mod proof;
 mod regions;
 mod releases;
 mod review;
+mod rollouts;
 mod secrets;

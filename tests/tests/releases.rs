@@ -66,6 +66,7 @@ pub(crate) async fn request(freehold: &Freehold, tenant: &Tenant, release: Relea
     let request = UpdateRequest {
         release,
         rollout: None,
+        parameters: None,
         allows_unapproved: false,
         ignores_window: false,
         reason: None,

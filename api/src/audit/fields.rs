@@ -134,7 +134,11 @@ const ROUTES: &[RecordedFields] = &[
         &[("replica_regions", Whole), ("front_door", Whole)],
         &["replica_regions", "front_door"],
     ),
-    route("updateToRelease", &[("release", Whole), ("ignore_window", Whole), ("reason", Whole)], &[]),
+    route(
+        "updateToRelease",
+        &[("release", Whole), ("ignore_window", Whole), ("parameters", Given), ("reason", Whole)],
+        &[],
+    ),
     route(
         "updateTenant",
         &[

@@ -1,11 +1,13 @@
 //! `freehold releases preview, deploy`: show what a release would change in an environment, and update it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
 use freehold_api::schema::{NewPreview, NewUpdate, Operation, ReleaseOperation, Tenant};
 use serde::Deserialize;
 
+use super::register::split;
 use crate::client::{ApiClient, ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
@@ -121,6 +123,9 @@ pub(super) struct DeployArgs {
     /// Start outside the maintenance windows of the tenant
     #[arg(long)]
     ignore_window: bool,
+    /// Parameter of the environment, also for later updates; repeatable, replaces all others [default: keep them]
+    #[arg(long, value_name = "NAME=VALUE")]
+    parameter: Vec<String>,
     /// Reason for the audit trail
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -135,7 +140,14 @@ pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
     let (tenant, name) = (encode_path_segment(&args.tenant), encode_path_segment(&args.environment));
     let path = format!("/v1/tenants/{tenant}/environments/{name}/updates");
-    let body = NewUpdate { release: args.release, ignore_window: Some(args.ignore_window), reason: args.reason };
+    let parameters = args.parameter.iter().map(|entry| split(entry, '=', "--parameter NAME=VALUE"));
+    let parameters: BTreeMap<_, _> = parameters.collect::<anyhow::Result<_>>()?;
+    let body = NewUpdate {
+        release: args.release,
+        ignore_window: Some(args.ignore_window),
+        parameters: (!parameters.is_empty()).then_some(parameters),
+        reason: args.reason,
+    };
     let started: ReleaseOperation = api.post(&path, &[], Some(&body)).await?;
     let Some(id) = &started.operation_id else {
         match args.client.output {

@@ -112,7 +112,7 @@ fn body(args: &RegisterArgs) -> anyhow::Result<NewRelease> {
     })
 }
 
-fn split(text: &str, at: char, form: &str) -> anyhow::Result<(String, String)> {
+pub(super) fn split(text: &str, at: char, form: &str) -> anyhow::Result<(String, String)> {
     let parts = text.split_once(at).filter(|(name, _)| !name.is_empty());
     let (name, value) = parts.ok_or_else(|| Exit::Usage.error(format!("`{text}` must have the form {form}")))?;
     Ok((name.to_owned(), value.to_owned()))

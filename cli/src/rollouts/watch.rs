@@ -25,8 +25,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
     "Examples:\n  ",
     "freehold rollouts watch\n  ",
     "freehold rollouts watch rol_01k2m8v3x9e7rt4s5q6w7y8z9g --output json | jq .state\n\n",
-    "The token needs the scopes fleet and rollouts:read. Exit code 0 if the rollout has succeeded, 3 if it is halted, and \
-     1 if it was aborted or rolled back.\n\n",
+    "The token needs the scopes fleet and rollouts:read. Exit code 0 if the rollout has succeeded, 3 if it is\
+     halted, and 1 if it was aborted or rolled back.\n\n",
     exit_codes!(),
 ))]
 pub(super) struct WatchArgs {

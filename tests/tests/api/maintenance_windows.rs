@@ -100,8 +100,15 @@ async fn an_update_starts_only_in_a_maintenance_window() {
     let (id, name) = (tenant["id"].as_str().unwrap().parse().unwrap(), "production".parse().unwrap());
     let by = Requester { issuer: "https://issuer".to_owned(), subject: "ann".to_owned() };
     let update = async |ignores_window: bool, now: DateTime<Utc>| {
-        let request =
-            UpdateRequest { release, rollout: None, allows_unapproved: false, ignores_window, reason: None, by: &by };
+        let request = UpdateRequest {
+            release,
+            rollout: None,
+            parameters: None,
+            allows_unapproved: false,
+            ignores_window,
+            reason: None,
+            by: &by,
+        };
         open_update(&api.database.pool, id, &name, &request, now).await.unwrap()
     };
     let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
@@ -115,8 +122,15 @@ async fn an_update_starts_only_in_a_maintenance_window() {
     api.succeed_operation("222233334444").await;
     assert_eq!(patch(&api, &other, &weekend()).await.status, 200);
     let id = other["id"].as_str().unwrap().parse().unwrap();
-    let request =
-        UpdateRequest { release, rollout: None, allows_unapproved: false, ignores_window: true, reason: None, by: &by };
+    let request = UpdateRequest {
+        release,
+        rollout: None,
+        parameters: None,
+        allows_unapproved: false,
+        ignores_window: true,
+        reason: None,
+        by: &by,
+    };
     let ignored = open_update(&api.database.pool, id, &name, &request, at("2030-01-04T12:00:00Z")).await.unwrap();
     assert!(matches!(ignored, UpdateResult::Started(_)), "{ignored:?}");
 }

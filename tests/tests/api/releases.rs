@@ -149,3 +149,47 @@ async fn an_update_is_refused_while_a_freeze_or_a_pin_is_in_force() {
     }
     assert_eq!(api.send_as("ann", Method::POST, &updates, &body).await.status, 202);
 }
+
+#[tokio::test]
+async fn an_environment_keeps_its_own_parameters() {
+    let freehold = Freehold::instant().await;
+    let api = ApiFixture::of(&freehold, CONFIG).await;
+    let (tenant, worker) = create_ready_tenant(&freehold, &[]).await;
+    let mut body = registration(60);
+    let declared = "\nParameters:\n  Size:\n    Type: String\n    Default: small\n";
+    for template in [&["template"][..], &["region_templates", "eu-central-2"]] {
+        let text = template.iter().fold(&mut body, |value, key| &mut value[*key]);
+        *text = json!(text.as_str().unwrap().replacen("\nParameters:\n", declared, 1));
+    }
+    let release = register(&api, &body).await;
+    worker.check_releases().await.unwrap();
+    let hash = json!({ "sha256": release["sha256"] });
+    assert_eq!(api.send_as("bob", Method::POST, &path(&release, "/approve"), &hash).await.status, 200);
+    let updates = format!("/v1/tenants/{}/environments/production/updates", tenant.id);
+    let update = async |parameters: Value| {
+        let body = json!({ "release": release["id"], "parameters": parameters });
+        api.send_as("ann", Method::POST, &updates, &body).await
+    };
+    let deployed = async || {
+        freehold.run_until_idle(&worker, TimeDelta::hours(1)).await;
+        let query = "select parameters ->> 'Size' from environment_stacks where kind = 'tenant'";
+        sqlx::query_scalar::<_, Option<String>>(query).fetch_one(freehold.pool()).await.unwrap()
+    };
+    for (parameters, field) in [
+        (json!({ "TenantId": "x" }), "parameters.TenantId"),
+        (json!({ "a-b": "x" }), "parameters.a-b"),
+        (json!({ "Size": 1 }), "parameters.Size"),
+        (json!("large"), "parameters"),
+    ] {
+        let refused = update(parameters).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["field"]), (422, &json!(field)));
+    }
+    assert_eq!(update(json!({ "Size": "large" })).await.status, 202);
+    assert_eq!(update(json!({ "Size": "huge" })).await.status_and_code(), (409, "operation_in_progress".into()));
+    assert_eq!(deployed().await.as_deref(), Some("large"));
+    // A later update keeps the parameters.
+    let again = api.send_as("ann", Method::POST, &updates, &json!({ "release": release["id"] })).await;
+    assert_eq!((again.status.as_u16(), again.json()), (200, json!({ "operation_id": null })));
+    assert_eq!(update(json!({})).await.status, 202);
+    assert_eq!(deployed().await, None);
+}

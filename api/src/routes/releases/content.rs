@@ -67,7 +67,8 @@ fn check_size(fields: &mut Fields, field: &str, text: &str) {
     }
 }
 
-fn check_parameters(fields: &mut Fields, field: &str, parameters: &BTreeMap<String, String>) {
+/// Records an error for each invalid name or value of a parameter.
+pub(super) fn check_parameters(fields: &mut Fields, field: &str, parameters: &BTreeMap<String, String>) {
     if parameters.len() > MAX_PARAMETERS {
         fields.error(field, "too_many", format!("must have at most {MAX_PARAMETERS} parameters"));
     }

@@ -5,12 +5,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
+use freehold_tenancy::config::OWN_STACK_PARAMETERS;
 use freehold_tenancy::db::lifecycle::{self, UpdateRequest, UpdateResult};
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::{EnvironmentId, EnvironmentName, OperationId, ReleaseId, TenantId};
 
 use super::schema::{NewPreview, NewUpdate, ReleaseOperation};
-use super::{not_found, not_ready};
+use super::{content, not_found, not_ready};
 use crate::app::App;
 use crate::audit::record_id;
 use crate::auth::Caller;
@@ -61,7 +62,8 @@ pub(crate) async fn preview_release(
 ///
 /// The environment stays `ready`. CloudFormation updates the stack of the home region, then those of the replicas; if
 /// an update fails, it restores the release before, and the operation ends as `failed` with the first resource that
-/// has failed. While an update to a release is open, another request for the same release returns the same operation.
+/// has failed. `parameters` change the environment's own parameters of the template, also without another release.
+/// While an update to a release is open, another request for the same release returns the same operation.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/environments/{name}/updates",
@@ -100,11 +102,20 @@ pub(crate) async fn update_to_release(
     let release: Option<ReleaseId> = fields.required("release");
     let ignores_window = fields.optional_bool("ignore_window").unwrap_or(false);
     let reason = fields.optional("reason").map(|Reason(reason)| reason);
+    let parameters = fields.string_map("parameters");
+    for parameters in &parameters {
+        content::check_parameters(&mut fields, "parameters", parameters);
+        for name in OWN_STACK_PARAMETERS.iter().filter(|name| parameters.contains_key(**name)) {
+            let message = "must not be set, because Freehold passes this parameter";
+            fields.error(format!("parameters.{name}"), "reserved", message);
+        }
+    }
     let release = fields.finish(release)?;
     let by = caller.requester();
     let request = UpdateRequest {
         release,
         rollout: None,
+        parameters: parameters.as_ref(),
         allows_unapproved: app.config.releases.non_production.contains(&name),
         ignores_window,
         reason: reason.as_deref(),

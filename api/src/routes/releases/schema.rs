@@ -151,6 +151,11 @@ pub struct NewUpdate {
     /// Whether the update may start outside the maintenance windows of the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_window: Option<bool>,
+    /// All parameters of the environment, which take precedence over those of the release, in this update and in all
+    /// later ones. Without this field, the environment keeps its parameters; `{}` removes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!({ "InstanceSize": "large" }))]
+    pub parameters: Option<BTreeMap<String, String>>,
     /// Reason for the audit trail, as a sentence of 1 to 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "The customer has asked for the new search.", max_length = 500)]

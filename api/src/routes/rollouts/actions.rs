@@ -103,8 +103,8 @@ pub(crate) async fn promote_rollout(
 
 /// Approve the current wave of a rollout
 ///
-/// Another person than the author approves a wave that its plan marks with `approval`, or a program with a token of its own,
-/// such as an external gate. The approval is bound to the hash of the release, the wave and its environments.
+/// Another person than the author approves a wave that its plan marks with `approval`, or a program with a token of its
+/// own, such as an external gate. The approval is bound to the hash of the release, the wave and its environments.
 #[utoipa::path(
     post,
     path = "/v1/rollouts/{id}/approve",

@@ -12,7 +12,7 @@ pub(super) struct RolloutRequest {
     pub(super) release: ReleaseId,
     /// Name of the configured plan; `None` if the request has waves of its own.
     pub(super) plan_name: Option<PlanName>,
-    /// Valid plan.
+    /// Plan of the rollout, which is valid.
     pub(super) plan: RolloutPlan,
 }
 

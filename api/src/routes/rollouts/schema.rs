@@ -1,4 +1,4 @@
-//! Schemas of rollouts.
+//! Schemas of rollouts and of requests for them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WaveSelection {
-    /// Names of environments.
+    /// Names of environments, such as `staging`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(example = json!(["staging"]), max_items = 1000)]
     pub environments: Vec<String>,
@@ -22,7 +22,7 @@ pub struct WaveSelection {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(example = json!({ "ring": "early" }))]
     pub labels: BTreeMap<String, String>,
-    /// Ids of tenants.
+    /// Ids of single tenants.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(example = json!(["ten_01k2m8v3x9e7rt4s5q6w7y8z9b"]), max_items = 1000)]
     pub tenants: Vec<String>,
@@ -207,7 +207,7 @@ pub struct RolloutWave {
     pub max_concurrent: u32,
     /// Number of failures that do not halt the rollout.
     pub max_failures: u32,
-    /// `strict` or `soft`.
+    /// `strict` or `soft`, as in the request.
     #[schema(example = "strict")]
     pub concurrency_mode: String,
     /// Number of updates that run at the same time while none has failed.
@@ -217,7 +217,7 @@ pub struct RolloutWave {
     pub concurrency_limit: String,
     /// Time between the last update of the wave and the next wave.
     pub bake_seconds: u64,
-    /// Hash of the release, the wave and its environments, to which an approval is bound; `null` if the wave needs none.
+    /// Hash of the release, the wave and its environments, to which an approval is bound; `null` if none is needed.
     #[schema(required = true)]
     pub approval_sha256: Option<String>,
     /// Subject of the token that approved the wave; `null` before.
@@ -245,7 +245,7 @@ pub struct RolloutWave {
 pub struct RolloutFailure {
     /// Reason in plain words, with the first resource that has failed.
     pub reason: String,
-    /// Number of environments.
+    /// Number of environments with this reason.
     #[schema(example = 1)]
     pub environments: i64,
 }
@@ -253,13 +253,13 @@ pub struct RolloutFailure {
 /// Number of environments that have a release in a region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReleaseCount {
-    /// AWS region.
+    /// AWS region of the stacks.
     #[schema(example = "eu-central-1")]
     pub region: String,
     /// Release of the region; `null` if it is not known.
     #[schema(required = true, example = "rel_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub release_id: Option<String>,
-    /// Number of environments.
+    /// Number of environments with the release in the region.
     #[schema(example = 12)]
     pub environments: i64,
 }

@@ -25,6 +25,8 @@ pub struct UpdateRequest<'a> {
     pub release: ReleaseId,
     /// Rollout that starts the update; `None` for a request of a person.
     pub rollout: Option<RolloutId>,
+    /// New parameters of the environment, for this update and all later ones; `None` keeps them.
+    pub parameters: Option<&'a StackParameters>,
     /// Whether the release may lack an approval, because the configuration calls the environment non-production.
     pub allows_unapproved: bool,
     /// Whether the update may start outside the maintenance windows of the tenant.
@@ -90,7 +92,7 @@ pub async fn open_update(
         }
     };
     let result = result.await;
-    finish_transaction(tx, result, |result| matches!(result, UpdateResult::Started(_))).await
+    finish_transaction(tx, result, |result| matches!(result, UpdateResult::Started(_) | UpdateResult::Current)).await
 }
 
 /// Opens an update of an environment in the transaction of the caller, such as that of a rollout.
@@ -131,7 +133,7 @@ pub async fn open_preview(
         };
         let parameters = match find_ready(&mut tx, tenant, environment).await? {
             Ok(parameters) => parameters,
-            Err(refusal) => return Ok(refusal.into_result(OperationKind::Preview, release.id)),
+            Err(refusal) => return Ok(refusal.into_result(OperationKind::Preview, release.id, None)),
         };
         let input = input(&mut tx, environment, &release, &parameters).await?;
         let kind = OperationKind::Preview;
@@ -162,12 +164,16 @@ async fn update_locked(
     if let Some(freeze) = change_freeze::in_force(tx, now).await? {
         return Ok(UpdateResult::Frozen { reason: freeze.reason, until: freeze.until });
     }
-    let parameters = match find_ready(tx, tenant, environment).await? {
+    let stored = match find_ready(tx, tenant, environment).await? {
         Ok(parameters) => parameters,
-        Err(refusal) => return Ok(refusal.into_result(OperationKind::Update, release.id)),
+        Err(refusal) => return Ok(refusal.into_result(OperationKind::Update, release.id, request.parameters)),
     };
     if let Some(pin) = environment_pins::in_force(tx, environment, now).await? {
         return Ok(UpdateResult::Pinned { reason: pin.reason, until: pin.until });
+    }
+    let parameters = request.parameters.cloned().unwrap_or_else(|| stored.clone());
+    if parameters != stored {
+        change_parameters(tx, environment, &parameters, now).await?;
     }
     if is_current(tx, environment, &release, &parameters).await? {
         return Ok(UpdateResult::Current);
@@ -184,6 +190,23 @@ async fn update_locked(
     Ok(UpdateResult::Started(operation))
 }
 
+async fn change_parameters(
+    tx: &mut PgConnection,
+    environment: EnvironmentId,
+    parameters: &StackParameters,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "/* db::lifecycle::change_parameters */ update environments set parameters = $2, updated_at = $3 where id = $1",
+        environment.as_uuid(),
+        json!(parameters),
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Returns the maintenance windows of a tenant.
 async fn maintenance_windows(tx: &mut PgConnection, tenant: TenantId) -> Result<MaintenanceWindows> {
     let windows = sqlx::query_scalar!(
@@ -195,15 +218,26 @@ async fn maintenance_windows(tx: &mut PgConnection, tenant: TenantId) -> Result<
 
 /// Reason why an environment cannot start an operation that keeps it ready.
 enum Refusal {
-    Open { operation: OperationId, kind: OperationKind, release: Option<String> },
+    Open { operation: OperationId, kind: OperationKind, release: Option<String>, parameters: Option<Value> },
     NotReady(EnvironmentState),
     NotFound,
 }
 
 impl Refusal {
-    fn into_result(self, wanted: OperationKind, release: ReleaseId) -> UpdateResult {
+    /// Returns the result of a request for an operation of the kind `wanted`. A request without parameters is like an
+    /// open operation with any parameters.
+    fn into_result(
+        self,
+        wanted: OperationKind,
+        release: ReleaseId,
+        parameters: Option<&StackParameters>,
+    ) -> UpdateResult {
         match self {
-            Self::Open { operation, kind, release: open } if kind == wanted && open == Some(release.to_string()) => {
+            Self::Open { operation, kind, release: open, parameters: of_open }
+                if kind == wanted
+                    && open == Some(release.to_string())
+                    && parameters.is_none_or(|wanted| of_open == Some(json!(wanted))) =>
+            {
                 UpdateResult::AlreadyOpen(operation)
             }
             Self::Open { operation, kind, .. } => UpdateResult::Busy { operation, kind },
@@ -221,17 +255,18 @@ async fn find_ready(
 ) -> Result<std::result::Result<StackParameters, Refusal>> {
     let row = sqlx::query!(
         r#"/* db::lifecycle::find_ready */
-        select e.state as "state: EnvironmentState", e.parameters, (
-                select o.input ->> 'release' from operations o
-                where o.environment_id = e.id and o.state in ('pending', 'running', 'needs_attention')
-            ) as release
-        from environments e where e.id = $1 and e.tenant_id = $2"#,
+        select e.state as "state: EnvironmentState", e.parameters, o.input ->> 'release' as release,
+            o.input -> 'parameters' as open_parameters
+        from environments e left join operations o
+            on o.environment_id = e.id and o.state in ('pending', 'running', 'needs_attention')
+        where e.id = $1 and e.tenant_id = $2"#,
         environment.as_uuid(),
         tenant.as_uuid(),
     );
     let Some(row) = row.fetch_optional(&mut *tx).await? else { return Ok(Err(Refusal::NotFound)) };
     if let Some(open) = open(tx, environment).await? {
-        return Ok(Err(Refusal::Open { operation: open.id, kind: open.kind, release: row.release }));
+        let (release, parameters) = (row.release, row.open_parameters);
+        return Ok(Err(Refusal::Open { operation: open.id, kind: open.kind, release, parameters }));
     }
     if is_suspended(tx, tenant).await? {
         return Ok(Err(Refusal::NotReady(EnvironmentState::Suspended)));

@@ -74,6 +74,7 @@ async fn start(
     let request = UpdateRequest {
         release,
         rollout: Some(rollout.id),
+        parameters: None,
         // The creation of the rollout has checked the approval; a release before was deployed already.
         allows_unapproved: true,
         // A rollback is urgent.
