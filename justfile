@@ -53,7 +53,7 @@ fuzz TARGET SECONDS="600":
     mkdir -p fuzz/corpus/{{ TARGET }}
     cargo fuzz run -s none --dev {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }}
 
-# Run a benchmark: onboarding, api, crash, attack or front_door; just bench crash --help shows its options
+# Run a benchmark: onboarding, rollout, api, crash, attack or front_door; just bench crash --help shows its options
 bench NAME *ARGS:
     cargo bench --workspace --bench {{ NAME }} {{ if ARGS == "" { "" } else { "-- " + ARGS } }}
 

@@ -85,6 +85,16 @@ impl Processes {
         self
     }
 
+    /// Sets the URL of the simulated AWS, for example that of a proxy.
+    #[must_use]
+    pub fn with_aws_at(mut self, url: &str) -> Self {
+        for process in &mut self.all {
+            let flag = process.arguments.iter().position(|argument| argument == "--sandbox").expect("the flag");
+            url.clone_into(&mut process.arguments[flag + 1]);
+        }
+        self
+    }
+
     /// Starts the process at `index`, unless it is running.
     pub fn start(&mut self, index: usize) {
         let process = &mut self.all[index];
