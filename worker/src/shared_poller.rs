@@ -11,7 +11,7 @@ use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
 
 use crate::cloud::{self, CloudErrorKind};
-use crate::poll_schedule::{self, PollMethod};
+use crate::poll_schedule::{self, PollMethod, PolledWork};
 use crate::services::Services;
 
 /// Time for which a count of the requests in progress at AWS is valid.
@@ -52,7 +52,7 @@ fn poll_lease(services: &Services) -> TimeDelta {
 async fn poll(services: &Services, quota: Quota, step: StepName) -> Result<(), DbError> {
     let (pool, now) = (&services.pool, services.clock.now());
     let expected_seconds = expected_seconds(services, quota);
-    let expected = services.durations.expected(step, expected_seconds, now).await;
+    let expected = services.durations.expected(step, PolledWork::Usual, expected_seconds, now).await;
     let usage = shared_polls::usage(pool, quota).await?;
     // The estimate uses the age of the work at the last poll, not its current age.
     let observed = usage.in_progress.iter().map(|one| one.seen - one.since).max();

@@ -8,7 +8,7 @@ use freehold_tenancy::wait_reason::WaitReason;
 
 use super::attention::{deadline_passed, format_duration};
 use super::{StepContext, seconds_of};
-use crate::poll_schedule;
+use crate::poll_schedule::{self, DurationEstimate, PolledWork};
 use crate::step_outcome::{StepError, StepOutcome};
 
 /// Maximum interval between two polls of late work.
@@ -26,8 +26,21 @@ impl StepContext {
         expected_seconds: u64,
         at_most: u64,
     ) -> Result<StepOutcome, StepError> {
-        let expected = self.services.durations.expected(self.step, expected_seconds, self.now()).await;
-        Ok(self.wait_for(reason, since, at_most, poll_schedule::next_poll_delay(self.now() - since, expected)))
+        self.poll_work_later(PolledWork::Usual, reason, since, expected_seconds, at_most).await
+    }
+
+    /// Returns an outcome like [`Self::poll_later`], with the poll schedule of `work`.
+    pub(crate) async fn poll_work_later(
+        &self,
+        work: PolledWork,
+        reason: WaitReason,
+        since: DateTime<Utc>,
+        expected_seconds: u64,
+        at_most: u64,
+    ) -> Result<StepOutcome, StepError> {
+        let expected = self.expected(work, expected_seconds).await;
+        let pause = poll_schedule::next_poll_delay(self.now() - since, expected, work);
+        Ok(self.wait_for(reason, since, at_most, pause))
     }
 
     /// Returns an outcome like [`Self::poll_later`], for work that a shared poll reports. The shared poll wakes the
@@ -39,7 +52,7 @@ impl StepContext {
         expected_seconds: u64,
         at_most: u64,
     ) -> Result<StepOutcome, StepError> {
-        let expected = self.services.durations.expected(self.step, expected_seconds, self.now()).await;
+        let expected = self.expected(PolledWork::Usual, expected_seconds).await;
         Ok(self.wait_for(reason, since, at_most, poll_schedule::no_later_than(self.now() - since, expected)))
     }
 
@@ -66,17 +79,39 @@ impl StepContext {
 
     /// Returns whether the first poll would be too early, because such work rarely finishes so soon after `since`.
     pub async fn is_too_early_to_poll(&self, since: DateTime<Utc>, expected_seconds: u64) -> bool {
-        let now = self.now();
         let was_polled = self.entry().is_some_and(|entry| entry.facts.contains_key("looked_at"));
-        !was_polled && self.services.durations.expected(self.step, expected_seconds, now).await.is_too_soon(now - since)
+        !was_polled && self.expected(PolledWork::Usual, expected_seconds).await.is_too_soon(self.now() - since)
+    }
+
+    async fn expected(&self, work: PolledWork, expected_seconds: u64) -> DurationEstimate {
+        self.services.durations.expected(self.step, work, expected_seconds, self.now()).await
     }
 
     /// Estimates the duration of finished work in seconds. The work finished between the previous poll and this one.
     pub fn estimated_duration_seconds(&self, since: DateTime<Utc>) -> f64 {
-        let elapsed = (self.now() - since).as_seconds_f64();
+        let (seen, elapsed) = self.last_polls(since);
+        f64::midpoint(seen.max(0.3 * elapsed), elapsed)
+    }
+
+    /// Estimates the duration of finished work like [`Self::estimated_duration_seconds`], but assumes that it was near
+    /// the expected duration, so that one poll right after the end does not make the work appear shorter.
+    pub(crate) async fn likely_duration_seconds(
+        &self,
+        work: PolledWork,
+        since: DateTime<Utc>,
+        expected_seconds: u64,
+    ) -> f64 {
+        let (seen, elapsed) = self.last_polls(since);
+        let expected = self.expected(work, expected_seconds).await.given(self.now() - since);
+        expected.median_between(seen, elapsed).max(0.3 * elapsed)
+    }
+
+    /// Returns the ages of work that AWS accepted at `since`, in seconds: at the previous poll, which is 0 if there was
+    /// none, and now.
+    fn last_polls(&self, since: DateTime<Utc>) -> (f64, f64) {
         let last_poll: Option<DateTime<Utc>> = self.step_fact("looked_at");
-        let before = last_poll.filter(|at| *at > since).map_or(0.0, |at| (at - since).as_seconds_f64());
-        f64::midpoint(before.max(0.3 * elapsed), elapsed)
+        let seen = last_poll.filter(|at| *at > since).map_or(0.0, |at| (at - since).as_seconds_f64());
+        (seen, (self.now() - since).as_seconds_f64())
     }
 
     /// Returns an [`Attention`] if AWS has blocked the step for longer than `at_most`.

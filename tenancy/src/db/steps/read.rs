@@ -41,13 +41,15 @@ pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId)
     rows.into_iter().map(Row::entry).collect()
 }
 
-/// Returns the durations of at most `limit` runs of a step, latest run first, in seconds.
-pub async fn recent_durations(pool: &PgPool, step: StepName, limit: i64) -> Result<Vec<f64>> {
+/// Returns the durations in seconds that at most `limit` runs of a step have stored in the fact `fact`, latest run
+/// first.
+pub async fn recent_durations(pool: &PgPool, step: StepName, fact: &str, limit: i64) -> Result<Vec<f64>> {
     let rows = sqlx::query_scalar!(
         r#"/* db::steps::recent_durations */
-        select (facts ->> 'took_seconds')::float8 as "seconds!" from operation_steps
-        where name = $1 and state = 'done' and facts ? 'took_seconds' order by finished_at desc limit $2"#,
+        select (facts ->> $2)::float8 as "seconds!" from operation_steps
+        where name = $1 and state = 'done' and facts ? $2 order by finished_at desc limit $3"#,
         step.as_str(),
+        fact,
         limit,
     )
     .fetch_all(pool)

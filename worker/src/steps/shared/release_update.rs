@@ -22,6 +22,7 @@ use crate::cloud::{
     Target,
 };
 use crate::context::StepContext;
+use crate::poll_schedule::PolledWork;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
@@ -32,7 +33,7 @@ const MAX_CHANGE_SETS: u64 = 5;
 const SHORT_PAUSE: TimeDelta = TimeDelta::seconds(5);
 
 /// Expected duration of the creation of a change set in seconds.
-const CHANGE_SET_SECONDS: u64 = 5;
+const CHANGE_SET_SECONDS: u64 = 3;
 
 /// Update of the stack of one region.
 struct ReleaseUpdate<'a> {
@@ -123,8 +124,10 @@ impl ReleaseUpdate<'_> {
                     context.aws().delete_change_set(&self.account, region, &self.stack_id, name).await?;
                     return Err(self.held(change));
                 }
+                let work = PolledWork::ChangeSet;
+                let took = context.likely_duration_seconds(work, requested_at, CHANGE_SET_SECONDS).await;
                 self.compare_template(name).await?;
-                self.execute(name).await
+                Ok(self.execute(name).await?.with(work.duration_fact(), took))
             }
             ChangeSetState::Executed => self.executed(requested_at).await,
             ChangeSetState::Obsolete => self.next_change_set().await,
@@ -195,7 +198,11 @@ impl ReleaseUpdate<'_> {
             StackStatus::Complete | StackStatus::UpdateRolledBack if !self.is_updated(&stack) => {
                 self.wait_for_stack(since).await
             }
-            StackStatus::Complete => Ok(self.completed(stack.id, stack.outputs)),
+            StackStatus::Complete => {
+                let (work, expected) = (PolledWork::ReleaseUpdate, self.expected_seconds());
+                let took = self.context.likely_duration_seconds(work, since, expected).await;
+                Ok(self.completed(stack.id, stack.outputs).with(work.duration_fact(), took))
+            }
             StackStatus::UpdateRolledBack => Err(self.rolled_back(&stack).await?),
             StackStatus::UpdateStuck => self.continue_rollback(&stack).await,
             _ => Err(broken(&self.stack, &stack)),
@@ -216,7 +223,6 @@ impl ReleaseUpdate<'_> {
 
     fn completed(&self, id: String, outputs: BTreeMap<String, String>) -> StepOutcome {
         let release = DeployedRelease { id: self.target.release().id, parameters: self.target.parameters.clone() };
-        let since = self.context.step_fact("executed_at").unwrap_or_else(|| self.context.entry_started_at());
         let change = StackChange {
             kind: StackKind::Tenant,
             slot: self.stack.slot,
@@ -225,21 +231,26 @@ impl ReleaseUpdate<'_> {
             progress: StackProgress::Completed { id: id.clone(), outputs },
             release: Some(release),
         };
-        let outcome = StepOutcome { stack: Some(change), ..StepOutcome::done() };
-        outcome.with("took_seconds", self.context.estimated_duration_seconds(since)).with("stack_id", id)
+        StepOutcome { stack: Some(change), ..StepOutcome::done() }.with("stack_id", id)
+    }
+
+    /// Returns the configured duration of an update of the stack in seconds.
+    fn expected_seconds(&self) -> u64 {
+        self.context.config().expected_durations.tenant_stack_seconds
     }
 
     async fn wait_for_change_set(&self, since: DateTime<Utc>) -> StepResult {
         let reason = WaitReason::ChangeSet { stack: self.stack.name.clone() };
         let limit = self.context.config().timeouts.stack_seconds;
-        self.until_deadline(self.context.poll_later(reason, since, CHANGE_SET_SECONDS, limit).await?)
+        let polled = self.context.poll_work_later(PolledWork::ChangeSet, reason, since, CHANGE_SET_SECONDS, limit);
+        self.until_deadline(polled.await?)
     }
 
     async fn wait_for_stack(&self, since: DateTime<Utc>) -> StepResult {
         let reason = WaitReason::StackUpdate { stack: self.stack.name.clone() };
-        let config = self.context.config();
-        let (expected, limit) = (config.expected_durations.tenant_stack_seconds, config.timeouts.stack_seconds);
-        self.until_deadline(self.context.poll_later(reason, since, expected, limit).await?)
+        let (expected, limit) = (self.expected_seconds(), self.context.config().timeouts.stack_seconds);
+        let polled = self.context.poll_work_later(PolledWork::ReleaseUpdate, reason, since, expected, limit);
+        self.until_deadline(polled.await?)
     }
 
     /// Ends the update as failed after its deadline, so that a rollout does not wait for it.
