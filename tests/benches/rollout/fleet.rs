@@ -12,7 +12,7 @@ use freehold_tenancy::db::lifecycle::{
 };
 use freehold_tenancy::db::releases::{self, ApproveResult, NewRelease};
 use freehold_tenancy::db::rollout_members::{self, MemberFilter};
-use freehold_tenancy::db::{PgPool, operations, rollouts};
+use freehold_tenancy::db::{PgPool, operations, rollouts, tenants};
 use freehold_tenancy::operation::{OperationState, Requester};
 use freehold_tenancy::release::{ReleaseContent, ReleaseSource};
 use freehold_tenancy::rollout::{Rollout, RolloutMember, RolloutPlan};
@@ -20,7 +20,6 @@ use freehold_tenancy::{EnvironmentId, ReleaseId, RolloutId};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_worker::Worker;
 use futures::future::join_all;
-use uuid::Uuid;
 
 /// Built-in template of the tenant stack.
 const TEMPLATE: &str = include_str!("../../../stacks/tenant.yaml");
@@ -76,10 +75,7 @@ impl Fleet {
         let states = operations::counts(fleet.pool()).await.expect("a result");
         let count = i64::try_from(environments).expect("few");
         assert_eq!(states, [(OperationState::Succeeded, count)], "all onboardings must succeed");
-        let accounts = "select id, aws_account_id from environments";
-        let accounts: Vec<(Uuid, String)> =
-            sqlx::query_as(accounts).fetch_all(fleet.pool()).await.expect("the accounts");
-        fleet.accounts = accounts.into_iter().map(|(id, account)| (id.into(), account)).collect();
+        fleet.accounts = read_accounts(fleet.pool()).await;
         sqlx::query("analyze").execute(fleet.pool()).await.expect("statistics");
         println!("        {environments} environments onboarded in {:.0} s", started.elapsed().as_secs_f64());
         fleet
@@ -188,6 +184,19 @@ impl Fleet {
         let spans = spans.into_iter().filter(|span| span.activity == "stack" && span.from >= start);
         let change_set = freehold_tenancy::clock::seconds(CHANGE_SET_SECONDS);
         spans.filter_map(|span| Some((span.account_id?, change_set + (span.until - span.from)))).collect()
+    }
+}
+
+/// Returns the AWS account of each environment.
+async fn read_accounts(pool: &PgPool) -> BTreeMap<EnvironmentId, String> {
+    let (mut accounts, mut before) = (BTreeMap::new(), None);
+    loop {
+        let filter = tenants::TenantFilter::default();
+        let page = tenants::list(pool, &filter, before, 500).await.expect("the tenants");
+        let Some(last) = page.last() else { return accounts };
+        before = Some(last.id);
+        let environments = page.into_iter().flat_map(|tenant| tenant.environments);
+        accounts.extend(environments.filter_map(|one| Some((one.id, one.aws_account_id?.to_string()))));
     }
 }
 

@@ -74,7 +74,7 @@ pub(crate) async fn measure(environments: usize, kills: usize, seed: u64, table:
     let faults =
         inject_faults(&mut infrastructure, &mut processes, id, environments, kills, seed, &mut resumptions).await;
     let rollout = wait_until_finished(&infrastructure, &mut processes, id).await;
-    let resumptions: Vec<Duration> = resumptions.join_all().await.into_iter().flatten().collect();
+    let resumptions: Vec<Duration> = resumptions.join_all().await;
     let slowest = resumptions.iter().max().copied().unwrap_or_default().as_secs_f64();
     let detail = format!(
         "{} kills, {} of them amid a claim; {} restarts of PostgreSQL, {} lost answers ({:.0} s of real time)",
@@ -106,7 +106,7 @@ async fn inject_faults(
     environments: usize,
     kills: usize,
     seed: u64,
-    resumptions: &mut JoinSet<Option<Duration>>,
+    resumptions: &mut JoinSet<Duration>,
 ) -> Faults {
     let (mut rng, mut faults, started) = (StdRng::seed_from_u64(seed), Faults::default(), Instant::now());
     for kill in 0..kills {
@@ -116,9 +116,9 @@ async fn inject_faults(
             restart(processes);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let index = rng.random_range(1..=WORKERS);
-        processes.start(index);
-        resumption::kill_amid_claim(infrastructure, processes, index, resumptions).await;
+        let usual = rng.random_range(1..=WORKERS);
+        processes.start(usual);
+        let index = resumption::kill_amid_claim(infrastructure, processes, usual, resumptions).await;
         faults.kills += 1;
         if kill % 8 == 3 {
             infrastructure.drop_connections().await;

@@ -6,6 +6,7 @@ use freehold_tenancy::db::rollout_waves;
 use freehold_tenancy::rollout::{MemberState, RolloutMember, RolloutPlan, RolloutState, WaveEstimate};
 use serde_json::json;
 
+use crate::calls;
 use crate::fleet::{Fleet, UPDATE_SECONDS};
 use crate::ideal::{IdealUpdate, ideal_duration};
 use crate::table::Table;
@@ -40,6 +41,7 @@ async fn measure_rollout(fleet: &mut Fleet, max_failures: u32, workers: usize, t
     let (plan, release) = (plan(max_failures), fleet.release().await);
     let forecast = fleet.forecast(release, &plan).await.waves;
     let (start, started) = (fleet.now(), std::time::Instant::now());
+    let before = fleet.freehold.world.calls().by_operation();
     let id = fleet.create(release, &plan).await;
     fleet.run_until_idle().await;
     let rollout = fleet.rollout(id).await;
@@ -60,6 +62,7 @@ async fn measure_rollout(fleet: &mut Fleet, max_failures: u32, workers: usize, t
         started.elapsed().as_secs_f64()
     );
     table.at_most(&format!("{name}: makespan ÷ bound"), seconds(makespan) / seconds(ideal), 1.05, &detail);
+    calls::compare(&before, &fleet.freehold.world.calls().by_operation(), [members.len(), 1], &name, table);
     compare_forecast(fleet, id, &members, &forecast, makespan, &name, table).await;
 }
 

@@ -19,6 +19,9 @@ use crate::table::Table;
 /// Type of the resource that each release changes, and whose update fails.
 const CHANGED_TYPE: &str = "AWS::Lambda::Function";
 
+/// Number of rollouts after which the progress is printed.
+const REPORT_INTERVAL: u64 = 20;
+
 /// Records each update that is opened while a halt is on record.
 const WATCH_HALTS: [&str; 3] = [
     "create table started_after_halt (operation_id uuid not null)",
@@ -57,6 +60,10 @@ pub(crate) async fn measure(runs: u64, environments: usize, workers: usize, seed
     let mut totals = Totals::default();
     for run in 0..runs {
         run_once(&mut fleet, seed.wrapping_mul(100_000) + run, &mut totals).await;
+        if (run + 1).is_multiple_of(REPORT_INTERVAL) {
+            let (seconds, updates) = (started.elapsed().as_secs_f64(), totals.updates);
+            println!("        {} of {runs} rollouts, {updates} updates in {seconds:.0} s", run + 1);
+        }
     }
     let late = "select count(*) from started_after_halt";
     let late: i64 = sqlx::query_scalar(late).fetch_one(fleet.pool()).await.expect("a count");

@@ -26,31 +26,42 @@ const UNCLAIMED: &str = "
     where exists (select from operations o where o.id = claim.id and o.fence = claim.fence and finished_at is null)
         or exists (select from rollouts r where r.id = claim.id and r.fence = claim.fence and finished_at is null)";
 
-/// Kills the worker at `index`, if possible while it has claimed an operation or the rollout. The task that this adds
-/// to `resumptions` returns the time until other workers have claimed all of it.
+/// Kills a worker, if possible while it has claimed an operation or the rollout, otherwise the one at `usual`. The task
+/// that this adds to `resumptions` returns the time until other workers have claimed all of it. Returns the index of
+/// the killed worker.
 pub(super) async fn kill_amid_claim(
     infrastructure: &Infrastructure,
     processes: &mut Processes,
-    index: usize,
-    resumptions: &mut JoinSet<Option<Duration>>,
-) {
-    let Some(process) = processes.id(index) else { return };
-    let started = Instant::now();
-    let claims = loop {
-        processes.signal(index, Signal::SIGSTOP);
-        let claims = sqlx::query_as(CLAIMS).bind(process.to_string()).fetch_all(&infrastructure.pool).await;
-        let claims: Vec<(Uuid, i64)> = claims.unwrap_or_default();
-        if !claims.is_empty() || started.elapsed() > WATCH_DURATION {
-            break claims;
+    usual: usize,
+    resumptions: &mut JoinSet<Duration>,
+) -> usize {
+    let (pool, started) = (&infrastructure.pool, Instant::now());
+    while started.elapsed() < WATCH_DURATION {
+        for index in 1..processes.all.len() {
+            let Some(process) = processes.id(index) else { continue };
+            if claims_of(pool, process).await.is_empty() {
+                continue;
+            }
+            processes.signal(index, Signal::SIGSTOP);
+            let claims = claims_of(pool, process).await;
+            if claims.is_empty() {
+                processes.signal(index, Signal::SIGCONT);
+                continue;
+            }
+            processes.kill(index);
+            let (pool, killed) = (pool.clone(), Instant::now());
+            resumptions.spawn(async move { wait_until_claimed(&pool, claims, killed).await });
+            return index;
         }
-        processes.signal(index, Signal::SIGCONT);
-        tokio::time::sleep(Duration::from_millis(7)).await;
-    };
-    processes.kill(index);
-    let (pool, killed) = (infrastructure.pool.clone(), Instant::now());
-    if !claims.is_empty() {
-        resumptions.spawn(async move { Some(wait_until_claimed(&pool, claims, killed).await) });
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    processes.kill(usual);
+    usual
+}
+
+/// Returns the claims of a worker process, with their fences.
+async fn claims_of(pool: &PgPool, process: u32) -> Vec<(Uuid, i64)> {
+    sqlx::query_as(CLAIMS).bind(process.to_string()).fetch_all(pool).await.unwrap_or_default()
 }
 
 async fn wait_until_claimed(pool: &PgPool, claims: Vec<(Uuid, i64)>, killed: Instant) -> Duration {
