@@ -62,7 +62,8 @@ pub(crate) async fn measure(runs: u64, environments: usize, workers: usize, seed
         run_once(&mut fleet, seed.wrapping_mul(100_000) + run, &mut totals).await;
         if (run + 1).is_multiple_of(REPORT_INTERVAL) {
             let (seconds, updates) = (started.elapsed().as_secs_f64(), totals.updates);
-            println!("        {} of {runs} rollouts, {updates} updates in {seconds:.0} s", run + 1);
+            let ratio = totals.makespan.as_seconds_f64() / totals.ideal.as_seconds_f64();
+            println!("        {} of {runs} rollouts, {updates} updates in {seconds:.0} s, {ratio:.3}", run + 1);
         }
     }
     let late = "select count(*) from started_after_halt";

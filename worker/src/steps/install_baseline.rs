@@ -25,6 +25,12 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     deployment(context).await?.run(context).await
 }
 
+/// Returns whether the environment has the current version of the baseline according to the database.
+pub(super) fn is_current_on_record(context: &StepContext) -> bool {
+    let current = BaselineVersion::current(&context.config().access_role);
+    context.environment().baseline_version.as_ref().is_some_and(|version| !version.is_older_than(&current))
+}
+
 /// Brings an existing baseline stack to the current version.
 pub(super) async fn upgrade(context: &StepContext) -> StepResult {
     let current = BaselineVersion::current(&context.config().access_role);
