@@ -159,7 +159,7 @@ pub(crate) fn next_poll_delay(elapsed: TimeDelta, expected: DurationEstimate, wo
     let expected = expected.given(elapsed);
     let elapsed = elapsed.as_seconds_f64().max(0.0);
     let (mut pause, mut lost, step) = (0.0, 0.0, expected.time_step().max(0.01 * elapsed));
-    while lost < work.poll_cost() * expected.median && pause < 5.0 * expected.median + elapsed {
+    while lost < work.poll_cost(expected.spread) * expected.median && pause < 5.0 * expected.median + elapsed {
         pause += step;
         lost += step * expected.probability_of_finishing(elapsed, elapsed + pause);
     }

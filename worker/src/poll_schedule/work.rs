@@ -21,15 +21,17 @@ impl PolledWork {
         }
     }
 
-    /// Returns the cost of a poll by a single operation, as a fraction of the expected duration.
+    /// Returns the cost of a poll by a single operation, as a fraction of the expected duration. `spread` is the spread
+    /// of the durations.
     ///
-    /// With the cost of `Usual` and the usual spread of durations, an operation polls 1.5 times on average and detects
-    /// the end of its work with a delay of one sixth of the duration. With that of the others, it polls 1.3 times with
-    /// a delay of one fortieth if all durations are the same, and three times with a delay of one tenth otherwise.
-    pub(super) fn poll_cost(self) -> f64 {
+    /// With the cost of `Usual` and the usual spread, an operation polls 1.5 times on average and detects the end of its
+    /// work with a delay of one sixth of the duration. With that of the others, it polls three times with a delay of one
+    /// tenth. If all updates take the same time, it polls 1.5 times with a delay of one fortieth.
+    pub(super) fn poll_cost(self, spread: f64) -> f64 {
         match self {
             Self::Usual => 0.11,
-            Self::ReleaseUpdate | Self::ChangeSet => 0.03,
+            // At a large spread, more polls are needed for the same gain.
+            Self::ReleaseUpdate | Self::ChangeSet => 0.018 + 0.04 * spread,
         }
     }
 
