@@ -169,6 +169,19 @@ impl Aws {
         Ok(Some(first_failure(events).unwrap_or_else(unknown)))
     }
 
+    /// Returns whether CloudFormation has started the operation of a stack that was requested with `token`.
+    pub async fn has_started(
+        &self,
+        account: &Target,
+        role: Role,
+        region: Region,
+        stack_id: &str,
+        token: &str,
+    ) -> Result<bool> {
+        let events = self.stack_events(account, role, region, stack_id).await?;
+        Ok(events.iter().any(|event| event.client_request_token.as_deref() == Some(token)))
+    }
+
     /// Returns the reason of the latest event of a stack, or `None` if the event has none.
     pub async fn latest_stack_reason(
         &self,

@@ -176,12 +176,13 @@ impl ReleaseUpdate<'_> {
         Ok(self.wait_for_stack(at).await?.with("executed_at", at.to_rfc3339()))
     }
 
-    /// Starts again with another change set. If the change set is gone because it was executed, the stack shows that.
+    /// Starts again with another change set, unless CloudFormation has executed the last one. It deletes all change
+    /// sets of a stack except the executed one, so only the events show whether that was the one of this step.
     async fn next_change_set(&self) -> StepResult {
         let intended = self.context.pending_intent::<String>();
-        if let Some((_, at)) = intended.filter(|(intent, _)| Some(intent) == self.change_set_name().as_ref()) {
-            let stack = self.find_stack().await?;
-            if stack.status == StackStatus::InProgress || self.is_updated(&stack) {
+        if let Some((name, at)) = intended.filter(|(intent, _)| Some(intent) == self.change_set_name().as_ref()) {
+            let region = self.stack.region;
+            if self.context.aws().has_started(&self.account, Role::Access, region, &self.stack_id, &name).await? {
                 return self.executed(at).await;
             }
         }
