@@ -240,12 +240,16 @@ pub(super) fn tags(stack: &NewStack) -> Vec<Tag> {
     stack.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-/// Returns the earliest failure of a resource, or of the stack if no resource failed. `events` starts with the latest
-/// event. Failures before the last creation or update are ignored.
+/// Returns the earliest failure of a resource, or of the stack if no resource failed, or the reason why CloudFormation
+/// has rolled the stack back, such as an alarm. `events` starts with the latest event. Failures before the last creation
+/// or update are ignored.
 fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
     let count = events.iter().position(is_start).unwrap_or(events.len());
-    let mut failures: Vec<StackEvent> = events.into_iter().take(count).filter(is_failure).collect();
+    let (mut failures, others): (Vec<StackEvent>, Vec<_>) = events.into_iter().take(count).partition(is_failure);
     failures.reverse();
+    if failures.is_empty() {
+        failures.extend(others.into_iter().rfind(is_rollback));
+    }
     let of_resource = failures.iter().position(|event| event.physical_resource_id != event.stack_id).unwrap_or(0);
     let event = (of_resource < failures.len()).then(|| failures.swap_remove(of_resource))?;
     Some(StackFailure {
@@ -259,6 +263,17 @@ fn is_start(event: &StackEvent) -> bool {
     let is_stack = event.physical_resource_id == event.stack_id;
     let status = event.resource_status.as_ref().map(ResourceStatus::as_str);
     is_stack && matches!(status, Some("CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS"))
+}
+
+/// Returns whether an event is the start of a rollback of the stack itself, for another reason than the request of a
+/// person.
+fn is_rollback(event: &StackEvent) -> bool {
+    let is_stack = event.physical_resource_id == event.stack_id;
+    let status = event.resource_status.as_ref().map(ResourceStatus::as_str);
+    let reason = event.resource_status_reason.as_deref().unwrap_or_default();
+    is_stack
+        && matches!(status, Some("ROLLBACK_IN_PROGRESS" | "UPDATE_ROLLBACK_IN_PROGRESS"))
+        && !["", "User Initiated"].contains(&reason)
 }
 
 /// Returns whether a resource itself failed. A resource can also be cancelled because a different resource failed.
