@@ -52,6 +52,8 @@ string_enum! {
         StackFailed = "stack_failed",
         /// Stack that was changed or replaced outside Freehold.
         StackDrifted = "stack_drifted",
+        /// Tenant stack that does not have the template or the parameters of its release on record.
+        ReleaseMismatch = "release_mismatch",
         /// Baseline of an earlier version than the configured one.
         BaselineOutdated = "baseline_outdated",
     }
@@ -66,7 +68,7 @@ impl FindingKind {
             Self::GuardrailChanged | Self::AssignmentExtra | Self::StackMissing => Severity::Critical,
             Self::AccountUnknown | Self::PermissionSetMissing | Self::GroupMissing => Severity::Error,
             Self::AssignmentMissing | Self::AccessLost | Self::StackFailed => Severity::Error,
-            Self::StackDrifted | Self::BaselineOutdated => Severity::Warning,
+            Self::StackDrifted | Self::ReleaseMismatch | Self::BaselineOutdated => Severity::Warning,
         }
     }
 

@@ -114,9 +114,11 @@ impl Reconciler {
         let seen = observe::observe(&self.services.aws, &self.services.config, &before, &throttle).await?;
         // Read again, so that operations started or finished during the comparison cause no findings.
         let known = reconcile::expected(&self.services.pool).await?;
+        let template_hashes = reconcile::template_hashes(&self.services.pool, &seen.regions_of_templates()).await?;
         let input = CompareInput {
             seen: &seen,
             known: &known,
+            template_hashes: &template_hashes,
             config: &self.services.config,
             installation: self.services.installation,
             started_at,

@@ -3,6 +3,7 @@
 mod events;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub(super) use self::events::LockedEnvironments;
@@ -180,6 +181,19 @@ pub(super) async fn open_of_tenants(pool: &PgPool, tenants: &[Uuid]) -> Result<V
         tenants,
     );
     rows.fetch_all(pool).await?.into_iter().map(Row::finding).collect()
+}
+
+/// Returns whether a finding of a kind is open about an environment.
+pub(super) async fn is_open(tx: &mut PgConnection, environment: EnvironmentId, kind: FindingKind) -> Result<bool> {
+    let is_open = sqlx::query_scalar!(
+        r#"/* db::findings::is_open */
+        select exists (
+            select from findings where environment_id = $1 and kind = $2 and resolved_at is null
+        ) as "is_open!""#,
+        environment.as_uuid(),
+        kind.as_str(),
+    );
+    Ok(is_open.fetch_one(tx).await?)
 }
 
 /// Returns the number of open findings per severity.

@@ -1,16 +1,18 @@
 //! Stores the schedule of reconcile runs, and reads the expected state of AWS.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::environment_stacks::parse_slot;
-use super::{DbError, PgPool, Result, parse_text};
-use crate::environment_stack::{StackKind, StackSlot};
+use super::{DbError, PgPool, Result, parse_json, parse_text};
+use crate::environment_stack::{DeployedRelease, StackKind, StackSlot};
 use crate::step::StepName;
-use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier};
+use crate::{
+    AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ReleaseId, ResidencyName, TenantId, Tier,
+};
 
 /// Claim of a worker on a reconcile run; see [`crate::db::fence::Claim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +135,8 @@ pub struct DeployedStack {
     pub region: Region,
     /// Time at which the last change by Freehold was complete.
     pub at: DateTime<Utc>,
+    /// Release of a tenant stack; `None` for other stacks, and before releases existed.
+    pub release: Option<DeployedRelease>,
 }
 
 /// Returns the expected state of all accounts from the database.
@@ -203,13 +207,15 @@ async fn deployed(pool: &PgPool) -> Result<HashMap<EnvironmentId, Vec<DeployedSt
     let rows = sqlx::query!(
         r#"/* db::reconcile::deployed */
         select s.environment_id, s.kind as "kind: StackKind", s.slot, s.region, s.stack_name, s.stack_id as "stack_id!",
-            s.changed_at as "changed_at!"
+            s.changed_at as "changed_at!", s.release_id, s.parameters
         from environment_stacks s
         join account_mappings m on m.environment_id = s.environment_id and m.valid_to is null
         where s.state = 'present' order by s.environment_id, s.kind, s.slot"#
     );
     let mut stacks: HashMap<EnvironmentId, Vec<DeployedStack>> = HashMap::new();
     for row in rows.fetch_all(pool).await? {
+        let parameters = row.parameters.map(|value| parse_json(value, "the parameters of a stack")).transpose()?;
+        let release = row.release_id.map(ReleaseId::from);
         stacks.entry(row.environment_id.into()).or_default().push(DeployedStack {
             kind: row.kind,
             slot: parse_slot(row.slot)?,
@@ -217,7 +223,34 @@ async fn deployed(pool: &PgPool) -> Result<HashMap<EnvironmentId, Vec<DeployedSt
             stack_id: row.stack_id,
             region: parse_text(row.region)?,
             at: row.changed_at,
+            release: release.map(|id| DeployedRelease { id, parameters: parameters.unwrap_or_default() }),
         });
     }
     Ok(stacks)
+}
+
+/// SHA-256 of the templates of releases, by region and release.
+pub type TemplateHashes = BTreeMap<(Region, ReleaseId), String>;
+
+/// Returns the hash of each release's template in each of the regions.
+pub async fn template_hashes(pool: &PgPool, regions: &BTreeSet<Region>) -> Result<TemplateHashes> {
+    if regions.is_empty() {
+        return Ok(TemplateHashes::new());
+    }
+    let regions: Vec<String> = regions.iter().map(ToString::to_string).collect();
+    let rows = sqlx::query!(
+        r#"/* db::reconcile::template_hashes */
+        select id as "id!", region as "region!", sha256 as "sha256!" from (
+            select r.id, g.region, coalesce(
+                r.content #>> array['urls', g.region, 'sha256'],
+                encode(sha256(convert_to(
+                    coalesce(r.content #>> array['region_templates', g.region], r.content ->> 'template'), 'UTF8'
+                )), 'hex')
+            ) as sha256
+            from releases r cross join unnest($1::text[]) as g (region)
+        ) as hashes where sha256 is not null"#,
+        &regions,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    rows.map(|row| Ok(((parse_text(row.region)?, row.id.into()), row.sha256))).collect()
 }

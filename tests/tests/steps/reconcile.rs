@@ -3,6 +3,7 @@
 pub(crate) mod administrator;
 mod command;
 mod many_accounts;
+mod releases;
 mod repair;
 
 use administrator::Administrator;

@@ -11,12 +11,13 @@
 mod access;
 mod organization;
 mod ou;
+mod releases;
 mod stacks;
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::reconcile::{ExpectedState, MappedEnvironment};
+use freehold_tenancy::db::reconcile::{ExpectedState, MappedEnvironment, TemplateHashes};
 use freehold_tenancy::finding::{Finding, FindingKind, FindingRemedy, NewFinding};
 use freehold_tenancy::{AwsAccountId, Config, InstallationId};
 
@@ -29,6 +30,8 @@ pub(super) struct CompareInput<'a> {
     pub(super) seen: &'a Observed,
     /// State of the database. It was read after AWS, so that it includes changes made in the meantime.
     pub(super) known: &'a ExpectedState,
+    /// Hashes of the templates of all releases, in the regions in which a template was read.
+    pub(super) template_hashes: &'a TemplateHashes,
     pub(super) config: &'a Config,
     /// Id of this installation, which the tags of its accounts contain.
     pub(super) installation: InstallationId,
@@ -63,6 +66,7 @@ impl Aspect {
             | FindingKind::StackMissing
             | FindingKind::StackFailed
             | FindingKind::StackDrifted
+            | FindingKind::ReleaseMismatch
             | FindingKind::BaselineOutdated => Self::AccountStacks,
             _ => Self::Organization,
         }

@@ -8,6 +8,7 @@
 //! | accounts with a permission set | one per 100, for each set of the organisation | 10, shared |
 //! | principals with the set in an account | one `ListAccountAssignments` for each account and set | 10, shared |
 //! | stacks | one `AssumeRole` per account and one `DescribeStacks` per stack, 16 accounts at a time | |
+//! | templates | one `GetTemplate` for each tenant stack that has changed since Freehold's last change | |
 //!
 //! The rates are half of AWS's ([`super::throttle`]). The list of accounts contains the OU of each account; if AWS
 //! omits it, the accounts of each OU are listed. Access and stacks are read concurrently, after the accounts. For 5,000
@@ -18,23 +19,23 @@
 //! Permission sets that are not configured are read for the access review only. They cause no findings: the
 //! organisation may use them on purpose, for example to audit all accounts.
 
+mod account_results;
+mod stacks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use freehold_tenancy::db::reconcile::{DeployedStack, ExpectedState, MappedEnvironment};
-use freehold_tenancy::{AwsAccountId, Config};
+use freehold_tenancy::db::reconcile::{ExpectedState, MappedEnvironment};
+use freehold_tenancy::{AwsAccountId, Config, Region};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 
 use super::throttle::{ObserveError, ReadThrottle};
 use crate::aws::{Aws, move_command};
-use crate::cloud::{
-    CloudError, CloudErrorKind, GuardedOu, ListedAccount, Page, PolicyAttachment, Principal, Result as CloudResult,
-    Role, StackState, Tags, Target,
-};
+use crate::cloud::{GuardedOu, ListedAccount, Page, PolicyAttachment, Principal, Result as CloudResult, Tags, Target};
 use crate::guardrail;
+use account_results::split_results;
 
-/// Maximum number of accounts whose stacks are read concurrently.
-const STACKS_CONCURRENCY: usize = 16;
+pub(super) use stacks::{AccountStacks, ObservedStack};
 
 /// Maximum number of accounts whose assignments are read concurrently. The rate limit is usually lower.
 const ACCESS_CONCURRENCY: usize = 8;
@@ -66,15 +67,6 @@ pub(super) struct Observed {
     pub(super) unseen: Vec<(AwsAccountId, String)>,
 }
 
-/// Freehold's stacks in an account, or the error if they cannot be read.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum AccountStacks {
-    /// The account could be read. Contains the stack that has the name of each deployed stack; `None` if there is none.
-    Stacks(Vec<(DeployedStack, Option<StackState>)>),
-    /// The role cannot be assumed or has no permission to read. Contains the error message.
-    AccessDenied(String),
-}
-
 /// Reads the state of AWS. Fails if a read of the organisation fails. A failed read of a single account is recorded in
 /// `unseen`.
 pub(super) async fn observe(
@@ -102,7 +94,7 @@ pub(super) async fn observe(
     let can_enter = |account: &AwsAccountId| seen.can_enter(account);
     let in_own_ous: Vec<_> = targets.iter().filter(|(target, _)| can_enter(target.id())).cloned().collect();
     let (access, account_stacks) =
-        tokio::join!(access(aws, config, &targets, throttle), account_stacks(aws, &in_own_ous, throttle));
+        tokio::join!(access(aws, config, &targets, throttle), stacks::read(aws, &in_own_ous, throttle));
     let (access, account_stacks) = (access?, account_stacks?);
     seen.permission_sets = access.permission_sets;
     seen.groups = access.groups;
@@ -281,70 +273,6 @@ async fn accounts_with_permission_set(
     .await
 }
 
-/// Stacks by account, and the accounts that could not be read.
-type StacksByAccount = (BTreeMap<AwsAccountId, AccountStacks>, Vec<(AwsAccountId, String)>);
-
-async fn account_stacks(
-    aws: &Aws,
-    targets: &[(Target, &MappedEnvironment)],
-    throttle: &ReadThrottle,
-) -> Result<StacksByAccount, ObserveError> {
-    let reads =
-        targets.iter().map(|(target, environment)| read_account_stacks(aws, target, environment, throttle).boxed());
-    let reads: Vec<BoxFuture<'_, _>> = reads.collect();
-    let reads: Vec<_> = stream::iter(reads).buffer_unordered(STACKS_CONCURRENCY).collect().await;
-    split_results(reads)
-}
-
-async fn read_account_stacks(
-    aws: &Aws,
-    target: &Target,
-    environment: &MappedEnvironment,
-    throttle: &ReadThrottle,
-) -> Result<(AwsAccountId, AccountStacks), (AwsAccountId, ObserveError)> {
-    let id = target.id().clone();
-    // Sequential, so that the later calls reuse the session of the first.
-    let mut stacks = Vec::new();
-    for deployed in &environment.stacks {
-        match stack(aws, target, deployed, throttle).await {
-            Ok(found) => stacks.push((deployed.clone(), found)),
-            Err(ObserveError::Cloud(error @ CloudError { kind: CloudErrorKind::Denied { .. }, .. })) => {
-                return Ok((id, AccountStacks::AccessDenied(error.to_string())));
-            }
-            Err(error) => return Err((id, error)),
-        }
-    }
-    Ok((id, AccountStacks::Stacks(stacks)))
-}
-
-/// Returns the stack that currently has the name of the deployed stack.
-async fn stack(
-    aws: &Aws,
-    target: &Target,
-    deployed: &DeployedStack,
-    throttle: &ReadThrottle,
-) -> Result<Option<StackState>, ObserveError> {
-    // The stack is searched by name, so that a stack that replaced the deployed one is found too.
-    let name = &deployed.name;
-    throttle.read("cloudformation:DescribeStacks", || aws.stack(target, Role::Access, deployed.region, name)).await
-}
-
-/// Splits the results into accounts that were read and accounts that were not. Fails if the process is stopping.
-#[expect(clippy::type_complexity, reason = "the results of two kinds of reads")]
-fn split_results<T>(
-    results: Vec<Result<(AwsAccountId, T), (AwsAccountId, ObserveError)>>,
-) -> Result<(BTreeMap<AwsAccountId, T>, Vec<(AwsAccountId, String)>), ObserveError> {
-    let (mut seen, mut unseen) = (BTreeMap::new(), Vec::new());
-    for result in results {
-        match result {
-            Ok((account, found)) => _ = seen.insert(account, found),
-            Err((_, ObserveError::Stopped)) => return Err(ObserveError::Stopped),
-            Err((account, ObserveError::Cloud(error))) => unseen.push((account, error.to_string())),
-        }
-    }
-    Ok((seen, unseen))
-}
-
 /// Returns all items of a paginated list.
 pub(crate) async fn all_pages<'a, T>(
     throttle: &ReadThrottle,
@@ -363,6 +291,15 @@ pub(crate) async fn all_pages<'a, T>(
 }
 
 impl Observed {
+    /// Returns the regions in which a template was read.
+    pub(super) fn regions_of_templates(&self) -> BTreeSet<Region> {
+        let stacks = self.account_stacks.values().flat_map(|found| match found {
+            AccountStacks::Stacks(stacks) => stacks.as_slice(),
+            AccountStacks::AccessDenied(_) => &[],
+        });
+        stacks.filter(|stack| stack.template_sha256.is_some()).map(|stack| stack.deployed.region).collect()
+    }
+
     /// Returns whether the control role can assume roles in the account. It cannot in the root and in an OU that is not
     /// Freehold's, and a denied attempt would look like a lost role.
     fn can_enter(&self, account: &AwsAccountId) -> bool {

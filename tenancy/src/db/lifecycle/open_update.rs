@@ -9,10 +9,11 @@ use super::open_operation::open_operation;
 use super::queries::{is_suspended, lock_tenant, open};
 use crate::db::{
     PgPool, Result, change_freeze, environment_front_doors, environment_pins, environment_replicas, environment_stacks,
-    finish_transaction, parse_json, releases,
+    findings, finish_transaction, parse_json, releases,
 };
 use crate::environment::EnvironmentState;
-use crate::environment_stack::StackKind;
+use crate::environment_stack::{EnvironmentStack, StackKind};
+use crate::finding::FindingKind;
 use crate::front_door::{FRONT_DOOR_FIELD, FrontDoorChange, FrontDoorState};
 use crate::maintenance_window::MaintenanceWindows;
 use crate::operation::{OperationKind, Requester};
@@ -43,7 +44,7 @@ pub enum UpdateResult {
     Started(OperationId),
     /// An operation for the same release is open.
     AlreadyOpen(OperationId),
-    /// Each stack of the environment has the release with its parameters.
+    /// Each stack of the environment has the release with its parameters, and no finding says otherwise.
     Current,
     /// Another operation is open.
     Busy {
@@ -277,7 +278,8 @@ async fn find_ready(
     Ok(Ok(parse_json(row.parameters, "the parameters of an environment")?))
 }
 
-/// Returns whether each tenant stack of the environment has the release with these parameters.
+/// Returns whether each tenant stack of the environment has the release with these parameters, on record and in AWS as
+/// far as the last comparison knows.
 async fn is_current(
     tx: &mut PgConnection,
     environment: EnvironmentId,
@@ -285,15 +287,18 @@ async fn is_current(
     parameters: &StackParameters,
 ) -> Result<bool> {
     let stacks = environment_stacks::list_in_tx(tx, environment).await?;
+    Ok(is_on_record(&stacks, release, parameters)
+        && !findings::is_open(tx, environment, FindingKind::ReleaseMismatch).await?)
+}
+
+fn is_on_record(stacks: &[EnvironmentStack], release: &Release, parameters: &StackParameters) -> bool {
     let mut stacks = stacks.iter().filter(|stack| stack.kind == StackKind::Tenant).peekable();
-    let has_stack = stacks.peek().is_some();
-    Ok(has_stack
-        && stacks.all(|stack| {
-            stack.release.as_ref().is_some_and(|deployed| {
-                deployed.id == release.id
-                    && deployed.parameters == release.content.parameters_in(stack.region, parameters)
-            })
-        }))
+    let has_release = |stack: &EnvironmentStack| {
+        stack.release.as_ref().is_some_and(|deployed| {
+            deployed.id == release.id && deployed.parameters == release.content.parameters_in(stack.region, parameters)
+        })
+    };
+    stacks.peek().is_some() && stacks.all(has_release)
 }
 
 /// Returns the input of an operation on all regions of the environment that are not leaving.

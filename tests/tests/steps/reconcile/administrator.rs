@@ -156,16 +156,24 @@ impl Administrator {
         self.cloudformation_client(account).await.delete_stack().stack_name(name).send().await.expect("a deletion");
     }
 
-    pub(crate) async fn delete_stack_in(&self, account: &str, region: &'static str, name: &str) {
+    /// Returns a client of CloudFormation in `region` with the rights of the organisation's access role.
+    pub(crate) async fn cloudformation_in(
+        &self,
+        account: &str,
+        region: &'static str,
+    ) -> aws_sdk_cloudformation::Client {
         let credentials = self.0.assume(&self.0.management, account, ACCESS_ROLE).await.expect("credentials");
-        let client = self.0.cloudformation_in(&Member { id: account.to_owned(), credentials }, region);
+        self.0.cloudformation_in(&Member { id: account.to_owned(), credentials }, region)
+    }
+
+    pub(crate) async fn delete_stack_in(&self, account: &str, region: &'static str, name: &str) {
+        let client = self.cloudformation_in(account, region).await;
         client.delete_stack().stack_name(name).send().await.expect("a deletion");
     }
 
     /// Sets a parameter of a stack in `region`.
     pub(crate) async fn set_parameter(&self, account: &str, region: &'static str, name: &str, parameter: Parameter) {
-        let credentials = self.0.assume(&self.0.management, account, ACCESS_ROLE).await.expect("credentials");
-        let client = self.0.cloudformation_in(&Member { id: account.to_owned(), credentials }, region);
+        let client = self.cloudformation_in(account, region).await;
         let stacks = client.describe_stacks().stack_name(name).send().await.expect("stacks").stacks;
         let stack = stacks.into_iter().flatten().next().expect("the stack");
         let mut parameters = stack.parameters.unwrap_or_default();
@@ -174,6 +182,17 @@ impl Administrator {
         let update = client.update_stack().stack_name(name).use_previous_template(true);
         let update = update.set_parameters(Some(parameters)).capabilities(Capability::CapabilityNamedIam);
         update.send().await.expect("an update");
+    }
+
+    /// Replaces the template of a stack in `region`, through a change set.
+    pub(crate) async fn replace_template(&self, account: &str, region: &'static str, name: &str, template: &str) {
+        let client = self.cloudformation_in(account, region).await;
+        let stacks = client.describe_stacks().stack_name(name).send().await.expect("stacks").stacks;
+        let stack = stacks.into_iter().flatten().next().expect("the stack");
+        let create = client.create_change_set().stack_name(name).change_set_name("by-hand").template_body(template);
+        let create = create.set_parameters(stack.parameters).set_tags(stack.tags);
+        create.capabilities(Capability::CapabilityNamedIam).send().await.expect("a change set");
+        client.execute_change_set().stack_name(name).change_set_name("by-hand").send().await.expect("an execution");
     }
 
     /// Creates a stack with one log group and no tags.

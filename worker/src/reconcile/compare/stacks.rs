@@ -6,21 +6,23 @@ use freehold_tenancy::environment_stack::{StackKind, StackSlot};
 use freehold_tenancy::finding::FindingKind;
 use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
-use super::{CompareInput, Comparison, environment_label};
+use super::{CompareInput, Comparison, environment_label, releases};
 use crate::cloud::{StackState, StackStatus};
+use crate::reconcile::observe::ObservedStack;
 
 pub(super) fn check(
     input: &CompareInput<'_>,
     environment: &MappedEnvironment,
-    stacks: &[(DeployedStack, Option<StackState>)],
+    stacks: &[ObservedStack],
     comparison: &mut Comparison,
 ) {
     // The rows were read again after AWS: a stack that was deleted meanwhile is not compared.
     for deployed in &environment.stacks {
-        let is_same = |one: &&(DeployedStack, _)| one.0.kind == deployed.kind && one.0.region == deployed.region;
-        let Some((_, found)) = stacks.iter().find(is_same) else { continue };
-        check_stack(input, environment, deployed, found.as_ref(), comparison);
-        if let (StackKind::Baseline, Some(found)) = (deployed.kind, found)
+        let is_same =
+            |one: &&ObservedStack| one.deployed.kind == deployed.kind && one.deployed.region == deployed.region;
+        let Some(observed) = stacks.iter().find(is_same) else { continue };
+        check_stack(input, environment, deployed, observed, comparison);
+        if let (StackKind::Baseline, Some(found)) = (deployed.kind, &observed.state)
             && matches!(found.status, StackStatus::Complete | StackStatus::UpdateRolledBack)
         {
             check_baseline_version(input, environment, found, comparison);
@@ -64,7 +66,7 @@ fn check_stack(
     input: &CompareInput<'_>,
     environment: &MappedEnvironment,
     deployed: &DeployedStack,
-    found: Option<&StackState>,
+    observed: &ObservedStack,
     comparison: &mut Comparison,
 ) {
     let (name, region) = (deployed.name.as_str(), deployed.region);
@@ -75,7 +77,7 @@ fn check_stack(
         (_, StackSlot::Replica(_)) => format!("{region}/{name}"),
     };
     let location = format!("account {} ({}) in {}", environment.aws_account_id, environment_label(environment), region);
-    let Some(stack) = found.filter(|stack| stack.status != StackStatus::Deleted) else {
+    let Some(stack) = observed.state.as_ref().filter(|stack| stack.status != StackStatus::Deleted) else {
         let message = format!("Stack {name} is missing in {location}. A repair of the environment deploys it again.");
         return comparison.add_environment_finding(FindingKind::StackMissing, environment, &subject, Repair, message);
     };
@@ -94,7 +96,20 @@ fn check_stack(
             comparison.add_environment_finding(FindingKind::StackFailed, environment, &subject, Person, message);
         }
         StackStatus::Complete | StackStatus::UpdateRolledBack | StackStatus::InProgress => {
-            let differences = differences(input, environment, deployed, stack);
+            let release = releases::compare(input, observed, deployed, stack);
+            if let Some(difference) = &release.difference {
+                let message = releases::message(environment, deployed, &location, difference);
+                comparison.add_environment_finding(
+                    FindingKind::ReleaseMismatch,
+                    environment,
+                    &subject,
+                    Person,
+                    message,
+                );
+            }
+            let is_explained =
+                release.difference.is_some() || release.has_template && stack.status == StackStatus::UpdateRolledBack;
+            let differences = differences(input, environment, deployed, stack, is_explained);
             let old_home =
                 stack.parameters.get("HomeRegion").filter(|found| **found != environment.home_region.as_str());
             if let Some(old_home) = old_home.filter(|_| differences.is_empty()) {
@@ -117,19 +132,20 @@ fn check_stack(
     }
 }
 
-/// Describes each change that was made to a stack outside Freehold. A changed template is detected by the time of the
-/// stack's last update.
+/// Describes each change that was made to a stack outside Freehold. A change of another kind is detected by the time of
+/// the stack's last update, unless `is_explained`.
 fn differences(
     input: &CompareInput<'_>,
     environment: &MappedEnvironment,
     deployed: &DeployedStack,
     stack: &StackState,
+    is_explained: bool,
 ) -> Vec<String> {
     let mut differences = Vec::new();
     if stack.id != deployed.stack_id {
         differences.push("another stack has its name".to_owned());
     }
-    if let Some(at) = stack.updated_at.filter(|at| *at > deployed.at) {
+    if let Some(at) = stack.updated_at.filter(|at| *at > deployed.at && !is_explained) {
         differences.push(format!("it was updated at {}", at.format("%Y-%m-%d %H:%M:%S")));
     }
     let ids = (environment.tenant_id.to_string(), environment.id.to_string());

@@ -1,5 +1,6 @@
 //! Tests of each kind of finding. Each test makes a single change to a consistent state.
 
+mod releases;
 mod scene;
 
 use chrono::TimeDelta;

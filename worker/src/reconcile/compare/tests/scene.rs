@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::baseline::{BASELINE_TAG, BaselineVersion};
-use freehold_tenancy::db::reconcile::{DeployedStack, ExpectedState, MappedEnvironment};
-use freehold_tenancy::environment_stack::{StackKind, StackSlot};
-use freehold_tenancy::{AwsAccountId, Config, EnvironmentId, InstallationId, TenantId};
+use freehold_tenancy::db::reconcile::{DeployedStack, ExpectedState, MappedEnvironment, TemplateHashes};
+use freehold_tenancy::environment_stack::{DeployedRelease, StackKind, StackParameters, StackSlot};
+use freehold_tenancy::{AwsAccountId, Config, EnvironmentId, InstallationId, ReleaseId, TenantId};
 use serde_json::json;
 
 use super::super::{AccountStacks, CompareInput, Comparison, Observed, compare};
 use crate::cloud::{GuardedOu, ListedAccount, PolicyAttachment, Principal, StackState, StackStatus, Tags};
 use crate::guardrail;
+use crate::reconcile::observe::ObservedStack;
 
 const CONFIG: &str = r#"
     [organization]
@@ -42,6 +43,7 @@ pub(super) struct Scene {
     pub(super) known: ExpectedState,
     pub(super) config: Config,
     pub(super) installation: InstallationId,
+    pub(super) template_hashes: TemplateHashes,
 }
 
 pub(super) fn now() -> DateTime<Utc> {
@@ -62,6 +64,7 @@ impl Scene {
         let config = Config::parse(CONFIG).unwrap();
         let installation = InstallationId::new(now());
         let (tenant_id, id) = (TenantId::new(now()), EnvironmentId::new(now()));
+        let release = ReleaseId::new(now() - TimeDelta::days(2));
         let deployed = |kind: StackKind, name: &str| DeployedStack {
             kind,
             slot: StackSlot::Home,
@@ -69,6 +72,10 @@ impl Scene {
             stack_id: format!("arn:aws:cloudformation:eu-central-1:{ACCOUNT}:stack/{name}/1"),
             region: "eu-central-1".parse().unwrap(),
             at: now() - TimeDelta::hours(2),
+            release: (kind == StackKind::Tenant).then(|| DeployedRelease {
+                id: release,
+                parameters: StackParameters::from([("Size".to_owned(), "small".to_owned())]),
+            }),
         };
         let environment = MappedEnvironment {
             tenant_id,
@@ -103,11 +110,19 @@ impl Scene {
                 reason: None,
                 outputs: BTreeMap::new(),
                 tags: tags.clone(),
-                parameters: BTreeMap::from([("TenantId".to_owned(), tenant_id.to_string())]),
+                parameters: BTreeMap::from([
+                    ("TenantId".to_owned(), tenant_id.to_string()),
+                    ("Size".to_owned(), "small".to_owned()),
+                ]),
                 updated_at: None,
             })
         };
-        let account_stacks = environment.stacks.iter().map(|deployed| (deployed.clone(), stack(deployed)));
+        let observed = |deployed: &DeployedStack| ObservedStack {
+            deployed: deployed.clone(),
+            state: stack(deployed),
+            template_sha256: None,
+        };
+        let account_stacks = environment.stacks.iter().map(observed);
         let account_stacks = AccountStacks::Stacks(account_stacks.collect());
         let ou =
             |id: &str, text: String| Some(GuardedOu { ou_id: id.to_owned(), policy: PolicyAttachment::Attached(text) });
@@ -141,12 +156,14 @@ impl Scene {
             accounts: BTreeSet::from([account()]),
             awaiting_account: BTreeSet::new(),
         };
-        Self { seen, known, config, installation }
+        let template_hashes = TemplateHashes::from([(("eu-central-1".parse().unwrap(), release), "old".to_owned())]);
+        Self { seen, known, config, installation, template_hashes }
     }
 
     pub(super) fn compared(&self) -> Comparison {
-        let Self { seen, known, config, installation } = self;
-        compare(&CompareInput { seen, known, config, installation: *installation, started_at: now() })
+        let Self { seen, known, config, installation, template_hashes } = self;
+        let installation = *installation;
+        compare(&CompareInput { seen, known, template_hashes, config, installation, started_at: now() })
     }
 
     /// Returns kind, subject and remedy of each finding.
@@ -168,9 +185,13 @@ impl Scene {
     }
 
     pub(super) fn find_stack(&mut self, kind: StackKind) -> &mut Option<StackState> {
+        &mut self.observed(kind).state
+    }
+
+    pub(super) fn observed(&mut self, kind: StackKind) -> &mut ObservedStack {
         match self.seen.account_stacks.get_mut(&account()) {
             Some(AccountStacks::Stacks(stacks)) => {
-                &mut stacks.iter_mut().find(|(deployed, _)| deployed.kind == kind).expect("a stack").1
+                stacks.iter_mut().find(|one| one.deployed.kind == kind).expect("a stack")
             }
             _ => panic!("the scene has no stacks"),
         }
