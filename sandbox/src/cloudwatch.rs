@@ -54,6 +54,13 @@ impl World {
         state.advance(self.settings(), now);
         exists
     }
+
+    /// Deletes an alarm, as a person in the account can. Returns whether the alarm existed.
+    pub fn delete_alarm(&self, account: &str, region: &str, alarm: &str) -> bool {
+        let mut state = self.state();
+        let found = state.accounts.get_mut(account).and_then(|account| account.regions.get_mut(region));
+        found.is_some_and(|region| region.alarms.remove(alarm))
+    }
 }
 
 /// Returns a successful response in the wire format of the request.

@@ -39,6 +39,26 @@ pub(crate) fn content(days: u32) -> ReleaseContent {
     }
 }
 
+/// Rights of the deploying role for the alarm of [`with_alarm`].
+pub(crate) const ALARM_RIGHTS: &str = r#"
+    [[access_role.statements]]
+    Effect = "Allow"
+    Action = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"]
+    Resource = "arn:${AWS::Partition}:cloudwatch:*:${AWS::AccountId}:alarm:freehold-*"
+"#;
+
+/// Adds an alarm of the function's errors, and its output.
+pub(crate) fn with_alarm(mut content: ReleaseContent) -> ReleaseContent {
+    let alarm = "\nResources:\n  Errors:\n    Type: AWS::CloudWatch::Alarm\n    Properties:\n      \
+                 AlarmName: freehold-errors\n      Namespace: AWS/Lambda\n      MetricName: Errors\n      \
+                 Statistic: Sum\n      Period: 60\n      EvaluationPeriods: 1\n      Threshold: 1\n      \
+                 ComparisonOperator: GreaterThanOrEqualToThreshold\n      TreatMissingData: notBreaching\n";
+    let output = "\nOutputs:\n  ErrorsAlarmArn:\n    Value: !GetAtt Errors.Arn\n";
+    content.template =
+        content.template.map(|text| text.replace("\nResources:\n", alarm).replace("\nOutputs:\n", output));
+    content
+}
+
 pub(crate) async fn register(freehold: &Freehold, content: &ReleaseContent) -> ReleaseId {
     let by = person("ann");
     let new = NewRelease { source: ReleaseSource::Api, content, notes: None, registered_by: &by };

@@ -12,6 +12,9 @@ pub(crate) mod stacks;
 mod table;
 mod template_copies;
 mod templates;
+mod update_alarms;
+mod update_templates;
+mod updates;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,7 +11,8 @@ use freehold_tenancy::release::{ReleaseContent, ReleaseSource, ReleaseState};
 use freehold_tests::fixture::{CONFIG, Freehold};
 
 use super::{
-    content, create_approved, create_ready_tenant, environment, find, person, register, releases_of, request, update,
+    ALARM_RIGHTS, content, create_approved, create_ready_tenant, environment, find, person, register, releases_of,
+    request, update, with_alarm,
 };
 
 #[tokio::test]
@@ -107,26 +108,6 @@ async fn a_release_is_refused_with_all_its_problems() {
     }
     let problems = find(&freehold, aliased).await.problems.join("\n");
     assert!(problems.contains("must have no YAML aliases"), "{problems}");
-}
-
-/// Rights of the deploying role for the alarm of [`with_alarm`].
-const ALARM_RIGHTS: &str = r#"
-    [[access_role.statements]]
-    Effect = "Allow"
-    Action = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"]
-    Resource = "arn:${AWS::Partition}:cloudwatch:*:${AWS::AccountId}:alarm:freehold-*"
-"#;
-
-/// Adds an alarm of the function's errors, and its output.
-fn with_alarm(mut content: ReleaseContent) -> ReleaseContent {
-    let alarm = "\nResources:\n  Errors:\n    Type: AWS::CloudWatch::Alarm\n    Properties:\n      \
-                 AlarmName: freehold-errors\n      Namespace: AWS/Lambda\n      MetricName: Errors\n      \
-                 Statistic: Sum\n      Period: 60\n      EvaluationPeriods: 1\n      Threshold: 1\n      \
-                 ComparisonOperator: GreaterThanOrEqualToThreshold\n      TreatMissingData: notBreaching\n";
-    let output = "\nOutputs:\n  ErrorsAlarmArn:\n    Value: !GetAtt Errors.Arn\n";
-    content.template =
-        content.template.map(|text| text.replace("\nResources:\n", alarm).replace("\nOutputs:\n", output));
-    content
 }
 
 #[tokio::test]
