@@ -1,7 +1,11 @@
-//! Tests of rollouts with the database. Updates do not reach AWS: the tests end the operations themselves.
+//! Tests of rollouts with the database, in which the tests end the updates themselves, and with real workers in the
+//! simulated AWS.
 
+mod failures;
 pub(crate) mod fixture;
+mod fleet;
 mod members;
 mod requests;
 mod scale;
+mod walks;
 mod waves;
