@@ -54,7 +54,8 @@ pub(crate) async fn follow_operation(
     }
 }
 
-fn is_retryable(error: &anyhow::Error) -> bool {
+/// Returns whether the API may answer the same request later.
+pub(crate) fn is_retryable(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ExitError>().is_some_and(|error| error.exit == Exit::Unreachable)
 }
 

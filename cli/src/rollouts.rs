@@ -114,7 +114,7 @@ fn print_waves(rollout: &Rollout) -> anyhow::Result<()> {
         let failed = wave.environments.get("failed").copied().unwrap_or_default();
         let approval = match (&wave.approval_sha256, &wave.approved_by) {
             (_, Some(by)) => by.as_str(),
-            (Some(_), None) => "nobody yet",
+            (Some(_), None) => "not yet",
             (None, None) => "not needed",
         };
         table.add_row([

@@ -57,7 +57,7 @@ string_enum! {
         /// The environment is updated, and the bake of its wave has not ended.
         Baking = "baking",
         Succeeded = "succeeded",
-        /// The update failed, or an alarm fired in the bake.
+        /// The update failed, or the environment got a critical finding in the bake.
         Failed = "failed",
         /// The environment keeps its release, for a reason that is no failure of the release.
         Skipped = "skipped",

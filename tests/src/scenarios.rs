@@ -26,8 +26,14 @@ pub enum Behaviour {
     Prevent,
     /// Serves viewers from the replica.
     Failover,
-    /// Gives the error to the viewer.
+    /// Gives the error to the viewer, or shows the difference to operators.
     Report,
+    /// Ends the operation as failed. The environment serves the release before.
+    Fail,
+    /// Starts no further update of the rollout until a person decides.
+    Halt,
+    /// Leaves the environment out of the rollout, with the reason.
+    Skip,
 }
 
 #[derive(Debug)]
@@ -41,7 +47,7 @@ pub struct Scenario {
     pub tests: &'static [&'static str],
 }
 
-use Behaviour::{Adopt, Done, Failover, Hold, Park, Prevent, Report, Retry, Wait};
+use Behaviour::{Adopt, Done, Fail, Failover, Halt, Hold, Park, Prevent, Report, Retry, Skip, Wait};
 
 const fn scenario(
     number: u8,
@@ -275,6 +281,75 @@ pub static SCENARIOS: &[Scenario] = &[
          replica.",
         &["steps::front_door::an_environment_answers_at_its_front_door_while_its_home_region_is_lost",
           "steps::move_home::the_home_moves_while_the_old_one_is_down"]),
+    scenario(60, "A change set fails with \"didn't contain changes\"", &[Done],
+        "The stack has the template already. The release is recorded, and nothing is executed.",
+        &["scenarios::updates::a_release_without_changes_is_recorded_without_an_update"]),
+    scenario(61, "A change set is OBSOLETE after another update, or was deleted by another execution", &[Retry, Fail],
+        "Another change set is created, at most five. A change set that is gone was executed only if the events of the \
+         stack have its token.",
+        &["scenarios::updates::a_change_set_that_became_obsolete_is_replaced",
+          "scenarios::updates::a_change_set_that_another_execution_deletes_is_replaced",
+          "scenarios::updates::the_execution_of_another_change_set_is_not_taken_for_the_own",
+          "scenarios::updates::changes_by_hand_that_never_end_fail_the_update"]),
+    scenario(62, "ChangeSetNotFound and InvalidChangeSetStatus, whose codes lack the ending Exception", &[Retry],
+        "The state of the change set is read again; a missing one is replaced.",
+        &["scenarios::updates::a_change_set_that_became_obsolete_is_replaced",
+          "scenarios::updates::a_change_set_that_another_execution_deletes_is_replaced"]),
+    scenario(63, "The worker dies after ExecuteChangeSet, or the answer is lost", &[Adopt],
+        "The intent is written before the call. The next run finds the change set executed and follows the stack.",
+        &["releases::walks::a_fault_at_any_call_of_an_update_gives_the_same_result",
+          "rollouts::walks::a_fault_at_any_call_of_a_rollout_updates_each_environment_once"]),
+    scenario(64, "A stack is left in REVIEW_IN_PROGRESS", &[Prevent, Park],
+        "Freehold creates change sets of existing stacks only, so it leaves no such stack. One that a person has left: \
+         `stack_name_taken`; a retry after its deletion deploys the stack.",
+        &["scenarios::updates::a_stack_in_review_blocks_its_name_until_it_is_deleted"]),
+    scenario(65, "The alarm of a rollback trigger is missing, or in ALARM before the update", &[Prevent, Fail],
+        "Only alarms that both the old and the new template have guard an update. If one was deleted by hand or is in \
+         ALARM, CloudFormation rolls the update back, and the failure names the alarm.",
+        &["scenarios::update_alarms::a_missing_alarm_fails_the_update_and_is_named",
+          "releases::update::an_alarm_of_the_stack_rolls_an_update_back"]),
+    scenario(66, "An alarm fires during an update, or an environment fails in the bake", &[Fail, Halt],
+        "UPDATE_ROLLBACK_COMPLETE is a failed environment. CloudFormation watches the alarms only during the update; \
+         in the bake, a critical finding about an environment is a failure.",
+        &["rollouts::failures::an_alarm_during_an_update_fails_the_environment",
+          "rollouts::waves::a_critical_finding_in_the_bake_is_a_failure"]),
+    scenario(67, "An alarm has no data: INSUFFICIENT_DATA for good", &[Done],
+        "The alarm does not stop the update.",
+        &["scenarios::update_alarms::an_alarm_without_data_does_not_stop_an_update"]),
+    scenario(68, "One update more than the wave tolerates has failed", &[Halt],
+        "The rollout halts at exactly this failure, and a strict wave never has more updates in progress than may \
+         still fail. The failed environments serve the release before.",
+        &["rollouts::failures::a_wave_halts_at_one_failure_more_than_it_tolerates",
+          "rollouts::waves::a_strict_wave_halts_exactly_after_the_tolerated_failures",
+          "rollouts::walks::nothing_starts_after_a_halt_despite_other_faults"]),
+    scenario(69, "A worker dies in a wave; a pause during UPDATE_IN_PROGRESS", &[Adopt, Wait],
+        "Another worker continues the rollout and its updates. In a pause, updates in progress finish, and none \
+         starts.",
+        &["rollouts::failures::updates_in_progress_finish_in_a_pause_without_their_worker",
+          "rollouts::waves::another_worker_continues_the_rollout_of_a_dead_worker",
+          "rollouts::walks::a_fault_at_any_call_of_a_rollout_updates_each_environment_once"]),
+    scenario(70, "A tenant is offboarded, pinned or suspended during a rollout", &[Skip],
+        "The environment is skipped with the reason, also if its update was in progress, and counts as no failure.",
+        &["rollouts::failures::environments_that_leave_a_rollout_are_skipped_with_the_reason",
+          "rollouts::members::environments_that_cannot_be_updated_are_skipped"]),
+    scenario(71, "A stack was changed by hand; a rollback meets the change", &[Park, Report],
+        "`stack_update_stuck`; a retry continues the rollback, and then the update fails. Reconcile reports a stack \
+         without the template or the parameters of its release on record (`release_mismatch`).",
+        &["scenarios::updates::a_rollback_that_meets_a_change_by_hand_needs_a_person",
+          "steps::reconcile::releases::a_template_that_was_replaced_by_hand_is_found_and_deployed_again"]),
+    scenario(72, "A template of 51,201 bytes; a template or code in S3 that AWS cannot read", &[Prevent, Park, Fail],
+        "The check of the release counts bytes, and refuses a copy that is unreadable or on the S3 host of another \
+         region. If only the deploying role cannot read it, the update needs attention: `aws_access_denied`. Freehold \
+         does not look at the buckets of code: the update is rolled back and names the function.",
+        &["scenarios::update_templates::the_size_of_a_template_is_limited_in_bytes",
+          "scenarios::update_templates::a_copy_that_aws_cannot_read_refuses_the_release",
+          "scenarios::update_templates::a_copy_that_the_deploying_role_cannot_read_needs_a_person",
+          "scenarios::update_templates::code_in_a_bucket_of_another_region_rolls_the_update_back"]),
+    scenario(73, "The role freehold-access lacks a right for a new resource type", &[Prevent, Fail],
+        "The check of the release refuses a text with such a type. With a copy in S3, the update is rolled back and \
+         names the right; the next update installs the baseline with the right first.",
+        &["scenarios::update_templates::a_right_that_the_deploying_role_lacks_rolls_the_update_back",
+          "releases::update::a_failed_update_leaves_the_release_before_serving"]),
 ];
 
 /// Renders docs/scenarios.md, which lists the scenarios and the AWS error codes.

@@ -79,7 +79,7 @@ pub(super) async fn approve(args: ApproveArgs) -> anyhow::Result<Exit> {
     post(args.target, "approve", &WaveApproval { sha256: args.sha256 }).await
 }
 
-/// Reject the current wave of a rollout of another person
+/// Reject the current wave of a rollout
 ///
 /// The rollout halts. Retry, roll back or abort it afterwards.
 #[derive(Debug, Args)]

@@ -10,11 +10,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{counts, find, path_of};
 use crate::client::{ApiClient, ClientArgs};
+use crate::event_stream::is_retryable;
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format, PROGRESS_BARS};
 
 /// Pause between two reads of a rollout.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Maximum number of requests in a row that the API does not answer.
+const MAX_FAILURES: u32 = 60;
 
 /// Follow a rollout until it has ended or is halted
 ///
@@ -25,7 +29,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
     "Examples:\n  ",
     "freehold rollouts watch\n  ",
     "freehold rollouts watch rol_01k2m8v3x9e7rt4s5q6w7y8z9g --output json | jq .state\n\n",
-    "The token needs the scopes fleet and rollouts:read. Exit code 0 if the rollout has succeeded, 3 if it is\
+    "The token needs the scopes fleet and rollouts:read. Exit code 0 if the rollout has succeeded, 3 if it is \
      halted, and 1 if it was aborted or rolled back.\n\n",
     exit_codes!(),
 ))]
@@ -45,9 +49,21 @@ pub(super) async fn run(args: WatchArgs) -> anyhow::Result<Exit> {
 
 /// Follows a rollout. Returns the exit code of its end.
 pub(super) async fn follow(api: &ApiClient, id: &str, format: Format) -> anyhow::Result<Exit> {
-    let mut picture = Picture::default();
+    let (mut picture, mut failures) = (Picture::default(), 0);
     loop {
-        let rollout: Rollout = api.get(&path_of(id), &[]).await?;
+        let rollout: Rollout = match api.get(&path_of(id), &[]).await {
+            Ok(rollout) => rollout,
+            Err(error) if failures < MAX_FAILURES && is_retryable(&error) => {
+                failures += 1;
+                tokio::time::sleep(POLL_INTERVAL).await;
+                continue;
+            }
+            Err(error) => {
+                picture.finish();
+                return Err(error);
+            }
+        };
+        failures = 0;
         picture.show(&rollout, format)?;
         let exit = match rollout.state.as_str() {
             "succeeded" => Exit::Success,

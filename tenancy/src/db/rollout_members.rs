@@ -11,7 +11,7 @@ use super::{DbError, PgPool, Result, parse_text};
 use crate::rollout::{Member, MemberState, RolloutMember};
 use crate::{EnvironmentId, OperationId, ReleaseId, RolloutId, TenantId};
 
-pub(super) use outcomes::{EndedUpdate, bake_alarms, ended_updates, unblock};
+pub(super) use outcomes::{EndedUpdate, ended_updates, fail_in_bake, unblock};
 pub use summary::{failures, releases};
 
 /// Converts the number of a wave to its type in the database.
@@ -83,7 +83,10 @@ pub(super) async fn count(
 pub(super) struct StartableMember {
     pub(super) environment_id: EnvironmentId,
     pub(super) tenant_id: TenantId,
+    pub(super) wave: i16,
     pub(super) previous_release_id: Option<ReleaseId>,
+    /// Latest update of the environment in the rollout.
+    pub(super) operation_id: Option<OperationId>,
     /// Open operation of the environment that waits for a person, with its message.
     pub(super) parked_operation: Option<(OperationId, String)>,
 }
@@ -92,7 +95,9 @@ pub(super) struct StartableMember {
 struct StartableRow {
     environment_id: Uuid,
     tenant_id: Uuid,
+    wave: i16,
     previous_release_id: Option<Uuid>,
+    operation_id: Option<Uuid>,
     parked_id: Option<Uuid>,
     parked_message: Option<String>,
 }
@@ -109,7 +114,7 @@ pub(super) async fn startable(
     let rows = sqlx::query_as!(
         StartableRow,
         r#"/* db::rollout_members::startable */
-        select m.environment_id, e.tenant_id, m.previous_release_id, o.id as "parked_id?",
+        select m.environment_id, e.tenant_id, m.wave, m.previous_release_id, m.operation_id, o.id as "parked_id?",
             o.attention_message as parked_message
         from rollout_members m join environments e on e.id = m.environment_id
             left join operations o on o.environment_id = e.id and o.state = 'needs_attention'
@@ -126,7 +131,9 @@ pub(super) async fn startable(
     let to_member = |row: StartableRow| StartableMember {
         environment_id: row.environment_id.into(),
         tenant_id: row.tenant_id.into(),
+        wave: row.wave,
         previous_release_id: row.previous_release_id.map(ReleaseId::from),
+        operation_id: row.operation_id.map(OperationId::from),
         parked_operation: row.parked_id.map(|id| (id.into(), row.parked_message.unwrap_or_default())),
     };
     Ok(rows.fetch_all(tx).await?.into_iter().map(to_member).collect())
@@ -204,13 +211,13 @@ pub(super) async fn replace_state(
     Ok(done.execute(tx).await?.rows_affected())
 }
 
-/// Makes the environments wait again that were updated, or whose update has failed.
+/// Makes the environments wait again whose update was ever started, also if it has failed or its retry was skipped.
 pub(super) async fn queue_rollback(tx: &mut PgConnection, rollout: RolloutId, reason: &str) -> Result<u64> {
     let done = sqlx::query!(
         r#"/* db::rollout_members::queue_rollback */
         update rollout_members set state = 'waiting', reason = $2, blocked_by = null, check_at = null,
             failed_in_bake = false, finished_at = null
-        where rollout_id = $1 and state in ('baking', 'succeeded', 'failed') and started_at is not null"#,
+        where rollout_id = $1 and state in ('baking', 'succeeded', 'failed', 'skipped') and started_at is not null"#,
         rollout.as_uuid(),
         reason,
     );

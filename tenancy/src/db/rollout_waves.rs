@@ -97,19 +97,17 @@ pub(super) async fn start_bake(
     Ok(())
 }
 
-/// Records the end of a wave.
-pub(super) async fn finish(tx: &mut PgConnection, rollout: RolloutId, wave: usize, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query!(
+/// Records the end of a wave. Returns false if it had ended before.
+pub(super) async fn finish(tx: &mut PgConnection, rollout: RolloutId, wave: usize, now: DateTime<Utc>) -> Result<bool> {
+    let done = sqlx::query!(
         r#"/* db::rollout_waves::finish */
-        update rollout_waves set updated_at = coalesce(updated_at, $3), finished_at = coalesce(finished_at, $3)
-        where rollout_id = $1 and number = $2"#,
+        update rollout_waves set updated_at = coalesce(updated_at, $3), finished_at = $3
+        where rollout_id = $1 and number = $2 and finished_at is null"#,
         rollout.as_uuid(),
         to_number(wave)?,
         now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
+    );
+    Ok(done.execute(tx).await?.rows_affected() > 0)
 }
 
 /// Deletes the ends of the waves that have waiting environments again. Their approvals and starts stay.

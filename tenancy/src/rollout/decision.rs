@@ -24,7 +24,7 @@ pub struct RolloutProgress {
     pub updating: u32,
     /// Environments whose update has failed.
     pub failed: u32,
-    /// Environments in which an alarm fired after their update.
+    /// Environments that got a critical finding after their update.
     pub failed_in_bake: u32,
     /// Earliest time at which another environment can be started; `None` if none waits for a time.
     pub next_check_at: Option<DateTime<Utc>>,

@@ -20,7 +20,7 @@ pub struct Candidate {
     pub tier: Tier,
     pub labels: Labels,
     pub home_region: Region,
-    /// Release of the home region; `None` if it is not known.
+    /// Release before the rollout: of the first region that does not have the new one. `None` if it is not known.
     pub release: Option<ReleaseId>,
     /// Reason why the environment is no member; `None` if it can be one.
     pub left_out: Option<LeftOutReason>,

@@ -26,7 +26,7 @@ fn plan(max_failures: u32) -> RolloutPlan {
     serde_json::from_value(json!({ "waves": waves })).expect("a plan")
 }
 
-/// Measures rollouts to a fleet of `environments`, one for each number of tolerated failures and each number of workers.
+/// Measures rollouts to a fleet of `environments`, one for each number of tolerated failures and of workers.
 pub(crate) async fn measure(environments: usize, workers: &[usize], seed: u64, table: &mut Table) {
     let mut fleet = Fleet::new(environments, &[], seed, crate::fleet::update_durations()).await;
     for max_failures in [2, 99] {

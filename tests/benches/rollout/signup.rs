@@ -48,7 +48,7 @@ pub(crate) async fn measure(updates: usize, seed: u64, table: &mut Table) {
     let due: i64 = sqlx::query_scalar(due).bind(fleet.now()).fetch_one(fleet.pool()).await.expect("a count");
     assert_eq!(usize::try_from(due).ok(), Some(updates), "all updates must be due");
     let with_updates = sign_up(&mut fleet).await;
-    let [one, other] = [alone, with_updates].map(|duration| duration.as_seconds_f64());
+    let [one, other] = [alone, with_updates].map(TimeDelta::as_seconds_f64);
     let detail = format!("{other:.0} s instead of {one:.0} s");
     let name = format!("signup with {updates} due updates and one worker: time ÷ time alone");
     table.at_most(&name, other / one, 1.1, &detail);

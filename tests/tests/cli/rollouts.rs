@@ -1,4 +1,4 @@
-//! Test of `freehold rollouts` against a sandbox: a broken release stops at the first canary, and the mended one
+//! Test of `freehold rollouts` against a sandbox: a broken release stops at the first canary, and the corrected one
 //! reaches 30 environments. With `--nocapture`, the test prints the commands with their output.
 
 use std::path::Path;

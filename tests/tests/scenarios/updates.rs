@@ -66,10 +66,10 @@ async fn a_change_set_that_became_obsolete_is_replaced() {
     let (tenant, worker) = create_ready_tenant(&freehold, &[]).await;
     let release = create_approved(&freehold, &worker, &content(60)).await;
     request(&freehold, &tenant, release).await;
-    run_during_call(&freehold, &worker, ("cloudformation", "ExecuteChangeSet", ""), async {
+    Box::pin(run_during_call(&freehold, &worker, ("cloudformation", "ExecuteChangeSet", ""), async {
         let tier = Parameter::builder().parameter_key("Tier").parameter_value("gold").build();
         Administrator::of(&freehold).set_parameter(&account(&tenant), HOME, STACK, tier).await;
-    })
+    }))
     .await;
     assert!(was_answered(&freehold, "cloudformation:ExecuteChangeSet", "InvalidChangeSetStatus"));
     assert_updated(&freehold, &tenant, release, 60).await;
@@ -81,10 +81,10 @@ async fn a_change_set_that_another_execution_deletes_is_replaced() {
     let (tenant, worker) = create_ready_tenant(&freehold, &[]).await;
     let release = create_approved(&freehold, &worker, &content(60)).await;
     request(&freehold, &tenant, release).await;
-    run_during_call(&freehold, &worker, ("cloudformation", "ExecuteChangeSet", ""), async {
+    Box::pin(run_during_call(&freehold, &worker, ("cloudformation", "ExecuteChangeSet", ""), async {
         let other = content(90).template.expect("a template");
         Administrator::of(&freehold).replace_template(&account(&tenant), HOME, STACK, &other).await;
-    })
+    }))
     .await;
     assert!(was_answered(&freehold, "cloudformation:ExecuteChangeSet", "ChangeSetNotFound"));
     assert_updated(&freehold, &tenant, release, 60).await;
@@ -136,14 +136,14 @@ async fn a_stack_in_review_blocks_its_name_until_it_is_deleted() {
     let tenant = freehold.sign_up("Example", HOME, "standard").await;
     let call = ("cloudformation", "CreateStack", "TIER: !Ref Tier");
     let mut blocked = String::new();
-    run_during_call(&freehold, &freehold.worker("worker-1"), call, async {
+    Box::pin(run_during_call(&freehold, &freehold.worker("worker-1"), call, async {
         blocked = target(&freehold, &tenant).id().to_string();
         let template = r#"{"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup"}}}"#;
         let client = Administrator::of(&freehold).cloudformation_in(&blocked, HOME).await;
         let create = client.create_change_set().change_set_type(ChangeSetType::Create).stack_name(STACK);
         let create = create.change_set_name("by-hand").template_body(template);
         create.send().await.expect("a change set");
-    })
+    }))
     .await;
     let operation = freehold.operation_of(&tenant).await;
     let (code, message) = attention(&operation);

@@ -241,8 +241,8 @@ pub(super) fn tags(stack: &NewStack) -> Vec<Tag> {
 }
 
 /// Returns the earliest failure of a resource, or of the stack if no resource failed, or the reason why CloudFormation
-/// has rolled the stack back, such as an alarm. `events` starts with the latest event. Failures before the last creation
-/// or update are ignored.
+/// has rolled the stack back, such as an alarm. `events` starts with the latest event. Failures before the last
+/// creation or update are ignored.
 fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
     let count = events.iter().position(is_start).unwrap_or(events.len());
     let (mut failures, others): (Vec<StackEvent>, Vec<_>) = events.into_iter().take(count).partition(is_failure);

@@ -5,8 +5,8 @@
 pub(crate) enum PolledWork {
     /// Work of an operation that waits for nothing else meanwhile.
     Usual,
-    /// Update of a tenant stack to a release. The next update of a rollout waits for its end, and the quota of the polls
-    /// is that of the tenant's account.
+    /// Update of a tenant stack to a release. The next update of a rollout waits for its end, and the polls count
+    /// against a quota of the tenant's account.
     ReleaseUpdate,
     /// Creation of the change set of a [`Self::ReleaseUpdate`], in the same step.
     ChangeSet,
@@ -24,9 +24,9 @@ impl PolledWork {
     /// Returns the cost of a poll by a single operation, as a fraction of the expected duration. `spread` is the spread
     /// of the durations.
     ///
-    /// With the cost of `Usual` and the usual spread, an operation polls 1.5 times on average and detects the end of its
-    /// work with a delay of one sixth of the duration. With that of the others, it polls three times with a delay of one
-    /// tenth. If all updates take the same time, it polls 1.5 times with a delay of one fortieth.
+    /// With the cost of `Usual` and the usual spread, an operation polls 1.5 times on average and detects the end of
+    /// its work with a delay of one sixth of the duration. With that of the others, it polls three times with a delay
+    /// of one tenth. If all updates take the same time, it polls 1.5 times with a delay of one fortieth.
     pub(super) fn poll_cost(self, spread: f64) -> f64 {
         match self {
             Self::Usual => 0.11,

@@ -9,17 +9,19 @@ pub(crate) fn decide(plan: &RolloutPlan, progress: &RolloutProgress, now: DateTi
     match plan.wave(progress.wave) {
         None => Decision::Halt { reason: "the plan has no such wave".to_owned() },
         Some(wave) if progress.is_rolling_back => decide_rollback(&wave, progress),
-        Some(wave) => decide_wave(&wave, progress, now),
+        Some(wave) => decide_wave(plan, &wave, progress, now),
     }
 }
 
 #[rustfmt::skip]
-fn decide_wave(wave: &Wave, progress: &RolloutProgress, now: DateTime<Utc>) -> Decision {
+fn decide_wave(plan: &RolloutPlan, wave: &Wave, progress: &RolloutProgress, now: DateTime<Utc>) -> Decision {
     let (failed, in_bake, tolerated) = (progress.failed, progress.failed_in_bake, wave.max_failures);
     let free = wave.max_running(failed).saturating_sub(progress.updating);
     let deadline = progress.started_at.zip(wave.window_deadline_seconds).map(|(start, after)| start + seconds(after));
     let is_waiting = progress.waiting > 0;
-    let bakes = progress.has_next_wave && wave.bake_seconds > 0 && progress.finished_at.is_none();
+    // Not before the catch-up wave, which follows the last wave of the plan.
+    let is_followed = progress.has_next_wave && progress.wave + 1 < plan.waves.len();
+    let bakes = is_followed && wave.bake_seconds > 0 && progress.finished_at.is_none();
     let bake = bakes.then_some(wave.bake_seconds);
 
     // Too many failures: nothing starts any more.
@@ -28,8 +30,8 @@ fn decide_wave(wave: &Wave, progress: &RolloutProgress, now: DateTime<Utc>) -> D
     // The wave has not started.
     if wave.approval && !progress.is_approved       { return Decision::AwaitApproval; }
     // Updates wait or run.
+    if is_waiting && progress.frozen_until.is_some()       { return wait([progress.frozen_until, None]); }
     if is_waiting && deadline.is_some_and(|at| at <= now)  { return skip_rest(wave); }
-    if is_waiting && progress.frozen_until.is_some()  { return wait([progress.frozen_until, deadline]); }
     if progress.startable > 0 && free > 0  { return Decision::Begin { count: progress.startable.min(free) }; }
     if is_waiting                      { return wait([progress.next_check_at, deadline]); }
     if progress.updating > 0           { return wait([None, None]); }

@@ -103,7 +103,7 @@ pub(crate) async fn update_to_release(
     let ignores_window = fields.optional_bool("ignore_window").unwrap_or(false);
     let reason = fields.optional("reason").map(|Reason(reason)| reason);
     let parameters = fields.string_map("parameters");
-    for parameters in &parameters {
+    if let Some(parameters) = &parameters {
         content::check_parameters(&mut fields, "parameters", parameters);
         for name in OWN_STACK_PARAMETERS.iter().filter(|name| parameters.contains_key(**name)) {
             let message = "must not be set, because Freehold passes this parameter";

@@ -8,7 +8,7 @@ use freehold_tenancy::db::rollouts;
 use freehold_tenancy::rollout::RolloutState;
 
 use super::schema::{Rollout, RolloutChange, RolloutPromotion, WaveApproval};
-use super::{in_progress, load, not_found, view};
+use super::{load, not_found, view};
 use crate::app::App;
 use crate::audit::record_change;
 use crate::auth::Caller;
@@ -280,7 +280,11 @@ async fn change(
         RolloutChangeResult::NoFailures => {
             return Err(ApiError::new(Code::NoFailures, "No environment of the rollout has failed."));
         }
-        RolloutChangeResult::OtherRollout(other) => return Err(in_progress(other)),
+        RolloutChangeResult::OtherRollout(other) => {
+            let message =
+                format!("The rollout {other} is later; only the latest rollout can be changed after its end.");
+            return Err(ApiError::new(Code::RolloutInProgress, message));
+        }
         RolloutChangeResult::NotFound => return Err(not_found()),
     }
     app.work_notifier.notify();

@@ -159,7 +159,7 @@ pub struct Rollout {
     #[schema(required = true, example = "1 update has failed in the wave canary, which tolerates 0")]
     pub reason: Option<String>,
     /// Next event of the rollout, and what it waits for, in plain words.
-    #[schema(example = "The wave everyone starts at 2030-01-02 10:00 UTC, unless an alarm fires or a person acts.")]
+    #[schema(example = "Nothing starts until a person acts: retry the failed environments, roll back, or abort.")]
     pub next: String,
     /// Requests that this state allows, as the last part of their paths.
     #[schema(example = json!(["abort", "roll-back", "retry-failed"]))]

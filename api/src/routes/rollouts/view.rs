@@ -132,7 +132,7 @@ fn next(rollout: &rollout::Rollout, waves: &[RolloutWave]) -> String {
         }
         RolloutState::Baking => match current.and_then(|wave| wave.bake_until) {
             Some(until) => format!(
-                "The bake of the wave {wave} ends at {}; then the next wave starts, unless an alarm has fired.",
+                "The bake of the wave {wave} ends at {}; then the next wave starts, unless environments have failed.",
                 time(until)
             ),
             None => format!("The next wave starts after the bake of the wave {wave}."),

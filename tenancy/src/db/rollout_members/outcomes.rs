@@ -72,14 +72,15 @@ pub(in crate::db) async fn unblock(tx: &mut PgConnection, rollout: RolloutId) ->
     Ok(())
 }
 
-/// Fails the environments in the bake that have a critical finding since their update. Returns their number.
-pub(in crate::db) async fn bake_alarms(tx: &mut PgConnection, rollout: RolloutId, now: DateTime<Utc>) -> Result<u64> {
+/// Fails the environments in the bake that have a critical finding since the start of their update. Returns their
+/// number.
+pub(in crate::db) async fn fail_in_bake(tx: &mut PgConnection, rollout: RolloutId, now: DateTime<Utc>) -> Result<u64> {
     let done = sqlx::query!(
-        r#"/* db::rollout_members::bake_alarms */
+        r#"/* db::rollout_members::fail_in_bake */
         update rollout_members m set state = 'failed', failed_in_bake = true, reason = f.message, finished_at = $2
         from findings f
         where m.rollout_id = $1 and m.state = 'baking' and f.environment_id = m.environment_id
-            and f.severity = 'critical' and f.resolved_at is null and f.first_seen_at >= m.finished_at"#,
+            and f.severity = 'critical' and f.resolved_at is null and f.first_seen_at >= coalesce(m.started_at, m.finished_at)"#,
         rollout.as_uuid(),
         now,
     );

@@ -1,7 +1,7 @@
 //! Compares the template and the parameters of a tenant stack with those of its release on record.
 
-use freehold_tenancy::ReleaseId;
 use freehold_tenancy::db::reconcile::{DeployedStack, MappedEnvironment};
+use freehold_tenancy::{Region, ReleaseId};
 
 use super::CompareInput;
 use crate::cloud::StackState;
@@ -33,8 +33,8 @@ pub(super) fn compare(
     let has_template = found.is_some() && found == wanted;
     if let (Some(found), false) = (found, has_template) {
         // The latest of the releases with this template.
-        let of_region = input.template_hashes.iter().filter(|((region, _), _)| *region == deployed.region);
-        let other: Option<ReleaseId> = of_region.filter(|(_, sha256)| *sha256 == found).map(|((_, id), _)| *id).last();
+        let is_same = |hash: &(&(Region, ReleaseId), &String)| hash.0.0 == deployed.region && hash.1 == found;
+        let other = input.template_hashes.iter().rfind(is_same).map(|((_, id), _)| *id);
         differences.push(match other {
             Some(other) => format!("it has the template of the release {other}"),
             None => "it has a template that is not of any release".to_owned(),

@@ -18,7 +18,7 @@ const STACKS_CONCURRENCY: usize = 16;
 
 /// Freehold's stacks in an account, or the error if they cannot be read.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::reconcile) enum AccountStacks {
+pub(crate) enum AccountStacks {
     /// The account could be read.
     Stacks(Vec<ObservedStack>),
     /// The role cannot be assumed or has no permission to read. Contains the error message.
@@ -27,13 +27,13 @@ pub(in crate::reconcile) enum AccountStacks {
 
 /// Stack that has the name of a deployed stack.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::reconcile) struct ObservedStack {
+pub(crate) struct ObservedStack {
     /// The deployed stack, as it was on record before the read.
-    pub(in crate::reconcile) deployed: DeployedStack,
+    pub(crate) deployed: DeployedStack,
     /// State of the stack; `None` if there is none.
-    pub(in crate::reconcile) state: Option<StackState>,
+    pub(crate) state: Option<StackState>,
     /// SHA-256 of the template; `None` if it was not read.
-    pub(in crate::reconcile) template_sha256: Option<String>,
+    pub(crate) template_sha256: Option<String>,
 }
 
 /// Stacks by account, and the accounts that could not be read.

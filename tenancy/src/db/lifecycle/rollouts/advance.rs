@@ -12,10 +12,13 @@ use crate::db::rollouts::RolloutClaim;
 use crate::db::{DbError, PgPool, Result, change_freeze, finish_transaction, rollout_members, rollout_waves, rollouts};
 use crate::rollout::{Decide, Decision, MemberState, Rollout, RolloutProgress, RolloutState};
 
-/// Maximum time between two checks for alarms in a bake, or for the end of a change freeze.
+/// Maximum time between two checks for failures in a bake, or for the end of a change freeze.
 const CHECK_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
-/// Result of [`advance_rollout`].
+/// Reason of a rollout that a change freeze stops.
+const FROZEN: &str = "waits for the end of the change freeze";
+
+/// Result of a turn by [`advance_rollout`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolloutTurn {
     pub state: RolloutState,
@@ -107,8 +110,9 @@ async fn carry_out(
 ) -> Result<Claimed> {
     let is_rolling_back = rollout.state == RolloutState::RollingBack;
     let running = if is_rolling_back { RolloutState::RollingBack } else { RolloutState::Running };
-    let reason = rollout.reason.clone().filter(|_| rollout.state == running);
-    if matches!(decision, Decision::Begin { .. } | Decision::Wait { .. }) && !is_rolling_back {
+    let reason = rollout.reason.clone().filter(|reason| rollout.state == running && reason != FROZEN);
+    let is_frozen = progress.waiting > 0 && progress.frozen_until.is_some();
+    if matches!(decision, Decision::Begin { .. } | Decision::Wait { .. }) && !is_frozen && !is_rolling_back {
         start_wave(tx, rollout, now).await?;
     }
     let (state, reason, claimed) = match decision {
@@ -121,6 +125,7 @@ async fn carry_out(
             rollout_members::replace_state(tx, rollout.id, Some(rollout.wave), change, Some(&skipped), now).await?;
             (running, reason, Claimed::Continue)
         }
+        Decision::Wait { until } if is_frozen => (running, Some(FROZEN.to_owned()), Claimed::Release(until)),
         Decision::Wait { until } => (running, reason, Claimed::Release(until)),
         Decision::AwaitApproval => {
             let name = rollout.plan.wave(rollout.wave).map(|wave| wave.name.to_string()).unwrap_or_default();
@@ -140,8 +145,11 @@ async fn carry_out(
         }
         Decision::Halt { reason } => (RolloutState::Halted, Some(reason), Claimed::Release(None)),
         Decision::Finish if is_rolling_back => {
-            let reason =
-                (progress.failed > 0).then(|| format!("{} environments could not be rolled back", progress.failed));
+            let reason = match progress.failed {
+                0 => None,
+                1 => Some("1 environment could not be rolled back".to_owned()),
+                failed => Some(format!("{failed} environments could not be rolled back")),
+            };
             (RolloutState::RolledBack, reason, Claimed::Release(None))
         }
         Decision::Finish => {

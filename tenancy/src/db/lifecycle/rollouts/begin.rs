@@ -3,9 +3,11 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::PgConnection;
 
+use super::record::bakes;
 use crate::db::Result;
 use crate::db::lifecycle::open_update::{UpdateRequest, UpdateResult, open_update_in_tx};
 use crate::db::rollout_members::{self, MemberChange, StartableMember};
+use crate::environment::EnvironmentState;
 use crate::operation::OperationKind;
 use crate::rollout::{MemberState, Rollout, RolloutState};
 
@@ -69,6 +71,10 @@ async fn start(
         (true, None) => return Ok(Start::ended(ended, "its release before the rollout is not known")),
     };
     if let Some((operation, message)) = &member.parked_operation {
+        // The update of this rollout is still stuck: retrying the rollout does not retry it.
+        if member.operation_id == Some(*operation) {
+            return Ok(Start::ended(MemberState::Failed, message.clone()));
+        }
         return Ok(Start::ended(ended, format!("the operation {operation} needs a person: {message}")));
     }
     let request = UpdateRequest {
@@ -88,10 +94,16 @@ async fn start(
             Start { state: Some(MemberState::Updating), started: Some(operation), ..Start::default() }
         }
         UpdateResult::Current if is_rollback => Start { state: Some(MemberState::RolledBack), ..Start::default() },
-        UpdateResult::Current => Start::ended(MemberState::Succeeded, "has the release already"),
+        UpdateResult::Current => {
+            let state = if bakes(rollout, member.wave) { MemberState::Baking } else { MemberState::Succeeded };
+            Start::ended(state, "has the release already")
+        }
         // These end after the cooling-off period, or when a person resumes the tenant.
-        UpdateResult::Busy { kind: kind @ (OperationKind::Offboard | OperationKind::Suspend), .. } => {
-            Start::ended(ended, format!("is {}", kind.state_while_open()))
+        UpdateResult::Busy { kind: OperationKind::Offboard, .. } => {
+            Start::ended(ended, format!("is {}", EnvironmentState::Offboarding))
+        }
+        UpdateResult::Busy { kind: OperationKind::Suspend, .. } => {
+            Start::ended(ended, format!("is {}", EnvironmentState::Suspended))
         }
         UpdateResult::Busy { operation, kind } => {
             let reason = Some(format!("waits for the end of {kind} {operation}"));

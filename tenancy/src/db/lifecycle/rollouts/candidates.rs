@@ -22,12 +22,13 @@ pub(super) async fn candidates(
         select e.id, e.tenant_id, e.name, e.home_region, e.state as "state: EnvironmentState", e.ready_at,
             t.tier, t.labels, t.suspended_at is not null as "is_suspended!",
             p.environment_id is not null as "is_pinned!", p.reason as "pin_reason?", p.until as pinned_until,
-            s.home_release, coalesce(s.is_current, false) as "is_current!"
+            s.previous_release, coalesce(s.is_current, false) as "is_current!"
         from environments e join tenants t on t.id = e.tenant_id
             left join environment_pins p on p.environment_id = e.id and (p.until is null or p.until > $2)
             left join (
                 select environment_id, bool_and(release_id is not distinct from $1) as is_current,
-                    (array_agg(release_id) filter (where slot = 0))[1] as home_release
+                    (array_agg(release_id order by slot)
+                        filter (where release_id is distinct from $1))[1] as previous_release
                 from environment_stacks where kind = 'tenant' and state <> 'deleted' group by environment_id
             ) s on s.environment_id = e.id
         where e.state <> 'offboarded'"#,
@@ -54,7 +55,7 @@ pub(super) async fn candidates(
             tier: parse_text(row.tier)?,
             labels: parse_json(row.labels, "the labels of a tenant")?,
             home_region: parse_text(row.home_region)?,
-            release: row.home_release.map(ReleaseId::from),
+            release: row.previous_release.map(ReleaseId::from),
             left_out,
         })
     })

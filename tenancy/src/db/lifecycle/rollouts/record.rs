@@ -11,7 +11,7 @@ use crate::rollout::{MemberState, Rollout, RolloutState};
 /// Reason of an environment that waits until it can be rolled back.
 pub(super) const WAITS_FOR_ROLLBACK: &str = "waits for its rollback";
 
-/// Records ended updates and alarms in the bake, and makes environments startable whose blocking operation has ended.
+/// Records ended updates and failures in the bake, and makes environments startable whose blocking operation has ended.
 pub(super) async fn record_ended(tx: &mut PgConnection, rollout: &Rollout, now: DateTime<Utc>) -> Result<()> {
     rollout_members::unblock(tx, rollout.id).await?;
     for update in rollout_members::ended_updates(tx, rollout.id).await? {
@@ -19,7 +19,7 @@ pub(super) async fn record_ended(tx: &mut PgConnection, rollout: &Rollout, now: 
         let change = MemberChange { state: Some(state), reason: reason.as_deref(), ..MemberChange::default() };
         rollout_members::change(tx, rollout.id, update.environment_id, &change, now).await?;
     }
-    rollout_members::bake_alarms(tx, rollout.id, now).await?;
+    rollout_members::fail_in_bake(tx, rollout.id, now).await?;
     Ok(())
 }
 
@@ -47,7 +47,7 @@ fn outcome(rollout: &Rollout, update: &EndedUpdate) -> (MemberState, Option<Stri
 }
 
 /// Returns whether a bake follows a wave of the plan.
-fn bakes(rollout: &Rollout, wave: i16) -> bool {
+pub(super) fn bakes(rollout: &Rollout, wave: i16) -> bool {
     let number = usize::try_from(wave).unwrap_or(0);
     let is_followed = number + 1 < rollout.plan.waves.len() && rollout.state != RolloutState::Aborted;
     is_followed && rollout.plan.waves.get(number).is_some_and(|wave| wave.bake_seconds > 0)

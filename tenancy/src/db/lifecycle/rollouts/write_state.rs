@@ -105,6 +105,8 @@ pub(super) async fn start_wave(tx: &mut PgConnection, rollout: &Rollout, now: Da
 pub(super) async fn finish_wave(tx: &mut PgConnection, rollout: &Rollout, now: DateTime<Utc>) -> Result<()> {
     let change = [MemberState::Baking, MemberState::Succeeded];
     rollout_members::replace_state(tx, rollout.id, Some(rollout.wave), change, None, now).await?;
-    rollout_waves::finish(tx, rollout.id, rollout.wave, now).await?;
-    append_wave_event(tx, rollout, FeedType::RolloutWaveFinished, now).await
+    if rollout_waves::finish(tx, rollout.id, rollout.wave, now).await? {
+        append_wave_event(tx, rollout, FeedType::RolloutWaveFinished, now).await?;
+    }
+    Ok(())
 }
