@@ -86,7 +86,7 @@ pub(crate) async fn measure(table: &mut Table) {
             let page = rollout_members::page(api_pool, id, MemberFilter::default(), after, 100).await.expect("a page");
             let Some(last) = page.last() else { break };
             durations.push(1000.0 * started.elapsed().as_secs_f64());
-            after = Some((last.wave, last.position));
+            after = Some(last.environment_id);
         }
     }
     let detail = format!("{} pages", durations.len());

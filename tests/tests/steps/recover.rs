@@ -42,7 +42,7 @@ async fn plan(freehold: &Freehold, details: &TenantDetails) -> RecoveryPlan {
     let clock = async {
         loop {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            freehold.clock.advance(Duration::from_millis(50));
+            freehold.clock.advance(Duration::from_millis(25));
         }
     };
     tokio::select! {
