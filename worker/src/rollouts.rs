@@ -12,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
-/// Maximum real time between two checks, in case every wake-up is lost.
+/// Maximum real time between two checks during a rollout, in case every wake-up is lost.
 const MAX_SLEEP: Duration = Duration::from_secs(10);
+
+/// Maximum real time between two checks without a rollout, so that an idle worker makes few queries.
+const MAX_IDLE_SLEEP: Duration = Duration::from_mins(1);
 
 /// Minimum real time between two checks.
 const MIN_SLEEP: Duration = Duration::from_millis(20);
@@ -40,12 +43,13 @@ async fn wait(services: &Services) {
     // The next claim reports the error of the database.
     let Ok(unfinished) = rollouts::unfinished(&services.pool).await else { return };
     services.wake_signals.set_has_rollout(unfinished.is_some());
+    let max_sleep = if unfinished.is_some() { MAX_SLEEP } else { MAX_IDLE_SLEEP };
     let due_at = unfinished.and_then(|rollout| rollout.due_at);
     let due_at = due_at.unwrap_or_else(|| services.clock.now() + TimeDelta::days(1));
     tokio::select! {
         () = services.clock.sleep_until(due_at) => {}
         () = services.wake_signals.wait_for_rollouts() => {}
-        () = tokio::time::sleep(MAX_SLEEP) => {}
+        () = tokio::time::sleep(max_sleep) => {}
     }
 }
 

@@ -80,7 +80,8 @@ pub(in crate::db) async fn fail_in_bake(tx: &mut PgConnection, rollout: RolloutI
         update rollout_members m set state = 'failed', failed_in_bake = true, reason = f.message, finished_at = $2
         from findings f
         where m.rollout_id = $1 and m.state = 'baking' and f.environment_id = m.environment_id
-            and f.severity = 'critical' and f.resolved_at is null and f.first_seen_at >= coalesce(m.started_at, m.finished_at)"#,
+            and f.severity = 'critical' and f.resolved_at is null
+            and f.first_seen_at >= coalesce(m.started_at, m.finished_at)"#,
         rollout.as_uuid(),
         now,
     );
