@@ -54,6 +54,7 @@ impl Story {
         stdout(&self.show(arguments, self.sandbox.run_with(&[("FREEHOLD_TOKEN", &self.approver)], arguments)))
     }
 
+    #[expect(clippy::print_stdout, reason = "the output is for readers of the test")]
     fn show(&self, arguments: &[&str], output: Output) -> Output {
         let directory = self.directory.path().display().to_string();
         let command = arguments.join(" ").replace(&format!("{directory}/"), "");
