@@ -256,14 +256,19 @@ pub async fn page(
 ) -> Result<Vec<RolloutMember>> {
     let rows = sqlx::query!(
         r#"/* db::rollout_members::page */
-        select m.environment_id, e.name, e.tenant_id, m.wave, m.position, m.previous_release_id,
-            m.state as "state: MemberState", m.reason, m.operation_id, m.started_at, m.finished_at
-        from rollout_members m join environments e on e.id = m.environment_id
-        where m.rollout_id = $1 and ($2::smallint is null or m.wave = $2) and ($3::text is null or m.state = $3)
-            and ($4::uuid is null or (m.wave, m.position) > (
-                select a.wave, a.position from rollout_members a where a.rollout_id = $1 and a.environment_id = $4
-            ))
-        order by m.wave, m.position limit $5"#,
+        -- The page is taken before the join: without statistics, PostgreSQL would join all members and sort them.
+        with page as materialized (
+            select * from rollout_members m
+            where m.rollout_id = $1 and ($2::smallint is null or m.wave = $2) and ($3::text is null or m.state = $3)
+                and ($4::uuid is null or (m.wave, m.position) > (
+                    select a.wave, a.position from rollout_members a where a.rollout_id = $1 and a.environment_id = $4
+                ))
+            order by m.wave, m.position limit $5
+        )
+        select m.environment_id as "environment_id!", e.name, e.tenant_id, m.wave as "wave!", m.position as "position!",
+            m.previous_release_id, m.state as "state!: MemberState", m.reason, m.operation_id, m.started_at,
+            m.finished_at
+        from page m join environments e on e.id = m.environment_id order by m.wave, m.position"#,
         rollout.as_uuid(),
         filter.wave.map(to_number).transpose()?,
         filter.state.map(MemberState::as_str),
