@@ -162,8 +162,13 @@ impl ApiError {
 
     /// Returns the error for a request that a change freeze forbids.
     pub(crate) fn change_freeze(reason: &str, until: Option<DateTime<Utc>>) -> Self {
-        let until = until.map(|until| format!(" until {}", until.format("%Y-%m-%d %H:%M UTC"))).unwrap_or_default();
-        Self::new(Code::ChangeFreeze, format!("A change freeze is in force{until}: {reason}"))
+        Self::new(Code::ChangeFreeze, format!("A change freeze is in force{}: {reason}", until_text(until)))
+    }
+
+    /// Returns the error for an update of a pinned environment.
+    pub(crate) fn pinned(reason: &str, until: Option<DateTime<Utc>>) -> Self {
+        let detail = format!("The environment is pinned to its release{}: {reason}", until_text(until));
+        Self::new(Code::Pinned, detail)
     }
 
     /// Returns the error for an internal failure. The log contains the cause and the request id.
@@ -203,6 +208,10 @@ impl ApiError {
     pub(crate) fn status(&self) -> StatusCode {
         self.0.code.status()
     }
+}
+
+fn until_text(until: Option<DateTime<Utc>>) -> String {
+    until.map(|until| format!(" until {}", until.format("%Y-%m-%d %H:%M UTC"))).unwrap_or_default()
 }
 
 impl IntoResponse for ApiError {

@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod api_fixture;
+pub mod benchmark_table;
 pub mod crash;
 pub mod database;
 pub mod event_stream;
@@ -17,6 +18,7 @@ pub mod log_capture;
 pub mod query_counter;
 pub mod random_faults;
 pub mod raw_connection;
+pub mod ready_environments;
 pub mod receiver;
 pub mod scenarios;
 pub mod signup;

@@ -49,7 +49,7 @@ pub(super) async fn run(args: WatchArgs) -> anyhow::Result<Exit> {
 
 /// Follows a rollout. Returns the exit code of its end.
 pub(super) async fn follow(api: &ApiClient, id: &str, format: Format) -> anyhow::Result<Exit> {
-    let (mut picture, mut failures) = (Picture::default(), 0);
+    let (mut display, mut failures) = (ProgressDisplay::default(), 0);
     loop {
         let rollout: Rollout = match api.get(&path_of(id), &[]).await {
             Ok(rollout) => rollout,
@@ -59,12 +59,12 @@ pub(super) async fn follow(api: &ApiClient, id: &str, format: Format) -> anyhow:
                 continue;
             }
             Err(error) => {
-                picture.finish();
+                display.finish();
                 return Err(error);
             }
         };
         failures = 0;
-        picture.show(&rollout, format)?;
+        display.show(&rollout, format)?;
         let exit = match rollout.state.as_str() {
             "succeeded" => Exit::Success,
             "halted" => Exit::NeedsAttention,
@@ -74,14 +74,14 @@ pub(super) async fn follow(api: &ApiClient, id: &str, format: Format) -> anyhow:
                 continue;
             }
         };
-        picture.finish();
+        display.finish();
         return Ok(exit);
     }
 }
 
 /// Bars of the waves, and the lines that were printed last.
 #[derive(Default)]
-struct Picture {
+struct ProgressDisplay {
     bars: BTreeMap<String, ProgressBar>,
     /// Latest line of the rollout itself.
     state: Option<String>,
@@ -89,7 +89,7 @@ struct Picture {
     waves: BTreeMap<String, String>,
 }
 
-impl Picture {
+impl ProgressDisplay {
     fn show(&mut self, rollout: &Rollout, format: Format) -> anyhow::Result<()> {
         let width = rollout.waves.iter().flatten().map(|wave| wave.name.len()).max().unwrap_or(0);
         let mut has_changed = false;

@@ -11,7 +11,7 @@ use crate::Options;
 use crate::fixture::Installation;
 use crate::postgres_tools::checkpoint;
 use crate::signups::SignupSource;
-use crate::table::{Table, format_values, median, quantile};
+use freehold_tests::benchmark_table::{Table, format_values, median, quantile};
 
 /// Maximum number of concurrent requests, high enough not to limit the rate of signups.
 const MAX_CONCURRENT_REQUESTS: usize = 64;

@@ -8,7 +8,7 @@ use crate::Options;
 use crate::client::{Client, count_lines, get};
 use crate::fixture::Installation;
 use crate::process::{peak_memory_megabytes, reset_peak_memory};
-use crate::table::{Table, format_values, median};
+use freehold_tests::benchmark_table::{Table, format_values, median};
 
 /// Number of header lines in a CSV export.
 const CSV_HEADER_LINES: usize = 1;

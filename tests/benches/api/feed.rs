@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::Options;
 use crate::client::{Client, get};
 use crate::fixture::Installation;
-use crate::table::{Table, format_values, median};
+use freehold_tests::benchmark_table::{Table, format_values, median};
 
 /// Number of events per page.
 const PAGE_SIZE: u32 = 1000;

@@ -15,14 +15,13 @@ mod postgres_tools;
 mod process;
 mod seed;
 mod signups;
-mod table;
 mod wakeup;
 
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use table::Table;
+use freehold_tests::benchmark_table::Table;
 
 /// Measure the API relative to PostgreSQL's own tools. Exits with 1 if a figure misses its bound.
 #[derive(Debug, Parser)]

@@ -7,8 +7,8 @@ use crate::client::{Client, signup};
 use crate::fixture::Installation;
 use crate::postgres_tools::{CLIENTS, checkpoint};
 use crate::process::cpu_seconds;
-use crate::table::{Table, format_values, median};
 use crate::{Options, constant_rate};
+use freehold_tests::benchmark_table::{Table, format_values, median};
 
 /// Number of API clients among which the signups are distributed, so that no client exceeds the limit of 1000 signups
 /// per day.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::Options;
 use crate::fixture::Installation;
 use crate::signups::SignupSource;
-use crate::table::{Table, median, quantile};
+use freehold_tests::benchmark_table::{Table, median, quantile};
 
 /// Number of measured signups.
 const MEASURED_SIGNUPS: usize = 200;

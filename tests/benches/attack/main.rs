@@ -11,9 +11,6 @@
 mod client;
 mod forms;
 mod probe;
-#[allow(dead_code, reason = "another benchmark uses all of it")]
-#[path = "../api/table.rs"]
-mod table;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,8 +26,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use forms::{Form, Target};
+use freehold_tests::benchmark_table::{Table, format_values, median};
 use probe::Latencies;
-use table::{Table, format_values, median};
 
 /// Maximum latency during an attack, relative to the latency without the attack.
 const MAX_RATIO: f64 = 2.0;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, get};
-use crate::table::quantile;
+use freehold_tests::benchmark_table::quantile;
 
 /// Number of clients, each with one connection.
 const CLIENTS: usize = 4;

@@ -8,9 +8,6 @@
 #![allow(clippy::cast_precision_loss, reason = "all counts are small")]
 
 mod fleet;
-#[allow(dead_code, reason = "another benchmark uses all of it")]
-#[path = "../api/table.rs"]
-mod table;
 mod viewers;
 
 use std::process::ExitCode;
@@ -22,7 +19,7 @@ use freehold_sandbox::http::NewFault;
 use reqwest::Method;
 
 use fleet::{Fleet, HOME};
-use table::Table;
+use freehold_tests::benchmark_table::Table;
 use viewers::Viewers;
 
 /// Time by which a failover may exceed the time-outs of the front door, in seconds: the replica's own time.

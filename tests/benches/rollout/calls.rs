@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::fleet::{Fleet, update_durations};
-use crate::table::Table;
+use freehold_tests::benchmark_table::Table;
 
 /// Maximum ratio of the actual number of calls to the minimum number of calls.
 const MAX_CALL_RATIO: f64 = 2.0;
@@ -78,5 +78,5 @@ pub(crate) fn compare(
             (worst, detail) = (ratio, format!("{operation}: {actual:.2}, minimum {minimum}"));
         }
     }
-    table.at_most(&format!("{name}: calls ÷ minimum, worst operation"), worst, MAX_CALL_RATIO, &detail);
+    table.at_most(&format!("{name}: calls ÷ minimum, worst operation"), worst, MAX_CALL_RATIO, "", &detail);
 }

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::fleet::{person, release_content, update_durations};
 use crate::lossy_proxy::LossyProxy;
-use crate::table::Table;
+use freehold_tests::benchmark_table::Table;
 
 /// Simulated seconds per real second.
 const CLOCK_SPEED: f64 = 10.0;
@@ -85,7 +85,7 @@ pub(crate) async fn measure(environments: usize, kills: usize, seed: u64, table:
         started.elapsed().as_secs_f64()
     );
     let name = format!("kill -9 x{kills} amid a rollout to {environments}");
-    table.at_most(&format!("{name}: slowest resumption in s"), slowest, MAX_RESUMPTION_SECONDS, &detail);
+    table.at_most(&format!("{name}: slowest resumption"), slowest, MAX_RESUMPTION_SECONDS, "s", &detail);
     checks::check(&infrastructure, &rollout, environments, start, &name, table).await;
     drop(processes);
     infrastructure.stop().await;

@@ -15,13 +15,12 @@ mod makespan;
 mod scale;
 mod seeds;
 mod signup;
-mod table;
 
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use table::Table;
+use freehold_tests::benchmark_table::Table;
 
 /// Measure rollouts against the bounds that their plans set. Exits with 1 if a figure misses its bound.
 #[derive(Debug, Parser)]

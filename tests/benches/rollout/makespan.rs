@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::calls;
 use crate::fleet::{Fleet, UPDATE_SECONDS};
 use crate::ideal::{IdealUpdate, ideal_duration};
-use crate::table::Table;
+use freehold_tests::benchmark_table::Table;
 
 /// Duration of the bake between two waves in seconds.
 const BAKE_SECONDS: u64 = 600;
@@ -61,7 +61,7 @@ async fn measure_rollout(fleet: &mut Fleet, max_failures: u32, workers: usize, t
         seconds(ideal),
         started.elapsed().as_secs_f64()
     );
-    table.at_most(&format!("{name}: makespan ÷ bound"), seconds(makespan) / seconds(ideal), 1.05, &detail);
+    table.at_most(&format!("{name}: makespan ÷ bound"), seconds(makespan) / seconds(ideal), 1.05, "", &detail);
     calls::compare(&before, &fleet.freehold.world.calls().by_operation(), [members.len(), 1], &name, table);
     compare_forecast(fleet, id, &members, &forecast, makespan, &name, table).await;
 }
@@ -94,11 +94,11 @@ async fn compare_forecast(
         duration = duration.max(deviation(seconds, estimate.seconds as f64));
         detail.push(format!("{running}/{expected} in {seconds:.0}/{} s", estimate.seconds));
     }
-    table.at_most(&format!("{name}: forecast of the concurrency, deviation in %"), concurrency, 10.0, "");
+    table.at_most(&format!("{name}: forecast of the concurrency, deviation"), concurrency, 10.0, "%", "");
     let (total, waves) = (forecast.iter().map(|wave| wave.seconds).sum::<u64>() as f64, detail.join(", "));
     let makespan = deviation(makespan.as_seconds_f64(), total);
-    table.at_most(&format!("{name}: forecast of the duration, deviation in %"), makespan, 10.0, "");
-    table.at_most(&format!("{name}: the same, worst wave"), duration, 10.0, &waves);
+    table.at_most(&format!("{name}: forecast of the duration, deviation"), makespan, 10.0, "%", "");
+    table.at_most(&format!("{name}: the same, worst wave"), duration, 10.0, "%", &waves);
 }
 
 /// Returns the highest number of updates that ran at the same time.

@@ -12,40 +12,17 @@ use freehold_tenancy::db::rollout_members::{self, MemberFilter};
 use freehold_tenancy::release::ReleaseContent;
 use freehold_tenancy::rollout::RolloutPlan;
 use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::ready_environments;
 use serde_json::json;
 
 use crate::fleet::person;
-use crate::table::{Table, median};
+use freehold_tests::benchmark_table::{Table, median};
 
 /// Number of environments.
 const ENVIRONMENTS: i32 = 10_000;
 
 /// Number of dry runs, and of readings of all pages.
 const ROUNDS: usize = 5;
-
-/// SQL that inserts `$1` tenants with one ready environment each, which has the release `$2`.
-const FLEET: &str = "
-    with numbers as (
-        select gen_random_uuid() as tenant, gen_random_uuid() as environment, gen_random_uuid() as operation
-        from generate_series(1, $1)
-    ),
-    tenant as (
-        insert into tenants (id, created_at, company_name, tier, updated_at)
-        select tenant, $3, 'Acme', 'standard', $3 from numbers
-    ),
-    environment as (
-        insert into environments (id, tenant_id, name, residency, home_region, created_at, state, ready_at, updated_at)
-        select environment, tenant, 'production', 'eu', 'eu-central-1', $3, 'ready', $3, $3 from numbers
-    ),
-    operation as (
-        insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, finished_at,
-            updated_at)
-        select operation, tenant, environment, 'onboard', '{}', $3, 'succeeded', $3, $3 from numbers
-    )
-    insert into environment_stacks (environment_id, kind, region, slot, stack_name, stack_id, state, operation_id,
-        intended_at, changed_at, release_id, parameters)
-    select environment, 'tenant', 'eu-central-1', 0, 'freehold-tenant', 'arn', 'present', operation, $3, $3, $2, '{}'
-    from numbers";
 
 pub(crate) async fn measure(table: &mut Table) {
     let freehold = Freehold::with(Settings::instant(), CONFIG).await;
@@ -55,8 +32,7 @@ pub(crate) async fn measure(table: &mut Table) {
         releases::of_configuration(&freehold.database.worker_pool, &content, &by, now).await.expect("a release")
     };
     let (old, new) = (release("old").await, release("new").await);
-    let fleet = sqlx::query(FLEET).bind(ENVIRONMENTS).bind(old.as_uuid()).bind(now);
-    fleet.execute(pool).await.expect("a fleet");
+    ready_environments::insert(pool, ENVIRONMENTS, old, now).await;
     sqlx::query("analyze").execute(pool).await.expect("statistics");
     let waves = [1, 10, 50, 100]
         .map(|percent| json!({ "name": format!("to-{percent}"), "select": { "percent": percent }, "max_failures": 9 }));
@@ -72,7 +48,7 @@ pub(crate) async fn measure(table: &mut Table) {
         assert!(matches!(result, PlanRolloutResult::Planned(_)), "{result:?}");
     }
     let detail = format!("slowest of {ROUNDS}");
-    table.at_most(&format!("{ENVIRONMENTS} environments: dry run in s"), slowest, 1.0, &detail);
+    table.at_most(&format!("{ENVIRONMENTS} environments: dry run"), slowest, 1.0, "s", &detail);
 
     let id = match create_rollout(api_pool, &request, now).await.expect("a result") {
         CreateRolloutResult::Created(id) => id,
@@ -90,6 +66,6 @@ pub(crate) async fn measure(table: &mut Table) {
         }
     }
     let detail = format!("{} pages", durations.len());
-    let name = format!("{ENVIRONMENTS} environments: page of 100 members in ms, median");
-    table.at_most(&name, median(durations), 20.0, &detail);
+    let name = format!("{ENVIRONMENTS} environments: page of 100 members, median");
+    table.at_most(&name, median(&durations), 20.0, "ms", &detail);
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::fleet::{Fleet, UPDATE_SECONDS, update_durations};
 use crate::ideal::{IdealUpdate, ideal_duration};
-use crate::table::Table;
+use freehold_tests::benchmark_table::Table;
 
 /// Type of the resource that each release changes, and whose update fails.
 const CHANGED_TYPE: &str = "AWS::Lambda::Function";
@@ -88,6 +88,7 @@ pub(crate) async fn measure(runs: u64, environments: usize, workers: usize, seed
         &format!("{name}: sum of makespans ÷ sum of bounds"),
         seconds(totals.makespan) / seconds(totals.ideal),
         1.05,
+        "",
         &detail,
     );
     for violation in strict.iter().chain(soft) {

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::Fleet;
-use crate::table::Table;
+use freehold_tests::benchmark_table::Table;
 
 /// Simulated seconds per real second.
 const CLOCK_SPEED: f64 = 2.0;
@@ -51,7 +51,7 @@ pub(crate) async fn measure(updates: usize, seed: u64, table: &mut Table) {
     let [one, other] = [alone, with_updates].map(TimeDelta::as_seconds_f64);
     let detail = format!("{other:.0} s instead of {one:.0} s");
     let name = format!("signup with {updates} due updates and one worker: time ÷ time alone");
-    table.at_most(&name, other / one, 1.1, &detail);
+    table.at_most(&name, other / one, 1.1, "", &detail);
 }
 
 /// Signs up a tenant and runs a worker until its environment is ready. Returns the simulated duration.

@@ -27,14 +27,14 @@ approval = true
 "#;
 
 /// Sandbox with the directory of the templates and waves.
-struct Story {
+struct RolloutTest {
     sandbox: Sandbox,
     directory: TempDir,
     /// Token of another person, who approves.
     approver: String,
 }
 
-impl Story {
+impl RolloutTest {
     fn start() -> Self {
         let sandbox = Sandbox::start(&["--speed", "60"]);
         let scopes = ["fleet", "releases:approve", "rollouts:approve"];
@@ -116,50 +116,51 @@ fn field(output: &str, name: &str) -> String {
 }
 
 #[test]
-fn a_broken_release_stops_at_a_canary_and_the_mended_one_reaches_all() {
-    let story = Story::start();
-    story.create_tenants();
-    let waves = story.write("waves.toml", WAVES);
+fn a_broken_release_stops_at_a_canary_and_the_corrected_one_reaches_all() {
+    let test = RolloutTest::start();
+    test.create_tenants();
+    let waves = test.write("waves.toml", WAVES);
 
     // Two log groups cannot have the same name.
     let twice = "\nResources:\n  Twice:\n    Type: AWS::Logs::LogGroup\n    Properties:\n      \
                  LogGroupName: /aws/lambda/freehold-tenant\n";
-    let broken = story.release("Shop 2.4", |template| template.replacen("\nResources:\n", twice, 1));
-    let planned = stdout(&story.run(&["rollouts", "create", &broken, "--waves", &waves, "--dry-run"]));
+    let broken = test.release("Shop 2.4", |template| template.replacen("\nResources:\n", twice, 1));
+    let planned = stdout(&test.run(&["rollouts", "create", &broken, "--waves", &waves, "--dry-run"]));
     assert!(planned.contains("max_failures") && planned.contains("27"), "{planned}");
-    let created = stdout(&story.run(&["rollouts", "create", &broken, "--waves", &waves]));
+    let created = stdout(&test.run(&["rollouts", "create", &broken, "--waves", &waves]));
     let rollout = field(&created, "rollout");
-    let watched = story.run(&["rollouts", "watch", &rollout]);
+    let watched = test.run(&["rollouts", "watch", &rollout]);
     assert_eq!(watched.status.code(), Some(3), "{}", text(&watched.stderr));
     assert!(text(&watched.stdout).contains("halted: 1 update has failed in the wave canary, which tolerates 0"));
-    let halted = stdout(&story.run(&["rollouts", "show", &rollout]));
+    let halted = stdout(&test.run(&["rollouts", "show", &rollout]));
     assert!(halted.contains("Twice") && halted.contains("2 waiting, 1 failed"), "{halted}");
-    stdout(&story.run(&["rollouts", "environments", &rollout, "--state", "failed"]));
+    stdout(&test.run(&["rollouts", "environments", &rollout, "--state", "failed"]));
     // A retry of a release that is itself broken fails again.
-    stdout(&story.run(&["rollouts", "retry-failed", &rollout]));
-    assert_eq!(story.run(&["rollouts", "watch", &rollout]).status.code(), Some(3));
-    let aborted = stdout(&story.run(&["rollouts", "abort", &rollout, "--reason", "A fix is ready."]));
+    stdout(&test.run(&["rollouts", "retry-failed", &rollout]));
+    assert_eq!(test.run(&["rollouts", "watch", &rollout]).status.code(), Some(3));
+    let aborted = stdout(&test.run(&["rollouts", "abort", &rollout, "--reason", "A fix is ready."]));
     assert!(field(&aborted, "state").starts_with("aborted"), "{aborted}");
 
-    let mended = story.release("Shop 2.4.1", |template| template.replace("RetentionInDays: 30", "RetentionInDays: 60"));
-    let created = stdout(&story.run(&["rollouts", "create", &mended, "--waves", &waves, "--make-default"]));
+    let corrected =
+        test.release("Shop 2.4.1", |template| template.replace("RetentionInDays: 30", "RetentionInDays: 60"));
+    let created = stdout(&test.run(&["rollouts", "create", &corrected, "--waves", &waves, "--make-default"]));
     let rollout = field(&created, "rollout");
-    story.wait_for(&rollout, &["baking"]);
-    let baking = stdout(&story.run(&["rollouts", "show", &rollout]));
+    test.wait_for(&rollout, &["baking"]);
+    let baking = stdout(&test.run(&["rollouts", "show", &rollout]));
     assert!(baking.contains("3 baking") && baking.contains("27 waiting"), "{baking}");
     let promote = ["rollouts", "promote", &rollout, "--reason", "All metrics are fine."];
-    stdout(&story.run(&promote));
-    story.wait_for(&rollout, &["awaiting_approval"]);
-    let waiting = stdout(&story.run(&["rollouts", "show", &rollout]));
+    stdout(&test.run(&promote));
+    test.wait_for(&rollout, &["awaiting_approval"]);
+    let waiting = stdout(&test.run(&["rollouts", "show", &rollout]));
     let hash = field(&waiting, "approval hash");
-    let own = story.run(&["rollouts", "approve", &rollout, "--sha256", &hash]);
+    let own = test.run(&["rollouts", "approve", &rollout, "--sha256", &hash]);
     assert_eq!(own.status.code(), Some(6), "{}", text(&own.stderr));
-    story.approve(&["rollouts", "approve", &rollout, "--sha256", &hash]);
-    stdout(&story.run(&["rollouts", "watch", &rollout]));
-    let ended = stdout(&story.run(&["rollouts", "show"]));
+    test.approve(&["rollouts", "approve", &rollout, "--sha256", &hash]);
+    stdout(&test.run(&["rollouts", "watch", &rollout]));
+    let ended = stdout(&test.run(&["rollouts", "show"]));
     assert!(ended.contains("27 succeeded") && field(&ended, "state").starts_with("succeeded"), "{ended}");
-    let releases = stdout(&story.run(&["releases", "list"]));
-    let default = releases.lines().find(|line| line.contains(&mended)).expect("the release");
+    let releases = stdout(&test.run(&["releases", "list"]));
+    let default = releases.lines().find(|line| line.contains(&corrected)).expect("the release");
     assert!(default.contains("yes"), "new environments get the release: {releases}");
-    stdout(&story.run(&["rollouts", "list"]));
+    stdout(&test.run(&["rollouts", "list"]));
 }

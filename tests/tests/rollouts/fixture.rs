@@ -14,33 +14,10 @@ use freehold_tenancy::release::ReleaseContent;
 use freehold_tenancy::rollout::{MemberState, Rollout, RolloutMember, RolloutPlan, RolloutState};
 use freehold_tenancy::{EnvironmentId, OperationId, ReleaseId, RolloutId};
 use freehold_tests::fixture::Freehold;
+use freehold_tests::ready_environments;
 use freehold_worker::Worker;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// SQL that inserts `$1` tenants with one ready environment each, which has the release `$2`.
-const FLEET: &str = "
-    with numbers as (
-        select gen_random_uuid() as tenant, gen_random_uuid() as environment, gen_random_uuid() as operation
-        from generate_series(1, $1)
-    ),
-    tenant as (
-        insert into tenants (id, created_at, company_name, tier, updated_at)
-        select tenant, $3, 'Acme', 'standard', $3 from numbers
-    ),
-    environment as (
-        insert into environments (id, tenant_id, name, residency, home_region, created_at, state, ready_at, updated_at)
-        select environment, tenant, 'production', 'eu', 'eu-central-1', $3, 'ready', $3, $3 from numbers
-    ),
-    operation as (
-        insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, finished_at,
-            updated_at)
-        select operation, tenant, environment, 'onboard', '{}', $3, 'succeeded', $3, $3 from numbers
-    )
-    insert into environment_stacks (environment_id, kind, region, slot, stack_name, stack_id, state, operation_id,
-        intended_at, changed_at, release_id, parameters)
-    select environment, 'tenant', 'eu-central-1', 0, 'freehold-tenant', 'arn', 'present', operation, $3, $3, $2, '{}'
-    from numbers";
 
 /// SQL that pins an environment.
 pub(crate) const PIN: &str = "insert into environment_pins (environment_id, reason, pinned_by, pinned_at)
@@ -78,8 +55,7 @@ impl Fixture {
             releases::of_configuration(pool, &content, &requester("worker"), now).await.expect("a release")
         };
         let (old, new) = (release("old").await, release("new").await);
-        let fleet = sqlx::query(FLEET).bind(environments).bind(old.as_uuid()).bind(now);
-        fleet.execute(freehold.pool()).await.expect("a fleet");
+        ready_environments::insert(freehold.pool(), environments, old, now).await;
         let worker = freehold.worker("first");
         Self { freehold, worker, old, new }
     }

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use chrono::{DateTime, Utc};
 use freehold_tenancy::config::OWN_STACK_PARAMETERS;
 use freehold_tenancy::db::lifecycle::{self, UpdateRequest, UpdateResult};
 use freehold_tenancy::environment::EnvironmentState;
@@ -145,10 +144,7 @@ fn answer(app: &App, result: UpdateResult) -> Result<Response, ApiError> {
             Code::EnvironmentNotReady,
             format!("The environment is {state}; only a ready environment is updated."),
         )),
-        UpdateResult::Pinned { reason, until } => Err(ApiError::new(
-            Code::Pinned,
-            format!("The environment is pinned to its release{}: {reason}", text_of(until)),
-        )),
+        UpdateResult::Pinned { reason, until } => Err(ApiError::pinned(&reason, until)),
         UpdateResult::OutsideWindow { next } => {
             let next = next.map_or_else(
                 || "The tenant has no maintenance window in the coming days.".to_owned(),
@@ -166,10 +162,6 @@ fn answer(app: &App, result: UpdateResult) -> Result<Response, ApiError> {
         UpdateResult::ReleaseNotFound => Err(not_found()),
         UpdateResult::NotFound => Err(environments::not_found()),
     }
-}
-
-fn text_of(until: Option<DateTime<Utc>>) -> String {
-    until.map(|until| format!(" until {}", until.format("%Y-%m-%d %H:%M UTC"))).unwrap_or_default()
 }
 
 fn accepted(operation: OperationId) -> Result<Response, ApiError> {

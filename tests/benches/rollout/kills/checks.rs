@@ -8,7 +8,7 @@ use freehold_tenancy::rollout::{MemberState, Rollout, RolloutMember, RolloutStat
 use freehold_tests::crash::Infrastructure;
 use uuid::Uuid;
 
-use crate::table::Table;
+use freehold_tests::benchmark_table::Table;
 
 /// Adds the figures of a rollout that was created at `start`.
 pub(super) async fn check(

@@ -26,9 +26,9 @@ const UNCLAIMED: &str = "
     where exists (select from operations o where o.id = claim.id and o.fence = claim.fence and finished_at is null)
         or exists (select from rollouts r where r.id = claim.id and r.fence = claim.fence and finished_at is null)";
 
-/// Kills a worker, if possible while it has claimed an operation or the rollout, otherwise the one at `usual`. The task
-/// that this adds to `resumptions` returns the time until other workers have claimed all of it. Returns the index of
-/// the killed worker.
+/// Kills a worker, if possible while it has claimed an operation or the rollout, otherwise the one at `usual`. Adds a
+/// task to `resumptions` that returns the time until other workers have claimed all of it. Returns the index of the
+/// killed worker.
 pub(super) async fn kill_amid_claim(
     infrastructure: &Infrastructure,
     processes: &mut Processes,

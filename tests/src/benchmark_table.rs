@@ -1,10 +1,12 @@
-//! Table of measured values and their bounds.
+//! Table of measured values and their bounds, which benchmarks print.
 
 use std::process::ExitCode;
 
-#[derive(Default)]
-pub(crate) struct Table(Vec<Row>);
+/// Measured values with their bounds, printed as they are added and again at the end.
+#[derive(Debug, Default)]
+pub struct Table(Vec<Row>);
 
+#[derive(Debug)]
 struct Row {
     figure: String,
     measured: f64,
@@ -15,15 +17,22 @@ struct Row {
 
 impl Table {
     /// Adds a measured value that must not exceed `bound`.
-    pub(crate) fn at_most(&mut self, figure: &str, measured: f64, bound: f64, unit: &str, detail: &str) {
+    pub fn at_most(&mut self, figure: &str, measured: f64, bound: f64, unit: &str, detail: &str) {
         self.push(figure, measured, format!("≤ {bound} {unit}"), measured <= bound, detail);
     }
 
     /// Adds a measured value that must not be below `bound`.
-    pub(crate) fn at_least(&mut self, figure: &str, measured: f64, bound: f64, unit: &str, detail: &str) {
+    pub fn at_least(&mut self, figure: &str, measured: f64, bound: f64, unit: &str, detail: &str) {
         self.push(figure, measured, format!("≥ {bound} {unit}"), measured >= bound, detail);
     }
 
+    /// Adds a number of events that must not happen.
+    #[expect(clippy::cast_precision_loss, reason = "counts are small")]
+    pub fn none(&mut self, figure: &str, measured: usize, detail: &str) {
+        self.push(figure, measured as f64, "= 0".to_owned(), measured == 0, detail);
+    }
+
+    #[expect(clippy::print_stdout, reason = "a benchmark prints results")]
     fn push(&mut self, figure: &str, measured: f64, bound: String, met: bool, detail: &str) {
         let row = Row { figure: figure.to_owned(), measured, bound, met, detail: detail.to_owned() };
         println!("{}", row.line());
@@ -31,8 +40,9 @@ impl Table {
     }
 
     /// Prints the table; returns a failure exit code if a measured value misses its bound.
-    pub(crate) fn print(&self) -> ExitCode {
-        println!("\n{:<62}{:>10}  {:<14}{:<8}details", "figure", "measured", "bound", "result");
+    #[expect(clippy::print_stdout, reason = "a benchmark prints results")]
+    pub fn print(&self) -> ExitCode {
+        println!("\n{:<74}{:>10}  {:<14}{:<8}details", "figure", "measured", "bound", "result");
         for row in &self.0 {
             println!("{}", row.line());
         }
@@ -43,16 +53,17 @@ impl Table {
 impl Row {
     fn line(&self) -> String {
         let result = if self.met { "met   " } else { "missed" };
-        format!("{:<62}{:>10.3}  {:<14}{result}  {}", self.figure, self.measured, self.bound, self.detail)
+        format!("{:<74}{:>10.3}  {:<14}{result}  {}", self.figure, self.measured, self.bound, self.detail)
     }
 }
 
-pub(crate) fn median(values: &[f64]) -> f64 {
+/// Returns the median of the values.
+pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
 /// Returns a quantile of the values, for example the 99th percentile if `share` is 0.99.
-pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
+pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "few")]
@@ -61,6 +72,6 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
 }
 
 /// Formats values with `digits` decimal places, separated by spaces.
-pub(crate) fn format_values(values: &[f64], digits: usize) -> String {
+pub fn format_values(values: &[f64], digits: usize) -> String {
     values.iter().map(|value| format!("{value:.digits$}")).collect::<Vec<_>>().join(" ")
 }
