@@ -104,6 +104,11 @@ fn print(rollout: &Rollout) -> anyhow::Result<()> {
             output::print_field("approval hash", sha256)?;
         }
     }
+    for wave in rollout.waves.iter().flatten() {
+        if let Some(reason) = &wave.promotion_reason {
+            output::print_field("promoted", format!("{}: {reason}", wave.name))?;
+        }
+    }
     Ok(())
 }
 

@@ -146,6 +146,8 @@ pub struct RolloutWave {
     /// Time at which the last update of the wave ended.
     pub updated_at: Option<DateTime<Utc>>,
     pub bake_until: Option<DateTime<Utc>>,
+    /// Reason of the promotion that ended the bake early; `None` without one.
+    pub promotion_reason: Option<String>,
     pub finished_at: Option<DateTime<Utc>>,
     /// Hash to which an approval is bound; `None` if the wave needs none.
     pub approval_sha256: Option<String>,

@@ -309,12 +309,14 @@ pub static SCENARIOS: &[Scenario] = &[
         &["scenarios::update_alarms::a_missing_alarm_fails_the_update_and_is_named",
           "releases::update::an_alarm_of_the_stack_rolls_an_update_back"]),
     scenario(66, "An alarm fires during an update, or an environment fails in the bake", &[Fail, Halt],
-        "UPDATE_ROLLBACK_COMPLETE is a failed environment. CloudFormation watches the alarms only during the update; \
-         in the bake, a critical finding about an environment is a failure.",
+        "UPDATE_ROLLBACK_COMPLETE is a failed environment. In the bake, Freehold reads the alarms: one that fires or \
+         is missing is a failure, like a critical finding. The bake does not end before the alarms could be read.",
         &["rollouts::failures::an_alarm_during_an_update_fails_the_environment",
+          "rollouts::failures::an_alarm_in_the_bake_halts_the_rollout",
+          "rollouts::failures::a_bake_does_not_end_before_its_alarms_could_be_read",
           "rollouts::waves::a_critical_finding_in_the_bake_is_a_failure"]),
     scenario(67, "An alarm has no data: INSUFFICIENT_DATA for good", &[Done],
-        "The alarm does not stop the update.",
+        "The alarm stops neither the update nor the rollout.",
         &["scenarios::update_alarms::an_alarm_without_data_does_not_stop_an_update"]),
     scenario(68, "One update more than the wave tolerates has failed", &[Halt],
         "The rollout halts at exactly this failure, and a strict wave never has more updates in progress than may \

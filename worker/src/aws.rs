@@ -8,6 +8,7 @@
 //! | STS | `sts`: sessions, `check_role`; `access_check`: the credentials of the process |
 //! | CloudFormation | `cloudformation`: stacks in tenant accounts, `read_in_region` |
 //! | CloudFormation | `templates`: `validate_template`, the template of a stack |
+//! | CloudWatch | `cloudwatch`: alarms in tenant accounts |
 //! | Lambda | `stack_check`: the response of a tenant's stack, by Function URL or by invocation |
 //! | IAM Identity Center | `ssoadmin`: permission sets, assignments; `identitystore`: users, groups, memberships |
 //! | IAM Identity Center | `own_groups`: groups that Freehold has created, which alone are changed |
@@ -26,6 +27,7 @@ mod cache;
 mod call;
 mod change_sets;
 mod cloudformation;
+mod cloudwatch;
 mod connection;
 mod errors;
 mod front_door_check;

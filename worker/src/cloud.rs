@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod alarm;
 mod change_set;
 mod checks;
 mod error;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 pub use access::{Assignment, AssignmentState, Grant, Membership, OwnGroup, OwnUser, Person, User};
 pub use accounts::{Creation, CreationState, ListedAccount, NewAccount, RegionStatus, ResidencyOu};
+pub use alarm::{Alarm, AlarmState};
 pub use change_set::{ChangeSet, ChangeSetState, NewChangeSet, ResourceChange, ResourceReplacement};
 pub use checks::{CheckRequest, CheckResponse};
 pub use error::{CloudError, CloudErrorKind, ErrorOrigin};

@@ -1,6 +1,7 @@
 //! Loop that continues the rollout in progress. It claims the rollout with a lease and a fence, so that any worker
 //! continues it after a crash.
 
+pub(crate) mod alarms;
 mod decide;
 
 use std::time::Duration;

@@ -58,6 +58,11 @@ impl WakeSignals {
         self.has_rollout.store(any, Ordering::Relaxed);
     }
 
+    /// Returns whether an unfinished rollout existed at the last check.
+    pub(crate) fn has_rollout(&self) -> bool {
+        self.has_rollout.load(Ordering::Relaxed)
+    }
+
     /// Wakes the delivery loop, because this worker has written events.
     pub(crate) fn notify_webhooks(&self) {
         if self.has_webhooks.load(Ordering::Relaxed) {

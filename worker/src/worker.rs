@@ -89,6 +89,7 @@ impl Worker {
             Box::pin(region_removals::run(services, &shutdown)),
             Box::pin(releases::run(services, &shutdown)),
             Box::pin(rollouts::run(&self.name, services, &shutdown)),
+            Box::pin(rollouts::alarms::run(services, &shutdown)),
         );
     }
 
@@ -117,6 +118,12 @@ impl Worker {
     /// use this.
     pub async fn drain_rollouts(&self) -> Result<usize> {
         rollouts::drain(&self.name, &self.services).await
+    }
+
+    /// Reads the alarms of environments in a bake that are due, and returns the number of environments. Tests that move
+    /// the clock use this.
+    pub async fn read_alarms(&self) -> Result<usize> {
+        rollouts::alarms::read_due(&self.services).await
     }
 
     /// Runs all operations that are due and returns the number of claims. Tests that move the clock use this.

@@ -130,10 +130,14 @@ impl Alarm {
     }
 }
 
-/// Converts the members of a configuration that are numbers or flags in the API, but may be texts in a form or in a
-/// template.
+/// Converts the members of a configuration that are numbers or flags in the API, but may be texts or integers in a form
+/// or in a template.
 pub(crate) fn normalize(configuration: &mut Map<String, Value>) {
     for (member, value) in configuration.iter_mut() {
+        // AWS answers with a floating-point number, as its SDKs expect, also if a template has an integer.
+        if let Some(number) = value.as_f64().filter(|_| NUMBERS.contains(&member.as_str())) {
+            *value = Value::from(number);
+        }
         let Some(text) = value.as_str() else { continue };
         let converted = match member.as_str() {
             integer if INTEGERS.contains(&integer) => text.parse::<i64>().ok().map(Value::from),

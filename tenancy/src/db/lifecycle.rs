@@ -111,7 +111,7 @@ pub use resume::resume;
 pub use retry::{RetryResult, retry};
 pub use rollouts::{
     CreateRolloutResult, NewRollout, PlanRolloutResult, RolloutChangeResult, RolloutForecast, RolloutRequest,
-    RolloutTurn, advance_rollout, change_rollout, create_rollout, plan_rollout,
+    RolloutTurn, advance_rollout, change_rollout, create_rollout, plan_rollout, record_firing_alarm,
 };
 pub use step_record::{StepDisposition, StepRecord};
 pub use suspend::{NewSuspension, SuspensionResult, suspend};

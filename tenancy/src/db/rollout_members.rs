@@ -1,5 +1,6 @@
 //! Stores the environments of rollouts.
 
+mod alarms;
 mod outcomes;
 mod summary;
 
@@ -11,6 +12,8 @@ use super::{DbError, PgPool, Result, parse_text};
 use crate::rollout::{Member, MemberState, RolloutMember};
 use crate::{EnvironmentId, OperationId, ReleaseId, RolloutId, TenantId};
 
+pub use alarms::{BakingMember, claim_alarms, record_alarms_read};
+pub(super) use alarms::{count_unread_alarms, fail_by_alarm};
 pub(super) use outcomes::{EndedUpdate, ended_updates, fail_in_bake, unblock};
 pub use summary::{failures, releases};
 

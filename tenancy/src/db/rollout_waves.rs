@@ -43,6 +43,8 @@ pub(super) struct WaveTimes {
     pub(super) finished_at: Option<DateTime<Utc>>,
     pub(super) approval_sha256: Option<String>,
     pub(super) is_approved: bool,
+    /// Whether a person has ended the bake early.
+    pub(super) is_promoted: bool,
     /// Whether another wave follows.
     pub(super) has_next: bool,
 }
@@ -53,6 +55,7 @@ pub(super) async fn times(tx: &mut PgConnection, rollout: RolloutId, wave: usize
         WaveTimes,
         r#"/* db::rollout_waves::times */
         select started_at, bake_until, finished_at, approval_sha256, approved_at is not null as "is_approved!",
+            promotion_reason is not null as "is_promoted!",
             exists (
                 select from rollout_waves n where n.rollout_id = w.rollout_id and n.number > w.number
             ) as "has_next!"
@@ -97,6 +100,28 @@ pub(super) async fn start_bake(
     Ok(())
 }
 
+/// Records that a person ends the bake of a wave now.
+pub(super) async fn promote(
+    tx: &mut PgConnection,
+    rollout: RolloutId,
+    wave: usize,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::rollout_waves::promote */
+        update rollout_waves set updated_at = coalesce(updated_at, $4), bake_until = $4, promotion_reason = $3
+        where rollout_id = $1 and number = $2"#,
+        rollout.as_uuid(),
+        to_number(wave)?,
+        reason,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Records the end of a wave. Returns false if it had ended before.
 pub(super) async fn finish(tx: &mut PgConnection, rollout: RolloutId, wave: usize, now: DateTime<Utc>) -> Result<bool> {
     let done = sqlx::query!(
@@ -114,7 +139,7 @@ pub(super) async fn finish(tx: &mut PgConnection, rollout: RolloutId, wave: usiz
 pub(super) async fn reopen(tx: &mut PgConnection, rollout: RolloutId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::rollout_waves::reopen */
-        update rollout_waves w set updated_at = null, bake_until = null, finished_at = null,
+        update rollout_waves w set updated_at = null, bake_until = null, finished_at = null, promotion_reason = null,
             -- The deadline of the wave counts from the retry.
             started_at = case when w.started_at is not null then $2::timestamptz end
         where w.rollout_id = $1 and exists (
@@ -154,7 +179,8 @@ pub(super) async fn approve(
 pub async fn list(pool: &PgPool, rollout: RolloutId) -> Result<Vec<RolloutWave>> {
     let rows = sqlx::query!(
         r#"/* db::rollout_waves::list */
-        select number, name, started_at, updated_at, bake_until, finished_at, approval_sha256, approved_by, approved_at
+        select number, name, started_at, updated_at, bake_until, promotion_reason, finished_at, approval_sha256,
+            approved_by, approved_at
         from rollout_waves where rollout_id = $1 order by number"#,
         rollout.as_uuid(),
     );
@@ -176,6 +202,7 @@ pub async fn list(pool: &PgPool, rollout: RolloutId) -> Result<Vec<RolloutWave>>
                 started_at: row.started_at,
                 updated_at: row.updated_at,
                 bake_until: row.bake_until,
+                promotion_reason: row.promotion_reason,
                 finished_at: row.finished_at,
                 approval_sha256: row.approval_sha256,
                 approval: by.zip(row.approved_at).map(|(by, at)| WaveApproval { by, at }),

@@ -24,8 +24,10 @@ pub struct RolloutProgress {
     pub updating: u32,
     /// Environments whose update has failed.
     pub failed: u32,
-    /// Environments that got a critical finding after their update.
+    /// Environments that got a critical finding, or whose alarm fired, after their update.
     pub failed_in_bake: u32,
+    /// Environments whose alarms could not be read at the end of the bake.
+    pub unread_alarms: u32,
     /// Earliest time at which another environment can be started; `None` if none waits for a time.
     pub next_check_at: Option<DateTime<Utc>>,
     /// Time at which the change freeze is checked again; `None` if no freeze is in force.
@@ -53,6 +55,8 @@ pub enum Decision {
     AwaitApproval,
     /// Start or continue the bake, which ends at this time.
     Bake { until: DateTime<Utc> },
+    /// Prolong the bake until the alarms of these environments have been read.
+    AwaitAlarms { environments: u32 },
     /// Start the next wave.
     NextWave,
     /// Start nothing until a person has acted.

@@ -301,6 +301,7 @@ async fn the_roles_of_the_example_allow_exactly_their_routes() {
                 Scope::ReleasesRead,
                 Scope::ReleasesApprove,
                 Scope::RolloutsRead,
+                Scope::RolloutsApprove,
                 Scope::AccountMappingsRead,
                 Scope::EventsRead,
             ],

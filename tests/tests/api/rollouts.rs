@@ -78,6 +78,7 @@ async fn a_rollout_is_planned_created_promoted_and_approved() {
     let reason = json!({ "reason": "All metrics are fine." });
     let promoted = api.send_as("ann", Method::POST, &path(&rollout, "/promote"), &reason).await;
     assert_eq!((promoted.status.as_u16(), &promoted.json()["reason"]), (200, &reason["reason"]));
+    assert_eq!(promoted.json()["waves"][0]["promotion_reason"], reason["reason"]);
     fixture.drain().await;
     let shown = api.get(&path(&rollout, "")).await.json();
     assert_eq!(shown["state"], "awaiting_approval");

@@ -1,11 +1,13 @@
 //! Tests of rollouts in the simulated AWS, with updates that fail, are interrupted or lose their environment: scenarios
 //! 66 and 68 to 70.
 
+use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::cloudwatch::AlarmState;
 use freehold_sandbox::faults::{Fault, Rule};
-use freehold_tenancy::db::environment_pins;
+use freehold_tenancy::RolloutId;
 use freehold_tenancy::db::lifecycle::{self, NewSuspension, RolloutRequest};
+use freehold_tenancy::db::{environment_pins, rollout_waves};
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::environment_pin::EnvironmentPin;
 use freehold_tenancy::operation::{Initiator, OperationState};
@@ -44,6 +46,78 @@ async fn an_alarm_during_an_update_fails_the_environment() {
     let reasons = fixture.reasons(id).await;
     assert!(reasons[0].contains("is in ALARM state"), "{reasons:?}");
     assert_eq!(fixture.releases_on_record().await, before);
+}
+
+/// Returns a fleet of two environments whose stacks have an alarm, and a rollout whose first wave bakes.
+async fn baking() -> (Fixture, RolloutId) {
+    let config = format!("{CONFIG}\n{ALARM_RIGHTS}");
+    let fixture = Fixture::in_aws(Settings::default(), &config, 2, &with_alarm(content(60))).await;
+    let id = fixture.create_waves(&[json!({ "select": { "percent": 50 }, "bake_seconds": 600 }), json!({})]).await;
+    let worker = fixture.worker.clone();
+    fixture.run_until_state(&worker, id, RolloutState::Baking).await;
+    (fixture, id)
+}
+
+#[tokio::test]
+async fn an_alarm_in_the_bake_halts_the_rollout() {
+    let (fixture, id) = baking().await;
+    let stacks = fixture.stacks();
+    let updated = stacks.iter().find(|stack| stack.updates == 1).expect("an updated stack");
+    let set =
+        |state| fixture.freehold.world.set_alarm_state(&updated.account, "eu-central-1", "freehold-errors", state);
+    assert!(set(AlarmState::Alarm));
+    let since = fixture.now();
+    fixture.run(&fixture.worker).await;
+    let rollout = fixture.rollout(id).await;
+    assert_eq!((rollout.state, fixture.counts(id).await.as_str()), (RolloutState::Halted, "waiting 1, failed 1"));
+    let reason = "1 environment has failed after its update in the wave w0, which tolerates 0";
+    assert_eq!(rollout.reason.as_deref(), Some(reason));
+    assert!(rollout.since - since <= TimeDelta::seconds(90), "{}", rollout.since - since);
+    let reasons = fixture.reasons(id).await;
+    assert!(reasons[0].starts_with("failed: the alarm arn:aws:cloudwatch:eu-central-1:"), "{reasons:?}");
+    assert!(reasons[0].contains(":alarm:freehold-errors fires: "), "{reasons:?}");
+    // The environment is updated again once the alarm is over.
+    assert!(set(AlarmState::Ok));
+    fixture.change(id, RolloutRequest::RetryFailed).await;
+    fixture.run(&fixture.worker).await;
+    assert_eq!((fixture.state(id).await, fixture.counts(id).await.as_str()), (RolloutState::Succeeded, "succeeded 2"));
+}
+
+#[tokio::test]
+async fn a_bake_does_not_end_before_its_alarms_could_be_read() {
+    let (fixture, id) = baking().await;
+    let fault = Fault::error("AccessDenied", "the role lacks cloudwatch:DescribeAlarms");
+    fixture.freehold.world.inject(Rule::on("cloudwatch", "DescribeAlarms", fault));
+    let end = fixture.now() + TimeDelta::minutes(30);
+    fixture.run_until(&fixture.worker, || fixture.now() > end).await;
+    let rollout = fixture.rollout(id).await;
+    let reason = "the alarms of 1 environment could not be read at the end of the bake and are read again; promote the \
+                  rollout to go on without them";
+    assert_eq!((rollout.state, rollout.reason.as_deref()), (RolloutState::Baking, Some(reason)));
+    let reasons = fixture.reasons(id).await;
+    assert!(reasons[0].starts_with("baking: its alarms cannot be read: "), "{reasons:?}");
+    assert_eq!(reasons[1], "waiting: ");
+    fixture.change(id, RolloutRequest::Promote { reason: "the metrics are fine" }).await;
+    fixture.run(&fixture.worker).await;
+    assert_eq!((fixture.state(id).await, fixture.counts(id).await.as_str()), (RolloutState::Succeeded, "succeeded 2"));
+    let waves = rollout_waves::list(fixture.pool(), id).await.expect("the waves");
+    assert_eq!(waves[0].promotion_reason.as_deref(), Some("the metrics are fine"));
+}
+
+#[tokio::test]
+async fn a_bake_ends_once_its_alarms_can_be_read_again() {
+    let (fixture, id) = baking().await;
+    fixture.freehold.world.inject(Rule::on(
+        "cloudwatch",
+        "DescribeAlarms",
+        Fault::error("InternalFailure", "CloudWatch is down"),
+    ));
+    let end = fixture.now() + TimeDelta::minutes(30);
+    fixture.run_until(&fixture.worker, || fixture.now() > end).await;
+    assert_eq!(fixture.state(id).await, RolloutState::Baking);
+    fixture.freehold.world.clear_faults();
+    fixture.run(&fixture.worker).await;
+    assert_eq!((fixture.state(id).await, fixture.counts(id).await.as_str()), (RolloutState::Succeeded, "succeeded 2"));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use freehold_sandbox::Settings;
 use freehold_tenancy::db::{operations, rollouts};
 use freehold_tenancy::operation::{Operation, OperationKind};
 use freehold_tenancy::release::ReleaseContent;
+use freehold_tenancy::rollout::RolloutState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{EnvironmentId, ReleaseId, RolloutId};
 use freehold_tests::fixture::Freehold;
@@ -43,7 +44,13 @@ impl Fixture {
     /// Does all due work.
     async fn work(&self, worker: &Arc<Worker>) {
         // The ends of updates make the rollout due.
-        while worker.drain_rollouts().await.expect("decisions") + worker.drain().await.expect("the due work") > 0 {}
+        loop {
+            let alarms = worker.read_alarms().await.expect("reads of alarms");
+            let decisions = worker.drain_rollouts().await.expect("decisions");
+            if alarms + decisions + worker.drain().await.expect("the due work") == 0 {
+                return;
+            }
+        }
     }
 
     /// Advances the clock to the next wake-up of an operation or of the rollout. Returns the time of that wake-up.
@@ -63,6 +70,17 @@ impl Fixture {
             if is_enough() || self.advance_to_next().await.is_none_or(|at| at > until) {
                 return;
             }
+        }
+    }
+
+    /// Runs the worker until the rollout has this state.
+    pub(super) async fn run_until_state(&self, worker: &Arc<Worker>, id: RolloutId, state: RolloutState) {
+        loop {
+            self.work(worker).await;
+            if self.state(id).await == state {
+                return;
+            }
+            self.advance_to_next().await.expect("more work");
         }
     }
 

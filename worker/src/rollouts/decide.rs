@@ -16,6 +16,7 @@ pub(crate) fn decide(plan: &RolloutPlan, progress: &RolloutProgress, now: DateTi
 #[rustfmt::skip]
 fn decide_wave(plan: &RolloutPlan, wave: &Wave, progress: &RolloutProgress, now: DateTime<Utc>) -> Decision {
     let (failed, in_bake, tolerated) = (progress.failed, progress.failed_in_bake, wave.max_failures);
+    let unread_alarms = progress.unread_alarms;
     let free = wave.max_running(failed).saturating_sub(progress.updating);
     let deadline = progress.started_at.zip(wave.window_deadline_seconds).map(|(start, after)| start + seconds(after));
     let is_waiting = progress.waiting > 0;
@@ -39,6 +40,7 @@ fn decide_wave(plan: &RolloutPlan, wave: &Wave, progress: &RolloutProgress, now:
     match (progress.bake_until, bake) {
         (Some(until), _) if until > now   => Decision::Bake { until },
         (None, Some(bake))                => Decision::Bake { until: now + seconds(bake) },
+        _ if unread_alarms > 0            => Decision::AwaitAlarms { environments: unread_alarms },
         _ if progress.has_next_wave       => Decision::NextWave,
         _                                 => Decision::Finish,
     }

@@ -235,6 +235,9 @@ pub struct RolloutWave {
     /// End of the bake; `null` before the bake, and without one.
     #[schema(required = true)]
     pub bake_until: Option<DateTime<Utc>>,
+    /// Reason of the promotion that ended the bake early; `null` without one.
+    #[schema(required = true)]
+    pub promotion_reason: Option<String>,
     /// End of the wave with its bake; `null` before.
     #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,

@@ -69,6 +69,7 @@ fn of_wave(rollout: &rollout::Rollout, wave: &RolloutWave) -> Option<schema::Rol
         started_at: wave.started_at,
         updated_at: wave.updated_at,
         bake_until: wave.bake_until,
+        promotion_reason: wave.promotion_reason.clone(),
         finished_at: wave.finished_at,
     })
 }
@@ -129,6 +130,9 @@ fn next(rollout: &rollout::Rollout, waves: &[RolloutWave]) -> String {
         }
         RolloutState::AwaitingApproval => {
             format!("Another person than {} approves the wave {wave}; then it starts.", rollout.created_by.subject)
+        }
+        RolloutState::Baking if rollout.reason.is_some() => {
+            format!("The bake of the wave {wave} ends once the alarms could be read, or by a promotion.")
         }
         RolloutState::Baking => match current.and_then(|wave| wave.bake_until) {
             Some(until) => format!(

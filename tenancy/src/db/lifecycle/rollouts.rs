@@ -23,6 +23,7 @@
 //! [`rollouts::claim_due`](crate::db::rollouts::claim_due).
 
 mod advance;
+mod alarms;
 mod begin;
 mod candidates;
 mod catch_up;
@@ -32,5 +33,6 @@ mod record;
 mod write_state;
 
 pub use advance::{RolloutTurn, advance_rollout};
+pub use alarms::record_firing_alarm;
 pub use change::{RolloutChangeResult, RolloutRequest, change_rollout};
 pub use create::{CreateRolloutResult, NewRollout, PlanRolloutResult, RolloutForecast, create_rollout, plan_rollout};

@@ -111,6 +111,14 @@ fn a_bake_follows_every_wave_but_the_last() {
 }
 
 #[test]
+fn a_bake_goes_on_until_the_alarms_have_been_read() {
+    let progress = RolloutProgress { bake_until: Some(at(60)), unread_alarms: 2, ..running() };
+    assert_eq!(decide(&strict(), &progress, at(60)), Decision::AwaitAlarms { environments: 2 });
+    let progress = RolloutProgress { failed_in_bake: 3, ..progress };
+    assert!(matches!(decide(&strict(), &progress, at(60)), Decision::Halt { .. }));
+}
+
+#[test]
 fn a_wave_without_a_bake_is_followed_at_once() {
     let plan = plan(&[json!({}), json!({})]);
     assert_eq!(decide(&plan, &running(), noon()), Decision::NextWave);

@@ -15,6 +15,12 @@ use crate::rollout::{Decide, Decision, MemberState, Rollout, RolloutProgress, Ro
 /// Maximum time between two checks for failures in a bake, or for the end of a change freeze.
 const CHECK_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
+/// Maximum age of the last read of the alarms at the end of a bake. Workers read them once a minute.
+const MAX_ALARMS_AGE: TimeDelta = TimeDelta::minutes(2);
+
+/// Time between two checks whether the alarms have been read.
+const ALARMS_INTERVAL: TimeDelta = TimeDelta::seconds(5);
+
 /// Reason of a rollout that a change freeze stops.
 const FROZEN: &str = "waits for the end of the change freeze";
 
@@ -79,6 +85,13 @@ async fn progress(tx: &mut PgConnection, rollout: &Rollout, now: DateTime<Utc>) 
     let times = rollout_waves::times(tx, rollout.id, wave).await?;
     let missing = || DbError::UnexpectedValue(format!("the rollout {} has no wave {wave}", rollout.id));
     let times = times.ok_or_else(missing)?;
+    let unread_alarms = match times.bake_until {
+        // A person who ends the bake early does not wait for alarms.
+        Some(until) if until <= now && !times.is_promoted => {
+            rollout_members::count_unread_alarms(tx, rollout.id, wave, until - MAX_ALARMS_AGE).await?
+        }
+        _ => 0,
+    };
     let freeze = change_freeze::in_force(tx, now).await?;
     let number = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
     Ok(RolloutProgress {
@@ -90,6 +103,7 @@ async fn progress(tx: &mut PgConnection, rollout: &Rollout, now: DateTime<Utc>) 
         updating: number(updating),
         failed: number(failed),
         failed_in_bake: number(failed_in_bake),
+        unread_alarms: number(unread_alarms),
         next_check_at,
         // A person can end a freeze at any time.
         frozen_until: freeze.map(|freeze| freeze.until.map_or(now + CHECK_INTERVAL, |at| at.min(now + CHECK_INTERVAL))),
@@ -138,6 +152,14 @@ async fn carry_out(
             }
             (RolloutState::Baking, None, Claimed::Release(Some(until.min(now + CHECK_INTERVAL))))
         }
+        Decision::AwaitAlarms { environments } => {
+            let whose = if environments == 1 { "1 environment" } else { &format!("{environments} environments") };
+            let reason = format!(
+                "the alarms of {whose} could not be read at the end of the bake and are read again; promote the \
+                 rollout to go on without them"
+            );
+            (RolloutState::Baking, Some(reason), Claimed::Release(Some(now + ALARMS_INTERVAL)))
+        }
         Decision::NextWave => {
             finish_wave(tx, rollout, now).await?;
             rollout.wave += 1;
@@ -146,7 +168,7 @@ async fn carry_out(
         Decision::Halt { reason } => (RolloutState::Halted, Some(reason), Claimed::Release(None)),
         Decision::Finish if is_rolling_back => {
             let reason = match progress.failed {
-                0 => None,
+                0 => reason,
                 1 => Some("1 environment could not be rolled back".to_owned()),
                 failed => Some(format!("{failed} environments could not be rolled back")),
             };

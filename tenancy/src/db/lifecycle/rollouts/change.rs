@@ -107,7 +107,7 @@ async fn change_in_tx(
         RolloutRequest::Pause { reason } => (RolloutState::Paused, reason, Claimed::Wake),
         RolloutRequest::Resume => (RolloutState::Running, None, Claimed::Wake),
         RolloutRequest::Promote { reason } => {
-            rollout_waves::start_bake(tx, id, rollout.wave, now, now).await?;
+            rollout_waves::promote(tx, id, rollout.wave, reason, now).await?;
             (RolloutState::Running, Some(reason), Claimed::Wake)
         }
         RolloutRequest::Approve { sha256 } => {
