@@ -32,11 +32,12 @@ pub async fn claim_alarms(
         with due as (
             select m.rollout_id, m.environment_id
             from rollouts r join rollout_members m on m.rollout_id = r.id and m.wave = r.wave
-            where r.finished_at is null and m.state = 'baking' and (m.alarms_due_at is null or m.alarms_due_at <= $1) and exists (
-                select from environment_stacks s cross join jsonb_object_keys(s.outputs) o (name)
-                where s.environment_id = m.environment_id and s.kind = 'tenant' and s.state <> 'deleted'
-                    and o.name like '%AlarmArn'
-            )
+            where r.finished_at is null and m.state = 'baking'
+                and (m.alarms_due_at is null or m.alarms_due_at <= $1) and exists (
+                    select from environment_stacks s cross join jsonb_object_keys(s.outputs) o (name)
+                    where s.environment_id = m.environment_id and s.kind = 'tenant' and s.state <> 'deleted'
+                        and o.name like '%AlarmArn'
+                )
             order by m.alarms_due_at nulls first limit $3 for no key update of m skip locked
         ), claimed as (
             update rollout_members m set alarms_due_at = $2 from due
