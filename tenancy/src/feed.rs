@@ -244,7 +244,11 @@ impl FeedType {
             | Self::SuspensionNeedsAttention
             | Self::ResumptionNeedsAttention
             | Self::RegionChangeNeedsAttention
-            | Self::RegionChangeFailed => &["code"],
+            | Self::RegionChangeFailed
+            | Self::ResidencyProofNeedsAttention
+            | Self::ResidencyProofFailed
+            | Self::UpdateNeedsAttention
+            | Self::UpdateFailed => &["code"],
             Self::TenantApprovalRequested | Self::TenantApprovalGranted | Self::TenantApprovalRejected => {
                 &["action", "approval_id"]
             }

@@ -63,7 +63,7 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "111122223333", pattern = "^[0-9]{12}$", nullable = false))]
     pub aws_account_id: Option<String>,
-    /// Attention code; only in `*.needs_attention` events.
+    /// Attention code; only in `tenant.*.needs_attention` and `tenant.*.failed` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "account_email_taken", nullable = false))]
     pub code: Option<String>,
@@ -95,6 +95,14 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "eu-west-1", nullable = false))]
     pub region: Option<String>,
+    /// Home region before; only in `environment.home_moved` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "eu-central-1", nullable = false))]
+    pub from: Option<String>,
+    /// Home region now; only in `environment.home_moved` events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "eu-west-1", nullable = false))]
+    pub to: Option<String>,
     /// Release, whose details are at `GET /v1/releases/{id}`; only in `release.*` and `rollout.*` events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "rel_01k2m8v3x9e7rt4s5q6w7y8z9f", nullable = false))]
@@ -147,11 +155,47 @@ impl FeedEvent {
                 kind: text("kind"),
                 severity: text("severity"),
                 region: text("region"),
+                from: text("from"),
+                to: text("to"),
                 release_id: text("release_id"),
                 rollout_id: text("rollout_id"),
                 wave: text("wave"),
                 changed: entry.data.get("changed").and_then(|changed| serde_json::from_value(changed.clone()).ok()),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::feed::FeedType;
+
+    #[test]
+    fn each_declared_field_of_a_type_is_in_its_events() {
+        let config = Config::parse(include_str!("../config/minimal.toml")).unwrap();
+        for feed_type in FeedType::ALL.iter().copied() {
+            let value = |name: &&str| if *name == "changed" { json!(["tier"]) } else { json!("value") };
+            let data: Map<_, _> = feed_type.data_fields().iter().map(|name| ((*name).to_owned(), value(name))).collect();
+            let (position, occurred_at) = (7, DateTime::UNIX_EPOCH);
+            let (tenant_id, environment_id, operation) = (None, None, None);
+            let data = Value::Object(data);
+            let entry = Entry { position, tenant_id, environment_id, operation, feed_type, data, occurred_at };
+            let expected = entry.data.clone();
+            assert_eq!(json!(FeedEvent::of(entry, &config).data), expected, "{feed_type}");
+        }
+    }
+
+    #[test]
+    fn operations_that_fail_or_need_a_person_have_a_code() {
+        let has_cause = |feed_type: &FeedType| {
+            let name = feed_type.to_string();
+            name.starts_with("tenant.") && (name.ends_with(".needs_attention") || name.ends_with(".failed"))
+        };
+        let with_cause: Vec<_> = FeedType::ALL.iter().copied().filter(has_cause).collect();
+        assert!(with_cause.len() > 10);
+        assert!(with_cause.iter().all(|feed_type| feed_type.data_fields() == ["code"]), "{with_cause:?}");
     }
 }
