@@ -2,6 +2,8 @@
 
 mod remedies;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use freehold_api::schema::{FleetHoldList, Operation, OperationPage, Step, Vending};
@@ -178,6 +180,9 @@ fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit
         }
         output::print_field("remedies", attention.remedies.join(", "))?;
     }
+    for sentence in customer_sentences(operation) {
+        output::print_field("tell the customer", sentence)?;
+    }
     if let Some(failure) = &operation.failure {
         output::print_field("failure", format!("{} ({})", failure.message, failure.code))?;
     }
@@ -196,6 +201,15 @@ fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit
     }
     output::print_table(&table)?;
     Ok(exit)
+}
+
+/// Returns the sentence of the attention; without attention, the sentences of all waits.
+fn customer_sentences(operation: &Operation) -> BTreeSet<&str> {
+    match &operation.attention {
+        // An older server sends no sentence.
+        Some(attention) => Some(attention.tell_customer.as_str()).filter(|it| !it.is_empty()).into_iter().collect(),
+        None => operation.steps.iter().flatten().filter_map(|step| step.tell_customer.as_deref()).collect(),
+    }
 }
 
 /// Returns the last error, the reason of a skip or wait, or the facts of a step. The date of the next check is included

@@ -42,7 +42,7 @@ fn write_line(text: &str) -> io::Result<()> {
 
 /// Writes a named value to stdout, aligned with other fields.
 pub(crate) fn print_field(name: &str, value: impl Display) -> io::Result<()> {
-    print_line(format!("{name:14} {value}").trim_end())
+    print_line(format!("{name:17} {value}").trim_end())
 }
 
 /// Writes indented JSON to stdout.

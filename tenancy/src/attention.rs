@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::attention_code::{AttentionCode, Remedy};
+use crate::customer_sentence::UNKNOWN_CODE_SENTENCE;
 
 /// Reason why an operation needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,5 +30,11 @@ impl Attention {
     /// Returns the code as an [`AttentionCode`], or `None` if this version of Freehold does not define the code.
     pub fn known_code(&self) -> Option<AttentionCode> {
         self.code.parse().ok()
+    }
+
+    /// Returns the sentence that support staff read to the customer. A code that this version of Freehold does not
+    /// define has a general one.
+    pub fn customer_sentence(&self) -> &'static str {
+        self.known_code().map_or(UNKNOWN_CODE_SENTENCE, AttentionCode::customer_sentence)
     }
 }

@@ -43,7 +43,7 @@ impl HoldKind {
     }
 
     /// Returns the condition that operations under this hold wait for. The text completes the sentence "waits for …".
-    pub fn waits_for(self) -> &'static str {
+    pub const fn waits_for(self) -> &'static str {
         match self {
             Self::AccountQuotaReached => "AWS to raise the account quota of the organisation",
             Self::OrganizationFinalizing => "AWS to finish setting up the organisation",

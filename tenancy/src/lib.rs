@@ -12,6 +12,7 @@ pub mod baseline;
 pub mod change_freeze;
 pub mod clock;
 pub mod config;
+pub mod customer_sentence;
 pub mod db;
 pub mod environment;
 pub mod environment_pin;

@@ -1,4 +1,4 @@
-//! Wait reasons: the conditions that steps wait for, with their texts for operators and customers.
+//! Wait reasons: the conditions that steps wait for, with their texts for operators.
 
 use std::fmt;
 
@@ -104,6 +104,10 @@ pub enum WaitReason {
     AwsRefusal {
         error: String,
     },
+    /// Waits until a failed step is retried.
+    NextAttempt,
+    /// Waits because its approval was decided while the step ran.
+    RecordedDecision,
 }
 
 /// Work that a step requests from AWS.
@@ -113,48 +117,6 @@ pub enum RequestedWork {
     Stack,
     Assignment,
     Revocation,
-}
-
-impl WaitReason {
-    /// Returns one sentence that support staff can pass on to the customer. It contains no internal details.
-    pub fn customer_message(&self) -> &'static str {
-        match self {
-            Self::AccountCreation | Self::AccountCreationBeforeOffboarding => "AWS is creating the account.",
-            Self::AccountUsable | Self::CloudFormationUsable { .. } => "AWS is preparing the new account.",
-            Self::AccountClosure => "AWS is closing the account.",
-            Self::ClosureLimit { .. } => {
-                "AWS limits how many accounts can be closed in 30 days; the closure is queued."
-            }
-            Self::StackDeployment { .. } => "The software of the environment is being deployed.",
-            Self::StackUpdate { .. } | Self::ChangeSet { .. } => "A part of the environment is being updated.",
-            Self::StackDeletion { .. } | Self::StackRollback { .. } => {
-                "AWS is removing a deployment of the environment."
-            }
-            Self::RegionOptIn { .. } => "AWS is enabling the region.",
-            Self::AccessAssignment | Self::AccessAssignmentBeforeRevocation | Self::AssignmentVisible { .. } => {
-                "Access to the environment is being assigned."
-            }
-            Self::AccessRevocation => "Access to the environment is being revoked.",
-            Self::LostResponse(_) => "The result of an earlier request is being checked.",
-            Self::RepeatedRequest(_) => "A part of the work is retried automatically.",
-            Self::HomeRegionAccess { .. }
-            | Self::ReplicaRegionAccess { .. }
-            | Self::GuardrailDenial { .. }
-            | Self::StackResponse { .. }
-            | Self::FrontDoorResponse { .. } => "The environment is being checked before it is handed over.",
-            Self::Quota { .. } | Self::QuotaUsageKnown(_) | Self::RateLimit { .. } | Self::FleetHold(_) => {
-                "The work is queued because AWS limits how much runs at the same time."
-            }
-            Self::VendingStopped(_) => "The creation of new environments is paused; the request is queued.",
-            Self::CorrectedTemplate { .. } => {
-                "The software of the environment cannot be deployed yet; our engineers are correcting it."
-            }
-            Self::FrontDoorClosed => "The shared address of the environment is being switched off.",
-            Self::CoolingOff { .. } => "The environment is suspended and can still be restored.",
-            Self::LegalHold => "The data of the tenant is kept for legal reasons.",
-            Self::AwsRefusal { .. } => "AWS is not ready for the next part of the work; it is retried automatically.",
-        }
-    }
 }
 
 impl fmt::Display for WaitReason {
@@ -220,6 +182,8 @@ impl fmt::Display for WaitReason {
             ),
             Self::LegalHold => f.write_str("the legal hold on the tenant to be lifted"),
             Self::AwsRefusal { error } => write!(f, "AWS to be ready: {error}"),
+            Self::NextAttempt => f.write_str("the next attempt"),
+            Self::RecordedDecision => f.write_str("a worker to process the decision just recorded"),
         }
     }
 }

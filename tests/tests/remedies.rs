@@ -67,15 +67,16 @@ async fn every_attention_code_has_remedies_that_work() {
 fn document() -> String {
     let mut text = String::from(
         "# Attention codes\n\n\
-         Generated from tenancy/src/attention_code.rs and tests/tests/remedies/cases.rs. Regenerate with\n\
+         Generated from tenancy/src/attention_code.rs, tenancy/src/customer_sentence/attention_codes.rs and\n\
+         tests/tests/remedies/cases.rs. Regenerate with\n\
          `UPDATE_DOCS=1 cargo test --workspace --test main -- remedies::attention_codes`. [support.md](support.md) says\n\
          what to do. An onboarding can also be cancelled.\n\n\
-         | code | title | meaning for the customer | remedies | case |\n|-|-|-|-|-|\n",
+         | code | title | tell the customer | remedies | case |\n|-|-|-|-|-|\n",
     );
     for code in AttentionCode::ALL {
         let remedies: Vec<_> = code.remedies().iter().map(ToString::to_string).collect();
-        let (title, meaning, case) = (code.title(), code.customer_message(), name_of_case(*code));
-        _ = writeln!(text, "| `{code}` | {title} | {meaning} | {} | `{case}` |", remedies.join(", "));
+        let (title, sentence, case) = (code.title(), code.customer_sentence(), name_of_case(*code));
+        _ = writeln!(text, "| `{code}` | {title} | {sentence} | {} | `{case}` |", remedies.join(", "));
     }
     text
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::lifecycle::StepDisposition;
 use freehold_tenancy::db::notify::WorkListener;
 use freehold_tests::api_fixture::{ApiFixture, send, signup_body, signup_body_with};
@@ -27,6 +28,8 @@ async fn a_step_shows_its_wait_reason_and_its_deadline() {
     assert_eq!(step["name"], "request-account");
     assert_eq!((&step["state"], &step["attempts"]), (&json!("waiting"), &json!(1)));
     assert_eq!(step["waits_for"], "the account to be created");
+    let sentence = "Your account is being created. The work continues by itself after that.";
+    assert_eq!(step["tell_customer"], sentence);
     assert_eq!(step["check_at"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap(), check_at);
     assert_ne!(step["started_at"], Value::Null);
     assert_eq!(step["finished_at"], Value::Null);
@@ -51,7 +54,8 @@ async fn operations_that_need_attention_are_found_by_code_and_retried() {
     assert_eq!(
         found["operations"][0]["attention"],
         json!({
-            "code": "account_email_taken", "message": "A person must check this.", "remedies": ["retry"],
+            "code": "account_email_taken", "message": "A person must check this.",
+            "tell_customer": AttentionCode::AccountEmailTaken.customer_sentence(), "remedies": ["retry"],
             "aws_request_id": null,
         })
     );

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use freehold_api::schema::{FeedEventPage, Operation, OperationPage, Tenant, TenantPage};
-use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
 use freehold_tenancy::db::lifecycle::StepDisposition;
 use freehold_tenancy::db::operations;
 use freehold_tests::api_fixture::{ALL_SCOPES, ApiFixture, ApiResponse, read, send, signup_body_with};
@@ -194,7 +194,9 @@ async fn clients_can_read_the_responses_to_a_tenant() {
     assert_eq!(tenant.admin_email.as_deref(), Some("admin@example.com"));
     let operation: Operation =
         serde_json::from_str(&get(&format!("/v1/operations/{}", scene.operation)).await).unwrap();
-    assert_eq!(operation.attention.unwrap().code, "account_email_taken");
+    let attention = operation.attention.unwrap();
+    assert_eq!(attention.code, "account_email_taken");
+    assert_eq!(attention.tell_customer, AttentionCode::AccountEmailTaken.customer_sentence());
     assert_eq!(operation.steps.unwrap()[0].state, "parked");
     let events: FeedEventPage = serde_json::from_str(&get("/v1/events").await).unwrap();
     assert!(events.events.iter().all(|event| event.source == "urn:freehold"));

@@ -166,6 +166,7 @@ fn needing_attention_has_its_own_exit_code_and_can_be_retried() {
     let shown = sandbox.run(&["operations", "show", operation]);
     assert_eq!(shown.status.code(), Some(3));
     assert!(text(&shown.stdout).contains("missing-group"), "{}", text(&shown.stdout));
+    assert!(text(&shown.stdout).contains("tell the customer A group of users"), "{}", text(&shown.stdout));
     let retried = sandbox.run(&["operations", "retry", operation]);
     assert_eq!(retried.status.code(), Some(0), "{}", text(&retried.stderr));
     // The group is still missing.

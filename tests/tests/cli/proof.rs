@@ -138,7 +138,7 @@ fn a_sandbox_issues_proofs_without_configuration() {
     assert_eq!(missing.status.code(), Some(4), "{}", text(&missing.stderr));
     let refreshed = sandbox.run(&["proof", "refresh", tenant, "--wait"]);
     assert_eq!(refreshed.status.code(), Some(0), "{}{}", text(&refreshed.stdout), text(&refreshed.stderr));
-    assert!(text(&refreshed.stdout).contains("conforms       yes"), "{}", text(&refreshed.stdout));
+    assert!(text(&refreshed.stdout).contains("conforms          yes"), "{}", text(&refreshed.stdout));
     let report = sandbox.run(&["proof", "show", tenant]);
     assert!(text(&report.stdout).contains("freehold-region-eu"), "{}", text(&report.stdout));
     let page = sandbox.run(&["proof", "show", tenant, "--output", "html"]);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::release::PREVIEW_FACT;
 use freehold_tenancy::step::StepName;
-use freehold_tenancy::{approval, attention, fleet_hold, operation, step, wait_estimate};
+use freehold_tenancy::{approval, attention, customer_sentence, fleet_hold, operation, step, wait_estimate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -144,6 +144,14 @@ pub struct Attention {
         example = "The e-mail address of the new AWS account belongs to an account that is not ours."
     )]
     pub message: String,
+    /// Sentence for the customer, without internal details.
+    #[serde(default)]
+    #[schema(
+        required = true,
+        example = "The technical e-mail address reserved for your account is already in use. A colleague is resolving \
+        this."
+    )]
+    pub tell_customer: String,
     /// Actions that resolve the problem: `retry`, `correct`, `adopt`, `approve`, `reject` or `cancel`.
     #[schema(example = json!(["retry"]))]
     pub remedies: Vec<String>,
@@ -195,6 +203,13 @@ pub struct Step {
     /// Human-readable reason for the wait; `null` while the step does not wait.
     #[schema(required = true, example = "the stack to be created")]
     pub waits_for: Option<String>,
+    /// Sentence about the wait for the customer, without internal details; `null` while the step does not wait, and for
+    /// a wait that another version of Freehold has recorded.
+    #[schema(
+        required = true,
+        example = "The software is being installed in your environment. The work continues by itself after that."
+    )]
+    pub tell_customer: Option<String>,
     /// Time of the next poll; `null` while the step does not wait.
     #[schema(required = true)]
     pub check_at: Option<DateTime<Utc>>,
@@ -253,13 +268,14 @@ fn preview_result(operation: &operation::Operation) -> Option<Value> {
 impl From<attention::Attention> for Attention {
     fn from(attention: attention::Attention) -> Self {
         let remedies = attention.remedies.iter().map(ToString::to_string).collect();
-        let aws_request_id = attention.aws_request_id;
-        Self { code: attention.code, message: attention.message, remedies, aws_request_id }
+        let (tell_customer, aws_request_id) = (attention.customer_sentence().to_owned(), attention.aws_request_id);
+        Self { code: attention.code, message: attention.message, tell_customer, remedies, aws_request_id }
     }
 }
 
 impl From<step::JournalEntry> for Step {
     fn from(entry: step::JournalEntry) -> Self {
+        let tell_customer = entry.waits_for.as_deref().and_then(customer_sentence::of_wait_text).map(str::to_owned);
         Self {
             name: entry.name,
             after: entry.after,
@@ -269,6 +285,7 @@ impl From<step::JournalEntry> for Step {
             started_at: entry.started_at,
             finished_at: entry.finished_at,
             waits_for: entry.waits_for,
+            tell_customer,
             check_at: entry.check_at,
             attention: entry.attention.map(Attention::from),
             last_error: entry.last_error,

@@ -124,8 +124,12 @@ const OPERATION: TenantView = TenantView {
 const OPERATION_PAGE: TenantView =
     TenantView { schema: "OperationPage", visible: &["next_page_token"], parts: &[("operations", &OPERATION)], ..NONE };
 
-const ATTENTION: TenantView =
-    TenantView { schema: "Attention", visible: &["code", "remedies"], hidden: &["message", "aws_request_id"], ..NONE };
+const ATTENTION: TenantView = TenantView {
+    schema: "Attention",
+    visible: &["code", "tell_customer", "remedies"],
+    hidden: &["message", "aws_request_id"],
+    ..NONE
+};
 
 const FAILURE: TenantView = TenantView { schema: "Failure", visible: &["code"], hidden: &["message"], ..NONE };
 
@@ -137,7 +141,7 @@ const OPERATION_HOLD: TenantView =
 
 const STEP: TenantView = TenantView {
     schema: "Step",
-    visible: &["name", "after", "state", "attempts", "started_at", "finished_at", "check_at"],
+    visible: &["name", "after", "state", "attempts", "started_at", "finished_at", "tell_customer", "check_at"],
     parts: &[("attention", &ATTENTION)],
     // The reasons and the facts contain messages and ids of AWS.
     hidden: &["reason", "waits_for", "last_error", "aws_request_id", "facts"],

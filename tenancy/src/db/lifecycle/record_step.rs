@@ -23,6 +23,7 @@ use crate::db::{
 };
 use crate::event::{EventType, NewEvent};
 use crate::step::{StepName, StepState};
+use crate::wait_reason::WaitReason;
 
 /// Records the outcome of a step, its facts, slots, account mapping and events in one transaction.
 ///
@@ -64,7 +65,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             if before.last_error.as_ref() != Some(error) {
                 journal.push(step_event(EventType::StepRetrying, outcome.step, json!({ "error": error })));
             }
-            (StepState::Waiting, Some("the next attempt".to_owned()), Some(*check_at), Some(error.clone()))
+            (StepState::Waiting, Some(WaitReason::NextAttempt.to_string()), Some(*check_at), Some(error.clone()))
         }
         StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.message.clone())),
         StepDisposition::Failed(failure) => (StepState::Failed, None, None, Some(failure.message.clone())),
@@ -181,8 +182,7 @@ async fn recheck_approval<'a>(
     if !waits || approvals::pending(tx, id).await?.is_some() {
         return Ok(Cow::Borrowed(outcome));
     }
-    let state =
-        StepDisposition::Waiting { why: "a worker to process the decision just recorded".to_owned(), check_at: now };
+    let state = StepDisposition::Waiting { why: WaitReason::RecordedDecision.to_string(), check_at: now };
     Ok(Cow::Owned(StepRecord { state, ..outcome.clone() }))
 }
 
