@@ -16,7 +16,7 @@ mod token_cache;
 mod token_format;
 
 pub(crate) use bearer::{authenticate, bearer, insufficient_scope};
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Caller, SignedIn};
 pub use config_check::config_problems;
 pub use keys::KeysError;
 pub(crate) use rate_limit::RateLimiter;

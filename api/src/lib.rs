@@ -8,6 +8,7 @@
 mod app;
 mod audit;
 mod auth;
+mod console;
 mod detached;
 mod etag;
 mod export;

@@ -14,6 +14,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use crate::console;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Code, MEDIA_TYPE};
 
@@ -51,6 +52,7 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
     let caller = request.headers().get(TRACEPARENT_HEADER).and_then(|value| value.to_str().ok());
     trace::init_span(&span, "server", &format!("{method} {route}"), caller);
     record_ids(&span, request.uri().path());
+    let is_console = console::is_console_path(request.uri().path());
 
     let started = Instant::now();
     let response = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -69,7 +71,7 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
         )
         .into_response(),
     };
-    let mut response = into_problem_response(response, &request_id);
+    let mut response = into_problem_response(response, &request_id, is_console);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID_HEADER, value);
     }
@@ -98,8 +100,8 @@ fn record_ids(span: &Span, path: &str) {
     }
 }
 
-/// Turns an error response into a problem response and keeps its headers.
-fn into_problem_response(mut response: Response, request_id: &str) -> Response {
+/// Turns an error response into a problem response, or into a page for people, and keeps its headers.
+fn into_problem_response(mut response: Response, request_id: &str, is_console: bool) -> Response {
     let refusal = match response.extensions_mut().remove::<ApiError>() {
         Some(refusal) => refusal,
         None if response.status().is_client_error() || response.status().is_server_error() => {
@@ -110,8 +112,10 @@ fn into_problem_response(mut response: Response, request_id: &str) -> Response {
     *response.status_mut() = refusal.status();
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    *response.body_mut() = refusal.body(request_id).into();
+    let media_type = if is_console { "text/html; charset=utf-8" } else { MEDIA_TYPE };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    let body = if is_console { console::error_page(&refusal, request_id) } else { refusal.body(request_id) };
+    *response.body_mut() = body.into();
     response
 }
 

@@ -1,6 +1,7 @@
 //! Stages that process a request to a protected route, in this order:
 //!
-//! 1. authenticate: verify the bearer token and store the [`Caller`] in the request extensions
+//! 1. authenticate: verify the bearer token and store the [`Caller`] in the request extensions. The console sets the
+//!    caller of its session instead
 //! 2. rate limit
 //! 3. authorise: scope and tenant scope
 //! 4. audit: open an entry, and complete it with the outcome (not for safe methods)
@@ -21,7 +22,7 @@ use tracing::Instrument;
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::{self, Caller, TenantScope};
+use crate::auth::{self, Caller, SignedIn, TenantScope};
 use crate::extract::{self, QueryFields};
 use crate::idempotency::{self, ReservedKey};
 use crate::problem::{ApiError, Code};
@@ -37,9 +38,13 @@ pub(crate) async fn run(route: &ProtectedRoute, app: &App, request: Request, nex
 }
 
 async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    let caller = auth::authenticate(&app.token_verifier, request.headers()).await?;
-    let rate_limit =
-        app.rate_limiter.check(&caller).inspect_err(|_| app.metrics.count_refusal("requests_per_minute"))?;
+    let (caller, rate_limit) = if let Some(SignedIn(caller)) = request.extensions_mut().remove::<SignedIn>() {
+        (caller, None)
+    } else {
+        let caller = auth::authenticate(&app.token_verifier, request.headers()).await?;
+        let limit = app.rate_limiter.check(&caller);
+        (caller, limit.inspect_err(|_| app.metrics.count_refusal("requests_per_minute"))?)
+    };
     let is_safe = request.method().is_safe();
     let (mut parts, body) = request.into_parts();
     let authorized = authorize(route, app, &caller, &mut parts).await;

@@ -186,19 +186,22 @@ impl ApiError {
     }
 
     /// Returns the problem as a JSON body.
-    pub(crate) fn body(self, request_id: &str) -> String {
-        let Parts { code, detail, errors, operation_id, .. } = *self.0;
-        let problem = Problem {
+    pub(crate) fn body(&self, request_id: &str) -> String {
+        serde_json::to_string(&self.problem(request_id)).unwrap_or_default()
+    }
+
+    pub(crate) fn problem(&self, request_id: &str) -> Problem {
+        let Parts { code, detail, errors, operation_id, .. } = &*self.0;
+        Problem {
             r#type: format!("urn:freehold:problem:{}", code.as_str()),
             title: code.title().to_owned(),
             status: code.status().as_u16(),
-            detail,
+            detail: detail.clone(),
             code: code.as_str().to_owned(),
             request_id: request_id.to_owned(),
-            errors,
+            errors: errors.clone(),
             operation_id: operation_id.map(|id| id.to_string()),
-        };
-        serde_json::to_string(&problem).unwrap_or_default()
+        }
     }
 
     pub(crate) fn code(&self) -> Code {

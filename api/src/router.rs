@@ -11,6 +11,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::console;
 use crate::middleware;
 use crate::openapi::{base_document, query_parameters, route_operation_id, with_common_responses};
 use crate::pipeline;
@@ -147,13 +148,12 @@ pub fn openapi_json() -> String {
 
 /// Returns the service with all routes and middleware.
 pub fn router(app: App) -> Router {
-    routes()
-        .split_for_parts()
-        .0
-        .merge(docs::swagger_ui())
+    let api =
+        routes().split_for_parts().0.layer(Extension(app.clone())).layer(Extension(docs::OpenApiJson(&OPENAPI_JSON)));
+    let console = console::router(&app, api.clone().with_state(app.clone()));
+    api.merge(docs::swagger_ui())
+        .merge(console)
         .fallback(docs::not_found)
-        .layer(Extension(app.clone()))
-        .layer(Extension(docs::OpenApiJson(&OPENAPI_JSON)))
         .layer(from_fn_with_state(app.metrics.clone(), middleware::request_middleware))
         .with_state(app)
 }

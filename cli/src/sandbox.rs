@@ -7,6 +7,7 @@ mod database;
 mod demo;
 mod fault;
 mod issuer;
+mod openid;
 mod port;
 mod welcome;
 
@@ -152,6 +153,9 @@ impl Sandbox {
         let session = data_dir.saved_session();
         let api_listener = port::bind(args.port, session.api_port, Some(8080), "API", "--port").await?;
         config::configure_api(&mut config, &issuer, api_listener.local_addr()?);
+        let openid_listener = port::bind(None, None, None, "OpenID provider", "").await?;
+        let openid_url = format!("http://{}", openid_listener.local_addr()?);
+        config::configure_console(&mut config, &openid_url);
         let config = Arc::new(config);
 
         output::print_note("starting the simulated AWS and preparing its organisation …");
@@ -161,6 +165,10 @@ impl Sandbox {
 
         let token = issuer.default_token()?;
         let (stop_processes, mut processes) = (CancellationToken::new(), JoinSet::new());
+        let openid = Issuer::open(data_dir.directory())?;
+        let console = config.console.url.clone().unwrap_or_default();
+        let openid = openid::Provider::new(openid, openid_url, &console, &config.api.roles);
+        processes.spawn(shut_down_after(shutdown, openid.serve(openid_listener, stop_processes.clone())));
         let api_url = format!("http://{}", config.api.listen);
         data_dir.update_session(|session| {
             session.api_port = Some(config.api.listen.port());

@@ -9,6 +9,7 @@ mod api;
 mod api_limits;
 mod audit;
 mod check;
+mod console;
 mod database;
 mod front_door;
 mod organization;
@@ -36,6 +37,7 @@ pub use access_role::{AccessRole, Statement, Texts};
 pub use api::{Api, ClaimPath, TokenIssuer};
 pub use api_limits::ApiLimits;
 pub use audit::Audit;
+pub use console::Console;
 pub use database::{Database, DatabaseRoles, RDS_IAM_TOKEN_REFUSAL, RoleName, is_rds_iam_token};
 pub use front_door::FrontDoorConfig;
 pub use organization::{
@@ -69,6 +71,9 @@ pub struct Config {
     /// Address, token validation and limits of the REST API.
     #[serde(default)]
     pub api: Api,
+    /// Web pages for people.
+    #[serde(default)]
+    pub console: Console,
     /// AWS organisation in which accounts are created.
     pub organization: Organization,
     /// Named sets of regions. A region belongs to at most one of them.

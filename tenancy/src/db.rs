@@ -9,6 +9,7 @@ pub mod audit;
 pub mod change_freeze;
 pub mod closures;
 mod connection;
+pub mod console_sessions;
 mod default_release;
 mod environment_front_doors;
 pub mod environment_pins;

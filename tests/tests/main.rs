@@ -4,6 +4,7 @@ mod api;
 mod aws_cli;
 mod cli;
 mod conformance;
+mod console;
 mod deploy;
 mod freeze;
 mod moto;

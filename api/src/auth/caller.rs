@@ -27,6 +27,11 @@ pub(crate) struct Caller {
     pub(crate) expires_at: DateTime<Utc>,
 }
 
+/// Extension of a request that the console makes for a person who is signed in. The person's requests to the console
+/// are limited instead.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedIn(pub(crate) Caller);
+
 impl Caller {
     /// Returns the key that identifies the client for rate limits and idempotency keys. The key of a tenant token also
     /// contains the tenant, because users of one tenant must not affect users of another.

@@ -44,6 +44,12 @@ pub(super) struct Claims {
     all: Map<String, Value>,
 }
 
+/// Claims of an ID token beside those that the library checks.
+#[derive(Deserialize)]
+struct IdToken {
+    nonce: Option<String>,
+}
+
 impl Issuer {
     /// Creates an issuer from its configuration; `field` is the prefix of its fields in messages.
     pub(super) fn new(field: &str, config: TokenIssuer, scopes: ScopeTable, roles: Roles) -> Result<Self, KeysError> {
@@ -84,6 +90,23 @@ impl Issuer {
             return Err(TokenError::Invalid("a required claim is missing or has another value"));
         }
         Ok(claims)
+    }
+
+    /// Verifies an ID token of this issuer for a client, and returns its nonce.
+    pub(super) fn id_token_nonce(
+        &self,
+        token: &str,
+        header: &Header,
+        key: &DecodingKey,
+        client_id: &str,
+    ) -> Result<Option<String>, TokenError> {
+        let mut validation = Validation::new(header.alg);
+        validation.set_issuer(&[&self.config.issuer]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        validation.set_audience(&[client_id]);
+        validation.leeway = LEEWAY_SECONDS;
+        let claims = jsonwebtoken::decode::<IdToken>(token, key, &validation).map_err(invalid_token)?.claims;
+        Ok(claims.nonce)
     }
 
     fn is_for_audience(&self, claims: &Map<String, Value>) -> bool {

@@ -7,7 +7,7 @@ use super::tenant_scope::TenantScopeError;
 
 /// Reason why an access token is refused.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TokenError {
+pub(crate) enum TokenError {
     #[error("Send one header `Authorization: Bearer …` with a token.")]
     Missing,
     #[error("The token has expired; get a new one.")]

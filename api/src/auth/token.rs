@@ -70,7 +70,7 @@ impl TokenVerifier {
         (problems.len() == self.issuers.len()).then(|| problems.join("; "))
     }
 
-    pub(super) async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+    pub(crate) async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         let digest = TokenCache::digest(token);
         if let Some(cached) = self.cache.find(&digest)
             && let Some(issuer) = self.issuer(&cached.caller.issuer)
@@ -99,5 +99,24 @@ impl TokenVerifier {
         let cached =
             CachedToken { caller, key_id: header.kid, algorithm: header.alg, keys_read_at: key.keys_read_at, expires };
         Ok(self.cache.insert(digest, cached))
+    }
+
+    /// Verifies an ID token that `issuer` has made for the client `client_id` (OpenID Connect Core 1.0, section
+    /// 3.1.3.7). Returns its nonce.
+    pub(crate) async fn id_token_nonce(
+        &self,
+        token: &str,
+        issuer: &str,
+        client_id: &str,
+    ) -> Result<Option<String>, TokenError> {
+        token_format::check(token)?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid("not a JWT"))?;
+        if !ACCEPTED_ALGORITHMS.contains(&header.alg) {
+            return Err(TokenError::Invalid("the algorithm must be RS256, PS256, ES256 or EdDSA"));
+        }
+        let issuer = self.issuer(issuer).ok_or(TokenError::Invalid("wrong issuer"))?;
+        let key = issuer.keys.find(header.kid.as_deref(), header.alg).await.map_err(TokenError::KeysUnavailable)?;
+        let key = key.ok_or(TokenError::Invalid("the issuer has no key with this kid"))?;
+        issuer.id_token_nonce(token, &header, &key.decoding, client_id)
     }
 }

@@ -44,6 +44,8 @@ codes! {
     403 "tenant_claim_invalid"        TenantClaimInvalid:       "The tenant claim of the token is invalid";
     403 "approver_is_requester"       ApproverIsRequester:      "The approver must be another person";
     403 "started_by_operator"         StartedByOperator:        "An operator has started the offboarding";
+    403 "cross_site_request"          CrossSiteRequest:         "The request comes from another site";
+    403 "sign_in_failed"              SignInFailed:             "The sign-in has failed";
     404 "route_not_found"             RouteNotFound:            "The route does not exist";
     404 "tenant_not_found"            TenantNotFound:           "The tenant does not exist";
     404 "environment_not_found"       EnvironmentNotFound:      "The environment does not exist";

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use anyhow::Context;
 use freehold_tenancy::Config;
-use freehold_tenancy::config::{Api, Proof, TextList, TokenIssuer, sha256_of};
+use freehold_tenancy::config::{Api, Console, Proof, TextList, TokenIssuer, sha256_of};
 use freehold_tenancy::residency_proof::ProofSigner;
 use freehold_tenancy::secrets::SealingKey;
 
 use super::Issuer;
 use super::issuer::{AUDIENCE, ISSUER};
+use super::openid::CLIENT;
 
 const BUILT_IN_CONFIG: &str = include_str!("freehold.toml");
 
@@ -44,6 +45,16 @@ pub(super) fn configure_api(config: &mut Config, issuer: &Issuer, listen: Socket
     trust_issuer(config, &issuer.jwks_path());
     // The API of a sandbox is reachable from this machine only.
     config.api.metrics_on_public_listener = true;
+}
+
+/// Configures the console, whose people sign in with the OpenID provider at `provider`.
+pub(super) fn configure_console(config: &mut Config, provider: &str) {
+    config.console = Console {
+        url: Some(format!("http://{}", config.api.listen)),
+        client_id: CLIENT.to_owned(),
+        discovery: Some(format!("{provider}/.well-known/openid-configuration")),
+        ..Console::default()
+    };
 }
 
 /// Configures the API to accept sandbox tokens that are signed with the keys in the file `jwks`.

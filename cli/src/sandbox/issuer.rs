@@ -26,6 +26,9 @@ pub(super) const AUDIENCE: &str = "freehold";
 /// Lifetime of the token that the sandbox prints at its start.
 pub(super) const DEFAULT_TTL: Duration = Duration::from_hours(12);
 
+/// Lifetime of an ID token, which is read once.
+const ID_TOKEN_SECONDS: i64 = 300;
+
 const KEY_FILE: &str = "signing-key.der";
 const JWKS_FILE: &str = "jwks.json";
 const TOKEN_FILE: &str = "token";
@@ -116,6 +119,22 @@ impl Issuer {
         header.typ = Some("at+jwt".to_owned());
         header.kid = Some(self.key_id.clone());
         Ok(jsonwebtoken::encode(&header, &token, &self.key)?.into())
+    }
+
+    /// Signs an ID token (OpenID Connect Core 1.0, section 2).
+    pub(super) fn sign_id_token(
+        &self,
+        subject: &str,
+        client: &str,
+        nonce: Option<&str>,
+    ) -> anyhow::Result<SecretString> {
+        let now = Clock::real().now().timestamp();
+        let expires = now.saturating_add(ID_TOKEN_SECONDS);
+        let claims =
+            json!({ "iss": ISSUER, "sub": subject, "aud": client, "nonce": nonce, "iat": now, "exp": expires });
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(self.key_id.clone());
+        Ok(jsonwebtoken::encode(&header, &claims, &self.key)?.into())
     }
 
     /// Returns a token with all scopes, which the sandbox prints at its start.

@@ -4,6 +4,7 @@
 mod access;
 mod access_role;
 mod api;
+mod console;
 mod database;
 mod front_door;
 mod organization;
@@ -24,6 +25,7 @@ pub use access_role::is_forbidden_service;
 pub(super) fn problems(config: &Config) -> Vec<String> {
     let mut problems = Problems::default();
     api::check(config, &mut problems);
+    console::check(config, &mut problems);
     database::check(config, &mut problems);
     organization::check(config, &mut problems);
     access::check(config, &mut problems);

@@ -178,7 +178,8 @@ mod tests {
         let config = Config::parse(include_str!("../config/minimal.toml")).unwrap();
         for feed_type in FeedType::ALL.iter().copied() {
             let value = |name: &&str| if *name == "changed" { json!(["tier"]) } else { json!("value") };
-            let data: Map<_, _> = feed_type.data_fields().iter().map(|name| ((*name).to_owned(), value(name))).collect();
+            let data: Map<_, _> =
+                feed_type.data_fields().iter().map(|name| ((*name).to_owned(), value(name))).collect();
             let (position, occurred_at) = (7, DateTime::UNIX_EPOCH);
             let (tenant_id, environment_id, operation) = (None, None, None);
             let data = Value::Object(data);

@@ -1,0 +1,82 @@
+//! Console: web pages for support staff. A page reads and acts through the routes of the API with the caller of the
+//! session, so that scopes, the audit trail and error messages are the same as those of the API.
+//!
+//! | topic | file |
+//! |---|---|
+//! | checks of each request, headers of each response | `guard.rs` |
+//! | sign-in with an OpenID provider | `sign_in.rs`, `provider.rs` |
+//! | sessions | `session.rs` |
+//! | calls of the API within the process | `api_calls.rs` |
+//! | pages, with their templates in `api/templates/console` | `pages/`, `layout.rs`, `words.rs` |
+//!
+//! Each page is one GET that works without scripts, and each action is one POST.
+
+mod api_calls;
+mod error_page;
+mod guard;
+mod layout;
+mod pages;
+mod provider;
+mod session;
+mod sign_in;
+mod timeline;
+mod words;
+
+use std::sync::Arc;
+
+use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::{Extension, Router};
+
+use crate::app::App;
+use crate::problem::ApiError;
+use api_calls::ApiRouter;
+pub(crate) use error_page::error_page;
+use provider::Provider;
+
+/// Path below which all pages are.
+const PATH: &str = "/console";
+
+/// Returns whether a path belongs to the console.
+pub(crate) fn is_console_path(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Returns the routes of the console; none if it is switched off. `api` serves the calls of the pages.
+pub(crate) fn router(app: &App, api: Router) -> Router<App> {
+    let Some(provider) = Provider::from_config(&app.config) else { return Router::new() };
+    Router::new()
+        .route("/console", get(pages::overview::show))
+        .route("/console/attention", get(pages::attention::show))
+        .route("/console/tenants", get(pages::tenants::list))
+        .route("/console/tenants/{id}", get(pages::tenant::show))
+        .route("/console/operations/{id}", get(pages::operation::show))
+        .route("/console/operations/{id}/retry", post(pages::actions::retry))
+        .route("/console/operations/{id}/cancel", post(pages::actions::cancel))
+        .route("/console/operations/{id}/adopt", post(pages::actions::adopt))
+        .route("/console/operations/{id}/correct", post(pages::actions::correct))
+        .route("/console/sign-in", get(sign_in::page))
+        .route("/console/sign-in/go", get(sign_in::start))
+        .route("/console/sign-in/back", get(sign_in::finish))
+        .route("/console/sign-out", post(sign_in::sign_out))
+        .route(
+            "/console/style.css",
+            get(|| async { asset("text/css; charset=utf-8", include_bytes!("console/assets/style.css")) }),
+        )
+        .route("/console/{*rest}", any(not_found))
+        .route("/console/icon.svg", get(|| async { asset("image/svg+xml", include_bytes!("console/assets/icon.svg")) }))
+        .layer(from_fn_with_state(app.clone(), guard::refuse_other_sites))
+        .layer(from_fn(guard::add_headers))
+        .layer(Extension(ApiRouter(api)))
+        .layer(Extension(Arc::new(provider)))
+}
+
+async fn not_found() -> ApiError {
+    ApiError::from_status(StatusCode::NOT_FOUND)
+}
+
+fn asset(media_type: &'static str, content: &'static [u8]) -> Response {
+    ([(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "max-age=300")], content).into_response()
+}

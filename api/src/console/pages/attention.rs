@@ -1,0 +1,103 @@
+//! List of the operations that need a person, the oldest first.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::encode;
+use crate::app::App;
+use crate::console::layout::{Layout, html};
+use crate::console::session::Visitor;
+use crate::console::words::{self, Instant};
+use crate::problem::ApiError;
+use crate::routes::operations::OperationPage;
+use crate::routes::schema::tenant::Tenant;
+use crate::scope::Scope;
+
+/// Maximum number of operations on the page.
+const MAX_ROWS: usize = 100;
+
+/// Number of operations with one code from which the page shows the codes with their numbers.
+const MANY: usize = 5;
+
+#[derive(Deserialize)]
+pub(in crate::console) struct Filter {
+    code: Option<String>,
+}
+
+/// Operation that needs a person.
+pub(super) struct Waiting {
+    pub(super) operation: String,
+    pub(super) title: String,
+    /// Company name, or the id of the tenant if the person may not read tenants.
+    pub(super) tenant: String,
+    pub(super) environment: String,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) since: Instant,
+    pub(super) waited: String,
+}
+
+#[derive(Template)]
+#[template(path = "console/attention.html")]
+struct Attention {
+    layout: Layout,
+    rows: Vec<Waiting>,
+    /// Codes that many operations have, with their numbers.
+    groups: Vec<(String, usize)>,
+    code: Option<String>,
+}
+
+pub(in crate::console) async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(filter): Query<Filter>,
+) -> Result<Response, ApiError> {
+    let code = filter.code.filter(|code| !code.is_empty());
+    let rows = waiting(&visitor, app.clock.now(), code.as_deref()).await?;
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for row in &rows {
+        *counts.entry(&row.code).or_default() += 1;
+    }
+    let groups = counts.into_iter().filter(|(_, count)| *count >= MANY && code.is_none());
+    let groups = groups.map(|(code, count)| (code.to_owned(), count)).collect();
+    let layout = Layout::of(&visitor, "/console/attention", "Needs attention").await?;
+    html(&Attention { layout, rows, groups, code })
+}
+
+/// Returns the operations that need a person, the one that has waited longest first.
+pub(super) async fn waiting(
+    visitor: &Visitor,
+    now: DateTime<Utc>,
+    code: Option<&str>,
+) -> Result<Vec<Waiting>, ApiError> {
+    let code = code.map_or_else(String::new, |code| format!("&code={}", encode(code)));
+    let path = format!("/v1/operations?state=needs_attention&page_size={MAX_ROWS}{code}");
+    let page: OperationPage = visitor.api.get(&path).await?;
+    let can_read_tenants = visitor.api.caller().scopes.contains(Scope::TenantsRead.as_str());
+    let mut rows = Vec::new();
+    for operation in page.operations.into_iter().rev() {
+        let tenant = if can_read_tenants {
+            let tenant: Tenant = visitor.api.get(&format!("/v1/tenants/{}", operation.tenant_id)).await?;
+            tenant.company_name
+        } else {
+            operation.tenant_id
+        };
+        let attention = operation.attention;
+        rows.push(Waiting {
+            title: words::operation_title(&operation.kind),
+            operation: operation.id,
+            tenant,
+            environment: operation.environment,
+            code: attention.as_ref().map_or_else(String::new, |attention| attention.code.clone()),
+            message: attention.map_or_else(String::new, |attention| attention.message),
+            waited: words::duration(now - operation.updated_at),
+            since: Instant::of(operation.updated_at),
+        });
+    }
+    Ok(rows)
+}

@@ -1,0 +1,83 @@
+//! Page of a tenant: where it stands, why it waits, and what to do.
+
+use askama::Template;
+use axum::extract::{Path, Query, State as AppState};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::operation::{OperationView, view};
+use crate::app::App;
+use crate::console::layout::{Layout, html};
+use crate::console::session::Visitor;
+use crate::console::words::{Instant, State};
+use crate::problem::ApiError;
+use crate::routes::schema::operation::Operation;
+use crate::routes::schema::tenant::{Environment, Tenant};
+use crate::scope::Scope;
+
+#[derive(Deserialize)]
+pub(in crate::console) struct Selection {
+    environment: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "console/tenant.html")]
+struct TenantPage {
+    layout: Layout,
+    tenant: Tenant,
+    state: State,
+    signed_up: Instant,
+    environments: Vec<EnvironmentLink>,
+    environment: Option<Environment>,
+    operation: Option<OperationView>,
+}
+
+struct EnvironmentLink {
+    name: String,
+    state: State,
+    is_current: bool,
+}
+
+pub(in crate::console) async fn show(
+    AppState(app): AppState<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Query(selection): Query<Selection>,
+) -> Result<Response, ApiError> {
+    let tenant: Tenant = visitor.api.get(&format!("/v1/tenants/{}", super::encode(&id))).await?;
+    let selected = match &selection.environment {
+        Some(name) => tenant.environments.iter().find(|one| one.name == *name),
+        // The environment that a person must look at first.
+        None => tenant.environments.iter().min_by_key(|one| match one.state.as_str() {
+            "needs_attention" | "degraded" => 0,
+            "ready" => 2,
+            "offboarded" => 3,
+            _ => 1,
+        }),
+    };
+    let selected = selected.cloned();
+    let can_read_operations = visitor.api.caller().scopes.contains(Scope::OperationsRead.as_str());
+    let operation = match &selected {
+        Some(environment) if can_read_operations => {
+            let path = format!("/v1/operations/{}", environment.operation_id);
+            let operation: Operation = visitor.api.get(&path).await?;
+            Some(view(&visitor, &tenant.company_name, operation, app.clock.now()))
+        }
+        _ => None,
+    };
+    let link = |one: &Environment| EnvironmentLink {
+        name: one.name.clone(),
+        state: State::of(&one.state),
+        is_current: selected.as_ref().is_some_and(|selected| selected.id == one.id),
+    };
+    let page = TenantPage {
+        layout: Layout::of(&visitor, "/console/tenants", tenant.company_name.clone()).await?,
+        state: State::of(&tenant.state),
+        signed_up: Instant::of(tenant.created_at),
+        environments: tenant.environments.iter().map(link).collect(),
+        environment: selected,
+        operation,
+        tenant,
+    };
+    html(&page)
+}
