@@ -12,7 +12,6 @@
 //! Each page is one GET that works without scripts, and each action is one POST.
 
 mod api_calls;
-mod error_page;
 mod guard;
 mod layout;
 mod pages;
@@ -33,16 +32,7 @@ use axum::{Extension, Router};
 use crate::app::App;
 use crate::problem::ApiError;
 use api_calls::ApiRouter;
-pub(crate) use error_page::error_page;
 use provider::Provider;
-
-/// Path below which all pages are.
-const PATH: &str = "/console";
-
-/// Returns whether a path belongs to the console.
-pub(crate) fn is_console_path(path: &str) -> bool {
-    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
 
 /// Returns the routes of the console; none if it is switched off. `api` serves the calls of the pages.
 pub(crate) fn router(app: &App, api: Router) -> Router<App> {

@@ -14,9 +14,8 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::console;
 use crate::metrics::Metrics;
-use crate::problem::{ApiError, Code, MEDIA_TYPE};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, error_page, is_page_path};
 
 pub(crate) const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -52,7 +51,7 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
     let caller = request.headers().get(TRACEPARENT_HEADER).and_then(|value| value.to_str().ok());
     trace::init_span(&span, "server", &format!("{method} {route}"), caller);
     record_ids(&span, request.uri().path());
-    let is_console = console::is_console_path(request.uri().path());
+    let is_console = is_page_path(request.uri().path());
 
     let started = Instant::now();
     let response = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -114,7 +113,7 @@ fn into_problem_response(mut response: Response, request_id: &str, is_console: b
     headers.remove(header::CONTENT_LENGTH);
     let media_type = if is_console { "text/html; charset=utf-8" } else { MEDIA_TYPE };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    let body = if is_console { console::error_page(&refusal, request_id) } else { refusal.body(request_id) };
+    let body = if is_console { error_page(&refusal, request_id) } else { refusal.body(request_id) };
     *response.body_mut() = body.into();
     response
 }

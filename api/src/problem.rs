@@ -1,6 +1,7 @@
 //! Problem responses (RFC 9457) for requests that were refused or that failed.
 
 mod code;
+mod error_page;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(crate) use code::Code;
+pub(crate) use error_page::{PAGES, error_page, is_page_path};
 
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 

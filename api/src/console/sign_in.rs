@@ -12,13 +12,12 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::is_console_path;
 use super::layout::html;
 use super::provider::{Discovery, Provider, ProviderError, SignInSecrets};
 use super::session::{self, cookie, cookie_value, random_text};
 use crate::app::App;
 use crate::auth::TenantScope;
-use crate::problem::{ApiError, Code};
+use crate::problem::{ApiError, Code, PAGES, is_page_path};
 
 const COOKIE: &str = "freehold-sign-in";
 
@@ -43,8 +42,8 @@ pub(super) struct Target {
 impl Target {
     /// Returns the page to show after the sign-in, which must be one of the console.
     fn path(self) -> String {
-        let is_path = |to: &String| is_console_path(to.split('?').next().unwrap_or_default());
-        self.to.filter(is_path).unwrap_or_else(|| super::PATH.to_owned())
+        let is_path = |to: &String| is_page_path(to.split('?').next().unwrap_or_default());
+        self.to.filter(is_path).unwrap_or_else(|| PAGES.to_owned())
     }
 }
 
@@ -126,7 +125,7 @@ pub(super) async fn finish(
     Ok(response)
 }
 
-/// Ends the session.
+/// Ends the session, on the server and in the browser.
 pub(super) async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
     let cookie = session::end(&app, &headers).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/console/sign-in")).into_response())

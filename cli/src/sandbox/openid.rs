@@ -40,7 +40,7 @@ struct Shared {
     url: String,
     /// Only address to which codes are sent.
     redirect_uri: String,
-    /// Scopes by role.
+    /// Scopes that each role grants.
     roles: BTreeMap<String, Vec<Scope>>,
     codes: Mutex<HashMap<String, Code>>,
 }
@@ -123,7 +123,8 @@ async fn choose_role(
     let query = query.unwrap_or_default().replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\"><title>Sandbox sign-in</title><h1>Sign in to the sandbox as</h1>\
+         content=\"width=device-width, initial-scale=1\"><title>Sandbox sign-in</title>\
+         <h1>Sign in to the sandbox as</h1>\
          <ul>",
     );
     for role in shared.roles.keys() {

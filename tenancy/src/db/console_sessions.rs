@@ -51,7 +51,7 @@ pub async fn find(pool: &PgPool, id: SessionHash, now: DateTime<Utc>) -> Result<
     Ok(session.fetch_optional(pool).await?)
 }
 
-/// Ends a session.
+/// Ends a session before its time.
 pub async fn end(pool: &PgPool, id: SessionHash) -> Result<()> {
     sqlx::query!(
         r#"/* db::console_sessions::end */

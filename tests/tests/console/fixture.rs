@@ -101,7 +101,9 @@ impl Console {
         let mut changes = json!({ "sub": subject, "client_id": CLIENT });
         changes.as_object_mut().expect("an object").extend(claims.as_object().expect("an object").clone());
         let id_claims = json!({
-            "sub": subject, "aud": pick(*wrong == Wrong::Client, CLIENT), "nonce": pick(*wrong == Wrong::Nonce, &sent["nonce"]),
+            "sub": subject,
+            "aud": pick(*wrong == Wrong::Client, CLIENT),
+            "nonce": pick(*wrong == Wrong::Nonce, &sent["nonce"]),
         });
         let issuer = &self.api.issuer;
         let tokens = json!({

@@ -1,4 +1,4 @@
-//! Alarms of CloudWatch.
+//! Alarms of CloudWatch and their states.
 
 /// State of an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

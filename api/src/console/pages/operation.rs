@@ -169,7 +169,7 @@ fn remedy_of(remedy: &str, operation: &str, tenant: &str, is_allowed: bool) -> R
                 "cancel",
                 "Cancel the operation",
                 "Cancel: the customer no longer wants it",
-                "Ends the operation and offboards the environment. An account that exists already is kept in quarantine.",
+                "Ends the operation and offboards the environment. An account that exists is kept in quarantine.",
                 &format!("freehold operations cancel {operation}"),
             )
         },

@@ -36,7 +36,7 @@ struct Number {
     path: String,
 }
 
-/// Fleet hold.
+/// Fleet hold with its start.
 struct Hold {
     message: String,
     since: Instant,

@@ -1,4 +1,4 @@
-//! Validation of `[console]`.
+//! Validation of the section `[console]`.
 
 use super::Problems;
 use crate::config::Config;

@@ -34,6 +34,7 @@ pub(super) const TABLES: &[Grants] = &[
     ("aws_call_rates", "select", "select, insert, update"),
     // Only the API sets a freeze or ends it.
     ("change_freeze", "select, update", "select"),
+    ("console_sessions", "select, insert, delete", ""),
     ("default_release", "select, update", "select, update"),
     ("degraded_environments", "select", "select"),
     // A worker cannot add a front door: the API checks that the residency allows it.

@@ -1,8 +1,16 @@
-//! Error page for people.
+//! Error page of the console.
 
 use askama::Template;
 
-use crate::problem::{ApiError, Code};
+use super::{ApiError, Code};
+
+/// Path below which errors are pages instead of problem responses.
+pub(crate) const PAGES: &str = "/console";
+
+/// Returns whether people read the errors of a path.
+pub(crate) fn is_page_path(path: &str) -> bool {
+    path.strip_prefix(PAGES).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 #[derive(Template)]
 #[template(path = "console/error.html")]
