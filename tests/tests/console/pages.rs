@@ -17,12 +17,11 @@ async fn parked(console: &Console, name: &str) -> (String, String) {
     (text(&tenant["id"]), text(&tenant["environments"][0]["operation_id"]))
 }
 
-/// Returns the actions of the audit trail with their subjects.
+/// Returns the subjects of the audit entries of an action.
 async fn audited(console: &Console, action: &str) -> Vec<String> {
-    let page = console.api.get("/v1/audit-events?page_size=200").await.json();
-    let events = page["events"].as_array().expect("events").iter();
-    let of_action = events.filter(|event| event["action"] == action);
-    of_action.map(|event| event["actor"]["subject"].as_str().unwrap_or_default().to_owned()).collect()
+    let page = console.api.get(&format!("/v1/audit-events?action={action}")).await.json();
+    let records = page["audit_events"].as_array().expect("records").iter();
+    records.map(|event| event["record"]["actor"]["subject"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 #[tokio::test]

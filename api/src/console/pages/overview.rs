@@ -26,7 +26,8 @@ struct Overview {
     layout: Layout,
     numbers: Vec<Number>,
     holds: Vec<Hold>,
-    oldest: Vec<Waiting>,
+    /// Operations that wait longest; `None` if the person may not read operations.
+    oldest: Option<Vec<Waiting>>,
 }
 
 /// Number with the list that it counts.
@@ -60,7 +61,7 @@ pub(in crate::console) async fn show(State(app): State<App>, visitor: Visitor) -
         });
     }
     let can_read_operations = visitor.api.caller().scopes.contains(Scope::OperationsRead.as_str());
-    let (mut holds, mut oldest) = (Vec::new(), Vec::new());
+    let (mut holds, mut oldest) = (Vec::new(), None);
     if can_read_operations {
         let list: FleetHoldList = visitor.api.get("/v1/fleet-holds").await?;
         let to_hold = |hold: crate::routes::fleet_holds::FleetHold| Hold {
@@ -68,8 +69,9 @@ pub(in crate::console) async fn show(State(app): State<App>, visitor: Visitor) -
             since: Instant::of(hold.since),
         };
         holds = list.holds.into_iter().map(to_hold).collect();
-        oldest = waiting(&visitor, app.clock.now(), None).await?;
-        oldest.truncate(SHOWN);
+        let mut rows = waiting(&visitor, app.clock.now(), None).await?;
+        rows.truncate(SHOWN);
+        oldest = Some(rows);
     }
     let layout = Layout::of(&visitor, "/console", "Overview").await?;
     html(&Overview { layout, numbers, holds, oldest })
