@@ -123,7 +123,7 @@ impl Worker {
     /// Reads the alarms of environments in a bake that are due, and returns the number of environments. Tests that move
     /// the clock use this.
     pub async fn read_alarms(&self) -> Result<usize> {
-        rollouts::alarms::read_due(&self.services).await
+        rollouts::alarms::read_due(&self.services, &CancellationToken::new()).await
     }
 
     /// Runs all operations that are due and returns the number of claims. Tests that move the clock use this.

@@ -84,6 +84,19 @@ async fn an_alarm_in_the_bake_halts_the_rollout() {
 }
 
 #[tokio::test]
+async fn an_alarm_of_a_suspended_tenant_does_not_halt_the_rollout() {
+    let (fixture, id) = baking().await;
+    let tenant = fixture.tenant_of(id, 0).await;
+    let suspension = NewSuspension { reason: SuspensionReason::NonPayment, note: None };
+    let (pool, by) = (&fixture.freehold.database.api_pool, requester("operator"));
+    lifecycle::suspend(pool, tenant.id, &suspension, None, &by, fixture.now()).await.expect("a suspension");
+    let account = tenant.environments[0].aws_account_id.clone().expect("an account").to_string();
+    assert!(fixture.freehold.world.set_alarm_state(&account, "eu-central-1", "freehold-errors", AlarmState::Alarm));
+    fixture.run(&fixture.worker).await;
+    assert_eq!((fixture.state(id).await, fixture.counts(id).await.as_str()), (RolloutState::Succeeded, "succeeded 2"));
+}
+
+#[tokio::test]
 async fn a_bake_does_not_end_before_its_alarms_could_be_read() {
     let (fixture, id) = baking().await;
     let fault = Fault::error("AccessDenied", "the role lacks cloudwatch:DescribeAlarms");

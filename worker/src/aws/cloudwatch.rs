@@ -10,6 +10,9 @@ use crate::cloud::{Alarm, AlarmState, Result, Role, Target};
 /// Maximum number of names in one call.
 const MAX_NAMES: usize = 100;
 
+/// Maximum number of alarms in one response, so that the named alarms fit into one.
+const MAX_RECORDS: i32 = 100;
+
 impl Aws {
     /// Returns the alarms with these ARNs in `region`, metric alarms and composite alarms. Missing alarms are absent.
     pub async fn alarms(&self, account: &Target, region: Region, arns: &[String]) -> Result<Vec<Alarm>> {
@@ -21,6 +24,8 @@ impl Aws {
             let request = client
                 .describe_alarms()
                 .set_alarm_names(Some(names.iter().map(|&name| name.to_owned()).collect()))
+                // By default, AWS returns fewer alarms.
+                .max_records(MAX_RECORDS)
                 // Without types, AWS omits composite alarms.
                 .alarm_types(AlarmType::MetricAlarm)
                 .alarm_types(AlarmType::CompositeAlarm);

@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::{AlarmState, Target};
+use crate::cloud::{Alarm, AlarmState, Target};
 use crate::services::Services;
 
 /// Time between two reads of the alarms of one environment.
@@ -32,7 +32,7 @@ pub(crate) async fn run(services: &Services, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         if services.wake_signals.has_rollout()
             && services.aws_access.status().problem().is_none()
-            && let Err(error) = read_due(services).await
+            && let Err(error) = read_due(services, shutdown).await
         {
             let error = explain(&services.pool, error).await;
             tracing::warn!(%error, "cannot read the alarms of a bake; will retry");
@@ -49,20 +49,21 @@ async fn pause(services: &Services) {
     services.clock.sleep_until(services.clock.now() + SEARCH_INTERVAL).await;
 }
 
-/// Reads the alarms that are due. Returns the number of environments.
-pub(crate) async fn read_due(services: &Services) -> Result<usize> {
+/// Reads the alarms that are due, until `shutdown` is cancelled. Returns the number of environments.
+pub(crate) async fn read_due(services: &Services, shutdown: &CancellationToken) -> Result<usize> {
     let mut count = 0;
-    loop {
+    while !shutdown.is_cancelled() {
         let now = services.clock.now();
         let due = rollout_members::claim_alarms(&services.pool, now, now + READ_INTERVAL, MAX_CLAIMED).await?;
         if due.is_empty() {
-            return Ok(count);
+            break;
         }
         count += due.len();
         let reads: Vec<BoxFuture<'_, _>> = due.iter().map(|member| read_member(services, member).boxed()).collect();
         let reads: Vec<Result<()>> = stream::iter(reads).buffer_unordered(CONCURRENCY).collect().await;
         reads.into_iter().collect::<Result<()>>()?;
     }
+    Ok(count)
 }
 
 /// Reads the alarms of one environment and records the result.
@@ -86,21 +87,29 @@ async fn read_member(services: &Services, member: &BakingMember) -> Result<()> {
 }
 
 /// Returns in words which alarm of an environment fires or is missing; `None` if there is none. The error is the reason
-/// why the alarms cannot be read.
+/// why alarms cannot be read. An alarm that fires takes precedence over a region that cannot be read.
 async fn firing_alarm(services: &Services, member: &BakingMember) -> std::result::Result<Option<String>, String> {
     let account = Target::new(member.account.clone(), member.environment_id, &services.config.organization);
     let account = account.map_err(|error| error.to_string())?;
+    let mut unreadable = None;
     for (region, arns) in &member.alarms {
-        let alarms = services.aws.alarms(&account, *region, arns).await.map_err(|error| error.to_string())?;
-        for arn in arns {
-            let alarm = alarms.iter().find(|alarm| alarm.arn == *arn);
-            let problem = match alarm.map(|alarm| (&alarm.state, alarm)) {
-                Some((AlarmState::Alarm, alarm)) => format!("fires: {}", alarm.reason),
-                Some(_) => continue,
-                None => "does not exist any more".to_owned(),
-            };
-            return Ok(Some(format!("the alarm {arn} {problem}")));
+        match services.aws.alarms(&account, *region, arns).await {
+            Ok(alarms) => {
+                if let Some(problem) = arns.iter().find_map(|arn| problem_of(arn, &alarms)) {
+                    return Ok(Some(problem));
+                }
+            }
+            Err(error) => unreadable = Some(error.to_string()),
         }
     }
-    Ok(None)
+    unreadable.map_or(Ok(None), Err)
+}
+
+/// Returns in words that an alarm fires or is missing.
+fn problem_of(arn: &str, alarms: &[Alarm]) -> Option<String> {
+    match alarms.iter().find(|alarm| alarm.arn == arn) {
+        Some(alarm) if alarm.state == AlarmState::Alarm => Some(format!("the alarm {arn} fires: {}", alarm.reason)),
+        Some(_) => None,
+        None => Some(format!("the alarm {arn} does not exist any more")),
+    }
 }

@@ -64,7 +64,7 @@ fn wait(times: [Option<DateTime<Utc>>; 2]) -> Decision {
     Decision::Wait { until: times.into_iter().flatten().min() }
 }
 
-/// Failure of one environment in the bake, and of several.
+/// Singular and plural of the reason of a halt for failures in a bake.
 const AFTER_UPDATE: [&str; 2] =
     ["environment has failed after its update", "environments have failed after their updates"];
 

@@ -32,6 +32,10 @@ pub async fn claim_alarms(
         with due as (
             select m.rollout_id, m.environment_id
             from rollouts r join rollout_members m on m.rollout_id = r.id and m.wave = r.wave
+                -- The alarms of an environment that leaves the fleet say nothing about the release.
+                join environments e on e.id = m.environment_id and e.state not in ('offboarding', 'offboarded')
+                join tenants t on t.id = e.tenant_id and t.suspended_at is null
+                join account_mappings a on a.environment_id = e.id and a.valid_to is null
             where r.finished_at is null and m.state = 'baking'
                 and (m.alarms_due_at is null or m.alarms_due_at <= $1) and exists (
                     select from environment_stacks s cross join jsonb_object_keys(s.outputs) o (name)
@@ -125,6 +129,9 @@ pub(in crate::db) async fn count_unread_alarms(
     let count = sqlx::query_scalar!(
         r#"/* db::rollout_members::count_unread_alarms */
         select count(*) as "count!" from rollout_members m
+            join environments e on e.id = m.environment_id and e.state not in ('offboarding', 'offboarded')
+            join tenants t on t.id = e.tenant_id and t.suspended_at is null
+            join account_mappings a on a.environment_id = e.id and a.valid_to is null
         where m.rollout_id = $1 and m.wave = $2 and m.state = 'baking'
             and (m.alarms_read_at is null or m.alarms_read_at < greatest($3, m.finished_at)) and exists (
                 select from environment_stacks s cross join jsonb_object_keys(s.outputs) o (name)
