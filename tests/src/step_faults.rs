@@ -147,8 +147,13 @@ impl HttpConnector for FaultyConnector {
     }
 }
 
-/// Environment variable that makes [`assert_same_result`] inject all faults at each call.
+/// Environment variable that makes walks inject all faults at each place.
 const ALL_FAULTS: &str = "FREEHOLD_TEST_ALL_FAULTS";
+
+/// Returns whether walks inject all faults at each place. Otherwise the faults take turns, which halves the time.
+pub fn injects_all() -> bool {
+    std::env::var_os(ALL_FAULTS).is_some()
+}
 
 /// Runs a workflow with faults at each call of each step, and asserts that the result is the same as without a fault.
 /// Resets and crashes take turns from call to call, unless `FREEHOLD_TEST_ALL_FAULTS` is set. `run` returns the result,
@@ -159,7 +164,7 @@ pub async fn assert_same_result<'a, T: fmt::Debug + PartialEq>(
     run: impl AsyncFn(Option<PlannedFault>) -> (T, bool),
 ) -> usize {
     let (expected, _) = run(None).await;
-    let injects_all = std::env::var_os(ALL_FAULTS).is_some();
+    let injects_all = injects_all();
     let mut calls = 0;
     for fault in faults.iter().copied() {
         for (number, step) in steps.clone().enumerate() {

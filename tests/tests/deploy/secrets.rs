@@ -39,7 +39,8 @@ const TASKS: [TaskSecrets; 3] = [
 ];
 
 /// Secrets of the configuration that the template does not pass, each with the reason.
-const NOT_PASSED: [(&str, &str); 2] = [
+const NOT_PASSED: [(&str, &str); 3] = [
+    ("FREEHOLD_CONSOLE__CLIENT_SECRET", "a public client needs none; a secret comes from the OpenID provider"),
     ("FREEHOLD_DATABASE__URL", "the URL contains no password, because PGPASSWORD supplies it"),
     ("FREEHOLD_SECRETS__OLD_KEYS", "only set during a rotation"),
 ];
