@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 
@@ -39,6 +39,7 @@ pub(crate) fn router(app: &App, api: Router) -> Router<App> {
     let Some(provider) = Provider::from_config(&app.config) else { return Router::new() };
     Router::new()
         .route("/console", get(pages::overview::show))
+        .route("/console/", get(|| async { Redirect::permanent("/console") }))
         .route("/console/attention", get(pages::attention::show))
         .route("/console/tenants", get(pages::tenants::list))
         .route("/console/tenants/{id}", get(pages::tenant::show))
@@ -47,6 +48,13 @@ pub(crate) fn router(app: &App, api: Router) -> Router<App> {
         .route("/console/operations/{id}/cancel", post(pages::actions::cancel))
         .route("/console/operations/{id}/adopt", post(pages::actions::adopt))
         .route("/console/operations/{id}/correct", post(pages::actions::correct))
+        .route("/console/approvals", get(pages::approvals::show))
+        .route("/console/approvals/{id}/approve", post(pages::approvals::approve))
+        .route("/console/approvals/{id}/reject", post(pages::approvals::reject))
+        .route("/console/rollouts", get(pages::rollouts::list))
+        .route("/console/rollouts/{id}", get(pages::rollouts::show))
+        .route("/console/rollouts/{id}/{action}", post(pages::rollouts::act))
+        .route("/console/findings", get(pages::findings::show))
         .route("/console/sign-in", get(sign_in::page))
         .route("/console/sign-in/go", get(sign_in::start))
         .route("/console/sign-in/back", get(sign_in::finish))

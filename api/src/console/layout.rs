@@ -32,10 +32,13 @@ pub(super) struct Layout {
 }
 
 /// Pages of the navigation, with the scope that shows the link.
-const PAGES: [(&str, &str, &str, Scope); 3] = [
-    ("Overview", "/console", "home", Scope::TenantsRead),
+const PAGES: [(&str, &str, &str, Scope); 6] = [
+    ("Overview", "/console", "home", Scope::Fleet),
     ("Needs attention", "/console/attention", "bell", Scope::OperationsRead),
     ("Tenants", "/console/tenants", "tenants", Scope::TenantsRead),
+    ("Approvals", "/console/approvals", "two", Scope::OperationsRead),
+    ("Rollouts", "/console/rollouts", "retry", Scope::RolloutsRead),
+    ("Findings", "/console/findings", "lens", Scope::OperationsRead),
 ];
 
 impl Layout {

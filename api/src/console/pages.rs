@@ -1,9 +1,12 @@
 //! Pages of the console.
 
 pub(super) mod actions;
+pub(super) mod approvals;
 pub(super) mod attention;
+pub(super) mod findings;
 pub(super) mod operation;
 pub(super) mod overview;
+pub(super) mod rollouts;
 pub(super) mod tenant;
 pub(super) mod tenants;
 

@@ -1,6 +1,7 @@
 //! OpenID provider with which people sign in: authorization code flow with PKCE (OpenID Connect Core 1.0, RFC 7636).
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -9,12 +10,22 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, Semaphore};
 use url::form_urlencoded::{self, byte_serialize};
 
 /// Maximum duration of a request to the provider.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Provider and the client that the console is there.
+/// Maximum age of the OpenID configuration.
+const MAX_AGE: Duration = Duration::from_mins(10);
+
+/// Time between two attempts to read the OpenID configuration.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Maximum number of concurrent exchanges of codes, which strangers can ask for too.
+const MAX_EXCHANGES: usize = 20;
+
+/// OpenID provider, with the client id and the secret of the console.
 pub(super) struct Provider {
     http: reqwest::Client,
     /// Name of the provider as the claim `iss`.
@@ -25,7 +36,12 @@ pub(super) struct Provider {
     scope: String,
     audience: Option<String>,
     redirect_uri: String,
+    /// Latest result of the discovery, with its time.
+    discovered: Mutex<Option<(Instant, DiscoveryResult)>>,
+    exchanges: Semaphore,
 }
+
+type DiscoveryResult = Result<Arc<Discovery>, Arc<ProviderError>>;
 
 /// Part of an OpenID configuration that the console needs.
 #[derive(Debug, Deserialize)]
@@ -45,7 +61,7 @@ pub(super) struct Tokens {
     pub(super) id_token: String,
 }
 
-/// Values of one sign-in that only the browser has which began it.
+/// Values of one sign-in that are kept only in the cookie of the browser.
 pub(super) struct SignInSecrets<'a> {
     pub(super) state: &'a str,
     pub(super) nonce: &'a str,
@@ -63,6 +79,8 @@ pub(super) enum ProviderError {
     Invalid(String, String),
     #[error("{found} is the OpenID configuration of another issuer than {expected}")]
     OtherIssuer { found: String, expected: String },
+    #[error("too many sign-ins end at the same time")]
+    Busy,
 }
 
 impl Provider {
@@ -82,11 +100,35 @@ impl Provider {
             scope: console.scope.clone(),
             audience: console.audience.clone(),
             redirect_uri: format!("{url}/console/sign-in/back"),
+            discovered: Mutex::new(None),
+            exchanges: Semaphore::new(MAX_EXCHANGES),
         })
     }
 
-    /// Reads the OpenID configuration of the provider.
-    pub(super) async fn discover(&self) -> Result<Discovery, ProviderError> {
+    /// Returns the OpenID configuration of the provider. Strangers can begin sign-ins, so the configuration is cached, and
+    /// a failure is too for a short time.
+    pub(super) async fn discover(&self) -> DiscoveryResult {
+        let mut discovered = self.discovered.lock().await;
+        if let Some((at, result)) = &*discovered {
+            let max_age = if result.is_ok() { MAX_AGE } else { RETRY_INTERVAL };
+            if at.elapsed() < max_age {
+                return result.clone();
+            }
+        }
+        let result = self.read_configuration().await.map(Arc::new).map_err(Arc::new);
+        let result = match (result, discovered.take()) {
+            // A failed refresh does not stop sign-ins.
+            (Err(error), Some((_, Ok(last)))) => {
+                tracing::warn!(%error, "the configuration of the OpenID provider cannot be read again: {error}");
+                Ok(last)
+            }
+            (result, _) => result,
+        };
+        *discovered = Some((Instant::now(), result.clone()));
+        result
+    }
+
+    async fn read_configuration(&self) -> Result<Discovery, ProviderError> {
         let discovery: Discovery = self.read(&self.discovery, self.http.get(&self.discovery)).await?;
         if discovery.issuer == self.issuer {
             return Ok(discovery);
@@ -121,6 +163,7 @@ impl Provider {
         code: &str,
         verifier: &str,
     ) -> Result<Tokens, ProviderError> {
+        let _permit = self.exchanges.try_acquire().map_err(|_| ProviderError::Busy)?;
         let mut request = self.http.post(&discovery.token_endpoint);
         if let Some(secret) = &self.client_secret {
             // Id and secret are form-encoded before they are encoded for the header (RFC 6749, section 2.3.1).

@@ -2,13 +2,14 @@
 
 use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Clock;
 use freehold_tenancy::db::console_sessions::{self, ConsoleSession, SessionHash};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::api_calls::{Api, ApiRouter};
@@ -25,9 +26,6 @@ const SECURE_COOKIE: &str = "__Host-freehold-session";
 /// Name of the session cookie on this machine, without TLS.
 const LOCAL_COOKIE: &str = "freehold-session";
 
-/// Header that htmx sends with its requests.
-const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
-
 /// Person who is signed in, with a client of the API.
 pub(super) struct Visitor {
     pub(super) api: Api,
@@ -40,13 +38,15 @@ impl FromRequestParts<App> for Visitor {
         let OriginalUri(uri) =
             OriginalUri::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
         let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
+        // An action is not repeated after the sign-in; the page of its object is shown instead.
+        let path = if parts.method.is_safe() { path } else { parent(uri.path()).to_owned() };
         let router = parts.extensions.get::<ApiRouter>().cloned();
         let ApiRouter(router) = router.ok_or_else(|| ApiError::internal().into_response())?;
         let session = match session_id(app, &parts.headers) {
             Some(id) => find(app, &id).await.map_err(IntoResponse::into_response)?,
             None => None,
         };
-        let Some(session) = session else { return Err(sign_in_first(&parts.headers, &path)) };
+        let Some(session) = session else { return Err(sign_in_first(&path)) };
         let caller = Caller {
             issuer: session.issuer,
             subject: session.subject,
@@ -55,19 +55,24 @@ impl FromRequestParts<App> for Visitor {
             tenant_scope: TenantScope::Fleet,
             expires_at: session.expires_at,
         };
+        // All people have the same client, so each of them is limited as a client of its own.
+        let person = Caller { client: json!([caller.client, caller.subject]).to_string(), ..caller.clone() };
+        app.rate_limiter.check(&person).map_err(|refusal| {
+            app.metrics.count_refusal("requests_per_minute");
+            refusal.into_response()
+        })?;
         Ok(Self { api: Api::new(router, caller, parts) })
     }
 }
 
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(parent, _)| parent)
+}
+
 /// Returns the response to a request without a session.
-fn sign_in_first(headers: &HeaderMap, path: &str) -> Response {
+fn sign_in_first(path: &str) -> Response {
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("to", path).finish();
     let target = format!("/console/sign-in?{query}");
-    if headers.contains_key(HX_REQUEST) {
-        // A redirect would put the sign-in page into a part of the page.
-        let redirect = (HeaderName::from_static("hx-redirect"), target);
-        return (StatusCode::UNAUTHORIZED, [redirect]).into_response();
-    }
     Redirect::to(&target).into_response()
 }
 
@@ -109,7 +114,7 @@ fn session_cookie(app: &App) -> &'static str {
     if has_tls(app) { SECURE_COOKIE } else { LOCAL_COOKIE }
 }
 
-fn has_tls(app: &App) -> bool {
+pub(super) fn has_tls(app: &App) -> bool {
     app.config.console.url.as_ref().is_some_and(|url| url.starts_with("https://"))
 }
 

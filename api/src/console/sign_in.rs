@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::layout::html;
 use super::provider::{Discovery, Provider, ProviderError, SignInSecrets};
@@ -19,7 +20,14 @@ use crate::app::App;
 use crate::auth::TenantScope;
 use crate::problem::{ApiError, Code, PAGES, is_page_path};
 
-const COOKIE: &str = "freehold-sign-in";
+/// Name of the cookie of a sign-in where the console has TLS. No other host can set it.
+const SECURE_COOKIE: &str = "__Host-freehold-sign-in";
+
+/// Name of the cookie of a sign-in on this machine, without TLS.
+const LOCAL_COOKIE: &str = "freehold-sign-in";
+
+/// Maximum length of the path of the page after the sign-in.
+const MAX_TARGET_BYTES: usize = 1000;
 
 /// Seconds in which a sign-in must end.
 const MAX_AGE: u32 = 600;
@@ -41,10 +49,17 @@ pub(super) struct Target {
 
 impl Target {
     /// Returns the page to show after the sign-in, which must be one of the console.
-    fn path(self) -> String {
-        let is_path = |to: &String| is_page_path(to.split('?').next().unwrap_or_default());
-        self.to.filter(is_path).unwrap_or_else(|| PAGES.to_owned())
+    fn path(self, app: &App) -> String {
+        self.to.as_deref().and_then(|to| page_path(app, to)).unwrap_or_else(|| PAGES.to_owned())
     }
+}
+
+/// Returns the normalised path and query of a page of the console; `None` if `to` is no such page.
+fn page_path(app: &App, to: &str) -> Option<String> {
+    let own = Url::parse(app.config.console.url.as_deref()?).ok()?;
+    let url = own.join(to).ok().filter(|url| url.origin() == own.origin() && is_page_path(url.path()))?;
+    let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
+    Some(format!("{}{query}", url.path())).filter(|path| path.len() <= MAX_TARGET_BYTES)
 }
 
 /// Query of the redirect from the provider.
@@ -64,8 +79,8 @@ struct SignInPage {
 }
 
 /// Shows the link to the provider. A form would be stopped by the policy that forms stay on the site.
-pub(super) async fn page(Query(target): Query<Target>) -> Result<Response, ApiError> {
-    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("to", &target.path()).finish();
+pub(super) async fn page(State(app): State<App>, Query(target): Query<Target>) -> Result<Response, ApiError> {
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("to", &target.path(&app)).finish();
     html(&SignInPage { go: format!("/console/sign-in/go?{query}") })
 }
 
@@ -75,12 +90,13 @@ pub(super) async fn start(
     Extension(provider): Extension<Arc<Provider>>,
     Query(target): Query<Target>,
 ) -> Result<Response, ApiError> {
-    let discovery = provider.discover().await.map_err(provider_failed)?;
-    let pending = Pending { state: random_text()?, nonce: random_text()?, verifier: random_text()?, to: target.path() };
+    let discovery = provider.discover().await.map_err(|error| provider_failed(&error))?;
+    let pending =
+        Pending { state: random_text()?, nonce: random_text()?, verifier: random_text()?, to: target.path(&app) };
     let Pending { state, nonce, verifier, .. } = &pending;
     let url = provider.authorization_url(&discovery, &SignInSecrets { state, nonce, verifier });
     let value = serde_json::to_vec(&pending).map_err(|_| ApiError::internal())?;
-    let cookie = cookie(&app, COOKIE, &BASE64_URL_SAFE_NO_PAD.encode(value), Some(MAX_AGE));
+    let cookie = cookie(&app, cookie_name(&app), &BASE64_URL_SAFE_NO_PAD.encode(value), Some(MAX_AGE));
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&url)).into_response())
 }
 
@@ -91,23 +107,24 @@ pub(super) async fn finish(
     headers: HeaderMap,
     Query(answer): Query<Answer>,
 ) -> Result<Response, ApiError> {
-    let pending = cookie_value(&headers, COOKIE)
+    let pending = cookie_value(&headers, cookie_name(&app))
         .and_then(|value| BASE64_URL_SAFE_NO_PAD.decode(value).ok())
         .and_then(|json| serde_json::from_slice::<Pending>(&json).ok())
         .filter(|pending| answer.state.as_ref() == Some(&pending.state));
     let Some(pending) = pending else {
         return Err(failed(
-            "The sign-in did not begin in this browser, or took longer than 10 minutes. Sign in again.",
+            "The sign-in was not started in this browser, was replaced by another one, or took more than 10 minutes. Sign in again.",
         ));
     };
     if let Some(error) = &answer.error {
         let why = answer.error_description.as_ref().unwrap_or(error);
         return Err(failed(&format!("The identity provider refused the sign-in: {}", first_characters(why))));
     }
-    let discovery = provider.discover().await.map_err(provider_failed)?;
+    let discovery = provider.discover().await.map_err(|error| provider_failed(&error))?;
     check_issuer(&provider, &discovery, answer.iss.as_deref())?;
     let Some(code) = &answer.code else { return Err(failed("The identity provider sent no code. Sign in again.")) };
-    let tokens = provider.exchange(&discovery, code, &pending.verifier).await.map_err(provider_failed)?;
+    let tokens =
+        provider.exchange(&discovery, code, &pending.verifier).await.map_err(|error| provider_failed(&error))?;
     let verifier = &app.token_verifier;
     let nonce = verifier.id_token_nonce(&tokens.id_token, &provider.issuer, &provider.client_id).await?;
     if nonce.as_deref() != Some(pending.nonce.as_str()) {
@@ -117,8 +134,10 @@ pub(super) async fn finish(
     if caller.tenant_scope != TenantScope::Fleet {
         return Err(failed("The console is for the operator. This account may see one tenant only; use the API."));
     }
-    let (session, done) = (session::begin(&app, caller).await?, cookie(&app, COOKIE, "", Some(0)));
-    let mut response = Redirect::to(&pending.to).into_response();
+    session::end(&app, &headers).await?;
+    let (session, done) = (session::begin(&app, caller).await?, cookie(&app, cookie_name(&app), "", Some(0)));
+    let to = Target { to: Some(pending.to) }.path(&app);
+    let mut response = Redirect::to(&to).into_response();
     for cookie in [session, done] {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -129,6 +148,10 @@ pub(super) async fn finish(
 pub(super) async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
     let cookie = session::end(&app, &headers).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/console/sign-in")).into_response())
+}
+
+fn cookie_name(app: &App) -> &'static str {
+    if session::has_tls(app) { SECURE_COOKIE } else { LOCAL_COOKIE }
 }
 
 /// Checks that the answer comes from the provider that was asked (RFC 9207).
@@ -144,7 +167,12 @@ fn failed(detail: &str) -> ApiError {
     ApiError::new(Code::SignInFailed, detail)
 }
 
-fn provider_failed(error: ProviderError) -> ApiError {
+fn provider_failed(error: &ProviderError) -> ApiError {
+    if matches!(error, ProviderError::Refused(..) | ProviderError::Busy) {
+        // Strangers can send invalid codes.
+        tracing::warn!(%error, "a sign-in to the console was refused: {error}");
+        return failed("The code of the identity provider is not valid any more. Sign in again.");
+    }
     tracing::error!(%error, "a person cannot sign in to the console: {error}");
     failed("The identity provider does not sign people in at the moment. The log of the API has the reason.")
 }

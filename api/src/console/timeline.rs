@@ -78,15 +78,16 @@ fn row(step: &Step, axis: &Axis) -> Row {
     let took = match (step.state.as_str(), step.started_at) {
         ("skipped", _) => "not needed".to_owned(),
         (_, Some(start)) => words::duration(end - start),
-        (_, None) => "not begun".to_owned(),
+        (_, None) => "not started".to_owned(),
     };
     let mut notes = Vec::new();
     notes.extend(step.reason.as_ref().map(|reason| format!("Skipped: {reason}.")));
     notes.extend(step.waits_for.as_ref().map(|what| format!("Waits for {what}.")));
-    notes.extend(step.check_at.map(|at| format!("Looks again at {}.", Instant::of(at).text)));
+    notes.extend(step.check_at.map(|at| format!("Next poll at {}.", Instant::of(at).text)));
     notes.extend(step.attention.as_ref().map(|attention| attention.message.clone()));
     notes.extend(step.last_error.as_ref().map(|error| format!("Latest error: {error}")));
-    notes.extend(step.started_at.map(|at| format!("Began at {}; ran {} times.", Instant::of(at).text, step.attempts)));
+    notes
+        .extend(step.started_at.map(|at| format!("Started at {}; ran {} times.", Instant::of(at).text, step.attempts)));
     if step.started_at.is_none() && !step.after.is_empty() {
         notes.push(format!("Starts after {}.", step.after.join(", ")));
     }

@@ -15,8 +15,8 @@ impl State {
     pub(super) fn of(state: &str) -> Self {
         let (icon, class) = match state {
             "ready" | "succeeded" | "done" => ("done", "ready"),
-            "needs_attention" | "parked" | "degraded" | "failed" | "halted" => ("heed", "heed"),
-            "onboarding" | "running" | "waiting" | "restoring" | "queued" | "in_progress" => ("later", "going"),
+            "needs_attention" | "parked" | "degraded" | "failed" | "halted" | "awaiting_approval" => ("heed", "heed"),
+            "onboarding" | "running" | "waiting" | "restoring" | "baking" | "rolling_back" => ("later", "going"),
             _ => ("later", "rest"),
         };
         Self { label: sentence_case(state), icon, class }
@@ -35,6 +35,19 @@ pub(super) fn operation_title(kind: &str) -> String {
     }
 }
 
+/// Returns the requested action of an approval as a heading.
+pub(super) fn approval_title(action: &str) -> String {
+    let title = match action {
+        "vend" => "Create an AWS account",
+        "adopt" => "Use an AWS account that exists",
+        "correct" => "Correct the e-mail address of the account",
+        "close" => "Close the AWS account",
+        "change_tier" => "Change the plan",
+        other => return sentence_case(other),
+    };
+    title.to_owned()
+}
+
 /// Returns a name such as `upgrade_baseline` as words: `Upgrade baseline`.
 pub(super) fn sentence_case(name: &str) -> String {
     let words = name.replace(['_', '-'], " ");
@@ -48,14 +61,14 @@ pub(super) fn step_title(name: &str) -> String {
         "set-home-region" => "Determine the home region",
         "request-account" => "Request an AWS account",
         "await-account" => "Wait for the account",
-        "place-account" => "Move the account into its guarded OU",
-        "settle-account" => "Check the name and tags of the account",
-        "reach-account" => "Wait until the account is usable",
-        "install-baseline" => "Install the roles of Freehold",
+        "place-account" => "Move into the guarded OU",
+        "settle-account" => "Check name and tags",
+        "reach-account" => "Wait until it is usable",
+        "install-baseline" => "Install Freehold’s roles",
         "enable-regions" => "Opt in to the regions",
         "deploy-stack" => "Deploy the stack",
         "grant-access" => "Grant access to people",
-        "verify" => "Prove that the environment works",
+        "verify" => "Prove that it works",
         other => return sentence_case(other),
     };
     title.to_owned()

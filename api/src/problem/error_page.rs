@@ -34,5 +34,5 @@ pub(crate) fn error_page(error: &ApiError, request_id: &str) -> String {
         request_id,
         can_sign_in: matches!(error.code(), Code::SignInFailed | Code::TokenExpired | Code::InsufficientScope),
     };
-    page.render().unwrap_or_else(|_| problem.detail.clone())
+    page.render().unwrap_or_else(|_| "The page cannot be shown.".to_owned())
 }

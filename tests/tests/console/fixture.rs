@@ -56,6 +56,11 @@ pub(super) enum Wrong {
 
 impl Console {
     pub(super) async fn new() -> Self {
+        Self::with_config("").await
+    }
+
+    /// Starts an API with additional configuration in the section `[api]`.
+    pub(super) async fn with_config(more: &str) -> Self {
         let provider = Shared::default();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -68,7 +73,7 @@ impl Console {
         let issuer = Issuer::new();
         let jwks = issuer.jwks().display().to_string();
         let console = format!(
-            "[console]\nurl = \"http://127.0.0.1:8080\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"a secret&\"\n\
+            "{more}\n[console]\nurl = \"http://127.0.0.1:8080\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"a secret&\"\n\
              discovery = \"{url}/configuration\"\n"
         );
         let api = ApiFixture::with_app(issuer, &jwks, &console, Clock::real(), |app| app).await;

@@ -4,15 +4,19 @@ use freehold_tenancy::attention::Remedy;
 use freehold_tests::api_fixture::signup_body_with;
 use serde_json::{Value, json};
 
-use super::fixture::Console;
+use super::fixture::{Console, Wrong};
 
 const SUPPORT: &str = "fleet tenants:read operations:read operations:write";
 const BILLING: &str = "fleet tenants:read account-mappings:read";
 
 /// Signs up a tenant whose onboarding needs attention. Returns the id of the tenant and of its operation.
 async fn parked(console: &Console, name: &str) -> (String, String) {
+    parked_with(console, name, &[Remedy::Retry, Remedy::Cancel]).await
+}
+
+async fn parked_with(console: &Console, name: &str, remedies: &[Remedy]) -> (String, String) {
     let tenant = console.api.sign_up(&signup_body_with(json!({ "company_name": name }))).await;
-    console.api.park_with_remedies("stack_failed", &[Remedy::Retry, Remedy::Cancel]).await;
+    console.api.park_with_remedies("stack_failed", remedies).await;
     let text = |value: &Value| value.as_str().expect("an id").to_owned();
     (text(&tenant["id"]), text(&tenant["environments"][0]["operation_id"]))
 }
@@ -145,4 +149,42 @@ async fn an_unknown_id_has_a_page_with_a_way_back() {
         assert!(page.text.contains(page.header("x-request-id")), "{}", page.text);
     }
     assert_eq!(console.get("/console/style.css").await.header("content-type"), "text/css; charset=utf-8");
+}
+
+#[tokio::test]
+async fn a_second_person_approves_exactly_what_was_requested() {
+    let mut console = Console::of_operator().await;
+    let (_, operation) = parked_with(&console, "Example GmbH", &[Remedy::Adopt]).await;
+    // The operator requests the adoption of an account, and cannot approve it.
+    let adopt = format!("/console/operations/{operation}/adopt");
+    assert_eq!(console.post(&adopt, &[("aws_account_id", "777788889999")]).await.status, 303);
+    let own = console.get("/console/approvals").await.text;
+    assert!(own.contains("777788889999") && own.contains("This is your own request"), "{own}");
+    assert!(!own.contains("/approve\""), "{own}");
+
+    console.sign_in("/console", "bea", "fleet operations:read operations:approve", &Wrong::Nothing).await;
+    let page = console.get("/console/approvals").await.text;
+    let action = page.split("action=\"").find_map(|part| part.split_once("/approve\"")).expect("a button").0.to_owned();
+    let hash =
+        page.split("name=\"request_hash\" value=\"").nth(1).and_then(|part| part.split('"').next()).expect("a hash");
+    let wrong = console.post(&format!("{action}/approve"), &[("request_hash", &"0".repeat(64))]).await;
+    assert_eq!(wrong.status, 409, "{}", wrong.text);
+    assert_eq!(console.post(&format!("{action}/approve"), &[("request_hash", hash)]).await.status, 303);
+    assert!(console.get("/console/approvals").await.text.contains("No request waits for a decision"));
+}
+
+#[tokio::test]
+async fn findings_and_rollouts_have_pages() {
+    let mut console = Console::of_operator().await;
+    for (path, text) in [
+        ("/console/findings", "AWS and the database agree."),
+        ("/console/rollouts", "There is no rollout yet."),
+        ("/console/approvals", "No request waits for a decision."),
+    ] {
+        let page = console.get(path).await;
+        assert!(page.status == 200 && page.text.contains(text), "{path}: {}", page.text);
+    }
+    assert_eq!(console.get("/console/rollouts/rol_unknown").await.status, 404);
+    assert_eq!(console.post("/console/rollouts/rol_unknown/pause", &[]).await.status, 404);
+    assert_eq!(console.post("/console/rollouts/rol_unknown/explode", &[]).await.status, 404);
 }

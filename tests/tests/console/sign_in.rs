@@ -55,11 +55,42 @@ async fn a_sign_in_with_a_wrong_value_begins_no_session() {
 
 #[tokio::test]
 async fn a_sign_in_leads_to_pages_of_the_console_only() {
-    for to in ["https://other.example.com/", "//other.example.com", "/consoles", "/v1/tenants"] {
+    let long = format!("/console/{}", "x".repeat(2000));
+    for to in [
+        "https://other.example.com/",
+        "//other.example.com",
+        "%5C%5Cother.example.com",
+        "/consoles",
+        "/v1/tenants",
+        "/console/../v1/tenants",
+        &long,
+    ] {
         let mut console = Console::new().await;
         let done = console.sign_in(to, "ann", ALL_SCOPES, &Wrong::Nothing).await;
         assert_eq!(done.header("location"), "/console", "{to}");
     }
+}
+
+#[tokio::test]
+async fn an_action_after_the_end_of_the_session_leads_back_to_its_page() {
+    let mut console = Console::new().await;
+    let response = console.post("/console/operations/op_1/retry", &[]).await;
+    let sign_in = "/console/sign-in?to=%2Fconsole%2Foperations%2Fop_1";
+    assert_eq!((response.status.as_u16(), response.header("location")), (303, sign_in));
+}
+
+#[tokio::test]
+async fn the_requests_of_a_person_are_limited() {
+    let mut console = Console::with_config("requests_per_minute = 60").await;
+    console.sign_in("/console", "ann", ALL_SCOPES, &Wrong::Nothing).await;
+    let mut statuses = Vec::new();
+    for _ in 0..70 {
+        statuses.push(console.get("/console/attention").await.status.as_u16());
+    }
+    assert!(statuses.starts_with(&[200; 5]) && statuses.ends_with(&[429]), "{statuses:?}");
+    // Another person is not affected.
+    console.sign_in("/console", "bob", ALL_SCOPES, &Wrong::Nothing).await;
+    assert_eq!(console.get("/console/attention").await.status, 200);
 }
 
 #[tokio::test]

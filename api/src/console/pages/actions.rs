@@ -32,7 +32,9 @@ pub(in crate::console) async fn cancel(
 ) -> Result<Response, ApiError> {
     let operation: Operation = visitor.api.get(&format!("/v1/operations/{}", encode(&id))).await?;
     let tenant = tenant_name(&visitor, &operation).await?;
-    if form.name.as_deref().map(str::trim) != Some(&tenant) {
+    // Browsers show several spaces as one.
+    let words = |text: &str| text.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
+    if words(form.name.as_deref().unwrap_or_default()) != words(&tenant) {
         let message = format!("must be the name of the tenant: {tenant}; nothing was changed");
         return Err(ApiError::invalid_field("name", "invalid", message));
     }

@@ -21,6 +21,12 @@ use crate::scope::Scope;
 /// Maximum number of operations on the page.
 const MAX_ROWS: usize = 100;
 
+/// Number of operations in one call of the API.
+const PAGE_SIZE: usize = 200;
+
+/// Number of operations from which the page reads no more.
+const MAX_READ: usize = 2000;
+
 /// Number of operations with one code from which the page shows the codes with their numbers.
 const MANY: usize = 5;
 
@@ -47,6 +53,7 @@ pub(super) struct Waiting {
 struct Attention {
     layout: Layout,
     rows: Vec<Waiting>,
+    has_more: bool,
     /// Codes that many operations have, with their numbers.
     groups: Vec<(String, usize)>,
     code: Option<String>,
@@ -58,7 +65,7 @@ pub(in crate::console) async fn show(
     Query(filter): Query<Filter>,
 ) -> Result<Response, ApiError> {
     let code = filter.code.filter(|code| !code.is_empty());
-    let rows = waiting(&visitor, app.clock.now(), code.as_deref()).await?;
+    let (rows, has_more) = waiting(&visitor, app.clock.now(), code.as_deref(), MAX_ROWS).await?;
     let mut counts = BTreeMap::<&str, usize>::new();
     for row in &rows {
         *counts.entry(&row.code).or_default() += 1;
@@ -66,26 +73,41 @@ pub(in crate::console) async fn show(
     let groups = counts.into_iter().filter(|(_, count)| *count >= MANY && code.is_none());
     let groups = groups.map(|(code, count)| (code.to_owned(), count)).collect();
     let layout = Layout::of(&visitor, "/console/attention", "Needs attention").await?;
-    html(&Attention { layout, rows, groups, code })
+    html(&Attention { layout, rows, has_more, groups, code })
 }
 
-/// Returns the operations that need a person, the one that has waited longest first.
+/// Returns at most `limit` operations that need a person, the one that has waited longest first, and whether there are
+/// more.
 pub(super) async fn waiting(
     visitor: &Visitor,
     now: DateTime<Utc>,
     code: Option<&str>,
-) -> Result<Vec<Waiting>, ApiError> {
+    limit: usize,
+) -> Result<(Vec<Waiting>, bool), ApiError> {
     let code = code.map_or_else(String::new, |code| format!("&code={}", encode(code)));
-    let path = format!("/v1/operations?state=needs_attention&page_size={MAX_ROWS}{code}");
-    let page: OperationPage = visitor.api.get(&path).await?;
+    let mut path = format!("/v1/operations?state=needs_attention&page_size={PAGE_SIZE}{code}");
+    let (mut operations, first) = (Vec::new(), path.clone());
+    while operations.len() < MAX_READ {
+        let page: OperationPage = visitor.api.get(&path).await?;
+        operations.extend(page.operations);
+        let Some(token) = page.next_page_token else { break };
+        path = format!("{first}&page_token={}", encode(&token));
+    }
+    operations.sort_by_key(|operation| operation.updated_at);
+    let has_more = operations.len() > limit;
+    operations.truncate(limit);
     let can_read_tenants = visitor.api.caller().scopes.contains(Scope::TenantsRead.as_str());
+    let mut names = BTreeMap::<String, String>::new();
     let mut rows = Vec::new();
-    for operation in page.operations.into_iter().rev() {
-        let tenant = if can_read_tenants {
-            let tenant: Tenant = visitor.api.get(&format!("/v1/tenants/{}", operation.tenant_id)).await?;
-            tenant.company_name
-        } else {
-            operation.tenant_id
+    for operation in operations {
+        let tenant = match names.get(&operation.tenant_id) {
+            Some(name) => name.clone(),
+            None if can_read_tenants => {
+                let tenant: Tenant = visitor.api.get(&format!("/v1/tenants/{}", operation.tenant_id)).await?;
+                names.insert(operation.tenant_id.clone(), tenant.company_name.clone());
+                tenant.company_name
+            }
+            None => operation.tenant_id,
         };
         let attention = operation.attention;
         rows.push(Waiting {
@@ -99,5 +121,5 @@ pub(super) async fn waiting(
             since: Instant::of(operation.updated_at),
         });
     }
-    Ok(rows)
+    Ok((rows, has_more))
 }

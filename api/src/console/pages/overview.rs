@@ -1,4 +1,4 @@
-//! Overview: numbers of tenants that need a person or are on their way, and what stops the whole fleet.
+//! Overview: numbers of tenants by state, fleet holds, and the operations that wait longest.
 
 use askama::Template;
 use axum::extract::State;
@@ -45,12 +45,15 @@ struct Hold {
 
 pub(in crate::console) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Response, ApiError> {
     let mut numbers = Vec::new();
-    for (label, state) in [
+    let scopes = &visitor.api.caller().scopes;
+    let states = [
         ("need attention", "needs_attention"),
         ("onboarding", "onboarding"),
         ("degraded", "degraded"),
         ("offboarding", "offboarding"),
-    ] {
+    ];
+    let can_read_tenants = scopes.contains(Scope::TenantsRead.as_str());
+    for (label, state) in states.into_iter().filter(|_| can_read_tenants) {
         let page: TenantPage = visitor.api.get(&format!("/v1/tenants?state={state}&page_size={MAX_COUNT}")).await?;
         let count = page.tenants.len();
         let more = if page.next_page_token.is_some() { "+" } else { "" };
@@ -60,7 +63,7 @@ pub(in crate::console) async fn show(State(app): State<App>, visitor: Visitor) -
             path: format!("/console/tenants?state={state}"),
         });
     }
-    let can_read_operations = visitor.api.caller().scopes.contains(Scope::OperationsRead.as_str());
+    let can_read_operations = scopes.contains(Scope::OperationsRead.as_str());
     let (mut holds, mut oldest) = (Vec::new(), None);
     if can_read_operations {
         let list: FleetHoldList = visitor.api.get("/v1/fleet-holds").await?;
@@ -69,9 +72,7 @@ pub(in crate::console) async fn show(State(app): State<App>, visitor: Visitor) -
             since: Instant::of(hold.since),
         };
         holds = list.holds.into_iter().map(to_hold).collect();
-        let mut rows = waiting(&visitor, app.clock.now(), None).await?;
-        rows.truncate(SHOWN);
-        oldest = Some(rows);
+        oldest = Some(waiting(&visitor, app.clock.now(), None, SHOWN).await?.0);
     }
     let layout = Layout::of(&visitor, "/console", "Overview").await?;
     html(&Overview { layout, numbers, holds, oldest })

@@ -57,7 +57,7 @@ struct Row {
 
 pub(in crate::console) async fn list(visitor: Visitor, Query(filter): Query<Filter>) -> Result<Response, ApiError> {
     let q = filter.q.unwrap_or_default().trim().to_owned();
-    // An id leads to its page.
+    // A search for an id redirects to its page.
     if q.parse::<TenantId>().is_ok() {
         return Ok(Redirect::to(&format!("/console/tenants/{q}")).into_response());
     }
@@ -86,6 +86,7 @@ pub(in crate::console) async fn list(visitor: Visitor, Query(filter): Query<Filt
 fn row(tenant: &Tenant) -> Row {
     let list = |texts: Vec<&str>| {
         let mut texts = texts;
+        texts.sort_unstable();
         texts.dedup();
         texts.join(", ")
     };

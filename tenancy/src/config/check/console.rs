@@ -24,9 +24,8 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
         }
         _ => {}
     }
-    if let Some(discovery) = &console.discovery
-        && !is_safe(discovery)
-    {
+    let discovery = console.token_issuer(&config.api).map(|issuer| console.discovery_url(&issuer.issuer));
+    if discovery.is_some_and(|discovery| !is_safe(&discovery)) {
         problems.add("console.discovery", "must be an https:// URL, or an http:// URL on this machine");
     }
 }
