@@ -105,8 +105,8 @@ impl Provider {
         })
     }
 
-    /// Returns the OpenID configuration of the provider. Strangers can begin sign-ins, so the configuration is cached, and
-    /// a failure is too for a short time.
+    /// Returns the OpenID configuration of the provider. Strangers can start sign-ins, so the configuration is cached,
+    /// and a failure is too for a short time.
     pub(super) async fn discover(&self) -> DiscoveryResult {
         let mut discovered = self.discovered.lock().await;
         if let Some((at, result)) = &*discovered {

@@ -113,7 +113,8 @@ pub(super) async fn finish(
         .filter(|pending| answer.state.as_ref() == Some(&pending.state));
     let Some(pending) = pending else {
         return Err(failed(
-            "The sign-in was not started in this browser, was replaced by another one, or took more than 10 minutes. Sign in again.",
+            "The sign-in was not started in this browser, was replaced by another one, or took more than 10 minutes. \
+             Sign in again.",
         ));
     };
     if let Some(error) = &answer.error {

@@ -73,7 +73,8 @@ impl Console {
         let issuer = Issuer::new();
         let jwks = issuer.jwks().display().to_string();
         let console = format!(
-            "{more}\n[console]\nurl = \"http://127.0.0.1:8080\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"a secret&\"\n\
+            "{more}\n[console]\nurl = \"http://127.0.0.1:8080\"\nclient_id = \"{CLIENT}\"\n\
+             client_secret = \"a secret&\"\n\
              discovery = \"{url}/configuration\"\n"
         );
         let api = ApiFixture::with_app(issuer, &jwks, &console, Clock::real(), |app| app).await;
