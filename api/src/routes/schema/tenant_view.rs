@@ -241,6 +241,8 @@ const FEED_EVENT_DATA: TenantView = TenantView {
         "severity",
         "changed",
         "region",
+        "from",
+        "to",
         "approval_id",
         // A code, not a text: the reason for a suspension.
         "reason",
