@@ -7,19 +7,19 @@
 //! | sign-in with an OpenID provider | `sign_in.rs`, `provider.rs` |
 //! | sessions | `session.rs` |
 //! | calls of the API within the process | `api_calls.rs` |
-//! | pages, with their templates in `api/templates/console` | `pages/`, `layout.rs`, `words.rs` |
+//! | pages, with their templates in `api/templates/console` | `pages/`, `layout.rs`, `labels.rs` |
 //!
 //! Each page is one GET that works without scripts, and each action is one POST.
 
 mod api_calls;
 mod guard;
+mod labels;
 mod layout;
 mod pages;
 mod provider;
 mod session;
 mod sign_in;
 mod timeline;
-mod words;
 
 use std::sync::Arc;
 

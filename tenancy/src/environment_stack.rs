@@ -32,6 +32,9 @@ string_enum! {
     }
 }
 
+/// End of the names of outputs that contain the ARNs of alarms. The alarms guard updates and bakes.
+pub const ALARM_OUTPUT: &str = "AlarmArn";
+
 /// Values of the parameters of a template, by name.
 pub type StackParameters = BTreeMap<String, String>;
 

@@ -2,11 +2,12 @@
 
 use freehold_tenancy::config::Api;
 use futures::future::join_all;
+use jsonwebtoken::Header;
 use serde::Deserialize;
 
 use super::caller::Caller;
 use super::issuer::Issuer;
-use super::keys::{ACCEPTED_ALGORITHMS, KeysError};
+use super::keys::{ACCEPTED_ALGORITHMS, KeysError, VerificationKey};
 use super::refusal::TokenError;
 use super::roles::{Roles, UnknownScope, scope_table};
 use super::token_cache::{CachedToken, TokenCache};
@@ -80,19 +81,14 @@ impl TokenVerifier {
         {
             return Ok(cached.caller.clone());
         }
-        token_format::check(token)?;
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid("not a JWT"))?;
-        if !ACCEPTED_ALGORITHMS.contains(&header.alg) {
-            return Err(TokenError::Invalid("the algorithm must be RS256, PS256, ES256 or EdDSA"));
-        }
+        let header = checked_header(token)?;
         // Only the keys of the issuer that the token names can verify the token.
         let named = jsonwebtoken::dangerous::insecure_decode_claims::<UnverifiedIssuer>(token).ok();
         let issuer = named.and_then(|named| self.issuer(&named.iss)).ok_or(TokenError::Invalid("wrong issuer"))?;
         if !issuer.accepts_type(header.typ.as_deref()) {
             return Err(TokenError::Invalid("the header parameter typ is not the token type that this API accepts"));
         }
-        let key = issuer.keys.find(header.kid.as_deref(), header.alg).await.map_err(TokenError::KeysUnavailable)?;
-        let key = key.ok_or(TokenError::Invalid("the issuer has no key with this kid"))?;
+        let key = key_of(issuer, &header).await?;
         let claims = issuer.decode(token, &header, &key.decoding)?;
         let caller = issuer.caller(&claims)?;
         let expires = claims.exp;
@@ -109,14 +105,25 @@ impl TokenVerifier {
         issuer: &str,
         client_id: &str,
     ) -> Result<Option<String>, TokenError> {
-        token_format::check(token)?;
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid("not a JWT"))?;
-        if !ACCEPTED_ALGORITHMS.contains(&header.alg) {
-            return Err(TokenError::Invalid("the algorithm must be RS256, PS256, ES256 or EdDSA"));
-        }
+        let header = checked_header(token)?;
         let issuer = self.issuer(issuer).ok_or(TokenError::Invalid("wrong issuer"))?;
-        let key = issuer.keys.find(header.kid.as_deref(), header.alg).await.map_err(TokenError::KeysUnavailable)?;
-        let key = key.ok_or(TokenError::Invalid("the issuer has no key with this kid"))?;
+        let key = key_of(issuer, &header).await?;
         issuer.id_token_nonce(token, &header, &key.decoding, client_id)
     }
+}
+
+/// Returns the header of a token whose form and algorithm are accepted.
+fn checked_header(token: &str) -> Result<Header, TokenError> {
+    token_format::check(token)?;
+    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid("not a JWT"))?;
+    if ACCEPTED_ALGORITHMS.contains(&header.alg) {
+        return Ok(header);
+    }
+    Err(TokenError::Invalid("the algorithm must be RS256, PS256, ES256 or EdDSA"))
+}
+
+/// Returns the key of `issuer` that the header of a token names.
+async fn key_of(issuer: &Issuer, header: &Header) -> Result<VerificationKey, TokenError> {
+    let key = issuer.keys.find(header.kid.as_deref(), header.alg).await.map_err(TokenError::KeysUnavailable)?;
+    key.ok_or(TokenError::Invalid("the issuer has no key with this kid"))
 }

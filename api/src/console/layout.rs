@@ -44,10 +44,10 @@ const PAGES: [(&str, &str, &str, Scope); 6] = [
 impl Layout {
     /// Returns the frame of the page `current`.
     pub(super) async fn of(visitor: &Visitor, current: &str, title: impl Into<String>) -> Result<Self, ApiError> {
-        let caller = visitor.api.caller();
-        let has = |scope: &Scope| caller.scopes.contains(scope.as_str());
-        let waiting = if has(&Scope::OperationsRead) { count_attention(visitor).await? } else { String::new() };
-        let pages = PAGES.iter().filter(|(.., scope)| has(scope));
+        let can_read_operations = visitor.has_scope(Scope::OperationsRead);
+        let waiting = if can_read_operations { count_attention(visitor).await? } else { String::new() };
+        let pages = PAGES.iter().filter(|(.., scope)| visitor.has_scope(*scope));
+        let subject = visitor.api.caller().subject.clone();
         let links = pages.map(|&(label, path, icon, _)| NavLink {
             label,
             path,
@@ -58,8 +58,8 @@ impl Layout {
         Ok(Self {
             title: title.into(),
             links: links.collect(),
-            initials: caller.subject.chars().filter(|char| char.is_alphanumeric()).take(2).collect(),
-            subject: caller.subject.clone(),
+            initials: subject.chars().filter(|char| char.is_alphanumeric()).take(2).collect(),
+            subject,
             search: String::new(),
         })
     }

@@ -16,6 +16,7 @@ use super::api_calls::{Api, ApiRouter};
 use crate::app::App;
 use crate::auth::{Caller, TenantScope};
 use crate::problem::ApiError;
+use crate::scope::Scope;
 
 /// Maximum duration of a session.
 const MAX_SESSION: TimeDelta = TimeDelta::hours(9);
@@ -29,6 +30,13 @@ const LOCAL_COOKIE: &str = "freehold-session";
 /// Person who is signed in, with a client of the API.
 pub(super) struct Visitor {
     pub(super) api: Api,
+}
+
+impl Visitor {
+    /// Returns whether the person has a scope.
+    pub(super) fn has_scope(&self, scope: Scope) -> bool {
+        self.api.caller().scopes.contains(scope.as_str())
+    }
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -84,8 +92,8 @@ async fn find(app: &App, id: &str) -> Result<Option<ConsoleSession>, ApiError> {
     Ok(console_sessions::find(&app.pool, hash(id), now()).await?)
 }
 
-/// Begins a session of `caller`. Returns the cookie for the browser.
-pub(super) async fn begin(app: &App, caller: Caller) -> Result<HeaderValue, ApiError> {
+/// Creates a session of `caller`. Returns the cookie for the browser.
+pub(super) async fn create(app: &App, caller: Caller) -> Result<HeaderValue, ApiError> {
     let id = random_text()?;
     let session = ConsoleSession {
         issuer: caller.issuer,
@@ -94,14 +102,14 @@ pub(super) async fn begin(app: &App, caller: Caller) -> Result<HeaderValue, ApiE
         scopes: caller.scopes.into_iter().collect(),
         expires_at: caller.expires_at.min(now() + MAX_SESSION),
     };
-    console_sessions::begin(&app.pool, hash(&id), &session, now()).await?;
+    console_sessions::create(&app.pool, hash(&id), &session, now()).await?;
     Ok(cookie(app, session_cookie(app), &id, None))
 }
 
-/// Ends the session of the browser. Returns the cookie that replaces the one of the session.
-pub(super) async fn end(app: &App, headers: &HeaderMap) -> Result<HeaderValue, ApiError> {
+/// Deletes the session of the browser. Returns the cookie that replaces the one of the session.
+pub(super) async fn delete(app: &App, headers: &HeaderMap) -> Result<HeaderValue, ApiError> {
     if let Some(id) = session_id(app, headers) {
-        console_sessions::end(&app.pool, hash(&id)).await?;
+        console_sessions::delete(&app.pool, hash(&id)).await?;
     }
     Ok(cookie(app, session_cookie(app), "", Some(0)))
 }

@@ -100,7 +100,7 @@ pub(super) async fn start(
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&url)).into_response())
 }
 
-/// Finishes the sign-in after the redirect from the provider, and begins a session.
+/// Finishes the sign-in after the redirect from the provider, and creates a session.
 pub(super) async fn finish(
     State(app): State<App>,
     Extension(provider): Extension<Arc<Provider>>,
@@ -135,8 +135,8 @@ pub(super) async fn finish(
     if caller.tenant_scope != TenantScope::Fleet {
         return Err(failed("The console is for the operator. This account may see one tenant only; use the API."));
     }
-    session::end(&app, &headers).await?;
-    let (session, done) = (session::begin(&app, caller).await?, cookie(&app, cookie_name(&app), "", Some(0)));
+    session::delete(&app, &headers).await?;
+    let (session, done) = (session::create(&app, caller).await?, cookie(&app, cookie_name(&app), "", Some(0)));
     let to = Target { to: Some(pending.to) }.path(&app);
     let mut response = Redirect::to(&to).into_response();
     for cookie in [session, done] {
@@ -145,9 +145,9 @@ pub(super) async fn finish(
     Ok(response)
 }
 
-/// Ends the session, on the server and in the browser.
+/// Deletes the session, on the server and in the browser.
 pub(super) async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let cookie = session::end(&app, &headers).await?;
+    let cookie = session::delete(&app, &headers).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/console/sign-in")).into_response())
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::words::{self, Instant, State};
+use super::labels::{self, Instant, State};
 use crate::routes::schema::operation::{Operation, Step};
 
 /// Minimum width of a bar in percent, so that a step of a moment is visible.
@@ -66,7 +66,7 @@ fn row(step: &Step, axis: &Axis) -> Row {
     let needs_person = step.attention.is_some();
     let (class, fill) = match step.state.as_str() {
         "done" => ("work", None),
-        _ if needs_person => ("heed", Some("url(#hatch-heed)")),
+        _ if needs_person => ("attention", Some("url(#hatch-attention)")),
         "waiting" => ("wait", Some("url(#hatch-wait)")),
         "failed" => ("fail", None),
         _ => ("line", None),
@@ -77,7 +77,7 @@ fn row(step: &Step, axis: &Axis) -> Row {
     });
     let took = match (step.state.as_str(), step.started_at) {
         ("skipped", _) => "not needed".to_owned(),
-        (_, Some(start)) => words::duration(end - start),
+        (_, Some(start)) => labels::duration(end - start),
         (_, None) => "not started".to_owned(),
     };
     let mut notes = Vec::new();
@@ -92,20 +92,20 @@ fn row(step: &Step, axis: &Axis) -> Row {
         notes.push(format!("Starts after {}.", step.after.join(", ")));
     }
     Row {
-        title: words::step_title(&step.name),
+        title: labels::step_title(&step.name),
         name: step.name.clone(),
         state: State::of(if needs_person { "needs_attention" } else { &step.state }),
         bar,
         took,
         notes,
         aws_request_id: step.aws_request_id.clone(),
-        facts: step.facts.iter().map(|(name, value)| (words::sentence_case(name), text(value))).collect(),
+        facts: step
+            .facts
+            .iter()
+            .map(|(name, value)| (labels::sentence_case(name), labels::value_text(value)))
+            .collect(),
         is_open: needs_person,
     }
-}
-
-fn text(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 /// Time axis of the bars.

@@ -21,6 +21,7 @@ struct ErrorPage<'a> {
     code: &'a str,
     request_id: &'a str,
     can_sign_in: bool,
+    lacks_scope: bool,
 }
 
 /// Returns the page of an error as HTML.
@@ -32,6 +33,7 @@ pub(crate) fn error_page(error: &ApiError, request_id: &str) -> String {
         fields: problem.errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect(),
         code: &problem.code,
         request_id,
+        lacks_scope: error.code() == Code::InsufficientScope,
         can_sign_in: matches!(error.code(), Code::SignInFailed | Code::TokenExpired | Code::InsufficientScope),
     };
     page.render().unwrap_or_else(|_| "The page cannot be shown.".to_owned())

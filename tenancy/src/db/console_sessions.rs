@@ -18,11 +18,11 @@ pub struct ConsoleSession {
 /// SHA-256 of the id of a session.
 pub type SessionHash = [u8; 32];
 
-/// Begins a session, and deletes those that have ended.
-pub async fn begin(pool: &PgPool, id: SessionHash, session: &ConsoleSession, now: DateTime<Utc>) -> Result<()> {
+/// Creates a session, and deletes those that have expired.
+pub async fn create(pool: &PgPool, id: SessionHash, session: &ConsoleSession, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        r#"/* db::console_sessions::begin */
-        with ended as (delete from console_sessions where expires_at <= $7)
+        r#"/* db::console_sessions::create */
+        with expired as (delete from console_sessions where expires_at <= $7)
         insert into console_sessions (id_sha256, issuer, subject, client, scopes, expires_at, created_at)
         values ($1, $2, $3, $4, $5, $6, $7)"#,
         &id[..],
@@ -38,7 +38,7 @@ pub async fn begin(pool: &PgPool, id: SessionHash, session: &ConsoleSession, now
     Ok(())
 }
 
-/// Returns a session that has not ended.
+/// Returns a session that has not expired.
 pub async fn find(pool: &PgPool, id: SessionHash, now: DateTime<Utc>) -> Result<Option<ConsoleSession>> {
     let session = sqlx::query_as!(
         ConsoleSession,
@@ -51,10 +51,10 @@ pub async fn find(pool: &PgPool, id: SessionHash, now: DateTime<Utc>) -> Result<
     Ok(session.fetch_optional(pool).await?)
 }
 
-/// Ends a session before its time.
-pub async fn end(pool: &PgPool, id: SessionHash) -> Result<()> {
+/// Deletes a session before it expires.
+pub async fn delete(pool: &PgPool, id: SessionHash) -> Result<()> {
     sqlx::query!(
-        r#"/* db::console_sessions::end */
+        r#"/* db::console_sessions::delete */
         delete from console_sessions where id_sha256 = $1"#,
         &id[..],
     )

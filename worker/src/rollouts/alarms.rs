@@ -86,8 +86,8 @@ async fn read_member(services: &Services, member: &BakingMember) -> Result<()> {
     }
 }
 
-/// Returns in words which alarm of an environment fires or is missing; `None` if there is none. The error is the reason
-/// why alarms cannot be read. An alarm that fires takes precedence over a region that cannot be read.
+/// Returns in words which alarm of an environment fires or is missing; `None` if there is none. The error says that a
+/// region cannot be read, and for which reason. An alarm that fires takes precedence over such an error.
 async fn firing_alarm(services: &Services, member: &BakingMember) -> std::result::Result<Option<String>, String> {
     let account = Target::new(member.account.clone(), member.environment_id, &services.config.organization);
     let account = account.map_err(|error| error.to_string())?;

@@ -5,12 +5,12 @@ use axum::Form;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::encode;
+use crate::console::labels::{self, Instant};
 use crate::console::layout::{Layout, html};
 use crate::console::session::Visitor;
-use crate::console::words::{self, Instant};
 use crate::problem::ApiError;
 use crate::routes::approvals::ApprovalPage;
 use crate::routes::schema::approval::ApprovalDetails;
@@ -58,14 +58,12 @@ pub(in crate::console) async fn show(visitor: Visitor) -> Result<Response, ApiEr
 }
 
 fn request(visitor: &Visitor, approval: ApprovalDetails) -> Request {
-    let caller = visitor.api.caller();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let values = approval.request.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     Request {
-        values: values.map(|(name, value)| (words::sentence_case(name), text(value))).collect(),
-        title: words::approval_title(&approval.action),
-        is_own: approval.requested_by == caller.subject,
-        may_decide: caller.scopes.contains(Scope::OperationsApprove.as_str()),
+        values: values.map(|(name, value)| (labels::sentence_case(name), labels::value_text(value))).collect(),
+        title: labels::approval_title(&approval.action),
+        is_own: approval.requested_by == visitor.api.caller().subject,
+        may_decide: visitor.has_scope(Scope::OperationsApprove),
         requested_at: Instant::of(approval.requested_at),
         id: approval.id,
         tenant_id: approval.tenant_id,

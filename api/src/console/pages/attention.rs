@@ -8,15 +8,13 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::encode;
+use super::{encode, tenant_name};
 use crate::app::App;
+use crate::console::labels::{self, Instant};
 use crate::console::layout::{Layout, html};
 use crate::console::session::Visitor;
-use crate::console::words::{self, Instant};
 use crate::problem::ApiError;
 use crate::routes::operations::OperationPage;
-use crate::routes::schema::tenant::Tenant;
-use crate::scope::Scope;
 
 /// Maximum number of operations on the page.
 const MAX_ROWS: usize = 100;
@@ -96,28 +94,23 @@ pub(super) async fn waiting(
     operations.sort_by_key(|operation| operation.updated_at);
     let has_more = operations.len() > limit;
     operations.truncate(limit);
-    let can_read_tenants = visitor.api.caller().scopes.contains(Scope::TenantsRead.as_str());
     let mut names = BTreeMap::<String, String>::new();
     let mut rows = Vec::new();
     for operation in operations {
         let tenant = match names.get(&operation.tenant_id) {
             Some(name) => name.clone(),
-            None if can_read_tenants => {
-                let tenant: Tenant = visitor.api.get(&format!("/v1/tenants/{}", operation.tenant_id)).await?;
-                names.insert(operation.tenant_id.clone(), tenant.company_name.clone());
-                tenant.company_name
-            }
-            None => operation.tenant_id,
+            None => tenant_name(visitor, &operation.tenant_id).await?,
         };
+        names.insert(operation.tenant_id, tenant.clone());
         let attention = operation.attention;
         rows.push(Waiting {
-            title: words::operation_title(&operation.kind),
+            title: labels::operation_title(&operation.kind),
             operation: operation.id,
             tenant,
             environment: operation.environment,
             code: attention.as_ref().map_or_else(String::new, |attention| attention.code.clone()),
             message: attention.map_or_else(String::new, |attention| attention.message),
-            waited: words::duration(now - operation.updated_at),
+            waited: labels::duration(now - operation.updated_at),
             since: Instant::of(operation.updated_at),
         });
     }

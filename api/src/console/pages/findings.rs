@@ -3,9 +3,9 @@
 use askama::Template;
 use axum::response::Response;
 
+use crate::console::labels::{self, Instant};
 use crate::console::layout::{Layout, html};
 use crate::console::session::Visitor;
-use crate::console::words::{self, Instant};
 use crate::problem::ApiError;
 use crate::routes::findings::FindingPage;
 
@@ -35,14 +35,14 @@ pub(in crate::console) async fn show(visitor: Visitor) -> Result<Response, ApiEr
     let mut findings = page.findings;
     findings.sort_by_key(|finding| finding.severity != "critical");
     let rows = findings.into_iter().map(|finding| Row {
-        title: words::sentence_case(&finding.kind),
+        title: labels::sentence_case(&finding.kind),
         is_critical: finding.severity == "critical",
-        severity: words::sentence_case(&finding.severity),
+        severity: labels::sentence_case(&finding.severity),
         message: finding.message,
         remedy: match finding.remedy.as_str() {
             "repair" => "A repair of the environment resolves it.".to_owned(),
             "person" => "A person resolves it, as the message says.".to_owned(),
-            other => words::sentence_case(other),
+            other => labels::sentence_case(other),
         },
         account: finding.aws_account_id.unwrap_or_default(),
         tenant_id: finding.tenant_id,

@@ -5,14 +5,14 @@ use axum::extract::{Path, State as AppState};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 
+use super::tenant_name;
 use crate::app::App;
+use crate::console::labels::{self, Instant, State};
 use crate::console::layout::{Layout, html};
 use crate::console::session::Visitor;
 use crate::console::timeline::{self, Timeline};
-use crate::console::words::{self, Instant, State};
 use crate::problem::ApiError;
 use crate::routes::schema::operation::Operation;
-use crate::routes::schema::tenant::Tenant;
 use crate::scope::Scope;
 
 /// Operation as pages show it.
@@ -27,7 +27,7 @@ pub(super) struct OperationView {
     pub(super) created_at: Instant,
     pub(super) attention: Option<AttentionView>,
     pub(super) timeline: Timeline,
-    /// What happens next, in a sentence.
+    /// Next event of the operation, in a sentence.
     pub(super) next: String,
 }
 
@@ -73,32 +73,23 @@ pub(in crate::console) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let operation: Operation = visitor.api.get(&format!("/v1/operations/{}", super::encode(&id))).await?;
-    let tenant = tenant_name(&visitor, &operation).await?;
+    let tenant = tenant_name(&visitor, &operation.tenant_id).await?;
     let operation = view(&visitor, &tenant, operation, app.clock.now());
     let title = format!("{} of {}", operation.title, operation.tenant);
     html(&OperationPage { layout: Layout::of(&visitor, "/console/tenants", title).await?, operation })
 }
 
-/// Returns the company name of the tenant of an operation, or the id if the person may not read tenants.
-pub(super) async fn tenant_name(visitor: &Visitor, operation: &Operation) -> Result<String, ApiError> {
-    if !visitor.api.caller().scopes.contains(Scope::TenantsRead.as_str()) {
-        return Ok(operation.tenant_id.clone());
-    }
-    let tenant: Tenant = visitor.api.get(&format!("/v1/tenants/{}", operation.tenant_id)).await?;
-    Ok(tenant.company_name)
-}
-
 /// Returns an operation as pages show it at the time `now`.
 pub(super) fn view(visitor: &Visitor, tenant: &str, operation: Operation, now: DateTime<Utc>) -> OperationView {
-    let is_allowed = visitor.api.caller().scopes.contains(Scope::OperationsWrite.as_str());
+    let is_allowed = visitor.has_scope(Scope::OperationsWrite);
     let attention = operation.attention.as_ref().map(|attention| AttentionView {
         code: attention.code.clone(),
-        title: words::sentence_case(&attention.code),
+        title: labels::sentence_case(&attention.code),
         message: attention.message.clone(),
         tell_customer: attention.tell_customer.clone(),
         aws_request_id: attention.aws_request_id.clone(),
         since: Instant::of(operation.updated_at),
-        waited: words::duration(now - operation.updated_at),
+        waited: labels::duration(now - operation.updated_at),
         remedies: attention
             .remedies
             .iter()
@@ -106,7 +97,7 @@ pub(super) fn view(visitor: &Visitor, tenant: &str, operation: Operation, now: D
             .collect(),
     });
     OperationView {
-        title: words::operation_title(&operation.kind),
+        title: labels::operation_title(&operation.kind),
         state: State::of(&operation.state),
         created_at: Instant::of(operation.created_at),
         timeline: timeline::of(&operation, now),
@@ -198,7 +189,7 @@ fn remedy_of(remedy: &str, operation: &str, tenant: &str, is_allowed: bool) -> R
             "",
             "A second person approves or rejects the request",
             "The operation continues after the approval. The requester cannot approve.",
-            &format!("freehold operations show {operation}"),
+            "freehold approvals list",
         ),
     }
 }

@@ -6,9 +6,9 @@ use axum::response::Response;
 
 use super::attention::{Waiting, waiting};
 use crate::app::App;
+use crate::console::labels::Instant;
 use crate::console::layout::{Layout, html};
 use crate::console::session::Visitor;
-use crate::console::words::Instant;
 use crate::problem::ApiError;
 use crate::routes::fleet_holds::FleetHoldList;
 use crate::routes::tenants::TenantPage;
@@ -45,14 +45,13 @@ struct Hold {
 
 pub(in crate::console) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Response, ApiError> {
     let mut numbers = Vec::new();
-    let scopes = &visitor.api.caller().scopes;
     let states = [
         ("need attention", "needs_attention"),
         ("onboarding", "onboarding"),
         ("degraded", "degraded"),
         ("offboarding", "offboarding"),
     ];
-    let can_read_tenants = scopes.contains(Scope::TenantsRead.as_str());
+    let can_read_tenants = visitor.has_scope(Scope::TenantsRead);
     for (label, state) in states.into_iter().filter(|_| can_read_tenants) {
         let page: TenantPage = visitor.api.get(&format!("/v1/tenants?state={state}&page_size={MAX_COUNT}")).await?;
         let count = page.tenants.len();
@@ -63,9 +62,8 @@ pub(in crate::console) async fn show(State(app): State<App>, visitor: Visitor) -
             path: format!("/console/tenants?state={state}"),
         });
     }
-    let can_read_operations = scopes.contains(Scope::OperationsRead.as_str());
     let (mut holds, mut oldest) = (Vec::new(), None);
-    if can_read_operations {
+    if visitor.has_scope(Scope::OperationsRead) {
         let list: FleetHoldList = visitor.api.get("/v1/fleet-holds").await?;
         let to_hold = |hold: crate::routes::fleet_holds::FleetHold| Hold {
             message: hold.message,

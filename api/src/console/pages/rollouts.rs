@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::encode;
+use crate::console::labels::{self, Instant, State};
 use crate::console::layout::{Layout, html};
 use crate::console::session::Visitor;
-use crate::console::words::{self, Instant, State};
 use crate::problem::ApiError;
 use crate::routes::rollouts::schema::{Rollout, RolloutPage, RolloutWave};
 use crate::scope::Scope;
@@ -119,13 +119,12 @@ pub(in crate::console) async fn show(visitor: Visitor, Path(id): Path<String>) -
     let rollout: Rollout = visitor.api.get(&format!("/v1/rollouts/{}", encode(&id))).await?;
     let all_waves = rollout.waves.as_deref().unwrap_or_default();
     let hash = all_waves.iter().find(|wave| wave.name == rollout.wave).and_then(|wave| wave.approval_sha256.clone());
-    let scopes = &visitor.api.caller().scopes;
-    let offered = ACTIONS.iter().filter(|(name, _, scope, _)| {
-        rollout.actions.iter().any(|action| action == name) && scopes.contains(scope.as_str())
-    });
+    let offered = ACTIONS
+        .iter()
+        .filter(|(name, _, scope, _)| rollout.actions.iter().any(|action| action == name) && visitor.has_scope(*scope));
     let actions = offered.map(|&(name, effect, _, field)| Action {
         name,
-        button: words::sentence_case(name),
+        button: labels::sentence_case(name),
         effect,
         command: format!("freehold rollouts {name} {}", rollout.id),
         has_reason: matches!(field, Field::Reason | Field::RequiredReason),

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::operation::{OperationView, view};
 use crate::app::App;
+use crate::console::labels::{Instant, State};
 use crate::console::layout::{Layout, html};
 use crate::console::session::Visitor;
-use crate::console::words::{Instant, State};
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Code};
 use crate::routes::schema::operation::Operation;
 use crate::routes::schema::tenant::{Environment, Tenant};
 use crate::scope::Scope;
@@ -46,7 +46,10 @@ pub(in crate::console) async fn show(
 ) -> Result<Response, ApiError> {
     let tenant: Tenant = visitor.api.get(&format!("/v1/tenants/{}", super::encode(&id))).await?;
     let selected = match &selection.environment {
-        Some(name) => tenant.environments.iter().find(|one| one.name == *name),
+        Some(name) => {
+            let found = tenant.environments.iter().find(|one| one.name == *name);
+            Some(found.ok_or_else(|| ApiError::new(Code::EnvironmentNotFound, "The tenant has no such environment."))?)
+        }
         // The environment that a person must look at first.
         None => tenant.environments.iter().min_by_key(|one| match one.state.as_str() {
             "needs_attention" | "degraded" => 0,
@@ -56,7 +59,7 @@ pub(in crate::console) async fn show(
         }),
     };
     let selected = selected.cloned();
-    let can_read_operations = visitor.api.caller().scopes.contains(Scope::OperationsRead.as_str());
+    let can_read_operations = visitor.has_scope(Scope::OperationsRead);
     let operation = match &selected {
         Some(environment) if can_read_operations => {
             let path = format!("/v1/operations/{}", environment.operation_id);

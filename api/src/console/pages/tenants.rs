@@ -7,9 +7,9 @@ use freehold_tenancy::{OperationId, TenantId};
 use serde::Deserialize;
 
 use super::encode;
+use crate::console::labels::{Instant, State};
 use crate::console::layout::{Layout, html};
 use crate::console::session::Visitor;
-use crate::console::words::{Instant, State};
 use crate::problem::ApiError;
 use crate::routes::schema::tenant::Tenant;
 use crate::routes::tenants::TenantPage;

@@ -1,5 +1,5 @@
 //! Claims and records of the alarms that workers read in a bake. An alarm of an environment is an output of its tenant
-//! stacks whose name ends in `AlarmArn`.
+//! stacks whose name ends in [`ALARM_OUTPUT`].
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::to_number;
 use crate::db::{PgPool, Result, parse_text};
+use crate::environment_stack::ALARM_OUTPUT;
 use crate::{AwsAccountId, EnvironmentId, Region, RolloutId};
 
 /// Environment in a bake, with the ARNs of its alarms by region.
@@ -40,7 +41,7 @@ pub async fn claim_alarms(
                 and (m.alarms_due_at is null or m.alarms_due_at <= $1) and exists (
                     select from environment_stacks s cross join jsonb_object_keys(s.outputs) o (name)
                     where s.environment_id = m.environment_id and s.kind = 'tenant' and s.state <> 'deleted'
-                        and o.name like '%AlarmArn'
+                        and o.name like '%' || $4
                 )
             order by m.alarms_due_at nulls first limit $3 for no key update of m skip locked
         ), claimed as (
@@ -54,11 +55,12 @@ pub async fn claim_alarms(
             join environment_stacks s
                 on s.environment_id = c.environment_id and s.kind = 'tenant' and s.state <> 'deleted'
             cross join jsonb_each_text(s.outputs) o (name, arn)
-        where o.name like '%AlarmArn'
+        where o.name like '%' || $4
         order by c.environment_id"#,
         now,
         next,
         limit,
+        ALARM_OUTPUT,
     );
     let mut members: Vec<BakingMember> = Vec::new();
     for row in rows.fetch_all(pool).await? {
@@ -136,11 +138,12 @@ pub(in crate::db) async fn count_unread_alarms(
             and (m.alarms_read_at is null or m.alarms_read_at < greatest($3, m.finished_at)) and exists (
                 select from environment_stacks s cross join jsonb_object_keys(s.outputs) o (name)
                 where s.environment_id = m.environment_id and s.kind = 'tenant' and s.state <> 'deleted'
-                    and o.name like '%AlarmArn'
+                    and o.name like '%' || $4
             )"#,
         rollout.as_uuid(),
         to_number(wave)?,
         since,
+        ALARM_OUTPUT,
     );
     Ok(count.fetch_one(tx).await?)
 }

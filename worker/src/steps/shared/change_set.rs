@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use freehold_tenancy::attention::{Attention, AttentionCode};
 use freehold_tenancy::config::{Capability, TemplateUrl};
-use freehold_tenancy::environment_stack::{EnvironmentStack, StackSlot};
+use freehold_tenancy::environment_stack::{ALARM_OUTPUT, EnvironmentStack, StackSlot};
 use freehold_tenancy::release::{PARAMETERS_FIELD, RELEASE_FIELD, Release, ReleaseTemplate, StackParameters};
 use freehold_tenancy::{Region, ReleaseId};
 
@@ -14,9 +14,6 @@ use crate::cloud::{NewChangeSet, NewStack, StackState, Tags};
 use crate::context::StepContext;
 use crate::step_outcome::StepError;
 use crate::template::{CurrentTemplate, LoadedRelease};
-
-/// End of the names of the outputs whose alarms guard an update.
-const ALARM_OUTPUT: &str = "AlarmArn";
 
 /// Maximum number of rollback triggers of an update.
 const MAX_ALARMS: usize = 5;

@@ -153,9 +153,10 @@ async fn carry_out(
             (RolloutState::Baking, None, Claimed::Release(Some(until.min(now + CHECK_INTERVAL))))
         }
         Decision::AwaitAlarms { environments } => {
-            let whose = if environments == 1 { "1 environment" } else { &format!("{environments} environments") };
+            let of_environments =
+                if environments == 1 { "1 environment" } else { &format!("{environments} environments") };
             let reason = format!(
-                "the alarms of {whose} could not be read at the end of the bake and are read again; promote the \
+                "the alarms of {of_environments} could not be read at the end of the bake and are read again; promote the \
                  rollout to go on without them"
             );
             (RolloutState::Baking, Some(reason), Claimed::Release(Some(now + ALARMS_INTERVAL)))

@@ -1,8 +1,9 @@
-//! Words and signs for states, steps, times and durations.
+//! Labels and icons of states, steps, values, times and durations.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 
-/// State in words, with the sign and the colour that it has on pages.
+/// Label of a state, with the icon and the colour that it has on pages.
 #[derive(Clone)]
 pub(super) struct State {
     pub(super) label: String,
@@ -15,7 +16,9 @@ impl State {
     pub(super) fn of(state: &str) -> Self {
         let (icon, class) = match state {
             "ready" | "succeeded" | "done" => ("done", "ready"),
-            "needs_attention" | "parked" | "degraded" | "failed" | "halted" | "awaiting_approval" => ("heed", "heed"),
+            "needs_attention" | "parked" | "degraded" | "failed" | "halted" | "awaiting_approval" => {
+                ("warning", "attention")
+            }
             "onboarding" | "running" | "waiting" | "restoring" | "baking" | "rolling_back" => ("later", "going"),
             _ => ("later", "rest"),
         };
@@ -72,6 +75,11 @@ pub(super) fn step_title(name: &str) -> String {
         other => return sentence_case(other),
     };
     title.to_owned()
+}
+
+/// Returns a value of JSON as text, a string without its quotes.
+pub(super) fn value_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 /// Time with the text that a page shows, and the one that programs read.
