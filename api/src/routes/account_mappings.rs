@@ -116,8 +116,8 @@ pub struct AccountHistory {
 ///
 /// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the
 /// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, each `=`, `+`, `-` or `@` at the start of
-/// a field, or after a separator within a field, gets a leading `'`, so that no spreadsheet reads the name of a customer
-/// as a formula.
+/// a field, or after a separator within a field, gets a leading `'`, so that no spreadsheet reads the name of a
+/// customer as a formula.
 #[utoipa::path(
     get,
     path = "/v1/account-mappings",

@@ -45,8 +45,8 @@ pub struct FeedEventPage {
 ///
 /// Each event after the position `after` is returned exactly once, in a stable order. Store `next_after` after you have
 /// processed a page, and send it as `after` of the next request; with `wait`, the response is sent as soon as an event
-/// exists. For the first request, set `after` to the `feed_position` of `GET /v1/account-mappings`, or omit `after` to read
-/// all stored events. Events are kept for a year.
+/// exists. For the first request, set `after` to the `feed_position` of `GET /v1/account-mappings`, or omit `after` to
+/// read all stored events. Events are kept for a year.
 #[utoipa::path(
     get,
     path = "/v1/events",

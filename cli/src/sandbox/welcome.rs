@@ -18,7 +18,7 @@ pub(super) fn print_welcome(sandbox: &Sandbox, args: &StartArgs) -> std::io::Res
          The sandbox is ready. It uses a simulated AWS only. Its clock runs {speed} times as fast as real time.\n\n  \
          API            {api}\n  \
          documentation  {api}/docs\n  \
-         console        {api}/console\n  \
+         console        {api}/console (opens in a browser; choose a role)\n  \
          simulated AWS  {aws}\n  \
          database       {database}\n  \
          data           {data}\n\n\

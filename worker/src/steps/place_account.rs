@@ -15,8 +15,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     if parent != ou
         && let Err(error) = context.aws().move_account(&account, &parent, &ou).await
     {
-        // The OU may have been deleted after `enforce-residency`; `freehold bootstrap` creates another one. The policy of
-        // the control role then names the new OU only, so that AWS denies the move to the former one.
+        // The OU may have been deleted after `enforce-residency`; `freehold bootstrap` creates another one. The policy
+        // of the control role then names the new OU only, so that AWS denies the move to the former one.
         let is_denied = matches!(error.kind, CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet);
         if error.code != "DestinationParentNotFoundException" && !is_denied {
             return Err(error.into());
