@@ -80,6 +80,7 @@ pub mod schema {
     pub use crate::routes::schema::tenant::{
         Environment, EnvironmentPin, EnvironmentRegion, FrontDoor, OpenFinding, Suspension, Tenant,
     };
+    pub use crate::routes::search::{SearchHit, SearchResult};
     pub use crate::routes::suspension::{ResumeRequest, SuspendRequest};
     pub use crate::routes::tenants::{Collision, EnvironmentPreview, Signup, SignupPreview, TenantPage, TenantPatch};
     pub use crate::routes::vending::{PauseRequest, Vending, VendingPause};

@@ -22,7 +22,7 @@ use crate::route_policy::{ProtectedRoute, RoutePolicy, policy};
 use crate::routes::{
     access_review, account_mappings, approvals, audit, baseline_upgrades, change_freeze, docs, environments, events,
     findings, fleet_holds, health, home_moves, legal_hold, offboarding, operation_events, operations, pins, regions,
-    releases, residency_proofs, rollouts, suspension, tenants, vending, webhooks,
+    releases, residency_proofs, rollouts, search, suspension, tenants, vending, webhooks,
 };
 use crate::scope::Scope::{
     AccessRead, AccountMappingsRead, AuditRead, EventsRead, LegalHoldsLift, OperationsApprove, OperationsRead,
@@ -82,6 +82,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(RolloutsWrite, Fleet), routes!(change_freeze::end_change_freeze))
         .protected(policy(OperationsRead, Fleet), routes!(findings::list_findings))
         .protected(policy(TenantsRead, Fleet), routes!(regions::list_regions))
+        .protected(policy(TenantsRead, Fleet), routes!(search::search))
         .protected(policy(ReleasesWrite, Fleet), routes!(releases::register_release))
         .protected(policy(ReleasesRead, Fleet), routes!(releases::list_releases))
         .protected(policy(ReleasesRead, Fleet), routes!(releases::get_release))

@@ -26,6 +26,7 @@ pub(crate) mod releases;
 pub(crate) mod residency_proofs;
 pub(crate) mod rollouts;
 pub(crate) mod schema;
+pub(crate) mod search;
 pub(crate) mod suspension;
 pub(crate) mod tenants;
 pub(crate) mod vending;

@@ -31,6 +31,7 @@ mod recover;
 mod regions;
 mod releases;
 mod rollouts;
+mod search;
 mod secret_arg;
 mod serve;
 mod shutdown;
@@ -99,6 +100,7 @@ enum Command {
     Fleet(fleet::FleetArgs),
     ChangeFreeze(change_freeze::ChangeFreezeArgs),
     Findings(findings::FindingsArgs),
+    Search(search::SearchArgs),
     Regions(regions::RegionsArgs),
     Releases(releases::ReleasesArgs),
     Rollouts(rollouts::RolloutsArgs),
@@ -158,6 +160,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Fleet(args) => fleet::run(args).await,
         Command::ChangeFreeze(args) => change_freeze::run(args).await,
         Command::Findings(args) => findings::run(args).await,
+        Command::Search(args) => search::run(args).await,
         Command::Regions(args) => regions::run(args).await,
         Command::Releases(args) => releases::run(args).await,
         Command::Rollouts(args) => rollouts::run(args).await,

@@ -38,6 +38,7 @@ pub mod residency_proofs;
 pub mod rollout_members;
 pub mod rollout_waves;
 pub mod rollouts;
+pub mod search;
 pub mod shared_polls;
 pub mod signup;
 pub mod steps;

@@ -33,6 +33,7 @@ mod replica_regions;
 mod residency_proof;
 mod rollouts;
 mod schemathesis;
+mod search;
 mod signup;
 mod suspension;
 mod tenant_updates;

@@ -172,8 +172,8 @@ pub(crate) async fn create_tenant(
         ),
         (
             "q" = Option<String>, Query,
-            description = "Only tenants whose company name or external id contains this text; case-insensitive, \
-                according to the locale of the database",
+            description = "Only tenants whose company name, external id, administrator e-mail address or AWS account id \
+                contains this text; case-insensitive, according to the locale of the database",
             example = "exam"
         ),
     ),

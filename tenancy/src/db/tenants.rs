@@ -18,7 +18,7 @@ use crate::environment_stack::{EnvironmentStackState, StackKind, StackSlot};
 use crate::feed::FeedType;
 use crate::finding::Finding;
 use crate::tenant::{LegalHold, Suspension, SuspensionReason, Tenant, TenantState};
-use crate::unicode::{comparable, invisible_characters_of_postgresql};
+use crate::unicode::for_like;
 use crate::{CompanyName, EmailAddress, EnvironmentId, ExternalId, OperationId, Region, TenantId, Tier};
 
 /// Filter for tenants; a field that is `None` matches all tenants.
@@ -33,7 +33,7 @@ pub struct TenantFilter {
     pub tier: Option<Tier>,
     /// Id of the tenant in the SaaS.
     pub external_id: Option<String>,
-    /// Part of the company name or external id, case-insensitive.
+    /// Part of the company name, external id, e-mail address or account id, case-insensitive.
     pub q: Option<String>,
     /// Whether at least one environment of the tenant is degraded or needs attention.
     pub attention: Option<bool>,
@@ -41,22 +41,21 @@ pub struct TenantFilter {
 
 /// Returns at most `limit` tenants that are older than the tenant `before`, newest first.
 pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>, limit: i64) -> Result<Vec<Tenant>> {
-    let pattern = filter.q.as_deref().map(contains);
+    let pattern = filter.q.as_deref().map(|text| format!("%{}%", for_like(text)));
     let ids = sqlx::query_scalar!(
         r#"/* db::tenants::list */
         select t.id from tenants t
         where ($1::uuid is null or t.id < $1)
           and ($2::text is null or t.tier = $2)
           and ($3::text is null or t.external_id = $3)
-          and ($4::text is null or t.external_id ilike $4
-              or case when octet_length(t.company_name) = char_length(t.company_name) then t.company_name
-                  else normalize(regexp_replace(t.company_name, $10, '', 'g'), NFKC) end ilike $4)
+          and ($4::text is null or t.id in (
+              select s.id from search_entries s where s.kind = 'tenant' and s.content like lower($4)))
           and ($5::text is null or exists (
               select from environments e where e.tenant_id = t.id and e.home_region = $5))
-          and ($11::text is null or exists (
+          and ($10::text is null or exists (
               select from environments e
-              where e.tenant_id = t.id and e.state <> 'offboarded' and (e.home_region = $11 or exists (
-                  select from environment_replicas r where r.environment_id = e.id and r.region = $11))))
+              where e.tenant_id = t.id and e.state <> 'offboarded' and (e.home_region = $10 or exists (
+                  select from environment_replicas r where r.environment_id = e.id and r.region = $10))))
           and ($6::text is null or $6 = case
               when t.id in (select tenant_id from degraded_environments) then 'degraded' else (
               select case
@@ -83,7 +82,6 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
         limit,
         filter.id.map(TenantId::as_uuid),
         filter.attention,
-        invisible_characters_of_postgresql(),
         filter.region.map(Region::as_str),
     )
     .fetch_all(pool)
@@ -280,13 +278,4 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
         });
     }
     Ok(environments)
-}
-
-/// Returns an `ilike` pattern that matches `text` anywhere, in the form in which names are compared.
-fn contains(text: &str) -> String {
-    let comparable = comparable(text);
-    // A text of invisible characters only must not match every name.
-    let text = if comparable.is_empty() { text } else { &comparable };
-    let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
-    format!("%{escaped}%")
 }

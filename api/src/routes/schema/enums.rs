@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use freehold_tenancy::db::search;
 use freehold_tenancy::{
     access_grant, approval, environment, finding, front_door, needed_types, operation, replica, step, tenant, webhook,
 };
@@ -41,6 +42,10 @@ enum_schemas! {
     FrontDoorState = std::iter::once("none").chain(front_door::FrontDoorState::ALL.iter().map(|state| state.as_str()));
     /// Stack that needs a resource type: `front_door` for the CloudFront distribution, which is optional.
     NeedingStack = needed_types::NeedingStack::ALL.iter().map(|stack| stack.as_str());
+    /// Kind of an object that a search has found.
+    SearchHitKind = search::HitKind::ALL.iter().map(|kind| kind.as_str());
+    /// Agreement of a text with the searched one: equal, beginning with it, or containing it.
+    SearchMatch = search::MatchKind::ALL.iter().map(|kind| kind.as_str());
     /// State of an operation.
     OperationState = operation::OperationState::ALL.iter().map(|state| state.as_str());
     /// State of an approval.

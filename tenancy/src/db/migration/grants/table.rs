@@ -89,6 +89,8 @@ pub(super) const TABLES: &[Grants] = &[
         "select, insert, update except(rollout_id, environment_id, wave, position, previous_release_id)"),
     ("rollout_waves", "select, insert, update", "select, insert, update except(approved_by, approved_at)"),
     ("rollouts", "select, insert, update", "select, update"),
+    // Triggers write the entries.
+    ("search_entries", "select", ""),
     ("shared_polls", "select", "select, insert, update"),
     ("slots", "select, update, delete", "select, insert, update, delete"),
     // A worker can lift neither a legal hold nor a suspension.
@@ -126,7 +128,10 @@ pub(super) const FUNCTIONS: &[Grants] = &[
     ("audit_status", "execute", "execute"),
     ("audit_text", "", ""),
     ("close_tenant", "execute", "execute"),
+    ("index_aws_request_for_search", "", ""),
+    ("index_tenant_for_search", "", ""),
     ("queue_event_for_feed", "", ""),
     ("refuse_change", "", ""),
     ("tenant_id_text", "", ""),
+    ("tenant_search_content", "", ""),
 ];

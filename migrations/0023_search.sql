@@ -1,0 +1,98 @@
+-- Adds the index of the search. Triggers keep it current, so that processes of the previous version do too.
+
+create schema if not exists search;
+create extension if not exists pg_trgm schema search;
+
+create table search_entries (
+    kind text not null check (kind in ('tenant', 'aws_request')),
+    id uuid not null,
+    part text not null,
+    content text not null,
+    primary key (kind, id, part)
+);
+
+create index search_entries_by_content on search_entries using gin (content search.gin_trgm_ops);
+
+comment on table search_entries is 'Texts by which people search for a tenant or an operation.';
+comment on column search_entries.kind is 'tenant; or aws_request, a request to AWS that failed.';
+comment on column search_entries.id is 'Tenant, or operation of the request.';
+comment on column search_entries.part is 'Empty for a tenant; step of the request, or attention for that of the operation.';
+comment on column search_entries.content is 'Lower case, with a line feed before and after each text. Contains personal data until the tenant has none.';
+
+-- Returns the texts of a tenant. The bracket expression contains the invisible characters, as in tenancy/src/unicode.rs.
+create function tenant_search_content(tenant uuid) returns text
+language sql stable set search_path = pg_catalog, public, pg_temp as $$
+    select e'\n' || concat_ws(e'\n',
+        lower(normalize(regexp_replace(t.company_name,
+            '[\u0001-\u001F\u007F-\u009F\U000000AD-\U000000AD\U0000034F-\U0000034F'
+            '\U0000061C-\U0000061C\U0000115F-\U00001160\U000017B4-\U000017B5\U0000180B-\U0000180F'
+            '\U0000200B-\U0000200F\U00002028-\U0000202E\U00002060-\U0000206F\U00002800-\U00002800'
+            '\U00003164-\U00003164\U0000FE00-\U0000FE0F\U0000FEFF-\U0000FEFF\U0000FFA0-\U0000FFA0'
+            '\U0000FFF0-\U0000FFFB\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF'
+            ']',
+            '', 'g'), NFKC)),
+        lower(t.external_id), lower(t.admin_email),
+        (select string_agg(distinct m.aws_account_id, e'\n') from account_mappings m where m.tenant_id = t.id)
+    ) || e'\n'
+    from tenants t where t.id = tenant
+$$;
+
+-- Writes the entry of a tenant. The argument is the column with its id.
+create function index_tenant_for_search() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+    tenant uuid := to_jsonb(new) ->> tg_argv[0];
+begin
+    insert into search_entries (kind, id, part, content) values ('tenant', tenant, '', tenant_search_content(tenant))
+    on conflict (kind, id, part) do update set content = excluded.content;
+    return null;
+end
+$$;
+
+create trigger tenants_are_indexed_for_search after insert on tenants
+    for each row execute function index_tenant_for_search('id');
+create trigger changed_tenants_are_indexed_for_search
+    after update of company_name, external_id, admin_email on tenants
+    for each row execute function index_tenant_for_search('id');
+create trigger mappings_are_indexed_for_search after insert on account_mappings
+    for each row execute function index_tenant_for_search('tenant_id');
+
+-- Writes the entry of a request to AWS that failed. The arguments are the columns with the operation, the step and the
+-- request.
+create function index_aws_request_for_search() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+    fields jsonb := to_jsonb(new);
+begin
+    insert into search_entries (kind, id, part, content)
+    values (
+        'aws_request', (fields ->> tg_argv[0])::uuid, coalesce(fields ->> tg_argv[1], 'attention'),
+        e'\n' || lower(fields ->> tg_argv[2]) || e'\n'
+    )
+    on conflict (kind, id, part) do update set content = excluded.content;
+    return null;
+end
+$$;
+
+create trigger failed_requests_of_steps_are_indexed_for_search
+    after update of last_error_aws_request_id on operation_steps
+    for each row
+    when (new.last_error_aws_request_id is distinct from old.last_error_aws_request_id
+        and new.last_error_aws_request_id is not null)
+    execute function index_aws_request_for_search('operation_id', 'name', 'last_error_aws_request_id');
+create trigger failed_requests_of_operations_are_indexed_for_search
+    after update of attention_aws_request_id on operations
+    for each row
+    when (new.attention_aws_request_id is distinct from old.attention_aws_request_id
+        and new.attention_aws_request_id is not null)
+    execute function index_aws_request_for_search('id', '', 'attention_aws_request_id');
+
+-- Entries of existing rows.
+insert into search_entries (kind, id, part, content)
+select 'tenant', id, '', tenant_search_content(id) from tenants;
+insert into search_entries (kind, id, part, content)
+select 'aws_request', operation_id, name, e'\n' || lower(last_error_aws_request_id) || e'\n'
+from operation_steps where last_error_aws_request_id is not null;
+insert into search_entries (kind, id, part, content)
+select 'aws_request', id, 'attention', e'\n' || lower(attention_aws_request_id) || e'\n'
+from operations where attention_aws_request_id is not null;
