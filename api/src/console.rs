@@ -7,6 +7,7 @@
 //! | sign-in with an OpenID provider | `sign_in.rs`, `provider.rs` |
 //! | sessions | `session.rs` |
 //! | calls of the API within the process | `api_calls.rs` |
+//! | streams that keep pages current | `live.rs`, `assets/live.js` |
 //! | pages, with their templates in `api/templates/console` | `pages/`, `layout.rs`, `labels.rs` |
 //!
 //! Each page is one GET that works without scripts, and each action is one POST.
@@ -15,6 +16,7 @@ mod api_calls;
 mod guard;
 mod labels;
 mod layout;
+mod live;
 mod pages;
 mod provider;
 mod session;
@@ -28,15 +30,39 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
+use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::problem::ApiError;
 use api_calls::ApiRouter;
+use live::LivePages;
 use provider::Provider;
+
+/// The only script: htmx with its extension for streams, and the settings of the console. The extension must be in the
+/// same file, because otherwise htmx may start before the browser has loaded it.
+const SCRIPT: &str = concat!(
+    include_str!("console/assets/htmx.min.js"),
+    "\n",
+    include_str!("console/assets/hx-sse.min.js"),
+    "\n",
+    include_str!("console/assets/live.js"),
+);
 
 /// Returns the routes of the console; none if it is switched off. `api` serves the calls of the pages.
 pub(crate) fn router(app: &App, api: Router) -> Router<App> {
     let Some(provider) = Provider::from_config(&app.config) else { return Router::new() };
+    let (api, provider) = (ApiRouter(api), Arc::new(provider));
+    let with_context = |router: Router<App>| router.layer(Extension(api.clone())).layer(Extension(provider.clone()));
+    let live = LivePages::new(with_context(pages()).with_state(app.clone()));
+    let followed = pages().route("/console/live", get(live::follow)).layer(Extension(live));
+    with_context(followed)
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(app.clone(), guard::refuse_other_sites))
+        .layer(from_fn(guard::add_headers))
+}
+
+/// Returns the routes of all pages, actions and assets.
+fn pages() -> Router<App> {
     Router::new()
         .route("/console", get(pages::overview::show))
         .route("/console/", get(|| async { Redirect::permanent("/console") }))
@@ -55,6 +81,7 @@ pub(crate) fn router(app: &App, api: Router) -> Router<App> {
         .route("/console/rollouts/{id}", get(pages::rollouts::show))
         .route("/console/rollouts/{id}/{action}", post(pages::rollouts::act))
         .route("/console/findings", get(pages::findings::show))
+        .route("/console/search", get(pages::search::show))
         .route("/console/sign-in", get(sign_in::page))
         .route("/console/sign-in/go", get(sign_in::start))
         .route("/console/sign-in/back", get(sign_in::finish))
@@ -63,12 +90,9 @@ pub(crate) fn router(app: &App, api: Router) -> Router<App> {
             "/console/style.css",
             get(|| async { asset("text/css; charset=utf-8", include_bytes!("console/assets/style.css")) }),
         )
-        .route("/console/{*rest}", any(not_found))
+        .route("/console/script.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT.as_bytes()) }))
         .route("/console/icon.svg", get(|| async { asset("image/svg+xml", include_bytes!("console/assets/icon.svg")) }))
-        .layer(from_fn_with_state(app.clone(), guard::refuse_other_sites))
-        .layer(from_fn(guard::add_headers))
-        .layer(Extension(ApiRouter(api)))
-        .layer(Extension(Arc::new(provider)))
+        .route("/console/{*rest}", any(not_found))
 }
 
 async fn not_found() -> ApiError {

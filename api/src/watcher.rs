@@ -15,7 +15,8 @@ use freehold_tenancy::db::{PgPool, Result};
 use freehold_tenancy::{Clock, OperationId};
 use tokio::sync::Notify;
 
-use feed::{FeedFollower, FollowedFeed};
+pub(crate) use feed::FeedFollower;
+use feed::FollowedFeed;
 use operations::FollowedOperations;
 pub(crate) use operations::{OperationFollower, OperationNews};
 

@@ -1,5 +1,7 @@
-//! Tests of the console over HTTP, as a browser without scripts uses it.
+//! Tests of the console: over HTTP, as a browser without scripts uses it, and in Chromium.
 
+mod browser;
 mod fixture;
+mod live;
 mod pages;
 mod sign_in;

@@ -9,8 +9,9 @@ use crate::app::App;
 use crate::problem::{ApiError, Code};
 
 /// Policy without inline scripts and styles, and without content of other sites.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-                                       frame-ancestors 'none'; base-uri 'none'";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                                       connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+                                       base-uri 'none'";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 

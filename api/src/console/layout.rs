@@ -27,6 +27,8 @@ pub(super) struct Layout {
     pub(super) links: Vec<NavLink>,
     pub(super) subject: String,
     pub(super) initials: String,
+    /// Path of the page, with its query, if its content stays current.
+    pub(super) live_path: Option<String>,
     /// Text in the search field.
     pub(super) search: String,
 }
@@ -60,6 +62,7 @@ impl Layout {
             links: links.collect(),
             initials: subject.chars().filter(|char| char.is_alphanumeric()).take(2).collect(),
             subject,
+            live_path: visitor.page.clone(),
             search: String::new(),
         })
     }

@@ -7,6 +7,7 @@ pub(super) mod findings;
 pub(super) mod operation;
 pub(super) mod overview;
 pub(super) mod rollouts;
+pub(super) mod search;
 pub(super) mod tenant;
 pub(super) mod tenants;
 

@@ -13,6 +13,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::api_calls::{Api, ApiRouter};
+use super::live::LiveReading;
 use crate::app::App;
 use crate::auth::{Caller, TenantScope};
 use crate::problem::ApiError;
@@ -30,9 +31,17 @@ const LOCAL_COOKIE: &str = "freehold-session";
 /// Person who is signed in, with a client of the API.
 pub(super) struct Visitor {
     pub(super) api: Api,
+    /// Path of the requested page, with its query; `None` for an action.
+    pub(super) page: Option<String>,
 }
 
 impl Visitor {
+    /// Returns the person as a caller with a client of its own, for limits. All people have the same client.
+    pub(super) fn person(&self) -> Caller {
+        let caller = self.api.caller();
+        Caller { client: json!([caller.client, caller.subject]).to_string(), ..caller.clone() }
+    }
+
     /// Returns whether the person has a scope.
     pub(super) fn has_scope(&self, scope: Scope) -> bool {
         self.api.caller().scopes.contains(scope.as_str())
@@ -46,8 +55,9 @@ impl FromRequestParts<App> for Visitor {
         let OriginalUri(uri) =
             OriginalUri::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
         let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
+        let page = parts.method.is_safe().then_some(path);
         // An action is not repeated after the sign-in; the page of its object is shown instead.
-        let path = if parts.method.is_safe() { path } else { parent(uri.path()).to_owned() };
+        let path = page.clone().unwrap_or_else(|| parent(uri.path()).to_owned());
         let router = parts.extensions.get::<ApiRouter>().cloned();
         let ApiRouter(router) = router.ok_or_else(|| ApiError::internal().into_response())?;
         let session = match session_id(app, &parts.headers) {
@@ -63,13 +73,14 @@ impl FromRequestParts<App> for Visitor {
             tenant_scope: TenantScope::Fleet,
             expires_at: session.expires_at,
         };
-        // All people have the same client, so each of them is limited as a client of its own.
-        let person = Caller { client: json!([caller.client, caller.subject]).to_string(), ..caller.clone() };
-        app.rate_limiter.check(&person).map_err(|refusal| {
-            app.metrics.count_refusal("requests_per_minute");
-            refusal.into_response()
-        })?;
-        Ok(Self { api: Api::new(router, caller, parts) })
+        let visitor = Self { api: Api::new(router, caller, parts), page };
+        if parts.extensions.get::<LiveReading>().is_none() {
+            app.rate_limiter.check(&visitor.person()).map_err(|refusal| {
+                app.metrics.count_refusal("requests_per_minute");
+                refusal.into_response()
+            })?;
+        }
+        Ok(visitor)
     }
 }
 
@@ -82,6 +93,14 @@ fn sign_in_first(path: &str) -> Response {
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("to", path).finish();
     let target = format!("/console/sign-in?{query}");
     Redirect::to(&target).into_response()
+}
+
+/// Returns whether the browser still has a session. An error of the database ends no session.
+pub(super) async fn is_signed_in(app: &App, headers: &HeaderMap) -> bool {
+    match session_id(app, headers) {
+        Some(id) => find(app, &id).await.map_or(true, |session| session.is_some()),
+        None => false,
+    }
 }
 
 fn hash(id: &str) -> SessionHash {

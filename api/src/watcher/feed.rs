@@ -38,6 +38,20 @@ pub(super) struct FeedBatch {
 pub(crate) struct FeedFollower(broadcast::Receiver<Arc<FeedBatch>>);
 
 impl FeedFollower {
+    /// Waits for a new entry that matches the filter. Also returns if such an entry may have been missed.
+    pub(crate) async fn changed(&mut self, filter: &FeedFilter) {
+        loop {
+            match self.0.recv().await {
+                // Entries before an empty batch were not delivered.
+                Ok(batch) if batch.entries.is_empty() => return,
+                Ok(batch) if !batch.entries.iter().any(|entry| filter.matches(entry)) => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => return,
+                // The process stops.
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
     /// Returns at most `limit` new entries after `position` that match the filter, as soon as there are any. Moves
     /// `position` past entries that do not match. Returns `None` if the follower must read the database, because it
     /// knows only later positions.

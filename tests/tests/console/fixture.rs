@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -37,6 +38,29 @@ pub(super) struct Console {
     provider: Shared,
     http: reqwest::Client,
     cookies: BTreeMap<String, String>,
+}
+
+/// Stream of a page.
+pub(super) struct Stream {
+    response: reqwest::Response,
+    rest: String,
+}
+
+impl Stream {
+    /// Returns the next event that contains `text`.
+    pub(super) async fn until(&mut self, text: &str) -> String {
+        loop {
+            while let Some((event, rest)) = self.rest.clone().split_once("\n\n") {
+                rest.clone_into(&mut self.rest);
+                if event.contains(text) {
+                    return event.to_owned();
+                }
+            }
+            let chunk = tokio::time::timeout(Duration::from_secs(20), self.response.chunk()).await;
+            let chunk = chunk.unwrap_or_else(|_| panic!("no event contains {text}")).expect("a chunk");
+            self.rest.push_str(std::str::from_utf8(&chunk.expect("no end of the stream")).expect("UTF-8"));
+        }
+    }
 }
 
 /// Value of a sign-in that is wrong.
@@ -129,6 +153,17 @@ impl Console {
         self.send(request).await
     }
 
+    /// Returns the paths of the links in the navigation of a page.
+    pub(super) async fn links(&mut self, page: &str) -> Vec<String> {
+        let page = self.get(page).await.text;
+        let nav = page.split_once("aria-label=\"Console\"").and_then(|(_, rest)| rest.split_once("</nav>"));
+        let links = nav.expect("a navigation").0.split("href=\"").skip(1);
+        links
+            .map(|link| link.split('"').next().expect("a path").to_owned())
+            .filter(|path| path.starts_with('/'))
+            .collect()
+    }
+
     /// Sends a form from a page of the console.
     pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> ApiResponse {
         self.post_from("same-origin", path, fields).await
@@ -141,9 +176,29 @@ impl Console {
         self.send(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await
     }
 
-    async fn send(&mut self, request: reqwest::RequestBuilder) -> ApiResponse {
+    /// Follows a page. Returns the events of its stream.
+    pub(super) async fn follow(&self, page: &str) -> Stream {
+        let request = self.http.get(format!("{}/console/live?page={page}", self.api.url));
+        let response = request.header("cookie", self.cookie_header()).send().await.expect("a response");
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Stream { response, rest: String::new() }
+    }
+
+    /// Returns the number of bytes of a response as browsers receive it.
+    pub(super) async fn compressed_size(&self, path: &str) -> usize {
+        let request = self.http.get(format!("{}{path}", self.api.url)).header("accept-encoding", "gzip");
+        let response = request.header("cookie", self.cookie_header()).send().await.expect("a response");
+        response.bytes().await.expect("a body").len()
+    }
+
+    fn cookie_header(&self) -> String {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request = request.header("cookie", cookies.join("; "));
+        cookies.join("; ")
+    }
+
+    async fn send(&mut self, request: reqwest::RequestBuilder) -> ApiResponse {
+        let request = request.header("cookie", self.cookie_header());
         let response = read(request.send().await.expect("a response")).await;
         for value in response.headers.get_all("set-cookie") {
             let text = value.to_str().expect("a text header");

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::fixture::{Console, Wrong};
 
-const SUPPORT: &str = "fleet tenants:read operations:read operations:write";
+pub(super) const SUPPORT: &str = "fleet tenants:read operations:read operations:write";
 const BILLING: &str = "fleet tenants:read account-mappings:read";
 
 /// Signs up a tenant whose onboarding needs attention. Returns the id of the tenant and of its operation.
-async fn parked(console: &Console, name: &str) -> (String, String) {
+pub(super) async fn parked(console: &Console, name: &str) -> (String, String) {
     parked_with(console, name, &[Remedy::Retry, Remedy::Cancel]).await
 }
 

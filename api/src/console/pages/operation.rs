@@ -1,14 +1,16 @@
 //! Page of an operation, and the part of it that the page of a tenant shows too.
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::{Path, State as AppState};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
 use super::tenant_name;
 use crate::app::App;
 use crate::console::labels::{self, Instant, State};
 use crate::console::layout::{Layout, html};
+use crate::console::live::ShownOperation;
 use crate::console::session::Visitor;
 use crate::console::timeline::{self, Timeline};
 use crate::problem::ApiError;
@@ -74,9 +76,18 @@ pub(in crate::console) async fn show(
 ) -> Result<Response, ApiError> {
     let operation: Operation = visitor.api.get(&format!("/v1/operations/{}", super::encode(&id))).await?;
     let tenant = tenant_name(&visitor, &operation.tenant_id).await?;
+    let shown = shown(&operation);
     let operation = view(&visitor, &tenant, operation, app.clock.now());
     let title = format!("{} of {}", operation.title, operation.tenant);
-    html(&OperationPage { layout: Layout::of(&visitor, "/console/tenants", title).await?, operation })
+    let page = html(&OperationPage { layout: Layout::of(&visitor, "/console/tenants", title).await?, operation })?;
+    Ok((Extension(shown?), page).into_response())
+}
+
+/// Returns the operation that a live page follows.
+pub(super) fn shown(operation: &Operation) -> Result<ShownOperation, ApiError> {
+    let operation_id = operation.id.parse().map_err(|_| ApiError::internal())?;
+    let tenant_id = operation.tenant_id.parse().map_err(|_| ApiError::internal())?;
+    Ok(ShownOperation { operation: operation_id, tenant: tenant_id })
 }
 
 /// Returns an operation as pages show it at the time `now`.

@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State as AppState};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::operation::{OperationView, view};
+use super::operation::{self, OperationView, view};
 use crate::app::App;
 use crate::console::labels::{Instant, State};
 use crate::console::layout::{Layout, html};
@@ -60,10 +60,12 @@ pub(in crate::console) async fn show(
     };
     let selected = selected.cloned();
     let can_read_operations = visitor.has_scope(Scope::OperationsRead);
+    let mut shown = None;
     let operation = match &selected {
         Some(environment) if can_read_operations => {
             let path = format!("/v1/operations/{}", environment.operation_id);
             let operation: Operation = visitor.api.get(&path).await?;
+            shown = Some(operation::shown(&operation)?);
             Some(view(&visitor, &tenant.company_name, operation, app.clock.now()))
         }
         _ => None,
@@ -82,5 +84,7 @@ pub(in crate::console) async fn show(
         operation,
         tenant,
     };
-    html(&page)
+    let mut response = html(&page)?;
+    shown.map(|shown| response.extensions_mut().insert(shown));
+    Ok(response)
 }

@@ -25,6 +25,7 @@ const STATES: [&str; 8] =
 pub(in crate::console) struct Filter {
     q: Option<String>,
     state: Option<String>,
+    region: Option<String>,
     page: Option<String>,
 }
 
@@ -33,6 +34,7 @@ pub(in crate::console) struct Filter {
 struct Tenants {
     layout: Layout,
     q: String,
+    region: String,
     states: Vec<StateOption>,
     rows: Vec<Row>,
     /// Path of the next page; `None` on the last one.
@@ -66,21 +68,24 @@ pub(in crate::console) async fn list(visitor: Visitor, Query(filter): Query<Filt
     }
     let state = filter.state.unwrap_or_default();
     let mut query = format!("page_size={PAGE_SIZE}");
-    for (name, value) in [("q", &q), ("state", &state), ("page_token", &filter.page.unwrap_or_default())] {
+    let region = filter.region.unwrap_or_default();
+    let token = filter.page.unwrap_or_default();
+    for (name, value) in [("q", &q), ("state", &state), ("region", &region), ("page_token", &token)] {
         if !value.is_empty() {
             query = format!("{query}&{name}={}", encode(value));
         }
     }
     let page: TenantPage = visitor.api.get(&format!("/v1/tenants?{query}")).await?;
-    let next = page
-        .next_page_token
-        .map(|token| format!("/console/tenants?q={}&state={}&page={}", encode(&q), encode(&state), encode(&token)));
+    let next = page.next_page_token.map(|token| {
+        let [q, state, region, token] = [&q, &state, &region, &token].map(|text| encode(text));
+        format!("/console/tenants?q={q}&state={state}&region={region}&page={token}")
+    });
     let option =
         |value: &'static str| StateOption { value, label: State::of(value).label, is_selected: value == state };
     let mut layout = Layout::of(&visitor, "/console/tenants", "Tenants").await?;
     layout.search.clone_from(&q);
     let rows = page.tenants.iter().map(row).collect();
-    html(&Tenants { layout, q, states: STATES.map(option).into(), rows, next })
+    html(&Tenants { layout, q, region, states: STATES.map(option).into(), rows, next })
 }
 
 fn row(tenant: &Tenant) -> Row {
