@@ -10,7 +10,7 @@ use axum::http::Version;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::account_mappings::{self, Snapshot};
+use freehold_tenancy::db::account_mappings::{self, Period, Snapshot};
 use freehold_tenancy::{AwsAccountId, account_mapping};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use super::events;
 use crate::app::App;
 use crate::auth::{Caller, TenantScope};
-use crate::extract::{Instant, PathParam, QueryFields};
+use crate::extract::{Fields, Instant, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use format::Format;
@@ -107,12 +107,13 @@ pub struct AccountHistory {
     pub account_mappings: Vec<AccountMapping>,
 }
 
-/// List the account mappings in force now or at an instant, oldest first
+/// List the account mappings in force now, at an instant or in a period, oldest first
 ///
 /// All pages show the mappings as of `feed_position`. Without `at`, later changes are the events after that position in
 /// `GET /v1/events`. With `at`, `feed_position` is still the current position, so events about changes after `at` can
 /// be before it. Company name, external id, tier, replica regions and `valid_to` always have their current values,
-/// even with `at`.
+/// even with `at`. With `from` and `to`, the list contains each mapping that overlaps the period, for example all that
+/// a bill of the month concerns; an account can then occur twice.
 ///
 /// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the
 /// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, each `=`, `+`, `-` or `@` at the start of
@@ -134,6 +135,17 @@ pub struct AccountHistory {
             "at" = Option<DateTime<Utc>>, Query,
             description = "Instant at which the mappings are in force, not in the future [default: now]",
             example = "2026-10-31T00:00:00Z"
+        ),
+        (
+            "from" = Option<DateTime<Utc>>, Query,
+            description = "Start of a period, inclusive: mappings that were in force at any time in it [default: the \
+                beginning, if `to` is given]",
+            example = "2026-10-01T00:00:00Z"
+        ),
+        (
+            "to" = Option<DateTime<Utc>>, Query,
+            description = "End of the period, exclusive, not in the future [default: now, if `from` is given]",
+            example = "2026-11-01T00:00:00Z"
         ),
         (
             "tenant" = Option<String>, Query,
@@ -170,10 +182,7 @@ pub(crate) async fn list_account_mappings(
 ) -> Result<Response, ApiError> {
     format.refuse_pages_of_exports(&mut query);
     let page = Page::from_query("account-mappings", &mut query)?;
-    let at = query.optional("at").map(|Instant(at)| at);
-    if at.is_some_and(|at| at > app.clock.now()) {
-        query.error("at", "invalid", "must not be in the future");
-    }
+    let period = read_period(&mut query, app.clock.now());
     let tenant = query.optional("tenant");
     query.finish(Some(()))?;
     let tenant = caller.tenant_scope.filter(tenant)?;
@@ -181,7 +190,7 @@ pub(crate) async fn list_account_mappings(
         Some(position) => position,
         None => events::advance(&app).await?,
     };
-    let snapshot = Snapshot { position, at, tenant };
+    let snapshot = Snapshot { position, period, tenant };
     let mut response = match format {
         Format::Json => read_page(&app, page.with_position(position), &snapshot).await?.into_response(),
         Format::NdJson | Format::Csv => {
@@ -191,6 +200,29 @@ pub(crate) async fn list_account_mappings(
     };
     response.headers_mut().insert(FEED_POSITION_HEADER, position.into());
     Ok(response)
+}
+
+/// Returns the period of the parameters `at`, or `from` and `to`; `None` without them.
+fn read_period(query: &mut Fields, now: DateTime<Utc>) -> Option<Period> {
+    let mut instant = |name: &str| {
+        let time = query.optional(name).map(|Instant(time)| time)?;
+        if time > now {
+            query.error(name, "invalid", "must not be in the future");
+        }
+        Some(time)
+    };
+    let (at, from, to) = (instant("at"), instant("from"), instant("to"));
+    if at.is_some() && (from.is_some() || to.is_some()) {
+        query.error("at", "invalid", "must not be combined with `from` or `to`");
+    }
+    if from.is_some_and(|from| from >= to.unwrap_or(now)) {
+        query.error("from", "invalid", "must be before `to`, or before now without `to`");
+    }
+    match (at, from, to) {
+        (Some(at), ..) => Some(Period::at(at)),
+        (None, None, None) => None,
+        (None, from, to) => Some(Period { from: from.unwrap_or(DateTime::UNIX_EPOCH), to: to.unwrap_or(now) }),
+    }
 }
 
 async fn read_page(app: &App, page: Page, snapshot: &Snapshot) -> Result<Json<AccountMappingPage>, ApiError> {

@@ -3,7 +3,7 @@
 mod copy_text;
 mod export;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -100,16 +100,30 @@ pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environme
 pub struct Snapshot {
     /// Feed position of the snapshot.
     pub position: i64,
-    /// Time at which the selected mappings were valid, according to the events up to the feed position; `None` selects
-    /// the mappings that are valid at the position.
-    pub at: Option<DateTime<Utc>>,
+    /// Period in which the selected mappings were valid at any time, according to the events up to the feed position;
+    /// `None` selects the mappings that are valid at the position.
+    pub period: Option<Period>,
     /// Tenant of the selected mappings; `None` selects the mappings of all tenants.
     pub tenant: Option<TenantId>,
 }
 
+/// Time from `from`, inclusive, to `to`, exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+}
+
+impl Period {
+    /// Returns the shortest period that contains an instant, in the resolution of PostgreSQL.
+    pub fn at(instant: DateTime<Utc>) -> Self {
+        Self { from: instant, to: instant + TimeDelta::microseconds(1) }
+    }
+}
+
 /// Creates a snapshot of the current mappings.
 pub async fn snapshot(pool: &PgPool, now: DateTime<Utc>) -> Result<Snapshot> {
-    Ok(Snapshot { position: feed::advance(pool, now).await?, at: None, tenant: None })
+    Ok(Snapshot { position: feed::advance(pool, now).await?, period: None, tenant: None })
 }
 
 /// Returns at most `limit` mappings that follow the mapping `after`, oldest first.
@@ -131,14 +145,15 @@ pub async fn list(
         where m.opened_at_position <= $1
           and case when $2::timestamptz is null
               then coalesce(m.closed_at_position > $1, true)
-              else m.valid_from <= $2 and (coalesce(m.closed_at_position > $1, true) or m.valid_to > $2) end
+              else m.valid_from < $6 and (coalesce(m.closed_at_position > $1, true) or m.valid_to > $2) end
           and ($3::uuid is null or m.tenant_id = $3) and ($4::uuid is null or m.id > $4)
         order by m.id limit $5"#,
         snapshot.position,
-        snapshot.at,
+        snapshot.period.map(|period| period.from),
         snapshot.tenant.map(TenantId::as_uuid),
         after.map(MappingId::as_uuid),
         limit,
+        snapshot.period.map(|period| period.to),
     )
     .fetch_all(pool)
     .await?;

@@ -38,21 +38,37 @@ async fn a_query_for_a_past_time_returns_the_mappings_of_that_time() {
     set_validity(&api, "111122223333", "2026-01-01T00:00:00Z", Some("2026-06-01T00:00:00Z")).await;
     set_validity(&api, "222233334444", "2026-03-01T00:00:00Z", None).await;
     set_validity(&api, "333344445555", "2026-06-01T00:00:00Z", None).await;
-    let at = async |instant: &str| {
-        let page = api.get(&format!("/v1/account-mappings?at={instant}")).await.json();
+    let list = async |query: String| {
+        let page = api.get(&format!("/v1/account-mappings?{query}")).await.json();
         // The export uses a different SQL query than the pages.
-        let csv = export(&api, &format!("?at={instant}"), "text/csv").await.text;
+        let csv = export(&api, &format!("?{query}"), "text/csv").await.text;
         let copied: Vec<_> = csv.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
-        assert_eq!(copied, accounts(&page), "{instant}");
+        assert_eq!(copied, accounts(&page), "{query}");
         accounts(&page).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()
     };
+    let at = async |instant: &str| list(format!("at={instant}")).await;
     assert_eq!(at("2025-12-31T23:59:59Z").await, Vec::<String>::new());
     assert_eq!(at("2026-01-01T00:00:00Z").await, ["111122223333"], "valid_from is inclusive");
     assert_eq!(at("2026-04-01T02:00:00%2B02:00").await, ["111122223333", "222233334444"]);
     assert_eq!(at("2026-06-01T00:00:00Z").await, ["222233334444", "333344445555"], "valid_to is exclusive");
     assert_eq!(accounts(&api.get("/v1/account-mappings").await.json()), ["222233334444", "333344445555"]);
-    for (query, field) in [("at=tomorrow", "at"), ("at=2999-01-01T00:00:00Z", "at"), ("at=2026-02-30T00:00:00Z", "at")]
-    {
+    for (query, expected) in [
+        ("to=2026-01-01T00:00:00Z", vec![]),
+        ("to=2026-01-01T00:00:01Z", vec!["111122223333"]),
+        ("from=2026-05-01T00:00:00Z&to=2026-06-01T00:00:00Z", vec!["111122223333", "222233334444"]),
+        ("from=2026-05-31T23:59:59Z&to=2026-06-01T00:00:01Z", vec!["111122223333", "222233334444", "333344445555"]),
+        ("from=2026-06-01T00:00:00Z", vec!["222233334444", "333344445555"]),
+    ] {
+        assert_eq!(list(query.to_owned()).await, expected, "{query}");
+    }
+    for (query, field) in [
+        ("at=tomorrow", "at"),
+        ("at=2999-01-01T00:00:00Z", "at"),
+        ("at=2026-02-30T00:00:00Z", "at"),
+        ("at=2026-01-01T00:00:00Z&from=2026-01-01T00:00:00Z", "at"),
+        ("from=2026-02-01T00:00:00Z&to=2026-02-01T00:00:00Z", "from"),
+        ("to=2999-01-01T00:00:00Z", "to"),
+    ] {
         let refused = api.get(&format!("/v1/account-mappings?{query}")).await;
         assert_eq!(refused.status, 400, "{query}");
         assert_eq!(refused.json()["errors"][0]["field"], field, "{query}");

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
@@ -119,8 +120,9 @@ impl<'a> Fields<'a> {
 /// Builds the `COPY` statement. `COPY` has no parameters, so the values are inserted as text. They need no escaping,
 /// because they are a number, a time and an id.
 fn copy_statement(snapshot: &Snapshot) -> String {
-    let Snapshot { position, at, tenant } = snapshot;
-    let at = at.map_or("null".to_owned(), |at| format!("'{}'", at.to_rfc3339()));
+    let Snapshot { position, period, tenant } = snapshot;
+    let text = |time: Option<DateTime<Utc>>| time.map_or("null".to_owned(), |time| format!("'{}'", time.to_rfc3339()));
+    let (from, to) = (text(period.map(|period| period.from)), text(period.map(|period| period.to)));
     let tenant = tenant.map_or("null".to_owned(), |tenant| format!("'{}'", tenant.as_uuid()));
     format!(
         "/* db::account_mappings::export */
@@ -132,10 +134,10 @@ fn copy_statement(snapshot: &Snapshot) -> String {
                     where r.environment_id = e.id)
             from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
             where m.opened_at_position <= {position}
-              and case when {at}::timestamptz is null
+              and case when {from}::timestamptz is null
                   then coalesce(m.closed_at_position > {position}, true)
-                  else m.valid_from <= {at} and (coalesce(m.closed_at_position > {position}, true)
-                      or m.valid_to > {at}) end
+                  else m.valid_from < {to} and (coalesce(m.closed_at_position > {position}, true)
+                      or m.valid_to > {from}) end
               and ({tenant}::uuid is null or m.tenant_id = {tenant})
             order by m.id
         ) to stdout"
