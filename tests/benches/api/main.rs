@@ -13,6 +13,7 @@ mod feed;
 mod fixture;
 mod postgres_tools;
 mod process;
+mod search;
 mod seed;
 mod signups;
 mod wakeup;
@@ -44,6 +45,9 @@ struct Options {
     /// Number of exported account mappings and of events in the feed
     #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
     rows: u32,
+    /// Number of tenants in the benchmark `search`
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    tenants: u32,
     /// Program to measure, e.g. a release build [default: the build of this benchmark]
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_freehold-under-test"), hide_default_value = true)]
     program: std::path::PathBuf,
@@ -68,6 +72,8 @@ enum Setting {
     Export,
     /// Feed pages at the beginning and at the end of the feed
     Feed,
+    /// Search, and pages of tenants, in an installation with 100,000 tenants
+    Search,
     /// Time from a signup until its operation has acquired a slot or is queued for one
     Wakeup,
 }
@@ -89,6 +95,12 @@ async fn main() -> ExitCode {
         if selected(Setting::Feed) {
             feed::measure(&installation, &options, &mut table);
         }
+        installation.stop().await;
+    }
+    if selected(Setting::Search) {
+        let installation = fixture::Installation::start(&options, 0).await;
+        seed::insert_rows(&installation, options.tenants).await;
+        search::measure(&installation, &options, &mut table);
         installation.stop().await;
     }
     if selected(Setting::Wakeup) {

@@ -18,7 +18,7 @@ const INSERT_ROWS: &str = "
         operation = (begins || '8003' || lpad(to_hex(n), 12, '0'))::uuid,
         mapping = (begins || '8004' || lpad(to_hex(n), 12, '0'))::uuid;
     insert into tenants (id, created_at, company_name, admin_email, tier, external_id, updated_at)
-        select tenant, at, 'Example ' || n, 'admin@example.com', 'standard', 'customer-' || n, at from numbered;
+        select tenant, at, 'Example ' || n, 'admin-' || n || '@example.com', 'standard', 'customer-' || n, at from numbered;
     insert into environments (id, tenant_id, name, residency, home_region, created_at, state, ready_at, updated_at)
         select environment, tenant, 'production', 'eu', 'eu-central-1', at, 'ready', at, at from numbered;
     insert into operations
@@ -33,6 +33,8 @@ const INSERT_ROWS: &str = "
         select n, operation, 1, tenant, environment, 'environment.account.assigned',
             jsonb_build_object('aws_account_id', lpad((100000000000 + n)::text, 12, '0')), at, RECORDED from numbered;
     update feed_head set position = ROWS;
+    insert into search_entries (kind, id, part, content)
+        select 'tenant', tenant, '', tenant_search_content(tenant) from numbered;
     drop table numbered;
     vacuum analyze";
 
