@@ -6,6 +6,7 @@ use freehold_api::schema::{AccessEntry, AccessReviewPage};
 
 use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
+use crate::tenant_reference::TenantReference;
 use crate::{export, output};
 
 const PATH: &str = "/v1/access-review";
@@ -28,9 +29,9 @@ const PATH: &str = "/v1/access-review";
     exit_codes!(),
 ))]
 pub(crate) struct AccessReviewArgs {
-    /// Only access to accounts of this tenant (ten_…)
+    /// Only access to accounts of this tenant: its id (ten_…), name, e-mail, external id or AWS account id
     #[arg(long, value_name = "TENANT")]
-    tenant: Option<String>,
+    tenant: Option<TenantReference>,
     /// Only access to the account of this environment (env_…)
     #[arg(long, value_name = "ENVIRONMENT")]
     environment: Option<String>,
@@ -60,14 +61,15 @@ enum ReviewFormat {
 }
 
 pub(crate) async fn run(args: AccessReviewArgs) -> anyhow::Result<Exit> {
+    let api = args.client.api_client()?;
+    let tenant = TenantReference::resolve_filter(args.tenant.as_ref(), &api).await?;
     let query = [
-        ("tenant", args.tenant),
+        ("tenant", tenant),
         ("environment", args.environment),
         ("permission_set", args.permission_set),
         ("principal", args.principal),
         ("include_ended", args.include_ended.then(|| "true".to_owned())),
     ];
-    let api = args.client.api_client()?;
     let media_type = match args.client.output {
         ReviewFormat::Ndjson => Some("application/x-ndjson"),
         ReviewFormat::Csv => Some("text/csv"),

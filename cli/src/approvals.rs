@@ -6,6 +6,7 @@ use freehold_api::schema::{ApprovalDecision, ApprovalDetails, ApprovalPage};
 use crate::client::{ApiClient, ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
 
 /// List and show the requests that need a second person, and decide on them
 #[derive(Debug, Args)]
@@ -35,9 +36,9 @@ struct ListArgs {
     /// Only approvals in this state: pending, approved, rejected, expired
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
-    /// Only approvals of this tenant (ten_…)
+    /// Only approvals of this tenant: its id (ten_…), name, e-mail, external id or AWS account id
     #[arg(long, value_name = "TENANT")]
-    tenant: Option<String>,
+    tenant: Option<TenantReference>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -117,9 +118,10 @@ fn path(id: &str) -> String {
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {
-    let query = [("page_size", Some("200".to_owned())), ("state", args.state), ("tenant", args.tenant)];
-    let mut approvals = Vec::new();
     let api = args.client.api_client()?;
+    let tenant = TenantReference::resolve_filter(args.tenant.as_ref(), &api).await?;
+    let query = [("page_size", Some("200".to_owned())), ("state", args.state), ("tenant", tenant)];
+    let mut approvals = Vec::new();
     api.for_each_page("/v1/approvals", &query, |page| {
         let page: ApprovalPage = serde_json::from_value(page)?;
         approvals.extend(page.approvals);

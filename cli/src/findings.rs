@@ -6,6 +6,7 @@ use freehold_api::schema::{Finding, FindingPage};
 use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
 
 /// List findings, which are differences between AWS and the database
 #[derive(Debug, Args)]
@@ -37,9 +38,9 @@ struct ListArgs {
     /// Only findings of this severity: critical, error, warning
     #[arg(long, value_name = "SEVERITY")]
     severity: Option<String>,
-    /// Only findings of this tenant (ten_…)
+    /// Only findings of this tenant: its id (ten_…), name, e-mail, external id or AWS account id
     #[arg(long, value_name = "TENANT")]
-    tenant: Option<String>,
+    tenant: Option<TenantReference>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -66,17 +67,17 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         StateFilter::Resolved => Some("resolved".to_owned()),
         StateFilter::All => None,
     };
+    let api = args.client.api_client()?;
+    let tenant = TenantReference::resolve_filter(args.tenant.as_ref(), &api).await?;
     let query =
-        [("page_size", Some("200".to_owned())), ("state", state), ("severity", args.severity), ("tenant", args.tenant)];
+        [("page_size", Some("200".to_owned())), ("state", state), ("severity", args.severity), ("tenant", tenant)];
     let mut findings: Vec<Finding> = Vec::new();
-    args.client
-        .api_client()?
-        .for_each_page("/v1/findings", &query, |page| {
-            let page: FindingPage = serde_json::from_value(page)?;
-            findings.extend(page.findings);
-            Ok(page.next_page_token)
-        })
-        .await?;
+    api.for_each_page("/v1/findings", &query, |page| {
+        let page: FindingPage = serde_json::from_value(page)?;
+        findings.extend(page.findings);
+        Ok(page.next_page_token)
+    })
+    .await?;
     if args.client.output == Format::Json {
         output::print_json(&findings)?;
         return Ok(Exit::Success);

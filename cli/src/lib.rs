@@ -37,6 +37,7 @@ mod serve;
 mod shutdown;
 mod steps;
 mod telemetry;
+mod tenant_reference;
 mod tenants;
 mod webhooks;
 mod worker_metrics;

@@ -12,6 +12,7 @@ use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::format_queue::format_queue;
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
 
 macro_rules! decision_example {
     ($command:literal, $reason:literal) => {
@@ -64,9 +65,9 @@ struct ListArgs {
     /// Only operations with this attention code
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
-    /// Only operations of this tenant (ten_…)
+    /// Only operations of this tenant: its id (ten_…), name, e-mail, external id or AWS account id
     #[arg(long, value_name = "TENANT")]
-    tenant: Option<String>,
+    tenant: Option<TenantReference>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -105,10 +106,10 @@ fn operation_path(id: &str) -> String {
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {
-    let query =
-        [("page_size", Some("200".to_owned())), ("state", args.state), ("code", args.code), ("tenant", args.tenant)];
-    let mut operations = Vec::new();
     let api = args.client.api_client()?;
+    let tenant = TenantReference::resolve_filter(args.tenant.as_ref(), &api).await?;
+    let query = [("page_size", Some("200".to_owned())), ("state", args.state), ("code", args.code), ("tenant", tenant)];
+    let mut operations = Vec::new();
     api.for_each_page("/v1/operations", &query, |page| {
         let page: OperationPage = serde_json::from_value(page)?;
         operations.extend(page.operations);

@@ -9,10 +9,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use freehold_tenancy::Config;
 
-use crate::client::encode_path_segment;
 use crate::exit::Exit;
 use crate::output;
 use crate::serve::ConfigArgs;
+use crate::tenants::environment_path;
 
 /// Show, refresh and verify residency proofs
 ///
@@ -60,6 +60,5 @@ pub(crate) async fn run(args: ProofArgs) -> anyhow::Result<Exit> {
 
 /// Returns the path of an environment's proof in the API.
 fn path_of(tenant: &str, environment: &str) -> String {
-    let (tenant, environment) = (encode_path_segment(tenant), encode_path_segment(environment));
-    format!("/v1/tenants/{tenant}/environments/{environment}/residency-proof")
+    format!("{}/residency-proof", environment_path(tenant, environment))
 }

@@ -23,6 +23,7 @@ use crate::client::{ApiClient, ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 use crate::progress::{ProgressOutput, watch_tenants};
+use crate::tenant_reference::TenantReference;
 
 /// Manage tenants: create, show, watch, update, offboard, restore, suspend, resume
 #[derive(Debug, Args)]
@@ -94,9 +95,9 @@ struct ListArgs {
 #[derive(Debug, Args)]
 #[command(after_help = concat!("Example:\n  freehold tenants show ten_01k2m8v3x9e7rt4s5q6w7y8z9b\n\n", exit_codes!()))]
 struct ShowArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -114,9 +115,9 @@ struct ShowArgs {
     )
 )]
 struct WatchArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -127,7 +128,7 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::List(args) => list(args).await,
         TenantsCommand::Show(args) => {
             let api = args.client.api_client()?;
-            let tenant = get_tenant(&api, &args.id).await?;
+            let tenant = get_tenant(&api, &args.id.resolve(&api).await?).await?;
             let queues = match args.client.output {
                 Format::Json => Vec::new(),
                 Format::Table => show::queue_positions(&api, &tenant).await?,
@@ -150,7 +151,7 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::Unpin(args) => pin::unpin(args).await,
         TenantsCommand::Watch(args) => {
             let api = args.client.api_client()?;
-            let tenant = get_tenant(&api, &args.id).await?;
+            let tenant = get_tenant(&api, &args.id.resolve(&api).await?).await?;
             let ready = watch_tenants(&api, &[&tenant], ProgressOutput::Stdout(args.client.output)).await?;
             Ok(if ready { Exit::Success } else { Exit::NeedsAttention })
         }
@@ -158,7 +159,17 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
 }
 
 pub(crate) async fn get_tenant(api: &ApiClient, id: &str) -> anyhow::Result<Tenant> {
-    api.get(&format!("/v1/tenants/{}", encode_path_segment(id)), &[]).await
+    api.get(&tenant_path(id), &[]).await
+}
+
+/// Returns the path of a tenant in the API.
+fn tenant_path(id: &str) -> String {
+    format!("/v1/tenants/{}", encode_path_segment(id))
+}
+
+/// Returns the path of an environment in the API.
+pub(crate) fn environment_path(tenant: &str, name: &str) -> String {
+    format!("{}/environments/{}", tenant_path(tenant), encode_path_segment(name))
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {

@@ -7,6 +7,7 @@ mod help;
 pub(crate) mod process;
 mod program;
 mod proof;
+mod references;
 mod regions;
 mod releases;
 mod review;

@@ -5,8 +5,9 @@ use clap::{Args, ValueEnum};
 use freehold_api::schema::{AuditEvent, AuditEventPage};
 use serde_json::Value;
 
-use crate::client::ClientArgs;
+use crate::client::{ApiClient, ClientArgs};
 use crate::exit::{Exit, exit_codes};
+use crate::tenant_reference::TenantReference;
 use crate::{export, output};
 
 const PATH: &str = "/v1/audit-events";
@@ -41,9 +42,9 @@ pub(super) struct ListArgs {
     /// Only entries added to the trail before this time: 2026-11-02 or 2026-11-02T09:30:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<DateTime<Utc>>,
-    /// Only entries about this tenant (ten_…)
+    /// Only entries about this tenant: its id (ten_…), name, e-mail, external id or AWS account id
     #[arg(long, value_name = "TENANT")]
-    tenant: Option<String>,
+    tenant: Option<TenantReference>,
     /// Only entries about this environment (env_…), its account or its operations
     #[arg(long, value_name = "ENVIRONMENT")]
     environment: Option<String>,
@@ -95,12 +96,13 @@ fn parse_time(text: &str) -> Result<DateTime<Utc>, &'static str> {
 }
 
 impl ListArgs {
-    fn query(&self) -> Vec<(&'static str, Option<String>)> {
+    /// Returns the filters of the request. Resolves the reference to a tenant.
+    async fn query(&self, api: &ApiClient) -> anyhow::Result<Vec<(&'static str, Option<String>)>> {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        vec![
+        Ok(vec![
             ("from", self.from.map(time)),
             ("until", self.until.map(time)),
-            ("tenant", self.tenant.clone()),
+            ("tenant", TenantReference::resolve_filter(self.tenant.as_ref(), api).await?),
             ("environment", self.environment.clone()),
             ("aws_account_id", self.account.clone()),
             ("operation", self.operation.clone()),
@@ -108,7 +110,7 @@ impl ListArgs {
             ("client", self.client_id.clone()),
             ("action", self.action.clone()),
             ("request_id", self.request.clone()),
-        ]
+        ])
     }
 }
 
@@ -118,7 +120,7 @@ pub(super) async fn run(args: ListArgs) -> anyhow::Result<Exit> {
     }
     let api = args.client.api_client()?;
     let limit = args.limit.unwrap_or(100);
-    let query = args.query();
+    let query = args.query(&api).await?;
     let has_start = args.after.is_some() || query.iter().any(|(_, value)| value.is_some());
     let mut after = match args.after {
         Some(after) => after,
@@ -156,9 +158,10 @@ async fn export(args: ListArgs) -> anyhow::Result<Exit> {
     if args.limit.is_some() {
         return Err(Exit::Usage.error("--limit is not supported with --output ndjson; use --from and --until"));
     }
-    let mut query = args.query();
+    let api = args.client.api_client()?;
+    let mut query = args.query(&api).await?;
     query.push(("after", args.after.map(|after| after.to_string())));
-    let response = args.client.api_client()?.open_export(PATH, &query, "application/x-ndjson").await?;
+    let response = api.open_export(PATH, &query, "application/x-ndjson").await?;
     if let Err(interrupted) = export::copy_to_stdout(response).await? {
         let last: Value = serde_json::from_str(&interrupted.last_line).unwrap_or_default();
         let hint = match last["position"].as_i64().or(args.after) {

@@ -9,6 +9,7 @@ use crate::client::ClientArgs;
 use crate::event_stream::follow_operation;
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
 
 /// Refresh the residency proof of an environment
 ///
@@ -23,9 +24,9 @@ use crate::output::{self, Format};
     exit_codes!(),
 ))]
 pub(super) struct RefreshArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    tenant: String,
+    tenant: TenantReference,
     /// Name of the environment
     #[arg(long, value_name = "NAME", default_value = "production")]
     environment: String,
@@ -37,7 +38,8 @@ pub(super) struct RefreshArgs {
 }
 
 pub(super) async fn run(args: RefreshArgs) -> anyhow::Result<Exit> {
-    let (api, path) = (args.client.api_client()?, path_of(&args.tenant, &args.environment));
+    let api = args.client.api_client()?;
+    let path = path_of(&args.tenant.resolve_for_change(&api).await?, &args.environment);
     let started: Operation = api.post(&path, &[], None::<&()>).await?;
     if !args.wait {
         match args.client.output {

@@ -8,6 +8,7 @@ use super::{path_of, report};
 use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
 use crate::output;
+use crate::tenant_reference::TenantReference;
 
 /// Show the latest residency proof of an environment
 #[derive(Debug, Args)]
@@ -21,9 +22,9 @@ use crate::output;
     exit_codes!(),
 ))]
 pub(super) struct ShowArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    tenant: String,
+    tenant: TenantReference,
     /// Name of the environment
     #[arg(long, value_name = "NAME", default_value = "production")]
     environment: String,
@@ -44,7 +45,8 @@ enum ProofFormat {
 }
 
 pub(super) async fn run(args: ShowArgs) -> anyhow::Result<Exit> {
-    let (api, path) = (args.client.api_client()?, path_of(&args.tenant, &args.environment));
+    let api = args.client.api_client()?;
+    let path = path_of(&args.tenant.resolve(&api).await?, &args.environment);
     if args.client.output == ProofFormat::Html {
         let page = api.open_export(&path, &[], "text/html").await?.bytes().await?;
         output::write_export(&page)?;

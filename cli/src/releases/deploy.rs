@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use freehold_api::schema::{NewPreview, NewUpdate, Operation, ReleaseOperation, Tenant};
+use freehold_api::schema::{NewPreview, NewUpdate, Operation, ReleaseOperation};
 use serde::Deserialize;
 
 use super::register::split;
 use crate::client::{ApiClient, ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
+use crate::tenants::{environment_path, get_tenant};
 
 /// Pause between two reads of an operation.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -29,9 +31,9 @@ pub(super) struct PreviewArgs {
     /// Id of the release (rel_…)
     #[arg(value_name = "RELEASE")]
     release: String,
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    tenant: String,
+    tenant: TenantReference,
     /// Name of the environment
     #[arg(long, value_name = "NAME", default_value = "production")]
     environment: String,
@@ -59,9 +61,9 @@ struct Change {
 
 pub(super) async fn preview(args: PreviewArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
-    let tenant: Tenant = api.get(&format!("/v1/tenants/{}", encode_path_segment(&args.tenant)), &[]).await?;
+    let tenant = get_tenant(&api, &args.tenant.resolve(&api).await?).await?;
     let environment = tenant.environments.iter().rev().find(|one| one.name == args.environment).ok_or_else(|| {
-        Exit::Failure.error(format!("the tenant {} has no environment {}", args.tenant, args.environment))
+        Exit::Failure.error(format!("the tenant {} has no environment {}", tenant.id, args.environment))
     })?;
     let path = format!("/v1/releases/{}/preview", encode_path_segment(&args.release));
     let body = NewPreview { environment_id: environment.id.clone() };
@@ -114,9 +116,9 @@ pub(super) struct DeployArgs {
     /// Id of the release (rel_…)
     #[arg(value_name = "RELEASE")]
     release: String,
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    tenant: String,
+    tenant: TenantReference,
     /// Name of the environment
     #[arg(long, value_name = "NAME", default_value = "production")]
     environment: String,
@@ -138,8 +140,8 @@ pub(super) struct DeployArgs {
 
 pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
-    let (tenant, name) = (encode_path_segment(&args.tenant), encode_path_segment(&args.environment));
-    let path = format!("/v1/tenants/{tenant}/environments/{name}/updates");
+    let tenant = args.tenant.resolve_for_change(&api).await?;
+    let path = format!("{}/updates", environment_path(&tenant, &args.environment));
     let parameters = args.parameter.iter().map(|entry| split(entry, '=', "--parameter NAME=VALUE"));
     let parameters: BTreeMap<_, _> = parameters.collect::<anyhow::Result<_>>()?;
     let body = NewUpdate {
@@ -161,7 +163,7 @@ pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<Exit> {
             Format::Json => output::print_json(&started)?,
             Format::Table => output::print_field("operation", id)?,
         }
-        output::print_note(format!("to watch the operation: freehold tenants watch {}", args.tenant));
+        output::print_note(format!("to watch the operation: freehold tenants watch {tenant}"));
         return Ok(Exit::Success);
     }
     let operation = wait(&api, id).await?;

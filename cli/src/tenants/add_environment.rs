@@ -4,10 +4,11 @@ use clap::Args;
 use freehold_api::schema::{Environment, NewEnvironment, NewEnvironmentPreview};
 
 use super::create::generate_idempotency_key;
-use super::show;
-use crate::client::{ClientArgs, encode_path_segment};
+use super::{show, tenant_path};
+use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
 
 /// Add an environment, with its own AWS account, to a tenant
 #[derive(Debug, Args)]
@@ -16,9 +17,9 @@ use crate::output::{self, Format};
     exit_codes!(),
 ))]
 pub(super) struct AddEnvironmentArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Name of the environment, unique within the tenant
     #[arg(long, value_name = "NAME")]
     name: String,
@@ -47,7 +48,7 @@ pub(super) struct AddEnvironmentArgs {
 
 pub(super) async fn run(args: AddEnvironmentArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
-    let path = format!("/v1/tenants/{}/environments", encode_path_segment(&args.id));
+    let path = format!("{}/environments", tenant_path(&args.id.resolve_for_change(&api).await?));
     let body = NewEnvironment {
         name: args.name,
         home_region: args.home_region,

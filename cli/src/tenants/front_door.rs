@@ -3,10 +3,11 @@
 use clap::{Args, ValueEnum};
 use freehold_api::schema::{Environment, EnvironmentPatch};
 
-use super::show;
-use crate::client::{ClientArgs, encode_path_segment};
+use super::{environment_path, show};
+use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
 
 /// Create or delete the front door of an environment
 ///
@@ -21,9 +22,9 @@ use crate::output::{self, Format};
     exit_codes!(),
 ))]
 pub(super) struct FrontDoorArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Name of the environment
     #[arg(long, value_name = "NAME")]
     environment: String,
@@ -43,11 +44,12 @@ enum Switch {
 }
 
 pub(super) async fn run(args: FrontDoorArgs) -> anyhow::Result<Exit> {
-    let (tenant, name) = (encode_path_segment(&args.id), encode_path_segment(&args.environment));
+    let api = args.client.api_client()?;
+    let tenant = args.id.resolve_for_change(&api).await?;
     let patch = EnvironmentPatch { front_door: Some(args.wanted == Switch::On), ..EnvironmentPatch::default() };
     // `If-Match: *` skips the check for concurrent changes, because the command does not show the current values first.
-    let path = format!("/v1/tenants/{tenant}/environments/{name}");
-    let environment: Environment = args.client.api_client()?.patch(&path, "*", &patch).await?;
+    let path = environment_path(&tenant, &args.environment);
+    let environment: Environment = api.patch(&path, "*", &patch).await?;
     if args.client.output == Format::Json {
         output::print_json(&environment)?;
         return Ok(Exit::Success);
@@ -57,7 +59,7 @@ pub(super) async fn run(args: FrontDoorArgs) -> anyhow::Result<Exit> {
     output::print_field("operation", &environment.operation_id)?;
     show::print_regions(std::slice::from_ref(&environment))?;
     if !["none", "deployed"].contains(&environment.front_door.state.as_str()) {
-        output::print_note(format!("to watch the operation: freehold tenants watch {}", args.id));
+        output::print_note(format!("to watch the operation: freehold tenants watch {tenant}"));
     }
     Ok(Exit::Success)
 }

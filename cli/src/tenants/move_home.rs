@@ -3,9 +3,11 @@
 use clap::Args;
 use freehold_api::schema::{HomeMove, NewHome};
 
-use crate::client::{ClientArgs, encode_path_segment};
+use super::environment_path;
+use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
 
 /// Move the home of an environment to a replica
 ///
@@ -18,9 +20,9 @@ use crate::output::{self, Format};
     exit_codes!(),
 ))]
 pub(super) struct MoveHomeArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Name of the environment
     #[arg(long, value_name = "NAME")]
     environment: String,
@@ -32,10 +34,11 @@ pub(super) struct MoveHomeArgs {
 }
 
 pub(super) async fn run(args: MoveHomeArgs) -> anyhow::Result<Exit> {
-    let (tenant, name) = (encode_path_segment(&args.id), encode_path_segment(&args.environment));
-    let path = format!("/v1/tenants/{tenant}/environments/{name}/move-home");
+    let api = args.client.api_client()?;
+    let tenant = args.id.resolve_for_change(&api).await?;
+    let path = format!("{}/move-home", environment_path(&tenant, &args.environment));
     let body = NewHome { region: args.region };
-    let moved: HomeMove = args.client.api_client()?.post(&path, &[], Some(&body)).await?;
+    let moved: HomeMove = api.post(&path, &[], Some(&body)).await?;
     if args.client.output == Format::Json {
         output::print_json(&moved)?;
         return Ok(Exit::Success);
@@ -45,7 +48,7 @@ pub(super) async fn run(args: MoveHomeArgs) -> anyhow::Result<Exit> {
     output::print_field("operation", moved.operation_id.as_deref().unwrap_or("-"))?;
     output::print_note(&moved.notice);
     if moved.operation_id.is_some() {
-        output::print_note(format!("to watch the operation: freehold tenants watch {}", args.id));
+        output::print_note(format!("to watch the operation: freehold tenants watch {tenant}"));
     }
     Ok(Exit::Success)
 }

@@ -3,10 +3,11 @@
 use clap::Args;
 use freehold_api::schema::{LegalHold, Tenant};
 
-use super::show;
-use crate::client::{ClientArgs, encode_path_segment};
+use super::{environment_path, show, tenant_path};
+use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
 use crate::output;
+use crate::tenant_reference::TenantReference;
 
 /// Offboard a tenant or one of its environments
 #[derive(Debug, Args)]
@@ -51,9 +52,9 @@ pub(super) struct RestoreArgs {
     exit_codes!(),
 ))]
 pub(super) struct LegalHoldArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Reason for the legal hold
     #[arg(long, value_name = "TEXT", required_unless_present = "lift", conflicts_with = "lift")]
     reason: Option<String>,
@@ -66,26 +67,26 @@ pub(super) struct LegalHoldArgs {
 
 #[derive(Debug, Args)]
 struct Target {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Only this environment [default: all environments]
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
 }
 
 impl Target {
-    fn path(&self) -> String {
-        let tenant = format!("/v1/tenants/{}", encode_path_segment(&self.id));
-        self.environment
-            .as_ref()
-            .map_or(tenant.clone(), |name| format!("{tenant}/environments/{}", encode_path_segment(name)))
+    /// Returns the path of the tenant or environment in the API.
+    fn path(&self, tenant: &str) -> String {
+        self.environment.as_ref().map_or_else(|| tenant_path(tenant), |name| environment_path(tenant, name))
     }
 }
 
 pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
     let query = [("close_account", args.close_account.then(|| "true".to_owned()))];
-    let tenant: Tenant = args.client.api_client()?.delete(&args.target.path(), &query).await?;
+    let api = args.client.api_client()?;
+    let tenant = args.target.id.resolve_for_change(&api).await?;
+    let tenant: Tenant = api.delete(&args.target.path(&tenant), &query).await?;
     let offboarding = tenant.environments.iter().filter(|environment| environment.state == "offboarding");
     for environment in offboarding.filter(|_| args.close_account) {
         let (name, operation) = (&environment.name, &environment.operation_id);
@@ -99,15 +100,17 @@ pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
 }
 
 pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<Exit> {
-    let path = format!("{}/restore", args.target.path());
-    let tenant: Tenant = args.client.api_client()?.post(&path, &[], None::<&()>).await?;
+    let api = args.client.api_client()?;
+    let tenant = args.target.id.resolve_for_change(&api).await?;
+    let path = format!("{}/restore", args.target.path(&tenant));
+    let tenant: Tenant = api.post(&path, &[], None::<&()>).await?;
     show::print_tenant(&tenant, &[], args.client.output)?;
     Ok(Exit::Success)
 }
 
 pub(super) async fn legal_hold(args: LegalHoldArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
-    let path = format!("/v1/tenants/{}/legal-hold", encode_path_segment(&args.id));
+    let path = format!("{}/legal-hold", tenant_path(&args.id.resolve_for_change(&api).await?));
     let tenant: Tenant = match args.reason {
         Some(reason) => api.put(&path, &LegalHold { reason }).await?,
         None => api.delete(&path, &[]).await?,

@@ -4,10 +4,12 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use freehold_api::schema::{Environment, PinRequest};
 
+use super::environment_path;
 use super::show::print_pins;
-use crate::client::{ClientArgs, encode_path_segment};
+use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
 
 /// Pin an environment to its release
 ///
@@ -21,9 +23,9 @@ use crate::output::{self, Format};
     exit_codes!(),
 ))]
 pub(super) struct PinArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Name of the environment
     #[arg(value_name = "ENVIRONMENT")]
     environment: String,
@@ -44,9 +46,9 @@ pub(super) struct PinArgs {
     exit_codes!(),
 ))]
 pub(super) struct UnpinArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Name of the environment
     #[arg(value_name = "ENVIRONMENT")]
     environment: String,
@@ -56,20 +58,21 @@ pub(super) struct UnpinArgs {
 
 pub(super) async fn pin(args: PinArgs) -> anyhow::Result<Exit> {
     let request = PinRequest { reason: args.reason, until: args.until };
-    let path = path(&args.id, &args.environment);
-    let environment: Environment = args.client.api_client()?.put(&path, &request).await?;
+    let api = args.client.api_client()?;
+    let path = pin_path(&args.id.resolve_for_change(&api).await?, &args.environment);
+    let environment: Environment = api.put(&path, &request).await?;
     print(&environment, args.client.output)
 }
 
 pub(super) async fn unpin(args: UnpinArgs) -> anyhow::Result<Exit> {
-    let path = path(&args.id, &args.environment);
-    let environment: Environment = args.client.api_client()?.delete(&path, &[]).await?;
+    let api = args.client.api_client()?;
+    let path = pin_path(&args.id.resolve_for_change(&api).await?, &args.environment);
+    let environment: Environment = api.delete(&path, &[]).await?;
     print(&environment, args.client.output)
 }
 
-fn path(tenant: &str, environment: &str) -> String {
-    let (tenant, name) = (encode_path_segment(tenant), encode_path_segment(environment));
-    format!("/v1/tenants/{tenant}/environments/{name}/pin")
+fn pin_path(tenant: &str, environment: &str) -> String {
+    format!("{}/pin", environment_path(tenant, environment))
 }
 
 fn print(environment: &Environment, format: Format) -> anyhow::Result<Exit> {

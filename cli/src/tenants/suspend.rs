@@ -4,9 +4,10 @@ use clap::Args;
 use freehold_api::schema::{ResumeRequest, SuspendRequest, Tenant};
 use serde::Serialize;
 
-use super::show;
-use crate::client::{ClientArgs, encode_path_segment};
+use super::{show, tenant_path};
+use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
+use crate::tenant_reference::TenantReference;
 
 /// Suspend a tenant without a countdown to deletion
 #[derive(Debug, Args)]
@@ -19,9 +20,9 @@ use crate::exit::{Exit, exit_codes};
     exit_codes!(),
 ))]
 pub(super) struct SuspendArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Reason: non_payment, abuse, security, customer_request, other
     #[arg(long, value_name = "REASON")]
     reason: String,
@@ -41,9 +42,9 @@ pub(super) struct SuspendArgs {
     exit_codes!(),
 ))]
 pub(super) struct ResumeArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Reason for the end of the suspension
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -59,9 +60,15 @@ pub(super) async fn resume(args: ResumeArgs) -> anyhow::Result<Exit> {
     post(&args.client, &args.id, "resume", &ResumeRequest { reason: args.reason }).await
 }
 
-async fn post(client: &ClientArgs, id: &str, action: &str, body: &impl Serialize) -> anyhow::Result<Exit> {
-    let path = format!("/v1/tenants/{}/{action}", encode_path_segment(id));
-    let tenant: Tenant = client.api_client()?.post(&path, &[], Some(body)).await?;
+async fn post(
+    client: &ClientArgs,
+    tenant: &TenantReference,
+    action: &str,
+    body: &impl Serialize,
+) -> anyhow::Result<Exit> {
+    let api = client.api_client()?;
+    let path = format!("{}/{action}", tenant_path(&tenant.resolve_for_change(&api).await?));
+    let tenant: Tenant = api.post(&path, &[], Some(body)).await?;
     show::print_tenant(&tenant, &[], client.output)?;
     Ok(Exit::Success)
 }

@@ -7,11 +7,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::create::parse_label;
-use super::show;
+use super::{show, tenant_path};
 use crate::approvals::print_approval;
-use crate::client::{ClientArgs, encode_path_segment};
+use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
 use crate::output;
+use crate::tenant_reference::TenantReference;
 
 /// Update the details of a tenant; fields without an option stay unchanged
 #[derive(Debug, Args)]
@@ -27,9 +28,9 @@ use crate::output;
     exit_codes!(),
 ))]
 pub(super) struct UpdateArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT")]
-    id: String,
+    id: TenantReference,
     /// Company name of the customer
     #[arg(long, value_name = "NAME")]
     company_name: Option<String>,
@@ -82,8 +83,9 @@ pub(super) async fn run(args: UpdateArgs) -> anyhow::Result<Exit> {
         );
     }
     let api = args.client.api_client()?;
+    let tenant = args.id.resolve_for_change(&api).await?;
     // `If-Match: *` skips the check for concurrent changes, because the command does not show the current values first.
-    match api.patch(&format!("/v1/tenants/{}", encode_path_segment(&args.id)), "*", &patch).await? {
+    match api.patch(&tenant_path(&tenant), "*", &patch).await? {
         UpdateResult::Waiting(approval) => {
             output::print_note(format!(
                 "nothing is changed yet: the tier needs the approval of a second person, with: freehold approvals \

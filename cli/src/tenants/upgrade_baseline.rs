@@ -4,10 +4,11 @@ use clap::Args;
 use freehold_api::schema::{BaselineUpgrade, Tenant, TenantPage};
 use serde_json::json;
 
-use super::get_tenant;
-use crate::client::{ApiClient, ClientArgs, encode_path_segment};
+use super::{environment_path, get_tenant};
+use crate::client::{ApiClient, ClientArgs};
 use crate::exit::{Exit, ExitError, exit_codes};
 use crate::output::{self, Format};
+use crate::tenant_reference::TenantReference;
 
 /// Upgrade the baseline: the roles of Freehold in the AWS accounts of a tenant
 ///
@@ -23,9 +24,9 @@ use crate::output::{self, Format};
     exit_codes!(),
 ))]
 pub(super) struct UpgradeBaselineArgs {
-    /// Id of the tenant (ten_…)
+    /// Tenant: id (ten_…), company name, administrator e-mail, external id or AWS account id
     #[arg(value_name = "TENANT", required_unless_present = "all", conflicts_with = "all")]
-    id: Option<String>,
+    id: Option<TenantReference>,
     /// Only this environment [default: all environments]
     #[arg(long, value_name = "NAME", conflicts_with = "all")]
     environment: Option<String>,
@@ -46,7 +47,7 @@ struct Row {
 pub(super) async fn run(args: UpgradeBaselineArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
     let tenants = match &args.id {
-        Some(id) => vec![get_tenant(&api, id).await?],
+        Some(id) => vec![get_tenant(&api, &id.resolve_for_change(&api).await?).await?],
         None => all_tenants(&api).await?,
     };
     let mut rows = Vec::new();
@@ -77,8 +78,7 @@ async fn all_tenants(api: &ApiClient) -> anyhow::Result<Vec<Tenant>> {
 
 /// Requests the upgrade of one environment. A refusal is a result; an unreachable API or a rejected token is an error.
 async fn upgrade(api: &ApiClient, tenant: &str, name: &str) -> anyhow::Result<Row> {
-    let (tenant_path, name_path) = (encode_path_segment(tenant), encode_path_segment(name));
-    let path = format!("/v1/tenants/{tenant_path}/environments/{name_path}/baseline-upgrades");
+    let path = format!("{}/baseline-upgrades", environment_path(tenant, name));
     let result = match api.post(&path, &[], None::<&()>).await {
         Ok(upgrade) => Ok(upgrade),
         Err(error) => match error.downcast_ref::<ExitError>().map(|error| error.exit) {

@@ -72,7 +72,7 @@ fn the_trail_and_the_access_are_listed_and_exported() {
     let code = |arguments: &[&str]| sandbox.run(arguments).status.code();
     assert_eq!(code(&["audit", "list", "--from", "yesterday"]), Some(2));
     assert_eq!(code(&["audit", "list", "--output", "ndjson", "--limit", "5"]), Some(2));
-    assert_eq!(code(&["audit", "list", "--tenant", "x"]), Some(1));
+    assert_eq!(code(&["audit", "list", "--tenant", "x"]), Some(4));
     assert_eq!(code(&["audit", "verify", "--file", "/nonexistent"]), Some(1));
     assert_eq!(code(&["access-review", "--output", "pdf"]), Some(2));
     let reader = text(&sandbox.run(&["token", "--scope", "fleet", "--scope", "audit:read"]).stdout);
