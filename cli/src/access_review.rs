@@ -1,11 +1,12 @@
 //! `freehold access-review`: list the access to each account.
 
 use chrono::{DateTime, Utc};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use freehold_api::schema::{AccessEntry, AccessReviewPage};
 
 use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
+use crate::output::ExportFormat;
 use crate::tenant_reference::TenantReference;
 use crate::{export, output};
 
@@ -45,19 +46,7 @@ pub(crate) struct AccessReviewArgs {
     #[arg(long)]
     include_ended: bool,
     #[command(flatten)]
-    client: ClientArgs<ReviewFormat>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ReviewFormat {
-    /// Table, for reading on a terminal
-    Table,
-    /// JSON, for programs
-    Json,
-    /// One JSON object per line
-    Ndjson,
-    /// Comma-separated values, for spreadsheets
-    Csv,
+    client: ClientArgs<ExportFormat>,
 }
 
 pub(crate) async fn run(args: AccessReviewArgs) -> anyhow::Result<Exit> {
@@ -70,15 +59,8 @@ pub(crate) async fn run(args: AccessReviewArgs) -> anyhow::Result<Exit> {
         ("principal", args.principal),
         ("include_ended", args.include_ended.then(|| "true".to_owned())),
     ];
-    let media_type = match args.client.output {
-        ReviewFormat::Ndjson => Some("application/x-ndjson"),
-        ReviewFormat::Csv => Some("text/csv"),
-        ReviewFormat::Table | ReviewFormat::Json => None,
-    };
-    if let Some(media_type) = media_type {
-        let response = api.open_export(PATH, &query, media_type).await?;
-        let result = export::copy_to_stdout(response).await?;
-        return result.map(|()| Exit::Success).map_err(|interrupted| interrupted.error("run the command again"));
+    if let Some(media_type) = export::media_type(args.client.output) {
+        return export::print_export(&api, PATH, &query, media_type).await;
     }
     let mut entries: Vec<AccessEntry> = Vec::new();
     let paged: Vec<_> = query.into_iter().chain([("page_size", Some("200".to_owned()))]).collect();
@@ -88,7 +70,7 @@ pub(crate) async fn run(args: AccessReviewArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
-    if args.client.output == ReviewFormat::Json {
+    if args.client.output == ExportFormat::Json {
         output::print_json(&entries)?;
     } else {
         print_entries(entries)?;
@@ -112,7 +94,7 @@ fn print_entries(mut entries: Vec<AccessEntry>) -> anyhow::Result<()> {
         "last seen",
         "remarks",
     ];
-    let mut table = output::new_table(headings).without_wrapping();
+    let mut table = output::new_table(headings);
     for entry in &entries {
         let (operation, approval) = (entry.operation.as_ref(), entry.approval.as_ref());
         table.add_row([

@@ -5,7 +5,7 @@ use freehold_api::schema::{ApprovalDecision, ApprovalDetails, ApprovalPage};
 
 use crate::client::{ApiClient, ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
-use crate::output::{self, Format};
+use crate::output::{self, Format, ListFormat, TextTable};
 use crate::tenant_reference::TenantReference;
 
 /// List and show the requests that need a second person, and decide on them
@@ -40,7 +40,7 @@ struct ListArgs {
     #[arg(long, value_name = "TENANT")]
     tenant: Option<TenantReference>,
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 /// Show an approval: the request, its requester, the decision, its reason and the result
@@ -128,13 +128,14 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
-    if args.client.output == Format::Json {
-        output::print_json(&approvals)?;
-        return Ok(Exit::Success);
-    }
+    output::print_list(&approvals, args.client.output, approval_table)?;
+    Ok(Exit::Success)
+}
+
+fn approval_table(approvals: &[ApprovalDetails]) -> TextTable {
     let mut table =
         output::new_table(["approval", "state", "action", "company", "environment", "requested", "by", "hash"]);
-    for approval in &approvals {
+    for approval in approvals {
         let requested = approval.requested_at.format("%Y-%m-%d %H:%M:%S").to_string();
         table.add_row([
             approval.id.as_str(),
@@ -147,8 +148,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             approval.request_hash.get(..12).unwrap_or_default(),
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    table
 }
 
 async fn decide(

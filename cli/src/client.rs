@@ -44,6 +44,9 @@ pub(crate) struct ClientArgs<F: ValueEnum + Clone + Send + Sync + 'static = Form
     /// Format of the output
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: F,
+    /// Print tables with all columns, also where the terminal is too narrow
+    #[arg(long)]
+    wide: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -54,8 +57,10 @@ pub(crate) struct ApiClient {
 }
 
 impl<F: ValueEnum + Clone + Send + Sync + 'static> ClientArgs<F> {
-    /// Builds a client from the arguments. A missing URL or token is taken from the running sandbox.
+    /// Builds a client from the arguments, and applies `--wide`. A missing URL or token is taken from the running
+    /// sandbox.
     pub(crate) fn api_client(&self) -> anyhow::Result<ApiClient> {
+        output::set_wide_tables(self.wide);
         let sandbox = running_sandbox(self.api_url.as_ref())?;
         let url = match (&self.api_url, &sandbox) {
             (Some(url), _) | (None, Some((url, _))) => url.clone(),

@@ -4,9 +4,9 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Response;
 
-use crate::client::root_cause;
+use crate::client::{ApiClient, root_cause};
 use crate::exit::Exit;
-use crate::output::{self, PROGRESS_BARS};
+use crate::output::{self, ExportFormat, PROGRESS_BARS};
 
 /// Result of an export that ended early.
 #[derive(Debug)]
@@ -23,6 +23,27 @@ impl Interrupted {
     pub(crate) fn error(&self, hint: &str) -> anyhow::Error {
         Exit::Unreachable.error(format!("the export ended early after {} lines ({}); {hint}", self.lines, self.reason))
     }
+}
+
+/// Returns the media type of an export, or `None` if the format is printed from pages.
+pub(crate) fn media_type(format: ExportFormat) -> Option<&'static str> {
+    match format {
+        ExportFormat::Ndjson => Some("application/x-ndjson"),
+        ExportFormat::Csv => Some("text/csv"),
+        ExportFormat::Table | ExportFormat::Json => None,
+    }
+}
+
+/// Requests the export of a list and writes it to stdout.
+pub(crate) async fn print_export(
+    api: &ApiClient,
+    path: &str,
+    query: &[(&str, Option<String>)],
+    media_type: &str,
+) -> Result<Exit> {
+    let response = api.open_export(path, query, media_type).await?;
+    let result = copy_to_stdout(response).await?;
+    result.map(|()| Exit::Success).map_err(|interrupted| interrupted.error("run the command again"))
 }
 
 /// Writes the body of the response to stdout, complete lines only, and shows the number of lines on stderr.

@@ -5,7 +5,7 @@ use freehold_api::schema::{Finding, FindingPage};
 
 use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
-use crate::output::{self, Format};
+use crate::output::{self, ListFormat, TextTable};
 use crate::tenant_reference::TenantReference;
 
 /// List findings, which are differences between AWS and the database
@@ -42,7 +42,7 @@ struct ListArgs {
     #[arg(long, value_name = "TENANT")]
     tenant: Option<TenantReference>,
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -78,12 +78,13 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
-    if args.client.output == Format::Json {
-        output::print_json(&findings)?;
-        return Ok(Exit::Success);
-    }
+    output::print_list(&findings, args.client.output, finding_table)?;
+    Ok(Exit::Success)
+}
+
+fn finding_table(findings: &[Finding]) -> TextTable {
     let mut table = output::new_table(["finding", "severity", "kind", "state", "since", "tenant", "remedy", "message"]);
-    for finding in &findings {
+    for finding in findings {
         table.add_row([
             finding.id.as_str(),
             &finding.severity,
@@ -95,6 +96,5 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             &finding.message,
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    table
 }

@@ -39,6 +39,7 @@ mod steps;
 mod telemetry;
 mod tenant_reference;
 mod tenants;
+mod time_arg;
 mod webhooks;
 mod worker_metrics;
 

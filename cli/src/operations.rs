@@ -11,7 +11,7 @@ use freehold_api::schema::{FleetHoldList, Operation, OperationPage, Step, Vendin
 use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::format_queue::format_queue;
-use crate::output::{self, Format};
+use crate::output::{self, Format, ListFormat, TextTable};
 use crate::tenant_reference::TenantReference;
 
 macro_rules! decision_example {
@@ -69,7 +69,7 @@ struct ListArgs {
     #[arg(long, value_name = "TENANT")]
     tenant: Option<TenantReference>,
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 /// Show an operation with its steps
@@ -128,12 +128,13 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             hold.code, hold.message, hold.waiting
         ));
     }
-    if args.client.output == Format::Json {
-        output::print_json(&operations)?;
-        return Ok(Exit::Success);
-    }
+    output::print_list(&operations, args.client.output, operation_table)?;
+    Ok(Exit::Success)
+}
+
+fn operation_table(operations: &[Operation]) -> TextTable {
     let mut table = output::new_table(["operation", "kind", "state", "tenant", "environment", "accepted", "attention"]);
-    for operation in &operations {
+    for operation in operations {
         let accepted = operation.created_at.format("%Y-%m-%d %H:%M:%S").to_string();
         table.add_row([
             operation.id.as_str(),
@@ -145,8 +146,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             operation.attention.as_ref().map_or("-", |attention| &attention.code),
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    table
 }
 
 /// Prints an operation. Returns [`Exit::NeedsAttention`] if the operation needs attention.

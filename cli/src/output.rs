@@ -1,15 +1,18 @@
 //! Output of commands. Data is written to stdout; messages and logs are written to stderr.
 
+mod table;
+
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, LineStyle, Row, Table, TableStyle};
 use freehold_tenancy::unicode::{escape_invisible, escape_json};
 use indicatif::MultiProgress;
 use serde::Serialize;
+
+pub(crate) use table::{TextTable, new_table, print_table, set_wide_tables};
 
 /// Progress bars at the bottom of the terminal, which are hidden while other output is written.
 pub(crate) static PROGRESS_BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -20,6 +23,30 @@ pub(crate) enum Format {
     Table,
     /// JSON, for programs
     Json,
+}
+
+/// Output format of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// Table, for reading on a terminal
+    Table,
+    /// JSON, for programs
+    Json,
+    /// One JSON object per line
+    Ndjson,
+}
+
+/// Output format of a list that the API exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Table, for reading on a terminal
+    Table,
+    /// JSON, for programs
+    Json,
+    /// One JSON object per line
+    Ndjson,
+    /// Comma-separated values, for spreadsheets
+    Csv,
 }
 
 /// Characters that text output keeps although they are control characters.
@@ -55,6 +82,19 @@ pub(crate) fn print_json_line(data: &impl Serialize) -> anyhow::Result<()> {
     Ok(write_line(&escape_json(&serde_json::to_string(data)?))?)
 }
 
+/// Writes a list to stdout. `to_table` is called only for the table format.
+pub(crate) fn print_list<T: Serialize>(
+    records: &[T],
+    format: ListFormat,
+    to_table: impl FnOnce(&[T]) -> TextTable,
+) -> anyhow::Result<()> {
+    match format {
+        ListFormat::Table => Ok(print_table(&to_table(records))?),
+        ListFormat::Json => print_json(&records),
+        ListFormat::Ndjson => records.iter().try_for_each(print_json_line),
+    }
+}
+
 /// Writes lines of an export to stdout. A file or a pipe gets the exact bytes, because they are signed or parsed; on a
 /// terminal, invisible characters are shown as their codes.
 pub(crate) fn write_export(lines: &[u8]) -> io::Result<()> {
@@ -76,44 +116,6 @@ pub(crate) fn print_note(text: impl AsRef<str>) {
         // The command continues if the reader of stderr has closed the pipe.
         _ = writeln!(io::stderr().lock(), "{}", escape_invisible(text.as_ref(), &LINE_CHARACTERS));
     });
-}
-
-/// Table style with a line below the headings and no other borders.
-const TABLE_STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-
-/// Table whose cells show control characters and invisible characters as their codes.
-pub(crate) struct TextTable(Table);
-
-impl TextTable {
-    pub(crate) fn add_row(&mut self, cells: impl IntoIterator<Item = impl AsRef<str>>) {
-        self.0.add_row(cells.into_iter().map(|cell| escape_invisible(cell.as_ref(), &LINE_CHARACTERS).into_owned()));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Never wraps cells, so that ids can be copied from a narrow terminal.
-    #[must_use]
-    pub(crate) fn without_wrapping(mut self) -> Self {
-        self.0.set_content_arrangement(ContentArrangement::Disabled);
-        self
-    }
-}
-
-/// Creates a table. If stdout is a terminal, the width of the table is limited to the width of the terminal.
-pub(crate) fn new_table(headings: impl Into<Row>) -> TextTable {
-    let mut table = Table::new();
-    table.load_style(TABLE_STYLE).set_header(headings);
-    // In a pipe, cells are neither truncated nor wrapped, so that `grep` works.
-    if io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    }
-    TextTable(table)
-}
-
-pub(crate) fn print_table(table: &TextTable) -> io::Result<()> {
-    print_line(table.0.trim_fmt())
 }
 
 /// Log writer that hides the progress bars while it writes to stderr. Each write is one line of the log.
@@ -152,10 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_shows_invisible_characters_by_their_codes() {
-        let mut table = new_table(["company"]);
-        table.add_row(["Example\u{200b} \u{202e}GmbH\u{1b}[31m"]);
-        assert!(table.0.trim_fmt().contains("Example\\u{200b} \\u{202e}GmbH\\u{1b}[31m"));
+    fn log_lines_show_invisible_characters_by_their_codes() {
         assert_eq!(LogWriter::Text.escape("a\u{202e}b\n"), "a\\u{202e}b\n");
         assert_eq!(LogWriter::Json.escape("{\"a\":\"\u{202e}\"}\n"), "{\"a\":\"\\u202e\"}\n");
     }

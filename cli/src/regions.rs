@@ -5,7 +5,7 @@ use freehold_api::schema::{AwsRegion, AwsRegionList};
 
 use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
-use crate::output::{self, Format};
+use crate::output::{self, ListFormat, TextTable};
 
 /// List the regions of AWS, and which of them are offered
 ///
@@ -26,19 +26,20 @@ pub(crate) struct RegionsArgs {
     #[arg(long)]
     offered: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 pub(crate) async fn run(args: RegionsArgs) -> anyhow::Result<Exit> {
     let query = [("offered", args.offered.then(|| "true".to_owned()))];
     let list: AwsRegionList = args.client.api_client()?.get("/v1/regions", &query).await?;
-    if args.client.output == Format::Json {
-        output::print_json(&list.regions)?;
-        return Ok(Exit::Success);
-    }
+    output::print_list(&list.regions, args.client.output, region_table)?;
+    Ok(Exit::Success)
+}
+
+fn region_table(regions: &[AwsRegion]) -> TextTable {
     let headings = ["region", "place", "residency", "opt-in", "offered as", "missing types", "message"];
     let mut table = output::new_table(headings);
-    for region in &list.regions {
+    for region in regions {
         table.add_row([
             region.region.as_str(),
             &region.place,
@@ -49,8 +50,7 @@ pub(crate) async fn run(args: RegionsArgs) -> anyhow::Result<Exit> {
             region.message.as_deref().unwrap_or("-"),
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    table
 }
 
 fn missing_types(region: &AwsRegion) -> String {

@@ -21,7 +21,7 @@ use freehold_api::schema::{Tenant, TenantPage};
 
 use crate::client::{ApiClient, ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
-use crate::output::{self, Format};
+use crate::output::{self, Format, ListFormat};
 use crate::progress::{ProgressOutput, watch_tenants};
 use crate::tenant_reference::TenantReference;
 
@@ -88,7 +88,7 @@ struct ListArgs {
     #[arg(long, short, value_name = "TEXT")]
     query: Option<String>,
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 /// Show a tenant with its environments and their open findings
@@ -191,9 +191,6 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
-    match args.client.output {
-        Format::Json => output::print_json(&tenants)?,
-        Format::Table => show::print_tenants(&tenants)?,
-    }
+    output::print_list(&tenants, args.client.output, show::tenant_table)?;
     Ok(Exit::Success)
 }

@@ -7,7 +7,7 @@ use freehold_api::schema::{NewWebhookEndpoint, WebhookEndpoint, WebhookEndpointP
 
 use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
-use crate::output::{self, Format};
+use crate::output::{self, Format, ListFormat, TextTable};
 
 macro_rules! endpoint_example {
     ($command:literal) => {
@@ -53,7 +53,7 @@ enum WebhooksCommand {
     freehold webhooks list --output json | jq '.[] | select(.state == \"disabled\")'")]
 struct ListArgs {
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 /// Create a webhook endpoint; prints its signing secret once
@@ -120,12 +120,13 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             Ok(page.next_page_token)
         })
         .await?;
-    if args.client.output == Format::Json {
-        output::print_json(&endpoints)?;
-        return Ok(Exit::Success);
-    }
+    output::print_list(&endpoints, args.client.output, endpoint_table)?;
+    Ok(Exit::Success)
+}
+
+fn endpoint_table(endpoints: &[WebhookEndpoint]) -> TextTable {
     let mut table = output::new_table(["endpoint", "state", "url", "types", "description", "failing since"]);
-    for endpoint in &endpoints {
+    for endpoint in endpoints {
         let failing_since = endpoint.failing_since.map(|since| since.format("%Y-%m-%d %H:%M:%S").to_string());
         table.add_row([
             endpoint.id.as_str(),
@@ -136,8 +137,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             failing_since.as_deref().unwrap_or("-"),
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    table
 }
 
 async fn create(args: CreateArgs) -> anyhow::Result<Exit> {

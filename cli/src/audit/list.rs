@@ -1,13 +1,15 @@
 //! `freehold audit list`: print or export the entries of the audit trail.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
-use clap::{Args, ValueEnum};
+use chrono::{DateTime, Utc};
+use clap::Args;
 use freehold_api::schema::{AuditEvent, AuditEventPage};
 use serde_json::Value;
 
 use crate::client::{ApiClient, ClientArgs};
 use crate::exit::{Exit, exit_codes};
+use crate::output::ListFormat;
 use crate::tenant_reference::TenantReference;
+use crate::time_arg::{format_time, parse_time};
 use crate::{export, output};
 
 const PATH: &str = "/v1/audit-events";
@@ -76,32 +78,12 @@ pub(super) struct ListArgs {
     client: ClientArgs<ListFormat>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ListFormat {
-    /// Table, for reading on a terminal
-    Table,
-    /// JSON, for programs
-    Json,
-    /// One JSON object per line, for archives and `freehold audit verify --file`
-    Ndjson,
-}
-
-/// Parses a time in RFC 3339 format, or a day, which means its start in UTC.
-fn parse_time(text: &str) -> Result<DateTime<Utc>, &'static str> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(NaiveTime::MIN).and_utc());
-    }
-    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
-    time.map_err(|_| "must be a day such as 2026-11-01, or a time such as 2026-11-01T09:30:00Z")
-}
-
 impl ListArgs {
     /// Returns the filters of the request. Resolves the reference to a tenant.
     async fn query(&self, api: &ApiClient) -> anyhow::Result<Vec<(&'static str, Option<String>)>> {
-        let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
         Ok(vec![
-            ("from", self.from.map(time)),
-            ("until", self.until.map(time)),
+            ("from", self.from.map(format_time)),
+            ("until", self.until.map(format_time)),
             ("tenant", TenantReference::resolve_filter(self.tenant.as_ref(), api).await?),
             ("environment", self.environment.clone()),
             ("aws_account_id", self.account.clone()),
@@ -174,7 +156,7 @@ async fn export(args: ListArgs) -> anyhow::Result<Exit> {
 }
 
 fn print_events(events: &[AuditEvent]) -> anyhow::Result<()> {
-    let mut table = output::new_table(["position", "time", "actor", "action", "about", "outcome"]).without_wrapping();
+    let mut table = output::new_table(["position", "time", "actor", "action", "about", "outcome"]);
     for event in events {
         table.add_row([
             event.position.to_string(),
@@ -237,15 +219,6 @@ mod tests {
     fn event(record: Value) -> AuditEvent {
         let Value::Object(record) = record else { panic!("not an object") };
         AuditEvent { position: 1, recorded_at: DateTime::UNIX_EPOCH, record, hash: String::new() }
-    }
-
-    #[test]
-    fn a_time_is_a_day_or_a_time_with_its_zone() {
-        assert_eq!(parse_time("2026-11-01").unwrap().to_rfc3339(), "2026-11-01T00:00:00+00:00");
-        assert_eq!(parse_time("2026-11-01T01:00:00+01:00").unwrap(), parse_time("2026-11-01").unwrap());
-        for text in ["", "yesterday", "2026-13-01", "2026-11-01T09:30:00", "2026-11-01 09:30"] {
-            assert!(parse_time(text).is_err(), "{text}");
-        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn print_block(block: &Block) -> anyhow::Result<()> {
             }
         }
         Block::Table { headings, rows } => {
-            let mut table = output::new_table(headings.clone()).without_wrapping();
+            let mut table = output::new_table(headings.clone());
             for row in rows {
                 table.add_row(row);
             }

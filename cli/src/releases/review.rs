@@ -5,7 +5,7 @@ use freehold_api::schema::{Release, ReleaseApproval, ReleaseDiff, ReleasePage, R
 
 use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
-use crate::output::{self, Format};
+use crate::output::{self, Format, ListFormat, TextTable};
 
 /// List releases, newest first
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ use crate::output::{self, Format};
     The token needs the scopes fleet and releases:read.")]
 pub(super) struct ListArgs {
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 pub(super) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
@@ -28,12 +28,13 @@ pub(super) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
-    if args.client.output == Format::Json {
-        output::print_json(&releases)?;
-        return Ok(Exit::Success);
-    }
+    output::print_list(&releases, args.client.output, release_table)?;
+    Ok(Exit::Success)
+}
+
+fn release_table(releases: &[Release]) -> TextTable {
     let mut table = output::new_table(["release", "state", "source", "registered", "approved by", "default", "notes"]);
-    for release in &releases {
+    for release in releases {
         table.add_row([
             release.id.as_str(),
             &release.state,
@@ -44,8 +45,7 @@ pub(super) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             release.notes.as_deref().unwrap_or("-"),
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    table
 }
 
 /// Show a release
@@ -160,7 +160,7 @@ pub(super) struct EnvironmentsArgs {
     #[arg(value_name = "RELEASE")]
     id: String,
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 pub(super) async fn environments(args: EnvironmentsArgs) -> anyhow::Result<Exit> {
@@ -174,12 +174,13 @@ pub(super) async fn environments(args: EnvironmentsArgs) -> anyhow::Result<Exit>
         Ok(page.next_page_token)
     })
     .await?;
-    if args.client.output == Format::Json {
-        output::print_json(&regions)?;
-        return Ok(Exit::Success);
-    }
+    output::print_list(&regions, args.client.output, region_table)?;
+    Ok(Exit::Success)
+}
+
+fn region_table(regions: &[ReleaseRegion]) -> TextTable {
     let mut table = output::new_table(["tenant", "environment", "region", "role", "since"]);
-    for region in &regions {
+    for region in regions {
         table.add_row([
             region.tenant_id.as_str(),
             &region.environment,
@@ -188,6 +189,5 @@ pub(super) async fn environments(args: EnvironmentsArgs) -> anyhow::Result<Exit>
             &region.since.map_or("-".to_owned(), |since| since.format("%Y-%m-%d %H:%M").to_string()),
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    table
 }

@@ -6,7 +6,7 @@ use freehold_api::schema::{Rollout, RolloutEnvironment, RolloutEnvironmentPage, 
 use super::{find, path_of, print, time};
 use crate::client::ClientArgs;
 use crate::exit::{Exit, exit_codes};
-use crate::output::{self, Format};
+use crate::output::{self, Format, ListFormat, TextTable};
 
 /// List rollouts, newest first
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ use crate::output::{self, Format};
 ))]
 pub(super) struct ListArgs {
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 pub(super) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
@@ -33,12 +33,13 @@ pub(super) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             Ok(page.next_page_token)
         })
         .await?;
-    if args.client.output == Format::Json {
-        output::print_json(&rollouts)?;
-        return Ok(Exit::Success);
-    }
+    output::print_list(&rollouts, args.client.output, rollout_table)?;
+    Ok(Exit::Success)
+}
+
+fn rollout_table(rollouts: &[Rollout]) -> TextTable {
     let mut table = output::new_table(["rollout", "release", "plan", "state", "wave", "created", "by", "reason"]);
-    for rollout in &rollouts {
+    for rollout in rollouts {
         table.add_row([
             rollout.id.as_str(),
             &rollout.release_id,
@@ -50,8 +51,7 @@ pub(super) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             rollout.reason.as_deref().unwrap_or("-"),
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    table
 }
 
 /// Show a rollout with its waves, failures and next event
@@ -110,7 +110,7 @@ pub(super) struct EnvironmentsArgs {
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     #[command(flatten)]
-    client: ClientArgs,
+    client: ClientArgs<ListFormat>,
 }
 
 pub(super) async fn environments(args: EnvironmentsArgs) -> anyhow::Result<Exit> {
@@ -124,12 +124,13 @@ pub(super) async fn environments(args: EnvironmentsArgs) -> anyhow::Result<Exit>
             Ok(page.next_page_token)
         })
         .await?;
-    if args.client.output == Format::Json {
-        output::print_json(&environments)?;
-        return Ok(Exit::Success);
-    }
+    output::print_list(&environments, args.client.output, environment_table)?;
+    Ok(Exit::Success)
+}
+
+fn environment_table(environments: &[RolloutEnvironment]) -> TextTable {
     let mut table = output::new_table(["environment", "tenant", "name", "wave", "state", "ended", "reason"]);
-    for one in &environments {
+    for one in environments {
         table.add_row([
             one.environment_id.as_str(),
             &one.tenant_id,
@@ -140,6 +141,5 @@ pub(super) async fn environments(args: EnvironmentsArgs) -> anyhow::Result<Exit>
             one.reason.as_deref().unwrap_or("-"),
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    table
 }

@@ -5,7 +5,7 @@ use freehold_api::schema::{Collision, Environment, NewEnvironmentPreview, Operat
 
 use crate::client::{ApiClient, encode_path_segment};
 use crate::format_queue::format_queue;
-use crate::output::{self, Format};
+use crate::output::{self, Format, TextTable};
 
 /// Prints a tenant. `queues` contains the names and queue positions of queued environments.
 pub(super) fn print_tenant(tenant: &Tenant, queues: &[(String, Queue)], format: Format) -> anyhow::Result<()> {
@@ -146,8 +146,8 @@ pub(super) async fn queue_positions(api: &ApiClient, tenant: &Tenant) -> anyhow:
     Ok(queues)
 }
 
-/// Prints a table with one row per environment.
-pub(super) fn print_tenants(tenants: &[Tenant]) -> anyhow::Result<()> {
+/// Returns a table with one row per environment.
+pub(super) fn tenant_table(tenants: &[Tenant]) -> TextTable {
     let mut table = output::new_table([
         "tenant",
         "company",
@@ -172,7 +172,7 @@ pub(super) fn print_tenants(tenants: &[Tenant]) -> anyhow::Result<()> {
             ]);
         }
     }
-    Ok(output::print_table(&table)?)
+    table
 }
 
 /// Returns the number of open findings, with the kind of the most severe one.
