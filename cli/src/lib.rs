@@ -11,15 +11,18 @@ mod client;
 mod config;
 mod database;
 mod event_stream;
+mod events;
 mod exit;
 mod export;
 mod file_handles;
 mod findings;
 mod fleet;
+mod fleet_holds;
 mod format_queue;
 mod health;
 mod iam_policy;
 mod logging;
+mod mappings;
 mod migrate;
 mod openapi;
 mod operations;
@@ -100,9 +103,12 @@ enum Command {
     Operations(operations::OperationsArgs),
     Approvals(approvals::ApprovalsArgs),
     Fleet(fleet::FleetArgs),
+    FleetHolds(fleet_holds::FleetHoldsArgs),
     ChangeFreeze(change_freeze::ChangeFreezeArgs),
     Findings(findings::FindingsArgs),
     Search(search::SearchArgs),
+    Mappings(mappings::MappingsArgs),
+    Events(events::EventsArgs),
     Regions(regions::RegionsArgs),
     Releases(releases::ReleasesArgs),
     Rollouts(rollouts::RolloutsArgs),
@@ -160,9 +166,12 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Operations(args) => operations::run(args).await,
         Command::Approvals(args) => approvals::run(args).await,
         Command::Fleet(args) => fleet::run(args).await,
+        Command::FleetHolds(args) => fleet_holds::run(args).await,
         Command::ChangeFreeze(args) => change_freeze::run(args).await,
         Command::Findings(args) => findings::run(args).await,
         Command::Search(args) => search::run(args).await,
+        Command::Mappings(args) => mappings::run(args).await,
+        Command::Events(args) => events::run(args).await,
         Command::Regions(args) => regions::run(args).await,
         Command::Releases(args) => releases::run(args).await,
         Command::Rollouts(args) => rollouts::run(args).await,

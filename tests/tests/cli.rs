@@ -2,8 +2,10 @@
 
 mod bootstrap;
 mod config;
+mod events;
 mod fault;
 mod help;
+mod lists;
 pub(crate) mod process;
 mod program;
 mod proof;
@@ -13,3 +15,4 @@ mod releases;
 mod review;
 mod rollouts;
 mod secrets;
+mod terminal;

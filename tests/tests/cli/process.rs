@@ -1,7 +1,7 @@
 //! Starts `freehold` as a process, in an environment in which unintended connections fail: DATABASE_URL and the AWS
 //! endpoint contain the unreachable address 192.0.2.1.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -153,6 +153,29 @@ impl Sandbox {
         command.envs(variables.iter().copied()).args(arguments).output().expect("the program")
     }
 
+    /// Runs another command of the program on a terminal with this number of columns, and types a text. Returns stdout
+    /// and stderr together.
+    pub(crate) fn run_on_terminal(&self, columns: u16, arguments: &[&str], typed: &str) -> Output {
+        let arguments: Vec<_> = arguments.iter().map(|one| format!("'{one}'")).collect();
+        let line = format!("stty cols {columns} -onlcr -echo; \"$FREEHOLD\" {}", arguments.join(" "));
+        let mut command = command("script", self.runtime.path());
+        command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("script");
+        process.stdin.take().expect("stdin").write_all(typed.as_bytes()).expect("a text that is read");
+        process.wait_with_output().expect("an exit status")
+    }
+
+    /// Starts another command of the program, whose lines on stdout and stderr are appended to the text.
+    pub(crate) fn start_command(&self, arguments: &[&str]) -> Following {
+        let mut command = command(PROGRAM, self.runtime.path());
+        let mut process =
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
+        let output = Arc::default();
+        copy_lines(process.stdout.take().expect("stdout"), &[&output]);
+        copy_lines(process.stderr.take().expect("stderr"), &[&output]);
+        Following { process, output }
+    }
+
     /// Creates a tenant in eu-central-1 with further options, and waits until it is ready. Returns the tenant.
     pub(crate) fn create_tenant(&self, options: &[&str]) -> Value {
         let create = ["tenants", "create", "--company-name", "Example GmbH", "--admin-email", "admin@example.com"];
@@ -197,6 +220,25 @@ impl Sandbox {
     pub(crate) fn database_directory(output: &str) -> PathBuf {
         let (_, after) = output.split_once("?host=").expect("the database's URL");
         PathBuf::from(after.lines().next().unwrap_or_default().trim().replace("%2F", "/"))
+    }
+}
+
+/// Command that runs until Ctrl-C.
+pub(crate) struct Following {
+    process: Child,
+    output: Arc<Mutex<String>>,
+}
+
+impl Following {
+    /// Returns the lines that the command has written so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().expect("the text").clone()
+    }
+
+    /// Stops the command with SIGINT, like Ctrl-C.
+    pub(crate) fn interrupt(&mut self) -> ExitStatus {
+        interrupt(&self.process);
+        self.process.wait().expect("an exit status")
     }
 }
 
