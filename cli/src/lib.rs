@@ -9,6 +9,7 @@ mod bootstrap;
 mod change_freeze;
 mod client;
 mod config;
+mod confirmation;
 mod database;
 mod event_stream;
 mod events;

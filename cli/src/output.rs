@@ -118,6 +118,15 @@ pub(crate) fn print_note(text: impl AsRef<str>) {
     });
 }
 
+/// Writes a question to stderr, without a line break.
+pub(crate) fn print_prompt(text: &str) {
+    PROGRESS_BARS.suspend(|| {
+        let mut stderr = io::stderr().lock();
+        _ = write!(stderr, "{}", escape_invisible(text, &LINE_CHARACTERS));
+        _ = stderr.flush();
+    });
+}
+
 /// Log writer that hides the progress bars while it writes to stderr. Each write is one line of the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LogWriter {

@@ -25,6 +25,9 @@ use crate::output::{self, Format, ListFormat};
 use crate::progress::{ProgressOutput, watch_tenants};
 use crate::tenant_reference::TenantReference;
 
+/// Time in which an offboarding or the removal of a region can be undone, for questions.
+const COOLING_OFF_PERIOD: &str = "the cooling-off period (7 days, unless cooling_off_seconds of [offboarding] is set)";
+
 /// Manage tenants: create, show, watch, update, offboard, restore, suspend, resume
 #[derive(Debug, Args)]
 #[command(after_help = concat!(

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use freehold_api::schema::{NewWebhookEndpoint, WebhookEndpoint, WebhookEndpointPage};
 
 use crate::client::{ClientArgs, encode_path_segment};
+use crate::confirmation::{Answer, ConfirmationArgs, confirm};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format, ListFormat, TextTable};
 
@@ -43,7 +44,7 @@ enum WebhooksCommand {
     Enable(EndpointArgs),
     /// Delete an endpoint with its deliveries
     #[command(after_help = endpoint_example!("delete"))]
-    Delete(EndpointArgs),
+    Delete(DeleteArgs),
 }
 
 /// List webhook endpoints, newest first
@@ -88,6 +89,14 @@ struct EndpointArgs {
     client: ClientArgs,
 }
 
+#[derive(Debug, Args)]
+struct DeleteArgs {
+    #[command(flatten)]
+    endpoint: EndpointArgs,
+    #[command(flatten)]
+    confirmation: ConfirmationArgs,
+}
+
 pub(crate) async fn run(args: WebhooksArgs) -> anyhow::Result<Exit> {
     match args.command {
         WebhooksCommand::List(args) => list(args).await,
@@ -97,11 +106,7 @@ pub(crate) async fn run(args: WebhooksArgs) -> anyhow::Result<Exit> {
         WebhooksCommand::RotateSecret(args) => post(args, "rotate-secret").await,
         WebhooksCommand::Disable(args) => post(args, "disable").await,
         WebhooksCommand::Enable(args) => post(args, "enable").await,
-        WebhooksCommand::Delete(args) => {
-            let () = args.client.api_client()?.delete(&endpoint_path(&args.id), &[]).await?;
-            output::print_note(format!("deleted webhook endpoint {}", args.id));
-            Ok(Exit::Success)
-        }
+        WebhooksCommand::Delete(args) => delete(args.endpoint, &args.confirmation).await,
     }
 }
 
@@ -145,6 +150,23 @@ async fn create(args: CreateArgs) -> anyhow::Result<Exit> {
     let body = NewWebhookEndpoint { url: args.url, types, description: args.description };
     let endpoint: WebhookEndpoint = args.client.api_client()?.post("/v1/webhook-endpoints", &[], Some(&body)).await?;
     print_endpoint(&endpoint, args.client.output)
+}
+
+async fn delete(args: EndpointArgs, confirmation: &ConfirmationArgs) -> anyhow::Result<Exit> {
+    let must_ask = confirmation.must_ask()?;
+    let api = args.client.api_client()?;
+    if must_ask {
+        let endpoint: WebhookEndpoint = api.get(&endpoint_path(&args.id), &[]).await?;
+        let consequences = format!(
+            "This deletes the webhook endpoint {} ({}) with its signing secret and deliveries, and cannot be undone. \
+             `freehold webhooks disable` only stops the deliveries.",
+            endpoint.id, endpoint.url
+        );
+        confirm(&consequences, Answer::Yes)?;
+    }
+    let () = api.delete(&endpoint_path(&args.id), &[]).await?;
+    output::print_note(format!("deleted webhook endpoint {}", args.id));
+    Ok(Exit::Success)
 }
 
 async fn post(args: EndpointArgs, action: &str) -> anyhow::Result<Exit> {

@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod config;
+mod confirmations;
 mod events;
 mod fault;
 mod help;

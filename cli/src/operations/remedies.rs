@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::{operation_path, print_operation};
 use crate::client::{ApiClient, ClientArgs};
+use crate::confirmation::{Answer, ConfirmationArgs, confirm};
 use crate::exit::{Exit, exit_codes};
+use crate::tenants::get_tenant;
 
 /// Retry an operation that needs attention, after the cause has been removed
 #[derive(Debug, Args)]
@@ -40,6 +42,8 @@ pub(super) struct CancelArgs {
     /// Id of the operation (op_…)
     #[arg(value_name = "OPERATION")]
     id: String,
+    #[command(flatten)]
+    confirmation: ConfirmationArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -99,7 +103,26 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
 }
 
 pub(super) async fn cancel(args: CancelArgs) -> anyhow::Result<Exit> {
+    if args.confirmation.must_ask()? {
+        confirm_cancellation(&args.client.api_client()?, &args.id).await?;
+    }
     post(&args.client, &args.id, "cancel", None::<&()>).await
+}
+
+/// Asks for a confirmation. The cancellation of an onboarding can lead to an offboarding.
+async fn confirm_cancellation(api: &ApiClient, id: &str) -> anyhow::Result<()> {
+    let operation: Operation = api.get(&operation_path(id), &[]).await?;
+    let tenant = get_tenant(api, &operation.tenant_id).await?;
+    let (kind, environment, name) = (&operation.kind, &operation.environment, &tenant.company_name);
+    let question = format!("This cancels {kind} of the environment {environment} of {name} ({}).", tenant.id);
+    if kind == "onboard" {
+        let consequences = format!(
+            "{question} What the onboarding has created is removed, and an AWS account that may exist is offboarded. \
+             This cannot be undone. An environment that is ready already stays."
+        );
+        return confirm(&consequences, Answer::CompanyName(name));
+    }
+    confirm(&format!("{question} This cannot be undone; request the change again."), Answer::Yes)
 }
 
 pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<Exit> {

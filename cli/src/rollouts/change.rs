@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{path_of, print};
 use crate::client::ClientArgs;
+use crate::confirmation::{Answer, ConfirmationArgs, confirm};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 
@@ -17,6 +18,18 @@ struct TargetArgs {
     id: String,
     #[command(flatten)]
     client: ClientArgs,
+}
+
+impl TargetArgs {
+    async fn rollout(&self) -> anyhow::Result<Rollout> {
+        self.client.api_client()?.get(&path_of(&self.id), &[]).await
+    }
+}
+
+/// Returns the number of environments in these states.
+fn count(rollout: &Rollout, states: &[&str]) -> i64 {
+    let waves = rollout.waves.iter().flatten();
+    waves.flat_map(|wave| states.iter().filter_map(|state| wave.environments.get(*state))).sum()
 }
 
 /// Pause a rollout
@@ -136,10 +149,23 @@ pub(super) struct AbortArgs {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
+    confirmation: ConfirmationArgs,
+    #[command(flatten)]
     target: TargetArgs,
 }
 
 pub(super) async fn abort(args: AbortArgs) -> anyhow::Result<Exit> {
+    if args.confirmation.must_ask()? {
+        let rollout = args.target.rollout().await?;
+        let consequences = format!(
+            "This aborts the rollout {} of the release {}. {} environments keep the releases that they have now. An \
+             aborted rollout cannot be continued; create another one.",
+            rollout.id,
+            rollout.release_id,
+            count(&rollout, &["waiting"])
+        );
+        confirm(&consequences, Answer::Yes)?;
+    }
     post(args.target, "abort", &RolloutChange { reason: args.reason }).await
 }
 
@@ -158,10 +184,23 @@ pub(super) struct RollBackArgs {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
+    confirmation: ConfirmationArgs,
+    #[command(flatten)]
     target: TargetArgs,
 }
 
 pub(super) async fn roll_back(args: RollBackArgs) -> anyhow::Result<Exit> {
+    if args.confirmation.must_ask()? {
+        let rollout = args.target.rollout().await?;
+        let consequences = format!(
+            "This rolls {} back: {} environments that have the release {} or are being updated get the release before, \
+             also outside their maintenance windows. To undo this, create another rollout.",
+            rollout.id,
+            count(&rollout, &["updating", "baking", "succeeded"]),
+            rollout.release_id
+        );
+        confirm(&consequences, Answer::Yes)?;
+    }
     post(args.target, "roll-back", &RolloutChange { reason: args.reason }).await
 }
 

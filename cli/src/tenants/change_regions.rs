@@ -1,10 +1,11 @@
 //! `freehold tenants change-regions`: add and remove replica regions of an environment.
 
 use clap::Args;
-use freehold_api::schema::{Environment, EnvironmentPatch};
+use freehold_api::schema::{Environment, EnvironmentPatch, Tenant};
 
-use super::{environment_path, show};
+use super::{COOLING_OFF_PERIOD, environment_path, get_tenant, show};
 use crate::client::ClientArgs;
+use crate::confirmation::{Answer, ConfirmationArgs, confirm};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 use crate::tenant_reference::TenantReference;
@@ -36,12 +37,17 @@ pub(super) struct ChangeRegionsArgs {
     #[arg(long, conflicts_with = "replica_regions")]
     no_replicas: bool,
     #[command(flatten)]
+    confirmation: ConfirmationArgs,
+    #[command(flatten)]
     client: ClientArgs,
 }
 
 pub(super) async fn run(args: ChangeRegionsArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
     let tenant = args.id.resolve_for_change(&api).await?;
+    if !args.confirmation.is_skipped() {
+        confirm_removal(&get_tenant(&api, &tenant).await?, &args)?;
+    }
     let patch = EnvironmentPatch { replica_regions: Some(args.replica_regions), front_door: None };
     // `If-Match: *` skips the check for concurrent changes, because the command does not show the current values first.
     let path = environment_path(&tenant, &args.environment);
@@ -62,4 +68,28 @@ pub(super) async fn run(args: ChangeRegionsArgs) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// Asks for a confirmation if the command removes regions.
+fn confirm_removal(tenant: &Tenant, args: &ChangeRegionsArgs) -> anyhow::Result<()> {
+    let environment = tenant.environments.iter().rev().find(|environment| environment.name == args.environment);
+    let regions = environment.into_iter().flat_map(|environment| &environment.regions);
+    let replicas = regions.filter(|region| region.role == "replica" && region.state != "leaving");
+    let removed: Vec<_> = replicas.map(|one| &*one.region).filter(|name| !is_kept(name, args)).collect();
+    if removed.is_empty() || !args.confirmation.must_ask()? {
+        return Ok(());
+    }
+    let consequences = format!(
+        "This removes {} from the environment {} of {} ({}). At the end of {COOLING_OFF_PERIOD}, the stacks there are \
+         deleted with their data. Until then, the same command with these regions undoes this.",
+        removed.join(", "),
+        args.environment,
+        tenant.company_name,
+        tenant.id
+    );
+    confirm(&consequences, Answer::CompanyName(&tenant.company_name))
+}
+
+fn is_kept(region: &str, args: &ChangeRegionsArgs) -> bool {
+    args.replica_regions.iter().any(|kept| kept == region)
 }

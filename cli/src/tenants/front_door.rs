@@ -3,8 +3,9 @@
 use clap::{Args, ValueEnum};
 use freehold_api::schema::{Environment, EnvironmentPatch};
 
-use super::{environment_path, show};
+use super::{environment_path, get_tenant, show};
 use crate::client::ClientArgs;
+use crate::confirmation::{Answer, ConfirmationArgs, confirm};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 use crate::tenant_reference::TenantReference;
@@ -32,6 +33,8 @@ pub(super) struct FrontDoorArgs {
     #[arg(value_enum)]
     wanted: Switch,
     #[command(flatten)]
+    confirmation: ConfirmationArgs,
+    #[command(flatten)]
     client: ClientArgs,
 }
 
@@ -44,8 +47,17 @@ enum Switch {
 }
 
 pub(super) async fn run(args: FrontDoorArgs) -> anyhow::Result<Exit> {
+    let must_ask = args.wanted == Switch::Off && args.confirmation.must_ask()?;
     let api = args.client.api_client()?;
     let tenant = args.id.resolve_for_change(&api).await?;
+    if must_ask {
+        let tenant = get_tenant(&api, &tenant).await?;
+        let consequences = format!(
+            "This deletes the front door of the environment {} of {} ({}). Its domain name is lost for good.",
+            args.environment, tenant.company_name, tenant.id
+        );
+        confirm(&consequences, Answer::Yes)?;
+    }
     let patch = EnvironmentPatch { front_door: Some(args.wanted == Switch::On), ..EnvironmentPatch::default() };
     // `If-Match: *` skips the check for concurrent changes, because the command does not show the current values first.
     let path = environment_path(&tenant, &args.environment);

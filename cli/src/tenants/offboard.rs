@@ -3,8 +3,9 @@
 use clap::Args;
 use freehold_api::schema::{LegalHold, Tenant};
 
-use super::{environment_path, show, tenant_path};
+use super::{COOLING_OFF_PERIOD, environment_path, get_tenant, show, tenant_path};
 use crate::client::ClientArgs;
+use crate::confirmation::{Answer, ConfirmationArgs, confirm};
 use crate::exit::{Exit, exit_codes};
 use crate::output;
 use crate::tenant_reference::TenantReference;
@@ -26,6 +27,8 @@ pub(super) struct OffboardArgs {
     /// Also close the AWS accounts at the end; a second person must approve
     #[arg(long)]
     close_account: bool,
+    #[command(flatten)]
+    confirmation: ConfirmationArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -84,8 +87,13 @@ impl Target {
 
 pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
     let query = [("close_account", args.close_account.then(|| "true".to_owned()))];
+    let must_ask = args.confirmation.must_ask()?;
     let api = args.client.api_client()?;
     let tenant = args.target.id.resolve_for_change(&api).await?;
+    if must_ask {
+        let tenant = get_tenant(&api, &tenant).await?;
+        confirm(&consequences(&tenant, &args), Answer::CompanyName(&tenant.company_name))?;
+    }
     let tenant: Tenant = api.delete(&args.target.path(&tenant), &query).await?;
     let offboarding = tenant.environments.iter().filter(|environment| environment.state == "offboarding");
     for environment in offboarding.filter(|_| args.close_account) {
@@ -97,6 +105,21 @@ pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
     }
     show::print_tenant(&tenant, &[], args.client.output)?;
     Ok(Exit::Success)
+}
+
+/// Returns the consequences of an offboarding.
+fn consequences(tenant: &Tenant, args: &OffboardArgs) -> String {
+    let environments = match &args.target.environment {
+        Some(name) => format!("the environment {name}"),
+        None => format!("all {} environments", tenant.environments.len()),
+    };
+    let account =
+        if args.close_account { " and the AWS accounts are closed, which AWS can undo within 90 days" } else { "" };
+    format!(
+        "This offboards {environments} of {} ({}). All access is suspended immediately. `freehold tenants restore` \
+         undoes this until the end of {COOLING_OFF_PERIOD}. Then the stacks are deleted with their data{account}.",
+        tenant.company_name, tenant.id
+    )
 }
 
 pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<Exit> {

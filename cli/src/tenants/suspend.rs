@@ -4,9 +4,11 @@ use clap::Args;
 use freehold_api::schema::{ResumeRequest, SuspendRequest, Tenant};
 use serde::Serialize;
 
-use super::{show, tenant_path};
-use crate::client::ClientArgs;
+use super::{get_tenant, show, tenant_path};
+use crate::client::{ApiClient, ClientArgs};
+use crate::confirmation::{Answer, ConfirmationArgs, confirm};
 use crate::exit::{Exit, exit_codes};
+use crate::output::Format;
 use crate::tenant_reference::TenantReference;
 
 /// Suspend a tenant without a countdown to deletion
@@ -29,6 +31,8 @@ pub(super) struct SuspendArgs {
     /// Details for your staff; required with the reason other
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
+    #[command(flatten)]
+    confirmation: ConfirmationArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -53,22 +57,30 @@ pub(super) struct ResumeArgs {
 }
 
 pub(super) async fn suspend(args: SuspendArgs) -> anyhow::Result<Exit> {
-    post(&args.client, &args.id, "suspend", &SuspendRequest { reason: args.reason, note: args.note }).await
+    let must_ask = args.confirmation.must_ask()?;
+    let api = args.client.api_client()?;
+    let id = args.id.resolve_for_change(&api).await?;
+    if must_ask {
+        let tenant = get_tenant(&api, &id).await?;
+        let consequences = format!(
+            "This suspends {} ({id}): all access to its AWS accounts is blocked. Nothing is deleted, and `freehold \
+             tenants resume` undoes this at any time.",
+            tenant.company_name
+        );
+        confirm(&consequences, Answer::Yes)?;
+    }
+    let request = SuspendRequest { reason: args.reason, note: args.note };
+    post(&api, &id, "suspend", &request, args.client.output).await
 }
 
 pub(super) async fn resume(args: ResumeArgs) -> anyhow::Result<Exit> {
-    post(&args.client, &args.id, "resume", &ResumeRequest { reason: args.reason }).await
+    let api = args.client.api_client()?;
+    let id = args.id.resolve_for_change(&api).await?;
+    post(&api, &id, "resume", &ResumeRequest { reason: args.reason }, args.client.output).await
 }
 
-async fn post(
-    client: &ClientArgs,
-    tenant: &TenantReference,
-    action: &str,
-    body: &impl Serialize,
-) -> anyhow::Result<Exit> {
-    let api = client.api_client()?;
-    let path = format!("{}/{action}", tenant_path(&tenant.resolve_for_change(&api).await?));
-    let tenant: Tenant = api.post(&path, &[], Some(body)).await?;
-    show::print_tenant(&tenant, &[], client.output)?;
+async fn post(api: &ApiClient, id: &str, action: &str, body: &impl Serialize, format: Format) -> anyhow::Result<Exit> {
+    let tenant: Tenant = api.post(&format!("{}/{action}", tenant_path(id)), &[], Some(body)).await?;
+    show::print_tenant(&tenant, &[], format)?;
     Ok(Exit::Success)
 }

@@ -138,7 +138,7 @@ fn a_broken_release_stops_at_a_canary_and_the_corrected_one_reaches_all() {
     // A retry of a release that is itself broken fails again.
     stdout(&test.run(&["rollouts", "retry-failed", &rollout]));
     assert_eq!(test.run(&["rollouts", "watch", &rollout]).status.code(), Some(3));
-    let aborted = stdout(&test.run(&["rollouts", "abort", &rollout, "--reason", "A fix is ready."]));
+    let aborted = stdout(&test.run(&["rollouts", "abort", &rollout, "--reason", "A fix is ready.", "--yes"]));
     assert!(field(&aborted, "state").starts_with("aborted"), "{aborted}");
 
     let corrected =
