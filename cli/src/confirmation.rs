@@ -17,7 +17,7 @@ pub(crate) struct ConfirmationArgs {
 /// Answer that confirms a command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Answer<'a> {
-    /// `y` or `yes`
+    /// The answer `y` or `yes`, because the command can be undone or loses no data of a tenant.
     Yes,
     /// The company name of the tenant, because the command leads to the loss of data or of an account.
     CompanyName(&'a str),

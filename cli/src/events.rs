@@ -2,7 +2,7 @@
 
 mod tail;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 use freehold_api::schema::{FeedEvent, FeedEventPage};
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ struct ListArgs {
     #[arg(long, value_name = "POSITION")]
     after: Option<i64>,
     /// Maximum number of events
-    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = value_parser!(u64).range(1..=100_000))]
     limit: u64,
     #[command(flatten)]
     client: ClientArgs<ListFormat>,

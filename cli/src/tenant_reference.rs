@@ -148,7 +148,8 @@ fn ambiguous_error<'a>(text: &str, candidates: impl Iterator<Item = &'a Tenant>)
 
 /// Returns one line per tenant, each after a line break: id, company name and state.
 fn describe<'a>(tenants: impl Iterator<Item = &'a Tenant>) -> String {
-    tenants.map(|tenant| format!("\n  {}  {} ({})", tenant.id, tenant.company_name, tenant.state)).collect()
+    let lines = tenants.map(|tenant| format!("\n  {}  {} ({})", tenant.id, tenant.company_name, tenant.state));
+    lines.collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]

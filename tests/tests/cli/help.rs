@@ -35,6 +35,40 @@ fn the_help_of_every_command_has_an_example() {
     assert_eq!(files.collect::<BTreeSet<_>>(), snapshots, "a snapshot of a command that does not exist");
 }
 
+/// Returns the words of the first command of a line of shell, without quotes and redirections.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '|' | '>' | '&' | '#') => break,
+            (None, ' ') => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[test]
+fn the_examples_of_the_help_texts_are_valid() {
+    let (mut commands, mut examples) = (vec![freehold::command()], 0);
+    while let Some(command) = commands.pop() {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default().replace("\\\n", " ");
+        for example in help.lines().filter(|line| line.starts_with("  freehold ")) {
+            let parsed = freehold::command().try_get_matches_from(words(example));
+            assert!(parsed.is_ok(), "{example}\n{}", parsed.unwrap_err());
+            examples += 1;
+        }
+        commands.extend(command.get_subcommands().cloned());
+    }
+    assert!(examples > 100, "only {examples} examples were found");
+}
+
 #[test]
 fn the_list_of_steps_contains_the_undo_of_each_step() {
     let steps = freehold(&["worker", "steps"]);

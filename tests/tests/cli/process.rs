@@ -242,6 +242,13 @@ impl Following {
     }
 }
 
+impl Drop for Following {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
 impl Drop for Sandbox {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {

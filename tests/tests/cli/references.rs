@@ -26,7 +26,7 @@ fn a_tenant_is_found_by_its_company_name_or_external_id() {
     let sandbox = Sandbox::start(&[]);
     let id = create(&sandbox, "Example GmbH", "admin@example.com", &["--external-id", "customer-4711"]);
     let other = create(&sandbox, "Example GmbH & Co. KG", "admin@example.net", &[]);
-    for reference in [&id, "Example GmbH", "EXAMPLE gmbh", " Example GmbH ", "customer-4711"] {
+    for reference in [id.as_str(), "Example GmbH", "EXAMPLE gmbh", " Example GmbH ", "customer-4711"] {
         assert_eq!(resolve(&sandbox, reference), id);
     }
     assert_eq!(resolve(&sandbox, "Example GmbH & Co. KG"), other);
