@@ -8,6 +8,7 @@ mod audit;
 mod bootstrap;
 mod change_freeze;
 mod client;
+mod completions;
 mod config;
 mod confirmation;
 mod database;
@@ -23,6 +24,7 @@ mod format_queue;
 mod health;
 mod iam_policy;
 mod logging;
+mod man;
 mod mappings;
 mod migrate;
 mod openapi;
@@ -97,6 +99,8 @@ enum Command {
     Reconcile(reconcile::ReconcileArgs),
     Recover(recover::RecoverArgs),
     Openapi(openapi::OpenapiArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Health(health::HealthArgs),
     #[cfg(feature = "sandbox")]
     Token(token::TokenArgs),
@@ -160,6 +164,8 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Reconcile(args) => Box::pin(reconcile::run(args)).await,
         Command::Recover(args) => Box::pin(recover::run(args)).await,
         Command::Openapi(_) => openapi::run(),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Health(args) => health::run(args).await,
         #[cfg(feature = "sandbox")]
         Command::Token(args) => token::run(&args),

@@ -1,6 +1,7 @@
 //! Tests of the command line.
 
 mod bootstrap;
+mod completions;
 mod config;
 mod confirmations;
 mod events;
