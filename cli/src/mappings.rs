@@ -32,7 +32,7 @@ enum MappingsCommand {
     History(HistoryArgs),
 }
 
-/// List the account mappings in force, now or at an earlier time
+/// List the account mappings in force, now, at an earlier time or in a period
 ///
 /// Company name, external id and end always have their current values, also with --at. The exports (--output ndjson and
 /// csv) have the column names of FOCUS 1.2.
@@ -40,7 +40,7 @@ enum MappingsCommand {
 #[command(after_help = concat!(
     "Examples:\n  ",
     "freehold mappings list --tenant 'Example GmbH'\n  ",
-    "freehold mappings list --at 2026-10-31 --output csv > october.csv\n  ",
+    "freehold mappings list --from 2026-10-01 --to 2026-11-01 --output csv > october.csv\n  ",
     "freehold mappings list --output json | jq -r '.[] | [.aws_account_id, .company_name] | @tsv'\n\n",
     "The token needs the scope account-mappings:read.\n\n",
     exit_codes!(),
@@ -49,6 +49,12 @@ struct ListArgs {
     /// Time at which the mappings are in force, such as 2026-10-31 or 2026-10-31T09:30:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<DateTime<Utc>>,
+    /// Start of a period: mappings in force at any time in it [default: the beginning, if --to is given]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "at")]
+    from: Option<DateTime<Utc>>,
+    /// End of the period, exclusive [default: now, if --from is given]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "at")]
+    to: Option<DateTime<Utc>>,
     /// Only mappings of this tenant: its id (ten_…), name, e-mail, external id or AWS account id
     #[arg(long, value_name = "TENANT")]
     tenant: Option<TenantReference>,
@@ -86,7 +92,12 @@ pub(crate) async fn run(args: MappingsArgs) -> anyhow::Result<Exit> {
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     let api = args.client.api_client()?;
     let tenant = TenantReference::resolve_filter(args.tenant.as_ref(), &api).await?;
-    let query = [("at", args.at.map(format_time)), ("tenant", tenant)];
+    let query = [
+        ("at", args.at.map(format_time)),
+        ("from", args.from.map(format_time)),
+        ("to", args.to.map(format_time)),
+        ("tenant", tenant),
+    ];
     if let Some(media_type) = export::media_type(args.client.output) {
         return export::print_export(&api, PATH, &query, media_type).await;
     }
