@@ -39,6 +39,10 @@ pub struct FeedEventPage {
     pub next_after: i64,
     /// `true` if more events are available now.
     pub has_more: bool,
+    /// Position of the latest event in the feed, which the filters may leave out.
+    #[serde(default)]
+    #[schema(required = true, example = 4811)]
+    pub latest_position: i64,
 }
 
 /// List the events of the feed
@@ -107,7 +111,12 @@ pub(crate) async fn list_events(
         page = wait_for_events(&app, &filter, page.next_after, size, wait).await?;
     }
     let events = page.entries.into_iter().map(|entry| FeedEvent::of(entry, &app.config)).collect();
-    Ok(Json(FeedEventPage { events, next_after: page.next_after, has_more: page.has_more }))
+    Ok(Json(FeedEventPage {
+        events,
+        next_after: page.next_after,
+        has_more: page.has_more,
+        latest_position: page.latest,
+    }))
 }
 
 /// Returns the next page as soon as there are events after `after` that match the filter. Returns an empty page after

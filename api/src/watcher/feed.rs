@@ -84,8 +84,8 @@ impl FeedBatch {
         let mut entries: Vec<_> = new.take(limit + 1).cloned().collect();
         let has_more = entries.len() > limit;
         entries.truncate(limit);
-        let latest = entries.last().map(|entry| entry.position).filter(|_| has_more);
-        FeedPage { next_after: latest.unwrap_or(self.until), has_more, entries }
+        let last = entries.last().map(|entry| entry.position).filter(|_| has_more);
+        FeedPage { next_after: last.unwrap_or(self.until), has_more, entries, latest: self.until }
     }
 }
 

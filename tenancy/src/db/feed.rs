@@ -40,6 +40,8 @@ pub struct FeedPage {
     pub next_after: i64,
     /// Whether the feed contains more entries after this page.
     pub has_more: bool,
+    /// Position of the latest entry in the feed.
+    pub latest: i64,
 }
 
 /// Result of [`read`], which returns a page of the feed.
@@ -288,7 +290,8 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     for row in rows {
         // Only a newer version supports the type of this entry, so the page ends before it.
         let Ok(feed_type) = row.feed_type.parse() else {
-            return Ok(ReadResult::Page(FeedPage { entries, next_after: row.position - 1, has_more: false }));
+            let (next_after, latest) = (row.position - 1, known.latest);
+            return Ok(ReadResult::Page(FeedPage { entries, next_after, has_more: false, latest }));
         };
         entries.push(Entry {
             position: row.position,
@@ -300,5 +303,5 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
             occurred_at: row.occurred_at,
         });
     }
-    Ok(ReadResult::Page(FeedPage { entries, next_after, has_more: next_after < known.latest }))
+    Ok(ReadResult::Page(FeedPage { entries, next_after, has_more: next_after < known.latest, latest: known.latest }))
 }

@@ -254,7 +254,7 @@ const FEED_EVENT_DATA: TenantView = TenantView {
 
 const FEED_EVENT_PAGE: TenantView = TenantView {
     schema: "FeedEventPage",
-    visible: &["next_after", "has_more"],
+    visible: &["next_after", "has_more", "latest_position"],
     parts: &[("events", &FEED_EVENT)],
     ..NONE
 };
