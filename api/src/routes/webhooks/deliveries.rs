@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{load_endpoint, not_found};
 use crate::app::App;
-use crate::extract::{JsonFields, PathParam, QueryFields};
+use crate::extract::{Instant, JsonFields, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use crate::routes::schema::enums::WebhookDeliveryState;
@@ -263,7 +263,7 @@ pub(crate) async fn replay_webhook_events(
 ) -> Result<(StatusCode, Json<ReplayResult>), ApiError> {
     let endpoint_id = require_enabled(&app, id).await?;
     let now = app.clock.now();
-    let since: Option<DateTime<Utc>> = fields.required("since");
+    let since = fields.required("since").map(|Instant(since)| since);
     if since.is_some_and(|since| since < now - DELIVERY_RETENTION) {
         fields.error("since", "too_long_ago", "must be at most 30 days ago; read older events from the event feed");
     }
