@@ -8,15 +8,20 @@
 //! | sessions | `session.rs` |
 //! | calls of the API within the process | `api_calls.rs` |
 //! | streams that keep pages current | `live.rs`, `assets/live.js` |
+//! | lists that start with the newest entry | `newest.rs` |
+//! | texts in forms, and their errors | `inputs.rs` |
 //! | pages, with their templates in `api/templates/console` | `pages/`, `layout.rs`, `labels.rs` |
 //!
 //! Each page is one GET that works without scripts, and each action is one POST.
 
 mod api_calls;
 mod guard;
+mod inputs;
 mod labels;
 mod layout;
 mod live;
+mod more_routes;
+mod newest;
 mod pages;
 mod provider;
 mod session;
@@ -82,6 +87,7 @@ fn pages() -> Router<App> {
         .route("/console/rollouts/{id}/{action}", post(pages::rollouts::act))
         .route("/console/findings", get(pages::findings::show))
         .route("/console/search", get(pages::search::show))
+        .merge(more_routes::more_routes())
         .route("/console/sign-in", get(sign_in::page))
         .route("/console/sign-in/go", get(sign_in::start))
         .route("/console/sign-in/back", get(sign_in::finish))

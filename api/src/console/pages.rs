@@ -11,6 +11,8 @@ pub(super) mod search;
 pub(super) mod tenant;
 pub(super) mod tenants;
 
+use std::collections::BTreeMap;
+
 use url::form_urlencoded::byte_serialize;
 
 use super::session::Visitor;
@@ -25,6 +27,33 @@ async fn tenant_name(visitor: &Visitor, id: &str) -> Result<String, ApiError> {
     }
     let tenant: Tenant = visitor.api.get(&format!("/v1/tenants/{}", encode(id))).await?;
     Ok(tenant.company_name)
+}
+
+/// Company names of the tenants on a page, each read once.
+#[derive(Default)]
+struct TenantNames(BTreeMap<String, String>);
+
+impl TenantNames {
+    /// Returns the company name of a tenant, or the id if the person may not read the tenant.
+    async fn of(&mut self, visitor: &Visitor, id: &str) -> String {
+        if let Some(name) = self.0.get(id) {
+            return name.clone();
+        }
+        let name = tenant_name(visitor, id).await.unwrap_or_else(|_| id.to_owned());
+        self.0.insert(id.to_owned(), name.clone());
+        name
+    }
+}
+
+/// Returns names and values as the end of a query, each pair after `&`, without empty values.
+fn more_query(pairs: &[(&str, &str)]) -> String {
+    let pairs = pairs.iter().filter(|(_, value)| !value.trim().is_empty());
+    pairs.map(|(name, value)| format!("&{name}={}", encode(value.trim()))).collect()
+}
+
+/// Returns whether a person has typed a text. Browsers show several spaces as one.
+fn is_same_text(typed: &str, text: &str) -> bool {
+    typed.split_whitespace().eq(text.split_whitespace())
 }
 
 /// Returns a text as a part of a path or as a value of a query.

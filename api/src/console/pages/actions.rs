@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{encode, tenant_name};
+use super::{encode, is_same_text, tenant_name};
 use crate::console::session::Visitor;
 use crate::problem::ApiError;
 use crate::routes::schema::operation::Operation;
@@ -31,9 +31,7 @@ pub(in crate::console) async fn cancel(
 ) -> Result<Response, ApiError> {
     let operation: Operation = visitor.api.get(&format!("/v1/operations/{}", encode(&id))).await?;
     let tenant = tenant_name(&visitor, &operation.tenant_id).await?;
-    // Browsers show several spaces as one.
-    let words = |text: &str| text.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
-    if words(form.name.as_deref().unwrap_or_default()) != words(&tenant) {
+    if !is_same_text(form.name.as_deref().unwrap_or_default(), &tenant) {
         let message = format!("must be the name of the tenant: {tenant}; nothing was changed");
         return Err(ApiError::invalid_field("name", "invalid", message));
     }
