@@ -2,6 +2,7 @@
 
 mod browser;
 mod audit;
+mod events;
 mod fixture;
 mod live;
 mod pages;

@@ -3,11 +3,12 @@
 use axum::Router;
 use axum::routing::get;
 
-use super::pages::audit;
+use super::pages::{audit, events};
 use crate::app::App;
 
 /// Returns the routes of these pages and actions.
 pub(super) fn more_routes() -> Router<App> {
     Router::new()
         .route("/console/audit", get(audit::show))
+        .route("/console/events", get(events::show))
 }

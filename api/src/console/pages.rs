@@ -4,6 +4,7 @@ pub(super) mod actions;
 pub(super) mod approvals;
 pub(super) mod attention;
 pub(super) mod audit;
+pub(super) mod events;
 pub(super) mod findings;
 pub(super) mod operation;
 pub(super) mod overview;
