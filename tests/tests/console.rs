@@ -1,6 +1,7 @@
 //! Tests of the console: over HTTP, as a browser without scripts uses it, and in Chromium.
 
 mod browser;
+mod accounts;
 mod audit;
 mod events;
 mod fixture;

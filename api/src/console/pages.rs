@@ -1,5 +1,6 @@
 //! Pages of the console.
 
+pub(super) mod accounts;
 pub(super) mod actions;
 pub(super) mod approvals;
 pub(super) mod attention;
