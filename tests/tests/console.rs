@@ -8,3 +8,4 @@ mod fixture;
 mod live;
 mod pages;
 mod sign_in;
+mod webhooks;

@@ -15,8 +15,8 @@ impl State {
     /// Returns the appearance of the state of a tenant, an environment, an operation or a step.
     pub(super) fn of(state: &str) -> Self {
         let (icon, class) = match state {
-            "ready" | "succeeded" | "done" => ("done", "ready"),
-            "needs_attention" | "parked" | "degraded" | "failed" | "halted" | "awaiting_approval" => {
+            "ready" | "succeeded" | "done" | "delivered" | "enabled" => ("done", "ready"),
+            "needs_attention" | "parked" | "degraded" | "failed" | "failing" | "halted" | "awaiting_approval" => {
                 ("warning", "attention")
             }
             "onboarding" | "running" | "waiting" | "restoring" | "baking" | "rolling_back" => ("later", "going"),

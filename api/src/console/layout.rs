@@ -34,7 +34,7 @@ pub(super) struct Layout {
 }
 
 /// Pages of the navigation, with the scope that shows the link.
-const PAGES: [(&str, &str, &str, Scope); 9] = [
+const PAGES: [(&str, &str, &str, Scope); 10] = [
     ("Overview", "/console", "home", Scope::Fleet),
     ("Needs attention", "/console/attention", "bell", Scope::OperationsRead),
     ("Tenants", "/console/tenants", "tenants", Scope::TenantsRead),
@@ -43,6 +43,7 @@ const PAGES: [(&str, &str, &str, Scope); 9] = [
     ("Findings", "/console/findings", "lens", Scope::OperationsRead),
     ("Accounts", "/console/accounts", "account", Scope::AccountMappingsRead),
     ("Events", "/console/events", "feed", Scope::EventsRead),
+    ("Webhooks", "/console/webhooks", "hook", Scope::WebhooksRead),
     ("Audit trail", "/console/audit", "trail", Scope::AuditRead),
 ];
 

@@ -1,9 +1,9 @@
 //! Routes of the pages about the installation, and of actions on tenants.
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
-use super::pages::{accounts, audit, events};
+use super::pages::{accounts, audit, events, webhook_actions, webhooks};
 use crate::app::App;
 
 /// Returns the routes of these pages and actions.
@@ -13,4 +13,13 @@ pub(super) fn more_routes() -> Router<App> {
         .route("/console/events", get(events::show))
         .route("/console/accounts", get(accounts::show))
         .route("/console/accounts.csv", get(accounts::csv))
+        .route("/console/webhooks", get(webhooks::list))
+        .route("/console/webhooks/{id}", get(webhooks::show))
+        .route("/console/webhooks/{id}/enable", post(webhook_actions::enable))
+        .route("/console/webhooks/{id}/disable", post(webhook_actions::disable))
+        .route("/console/webhooks/{id}/rotate", post(webhook_actions::rotate))
+        .route("/console/webhooks/{id}/replay", post(webhook_actions::replay))
+        .route("/console/webhooks/{id}/delete", post(webhook_actions::delete))
+        .route("/console/webhooks/{id}/deliveries/{delivery}", get(webhooks::show_delivery))
+        .route("/console/webhooks/{id}/deliveries/{delivery}/resend", post(webhook_actions::resend))
 }

@@ -13,6 +13,8 @@ pub(super) mod rollouts;
 pub(super) mod search;
 pub(super) mod tenant;
 pub(super) mod tenants;
+pub(super) mod webhook_actions;
+pub(super) mod webhooks;
 
 use std::collections::BTreeMap;
 
