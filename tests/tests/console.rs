@@ -7,5 +7,6 @@ mod events;
 mod fixture;
 mod live;
 mod pages;
+mod quotas;
 mod sign_in;
 mod webhooks;

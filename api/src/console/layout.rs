@@ -34,13 +34,14 @@ pub(super) struct Layout {
 }
 
 /// Pages of the navigation, with the scope that shows the link.
-const PAGES: [(&str, &str, &str, Scope); 10] = [
+const PAGES: [(&str, &str, &str, Scope); 11] = [
     ("Overview", "/console", "home", Scope::Fleet),
     ("Needs attention", "/console/attention", "bell", Scope::OperationsRead),
     ("Tenants", "/console/tenants", "tenants", Scope::TenantsRead),
     ("Approvals", "/console/approvals", "two", Scope::OperationsRead),
     ("Rollouts", "/console/rollouts", "retry", Scope::RolloutsRead),
     ("Findings", "/console/findings", "lens", Scope::OperationsRead),
+    ("Quotas", "/console/quotas", "gauge", Scope::OperationsRead),
     ("Accounts", "/console/accounts", "account", Scope::AccountMappingsRead),
     ("Events", "/console/events", "feed", Scope::EventsRead),
     ("Webhooks", "/console/webhooks", "hook", Scope::WebhooksRead),

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::pages::{accounts, audit, events, webhook_actions, webhooks};
+use super::pages::{accounts, audit, events, quotas, webhook_actions, webhooks};
 use crate::app::App;
 
 /// Returns the routes of these pages and actions.
@@ -22,4 +22,7 @@ pub(super) fn more_routes() -> Router<App> {
         .route("/console/webhooks/{id}/delete", post(webhook_actions::delete))
         .route("/console/webhooks/{id}/deliveries/{delivery}", get(webhooks::show_delivery))
         .route("/console/webhooks/{id}/deliveries/{delivery}/resend", post(webhook_actions::resend))
+        .route("/console/quotas", get(quotas::show))
+        .route("/console/quotas/pause", post(quotas::pause))
+        .route("/console/quotas/resume", post(quotas::resume))
 }

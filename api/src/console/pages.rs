@@ -9,6 +9,7 @@ pub(super) mod events;
 pub(super) mod findings;
 pub(super) mod operation;
 pub(super) mod overview;
+pub(super) mod quotas;
 pub(super) mod rollouts;
 pub(super) mod search;
 pub(super) mod tenant;
