@@ -9,4 +9,5 @@ mod live;
 mod pages;
 mod quotas;
 mod sign_in;
+mod sign_up;
 mod webhooks;

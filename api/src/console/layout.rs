@@ -34,10 +34,11 @@ pub(super) struct Layout {
 }
 
 /// Pages of the navigation, with the scope that shows the link.
-const PAGES: [(&str, &str, &str, Scope); 11] = [
+const PAGES: [(&str, &str, &str, Scope); 12] = [
     ("Overview", "/console", "home", Scope::Fleet),
     ("Needs attention", "/console/attention", "bell", Scope::OperationsRead),
     ("Tenants", "/console/tenants", "tenants", Scope::TenantsRead),
+    ("Sign up a customer", "/console/sign-up", "plus", Scope::TenantsWrite),
     ("Approvals", "/console/approvals", "two", Scope::OperationsRead),
     ("Rollouts", "/console/rollouts", "retry", Scope::RolloutsRead),
     ("Findings", "/console/findings", "lens", Scope::OperationsRead),

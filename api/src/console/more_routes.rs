@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::pages::{accounts, audit, events, quotas, webhook_actions, webhooks};
+use super::pages::{accounts, audit, events, quotas, sign_up, webhook_actions, webhooks};
 use crate::app::App;
 
 /// Returns the routes of these pages and actions.
@@ -25,4 +25,6 @@ pub(super) fn more_routes() -> Router<App> {
         .route("/console/quotas", get(quotas::show))
         .route("/console/quotas/pause", post(quotas::pause))
         .route("/console/quotas/resume", post(quotas::resume))
+        .route("/console/sign-up", get(sign_up::show).post(sign_up::create))
+        .route("/console/sign-up/check", post(sign_up::check))
 }

@@ -12,6 +12,7 @@ pub(super) mod overview;
 pub(super) mod quotas;
 pub(super) mod rollouts;
 pub(super) mod search;
+pub(super) mod sign_up;
 pub(super) mod tenant;
 pub(super) mod tenants;
 pub(super) mod webhook_actions;
