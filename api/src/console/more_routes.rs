@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::pages::{accounts, audit, events, quotas, sign_up, webhook_actions, webhooks};
+use super::pages::{accounts, audit, events, quotas, sign_up, tenant_actions, webhook_actions, webhooks};
 use crate::app::App;
 
 /// Returns the routes of these pages and actions.
@@ -27,4 +27,5 @@ pub(super) fn more_routes() -> Router<App> {
         .route("/console/quotas/resume", post(quotas::resume))
         .route("/console/sign-up", get(sign_up::show).post(sign_up::create))
         .route("/console/sign-up/check", post(sign_up::check))
+        .route("/console/tenants/{id}/{action}", get(tenant_actions::show).post(tenant_actions::act))
 }

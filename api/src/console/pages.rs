@@ -14,6 +14,7 @@ pub(super) mod rollouts;
 pub(super) mod search;
 pub(super) mod sign_up;
 pub(super) mod tenant;
+pub(super) mod tenant_actions;
 pub(super) mod tenants;
 pub(super) mod webhook_actions;
 pub(super) mod webhooks;

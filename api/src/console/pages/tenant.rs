@@ -6,6 +6,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::operation::{self, OperationView, view};
+use super::operation::{OperationView, view};
+use super::tenant_actions::{self, ActionLink};
 use crate::app::App;
 use crate::console::labels::{Instant, State};
 use crate::console::layout::{Layout, html};
@@ -30,6 +32,10 @@ struct TenantPage {
     environments: Vec<EnvironmentLink>,
     environment: Option<Environment>,
     operation: Option<OperationView>,
+    /// Pages of actions that are possible.
+    actions: Vec<ActionLink>,
+    /// Pages that show the record of the tenant.
+    records: Vec<ActionLink>,
 }
 
 struct EnvironmentLink {
@@ -82,9 +88,26 @@ pub(in crate::console) async fn show(
         environments: tenant.environments.iter().map(link).collect(),
         environment: selected,
         operation,
+        actions: tenant_actions::links(&visitor, &tenant),
+        records: record_links(&visitor, &tenant.id),
         tenant,
     };
     let mut response = html(&page)?;
     shown.map(|shown| response.extensions_mut().insert(shown));
     Ok(response)
+}
+
+/// Returns links to the pages with the events, accounts and audit entries of a tenant.
+fn record_links(visitor: &Visitor, tenant: &str) -> Vec<ActionLink> {
+    let pages = [
+        ("Events", "events", Scope::EventsRead),
+        ("Accounts", "accounts", Scope::AccountMappingsRead),
+        ("Audit trail", "audit", Scope::AuditRead),
+    ];
+    let pages = pages.into_iter().filter(|(.., scope)| visitor.has_scope(*scope));
+    let link = |(label, page, _): (&str, &str, Scope)| ActionLink {
+        path: format!("/console/{page}?tenant={tenant}"),
+        label: label.to_owned(),
+    };
+    pages.map(link).collect()
 }
