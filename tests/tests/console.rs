@@ -1,8 +1,8 @@
 //! Tests of the console: over HTTP, as a browser without scripts uses it, and in Chromium.
 
-mod browser;
 mod accounts;
 mod audit;
+mod browser;
 mod events;
 mod fixture;
 mod live;

@@ -74,6 +74,13 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Returns the frame of a page whose content does not change while it is shown, such as a form.
+    pub(super) fn without_stream(self) -> Self {
+        Self { live_path: None, ..self }
+    }
+}
+
 /// Returns the number of operations that need attention as text; empty if there are none.
 async fn count_attention(visitor: &Visitor) -> Result<String, ApiError> {
     let path = format!("/v1/operations?state=needs_attention&page_size={}", MAX_COUNT + 1);

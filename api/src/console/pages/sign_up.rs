@@ -135,7 +135,7 @@ async fn show_with(
         return Err(insufficient_scope(Scope::TenantsWrite));
     }
     let page = SignUp {
-        layout: Layout::of(visitor, PAGE, "Sign up a customer").await?,
+        layout: Layout::of(visitor, PAGE, "Sign up a customer").await?.without_stream(),
         form,
         refusal,
         tiers: app.config.tiers.iter().map(|tier| tier.name.to_string()).collect(),

@@ -6,7 +6,6 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::operation::{self, OperationView, view};
-use super::operation::{OperationView, view};
 use super::tenant_actions::{self, ActionLink};
 use crate::app::App;
 use crate::console::labels::{Instant, State};

@@ -217,7 +217,9 @@ async fn show_with(
     };
     let is_suspension = action == TenantAction::Suspend;
     let page = ActionPage {
-        layout: Layout::of(visitor, "/console/tenants", format!("{label} {}", tenant.company_name)).await?,
+        layout: Layout::of(visitor, "/console/tenants", format!("{label} {}", tenant.company_name))
+            .await?
+            .without_stream(),
         action: action.name(),
         is_destructive: action.is_destructive(),
         hold: tenant.legal_hold.clone().filter(|_| action == TenantAction::Offboard),

@@ -177,7 +177,7 @@ pub(super) async fn show_with(
     };
     let row = row(&endpoint);
     let view = WebhookView {
-        layout: Layout::of(visitor, PAGE, "Webhook endpoint").await?,
+        layout: Layout::of(visitor, PAGE, "Webhook endpoint").await?.without_stream(),
         state: row.state.clone(),
         row,
         paused_until: endpoint.paused_until.map(Instant::of),
