@@ -42,6 +42,7 @@ pub mod search;
 pub mod shared_polls;
 pub mod signup;
 pub mod steps;
+pub mod support_bundles;
 pub mod tenants;
 pub mod vending;
 pub mod webhooks;

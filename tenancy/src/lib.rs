@@ -40,6 +40,7 @@ mod scram;
 pub mod secrets;
 pub mod step;
 mod string_enum;
+pub mod support_bundle;
 pub mod tenant;
 pub mod text;
 pub mod token_bucket;
