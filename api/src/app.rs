@@ -22,6 +22,9 @@ use crate::watcher::Watcher;
 /// Maximum number of concurrent account mapping exports. Each export uses a database connection.
 const MAX_CONCURRENT_EXPORTS: usize = 3;
 
+/// Maximum number of support bundles that are created at the same time. Each is in memory as a whole.
+const MAX_CONCURRENT_SUPPORT_BUNDLES: usize = 1;
+
 /// Application state that the route handlers share; cheap to clone.
 #[derive(Clone)]
 pub struct App {
@@ -38,6 +41,8 @@ pub struct App {
     pub(crate) audit: AuditWriter,
     /// Permits for exports.
     pub(crate) exports: Arc<Semaphore>,
+    /// Permits for the creation of support bundles.
+    pub(crate) support_bundles: Arc<Semaphore>,
     pub(crate) destination_policy: DestinationPolicy,
     /// Keys that encrypt the secrets of webhook endpoints.
     pub(crate) keyring: Keyring,
@@ -72,6 +77,7 @@ impl App {
         let streams = StreamLimiter::new(&config.api.limits, metrics.clone());
         let watcher = Watcher::new(pool.clone(), clock.clone());
         let exports = Arc::new(Semaphore::new(MAX_CONCURRENT_EXPORTS));
+        let support_bundles = Arc::new(Semaphore::new(MAX_CONCURRENT_SUPPORT_BUNDLES));
         let destination_policy = DestinationPolicy::new(&config.webhooks, InstallationKind::Real);
         let keyring = Keyring::new(&config.secrets);
         Ok(Self {
@@ -86,6 +92,7 @@ impl App {
             watcher,
             audit,
             exports,
+            support_bundles,
             destination_policy,
             keyring,
             metrics,

@@ -29,6 +29,7 @@ mod routes;
 mod scope;
 mod server;
 mod stream_limiter;
+mod support_bundle;
 mod tenant_view;
 mod watcher;
 
@@ -89,4 +90,5 @@ pub mod schema {
     };
     pub use crate::routes::webhooks::endpoints::{NewWebhookEndpoint, WebhookEndpoint, WebhookEndpointPage};
     pub use crate::routes::webhooks::update::WebhookEndpointPatch;
+    pub use crate::support_bundle::{BundleContents, BundleFile, LeftOutData};
 }

@@ -192,7 +192,7 @@ const COMMON_RESPONSES: [CommonResponse; 13] = [
     CommonResponse {
         name: "TooManyRequests",
         description: "The client has exceeded its rate limit, its daily limit of accounts, or its number of open \
-            streams.",
+            streams; or another support bundle is being created.",
         example: Code::TooManyRequests,
         headers: &[RETRY_AFTER_HEADER],
         applies_to: |_, policy| policy.is_some(),

@@ -4,7 +4,7 @@
 //!    caller of its session instead
 //! 2. rate limit
 //! 3. authorise: scope and tenant scope
-//! 4. audit: open an entry, and complete it with the outcome (not for safe methods)
+//! 4. audit: open an entry, and complete it with the outcome (for safe methods only if the policy says so)
 //! 5. idempotency: run once per key, or replay the stored response (POST only)
 //! 6. route: the handler in `routes/`
 //! 7. tenant view: remove the fields that a token of one tenant does not see
@@ -45,16 +45,16 @@ async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, nex
         let limit = app.rate_limiter.check(&caller);
         (caller, limit.inspect_err(|_| app.metrics.count_refusal("requests_per_minute"))?)
     };
-    let is_safe = request.method().is_safe();
+    let is_audited = !request.method().is_safe() || route.policy.audits_reads;
     let (mut parts, body) = request.into_parts();
     let authorized = authorize(route, app, &caller, &mut parts).await;
     request = Request::from_parts(parts, body);
     let mut response = match authorized {
         Ok(()) => {
             request.extensions_mut().insert(caller.clone());
-            if is_safe { next.run(request).await } else { run_write(route, app, &caller, request, next).await }
+            if is_audited { run_audited(route, app, &caller, request, next).await } else { next.run(request).await }
         }
-        Err(refusal) if is_safe => refusal.into_response(),
+        Err(refusal) if !is_audited => refusal.into_response(),
         Err(refusal) => {
             let (entry, tenant) = audit::audit_entry(route, &caller, &request);
             let response = refusal.into_response();
@@ -87,8 +87,8 @@ async fn authorize(route: &ProtectedRoute, app: &App, caller: &Caller, parts: &m
     Ok(())
 }
 
-/// Runs the audit, idempotency and route stages of a request that may change data.
-async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: Request, next: Next) -> Response {
+/// Runs the audit, idempotency and route stages of a request that may change data, or whose policy audits reads.
+async fn run_audited(route: &ProtectedRoute, app: &App, caller: &Caller, request: Request, next: Next) -> Response {
     let (mut entry, tenant) = audit::audit_entry(route, caller, &request);
     // The body is read first, so that no audit entry stays open during a slow upload.
     let (mut parts, body) = request.into_parts();
@@ -144,7 +144,7 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
     }
 }
 
-/// Runs the handler, at most once per idempotency key.
+/// Runs the handler, at most once per idempotency key. A safe method has no key.
 async fn run_idempotent(
     route: &ProtectedRoute,
     app: &App,
@@ -154,7 +154,7 @@ async fn run_idempotent(
     next: Next,
 ) -> Response {
     let mode = route.policy.idempotency;
-    if mode == IdempotencyMode::InTransaction || !idempotency::has_key(&parts) {
+    if mode == IdempotencyMode::InTransaction || parts.method.is_safe() || !idempotency::has_key(&parts) {
         return next.run(Request::from_parts(parts, Body::from(body))).await;
     }
     let reservation = match idempotency::reserve(&app.pool, caller, &parts, &body, app.clock.now()).await {

@@ -28,6 +28,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) resource: ResourceScope,
     pub(crate) idempotency: IdempotencyMode,
     pub(crate) audit: AuditMode,
+    /// Whether requests with a safe method are audited, too.
+    pub(crate) audits_reads: bool,
 }
 
 /// Kind of resource that a route accesses. It determines which tokens may call the route.
@@ -73,6 +75,7 @@ pub(crate) const fn policy(scope: Scope, resource: ResourceScope) -> RoutePolicy
         resource,
         idempotency: IdempotencyMode::ByMiddleware,
         audit: AuditMode::ByMiddleware,
+        audits_reads: false,
     }
 }
 
@@ -87,5 +90,10 @@ impl RoutePolicy {
 
     pub(crate) const fn audit(self, audit: AuditMode) -> Self {
         Self { audit, ..self }
+    }
+
+    /// Audits GET requests, for a download that leaves the installation.
+    pub(crate) const fn audit_reads(self) -> Self {
+        Self { audits_reads: true, ..self }
     }
 }

@@ -64,6 +64,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(policy(OperationsRead, List), routes!(operations::list_operations))
         .protected(policy(OperationsRead, Operation), routes!(operations::get_operation))
         .protected(policy(OperationsRead, Operation), routes!(operation_events::follow_operation))
+        .protected(policy(OperationsRead, Fleet).audit_reads(), routes!(operations::bundle::get_support_bundle))
+        .protected(policy(OperationsRead, Fleet), routes!(operations::bundle::get_support_bundle_contents))
         .protected(policy(OperationsWrite, Operation), routes!(operations::actions::retry_operation))
         .protected(policy(OperationsWrite, Operation), routes!(operations::actions::cancel_operation))
         .protected(policy(OperationsWrite, Fleet), routes!(operations::actions::adopt_account))

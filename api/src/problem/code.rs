@@ -101,6 +101,7 @@ codes! {
     428 "precondition_required"       PreconditionRequired:     "If-Match is missing";
     429 "too_many_requests"           TooManyRequests:          "Rate limit exceeded";
     429 "too_many_streams"            TooManyStreams:           "The client has too many open streams";
+    429 "support_bundle_in_progress"  SupportBundleInProgress:  "Another support bundle is being created";
     429 "daily_account_limit_reached" DailyAccountLimitReached: "Daily account limit reached";
     500 "internal_error"              InternalError:            "Internal server error";
     503 "database_unavailable"        DatabaseUnavailable:      "The database is unavailable";

@@ -1,6 +1,7 @@
 //! Routes that list and return operations.
 
 pub(crate) mod actions;
+pub(crate) mod bundle;
 pub(super) mod load;
 
 use axum::extract::State;
