@@ -1,5 +1,6 @@
 //! `freehold operations`: list and show operations, and act on those that need attention.
 
+mod bundle;
 mod remedies;
 
 use std::collections::BTreeSet;
@@ -42,6 +43,7 @@ pub(crate) struct OperationsArgs {
 enum OperationsCommand {
     List(ListArgs),
     Show(ShowArgs),
+    Bundle(bundle::BundleArgs),
     Retry(remedies::RetryArgs),
     Cancel(remedies::CancelArgs),
     Adopt(remedies::AdoptArgs),
@@ -93,6 +95,7 @@ pub(crate) async fn run(args: OperationsArgs) -> anyhow::Result<Exit> {
             let operation = args.client.api_client()?.get(&operation_path(&args.id), &[]).await?;
             print_operation(&operation, args.client.output)
         }
+        OperationsCommand::Bundle(args) => bundle::download(args).await,
         OperationsCommand::Retry(args) => remedies::retry(args).await,
         OperationsCommand::Cancel(args) => remedies::cancel(args).await,
         OperationsCommand::Adopt(args) => remedies::adopt(args).await,
