@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod completions;
+mod bundle;
 mod config;
 mod confirmations;
 mod events;

@@ -15,5 +15,6 @@ mod rollouts;
 mod scenarios;
 mod schema;
 mod steps;
+mod support_bundle;
 mod tidy;
 mod webhooks;

@@ -174,6 +174,9 @@ impl Sandbox {
         copy_lines(process.stdout.take().expect("stdout"), &[&output]);
         copy_lines(process.stderr.take().expect("stderr"), &[&output]);
         Following { process, output }
+    /// Runs another command of the program like [`Self::run`], in a directory.
+    pub(crate) fn run_in(&self, directory: &Path, arguments: &[&str]) -> Output {
+        command.current_dir(directory).args(arguments).output().expect("the program")
     }
 
     /// Creates a tenant in eu-central-1 with further options, and waits until it is ready. Returns the tenant.
