@@ -1,8 +1,8 @@
 //! Tests of the command line.
 
 mod bootstrap;
-mod completions;
 mod bundle;
+mod completions;
 mod config;
 mod confirmations;
 mod events;

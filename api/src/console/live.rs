@@ -113,7 +113,7 @@ impl LivePages {
 }
 
 fn no_page() -> ApiError {
-    ApiError::invalid_field("page", "invalid", "must be the path of a page of the console")
+    ApiError::invalid_field("page", "invalid", "must be the path of a page of the console".to_owned())
 }
 
 /// Returns the content of the element `main` of a page.

@@ -174,8 +174,11 @@ impl Sandbox {
         copy_lines(process.stdout.take().expect("stdout"), &[&output]);
         copy_lines(process.stderr.take().expect("stderr"), &[&output]);
         Following { process, output }
+    }
+
     /// Runs another command of the program like [`Self::run`], in a directory.
     pub(crate) fn run_in(&self, directory: &Path, arguments: &[&str]) -> Output {
+        let mut command = command(PROGRAM, self.runtime.path());
         command.current_dir(directory).args(arguments).output().expect("the program")
     }
 
