@@ -1,23 +1,36 @@
 -- Adds the index of the search. Triggers keep it current, so that processes of the previous version do too.
 
-create schema if not exists search;
-create extension if not exists pg_trgm schema search;
-
 create table search_entries (
     kind text not null check (kind in ('tenant', 'aws_request')),
     id uuid not null,
     part text not null,
     content text not null,
+    trigrams text [] not null,
     primary key (kind, id, part)
 );
 
-create index search_entries_by_content on search_entries using gin (content search.gin_trgm_ops);
+create index search_entries_by_trigram on search_entries using gin (trigrams);
 
 comment on table search_entries is 'Texts by which people search for a tenant or an operation.';
 comment on column search_entries.kind is 'tenant; or aws_request, a request to AWS that failed.';
 comment on column search_entries.id is 'Tenant, or operation of the request.';
 comment on column search_entries.part is 'Empty for a tenant; step of the request, or attention for that of the operation.';
 comment on column search_entries.content is 'Lower case, with a line feed before and after each text. Contains personal data until the tenant has none.';
+comment on column search_entries.trigrams is 'All parts of the content with three characters, which the index finds.';
+
+-- Returns the parts of a text with three characters; none of a shorter text.
+create function search_trigrams(content text) returns text []
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(array_agg(distinct substr(content, n, 3)), '{}') from generate_series(1, char_length(content) - 2) n
+$$;
+
+-- Writes an entry.
+create function write_search_entry(entry_kind text, entry_id uuid, entry_part text, entry_content text) returns void
+language sql set search_path = pg_catalog, public, pg_temp as $$
+    insert into search_entries (kind, id, part, content, trigrams)
+    values (entry_kind, entry_id, entry_part, entry_content, search_trigrams(entry_content))
+    on conflict (kind, id, part) do update set content = excluded.content, trigrams = excluded.trigrams
+$$;
 
 -- Returns the texts of a tenant. The bracket expression contains the invisible characters, as in tenancy/src/unicode.rs.
 create function tenant_search_content(tenant uuid) returns text
@@ -43,8 +56,7 @@ language plpgsql security definer set search_path = pg_catalog, public, pg_temp 
 declare
     tenant uuid := to_jsonb(new) ->> tg_argv[0];
 begin
-    insert into search_entries (kind, id, part, content) values ('tenant', tenant, '', tenant_search_content(tenant))
-    on conflict (kind, id, part) do update set content = excluded.content;
+    perform write_search_entry('tenant', tenant, '', tenant_search_content(tenant));
     return null;
 end
 $$;
@@ -64,12 +76,10 @@ language plpgsql security definer set search_path = pg_catalog, public, pg_temp 
 declare
     fields jsonb := to_jsonb(new);
 begin
-    insert into search_entries (kind, id, part, content)
-    values (
+    perform write_search_entry(
         'aws_request', (fields ->> tg_argv[0])::uuid, coalesce(fields ->> tg_argv[1], 'attention'),
         e'\n' || lower(fields ->> tg_argv[2]) || e'\n'
-    )
-    on conflict (kind, id, part) do update set content = excluded.content;
+    );
     return null;
 end
 $$;
@@ -88,11 +98,8 @@ create trigger failed_requests_of_operations_are_indexed_for_search
     execute function index_aws_request_for_search('id', '', 'attention_aws_request_id');
 
 -- Entries of existing rows.
-insert into search_entries (kind, id, part, content)
-select 'tenant', id, '', tenant_search_content(id) from tenants;
-insert into search_entries (kind, id, part, content)
-select 'aws_request', operation_id, name, e'\n' || lower(last_error_aws_request_id) || e'\n'
+select write_search_entry('tenant', id, '', tenant_search_content(id)) from tenants;
+select write_search_entry('aws_request', operation_id, name, e'\n' || lower(last_error_aws_request_id) || e'\n')
 from operation_steps where last_error_aws_request_id is not null;
-insert into search_entries (kind, id, part, content)
-select 'aws_request', id, 'attention', e'\n' || lower(attention_aws_request_id) || e'\n'
+select write_search_entry('aws_request', id, 'attention', e'\n' || lower(attention_aws_request_id) || e'\n')
 from operations where attention_aws_request_id is not null;

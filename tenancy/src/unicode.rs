@@ -86,12 +86,11 @@ pub fn comparable(text: &str) -> String {
     text.chars().filter(|character| !is_invisible(*character)).nfkc().collect()
 }
 
-/// Returns the text for a `like` pattern, in the form in which names are compared.
-pub(crate) fn for_like(text: &str) -> String {
+/// Returns a searched text in the form in which names are compared.
+pub(crate) fn searchable(text: &str) -> String {
     let comparable = comparable(text);
     // A text of invisible characters only must not match every name.
-    let text = if comparable.is_empty() { text } else { &comparable };
-    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
+    if comparable.is_empty() { text.to_owned() } else { comparable }
 }
 
 /// Returns the invisible characters as a bracket expression of PostgreSQL, for the same comparison in SQL.

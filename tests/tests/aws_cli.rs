@@ -185,7 +185,7 @@ async fn the_deploy_command_creates_and_updates_a_stack() {
         let command = format!("cloudformation deploy --stack-name example --template-file {} {more}", path.display());
         let output = terminal.aws("tenant", &command);
         assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-        text(&output.stdout) + &text(&output.stderr)
+        text(&output.stdout) + text(&output.stderr).as_str()
     };
     let status = || {
         let described = terminal.succeed("tenant", "cloudformation describe-stacks --stack-name example");

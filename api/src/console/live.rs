@@ -23,7 +23,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 
-use super::session::{self, Visitor};
+use super::session::{self, LiveReading, Visitor};
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::stream_limiter::StreamPermit;
@@ -53,10 +53,6 @@ pub(super) struct ShownOperation {
     pub(super) operation: OperationId,
     pub(super) tenant: TenantId,
 }
-
-/// Extension of a request with which a stream reads a page. The rate limiter counted the stream when it began.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LiveReading;
 
 /// Pages with the latest content that their viewers share; cheap to clone.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ const GROWTH: i64 = 4;
 
 /// Entries after a position, as the API returns them: at most [`READ_SIZE`], with their positions.
 pub(super) struct Entries<T> {
-    pub(super) entries: Vec<(i64, T)>,
+    pub(super) list: Vec<(i64, T)>,
     /// Position up to which the API has searched.
     pub(super) searched: i64,
     pub(super) has_more: bool,
@@ -58,7 +58,7 @@ pub(super) async fn newest_first<L: PositionList>(
             width = (width / GROWTH).max(min_width);
             continue;
         }
-        rows.extend(found.entries.into_iter().filter(|(position, _)| *position < end).rev());
+        rows.extend(found.list.into_iter().filter(|(position, _)| *position < end).rev());
         end = start;
         width = width.saturating_mul(GROWTH).min(L::MAX_WIDTH);
     }
@@ -92,7 +92,7 @@ mod tests {
             let found = (after + 1..=until).filter(|position| position % self.step == 0);
             let entries: Vec<_> = found.take(READ_SIZE).map(|position| (position, ())).collect();
             let searched = if entries.len() == READ_SIZE { entries[READ_SIZE - 1].0 } else { until };
-            Ok(Entries { has_more: searched < self.latest, searched, entries })
+            Ok(Entries { has_more: searched < self.latest, searched, list: entries })
         }
     }
 

@@ -56,7 +56,7 @@ impl TenantNames {
 /// Returns names and values as the end of a query, each pair after `&`, without empty values.
 fn more_query(pairs: &[(&str, &str)]) -> String {
     let pairs = pairs.iter().filter(|(_, value)| !value.trim().is_empty());
-    pairs.map(|(name, value)| format!("&{name}={}", encode(value.trim()))).collect()
+    pairs.fold(String::new(), |query, (name, value)| format!("{query}&{name}={}", encode(value.trim())))
 }
 
 /// Returns whether a person has typed a text. Browsers show several spaces as one.

@@ -13,7 +13,6 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::api_calls::{Api, ApiRouter};
-use super::live::LiveReading;
 use crate::app::App;
 use crate::auth::{Caller, TenantScope};
 use crate::problem::ApiError;
@@ -27,6 +26,10 @@ const SECURE_COOKIE: &str = "__Host-freehold-session";
 
 /// Name of the session cookie on this machine, without TLS.
 const LOCAL_COOKIE: &str = "freehold-session";
+
+/// Extension of a request with which a stream reads a page. The rate limiter counted the stream when it began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LiveReading;
 
 /// Person who is signed in, with a client of the API.
 pub(super) struct Visitor {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Result;
 use crate::string_enum::string_enum;
-use crate::unicode::for_like;
+use crate::unicode::searchable;
 use crate::{ApprovalId, EnvironmentId, FindingId, OperationId, ReleaseId, RolloutId, TenantId};
 
 /// Maximum number of tenants that are compared; a more precise text finds the others.
@@ -134,9 +134,10 @@ async fn of_aws_request(pool: &PgPool, request_id: &str, limit: i64) -> Result<V
         from search_entries s
         join operations o on o.id = s.id
         join tenants t on t.id = o.tenant_id
-        where s.kind = 'aws_request' and s.content like e'%\n' || lower($1) || e'\n%'
+        where s.kind = 'aws_request' and s.content = e'\n' || lower($1) || e'\n'
+            and s.trigrams @> search_trigrams(e'\n' || lower($1) || e'\n')
         order by o.id desc limit $2"#,
-        for_like(request_id),
+        searchable(request_id),
         limit,
     )
     .fetch_all(pool)
@@ -156,20 +157,20 @@ async fn of_aws_request(pool: &PgPool, request_id: &str, limit: i64) -> Result<V
 async fn tenants(pool: &PgPool, text: &str, limit: i64) -> Result<Vec<Hit>> {
     let rows = sqlx::query!(
         r#"/* db::search::tenants */
-        with pattern as (select lower($1) as text),
         -- A limit for each kind of match, because a common text must not hide the exact match.
-        found as (
-            (select s.id, 0 as rank from search_entries s, pattern p
-            where s.kind = 'tenant' and s.content like e'%\n' || p.text || e'\n%' limit $2)
-            union all (select s.id, 1 from search_entries s, pattern p
-            where s.kind = 'tenant' and s.content like e'%\n' || p.text || '%' limit $2)
-            union all (select s.id, 2 from search_entries s, pattern p
-            where s.kind = 'tenant' and s.content like '%' || p.text || '%' limit $2)
+        with found as (
+            (select id, 0 as rank from search_entries where kind = 'tenant'
+                and trigrams @> search_trigrams(e'\n' || lower($1) || e'\n')
+                and strpos(content, e'\n' || lower($1) || e'\n') > 0 limit $2)
+            union all (select id, 1 from search_entries where kind = 'tenant'
+                and trigrams @> search_trigrams(e'\n' || lower($1)) and strpos(content, e'\n' || lower($1)) > 0 limit $2)
+            union all (select id, 2 from search_entries where kind = 'tenant'
+                and trigrams @> search_trigrams(lower($1)) and strpos(content, lower($1)) > 0 limit $2)
         )
         select t.id, t.company_name, min(f.rank) as "rank!"
         from found f join tenants t on t.id = f.id
         group by t.id order by min(f.rank), t.id desc limit $3"#,
-        for_like(text),
+        searchable(text),
         MAX_COMPARED,
         limit,
     )

@@ -18,7 +18,7 @@ use crate::environment_stack::{EnvironmentStackState, StackKind, StackSlot};
 use crate::feed::FeedType;
 use crate::finding::Finding;
 use crate::tenant::{LegalHold, Suspension, SuspensionReason, Tenant, TenantState};
-use crate::unicode::for_like;
+use crate::unicode::searchable;
 use crate::{CompanyName, EmailAddress, EnvironmentId, ExternalId, OperationId, Region, TenantId, Tier};
 
 /// Filter for tenants; a field that is `None` matches all tenants.
@@ -41,7 +41,7 @@ pub struct TenantFilter {
 
 /// Returns at most `limit` tenants that are older than the tenant `before`, newest first.
 pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>, limit: i64) -> Result<Vec<Tenant>> {
-    let pattern = filter.q.as_deref().map(|text| format!("%{}%", for_like(text)));
+    let text = filter.q.as_deref().map(searchable);
     let ids = sqlx::query_scalar!(
         r#"/* db::tenants::list */
         select t.id from tenants t
@@ -49,7 +49,8 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
           and ($2::text is null or t.tier = $2)
           and ($3::text is null or t.external_id = $3)
           and ($4::text is null or t.id in (
-              select s.id from search_entries s where s.kind = 'tenant' and s.content like lower($4)))
+              select s.id from search_entries s where s.kind = 'tenant'
+                  and s.trigrams @> search_trigrams(lower($4)) and strpos(s.content, lower($4)) > 0))
           and ($5::text is null or exists (
               select from environments e where e.tenant_id = t.id and e.home_region = $5))
           and ($10::text is null or exists (
@@ -76,7 +77,7 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
         before.map(TenantId::as_uuid),
         filter.tier.as_ref().map(Tier::as_str),
         filter.external_id,
-        pattern,
+        text,
         filter.home_region.map(Region::as_str),
         filter.state.map(TenantState::as_str),
         limit,

@@ -1,8 +1,8 @@
 //! Tests of the search for tenants, operations and other objects.
 
 use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::db::lifecycle::StepDisposition;
 use freehold_tenancy::db::operations;
-use freehold_tenancy::step::StepDisposition;
 use freehold_tests::api_fixture::{ApiFixture, signup_body_with};
 use serde_json::{Value, json};
 
@@ -81,8 +81,8 @@ async fn each_id_finds_its_object() {
     let environment = &tenant["environments"][0];
     let text = |value: &Value| value.as_str().expect("an id").to_owned();
     let operation = ("operation".to_owned(), text(&environment["operation_id"]), "exact".to_owned());
-    assert_eq!(search(&api, &operation.1).await, [operation.clone()]);
-    assert_eq!(search(&api, &request.to_uppercase()).await, [operation.clone()]);
+    assert_eq!(search(&api, &operation.1).await, std::slice::from_ref(&operation));
+    assert_eq!(search(&api, &request.to_uppercase()).await, std::slice::from_ref(&operation));
     assert_eq!(search(&api, &request[..20]).await, []);
     let found = search(&api, &text(&environment["id"])).await;
     assert_eq!(found, [("environment".to_owned(), text(&environment["id"]), "exact".to_owned())]);

@@ -106,7 +106,7 @@ async fn receive(stream: TcpStream, sent: Arc<Mutex<Vec<ReceivedSpan>>>) {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    bytes.iter().fold(String::new(), |text, byte| text + format!("{byte:02x}").as_str())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

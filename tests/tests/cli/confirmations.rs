@@ -86,7 +86,7 @@ fn only_the_removal_of_a_region_is_confirmed() {
     let output = text(&asked.stdout);
     assert!(output.contains("removes eu-west-1 from the environment production of Example GmbH"), "{output}");
 
-    // The cancellation of an onboarding needs the name, that of a webhook endpoint a yes.
+    // The cancellation of an onboarding needs the name.
     let create = ["tenants", "create", "--company-name", "Sample AG", "--admin-email", "admin@example.com"];
     let created = json(&sandbox.run(&[&create[..], &["--home-region", "eu-central-1", "--output", "json"]].concat()));
     let operation = created["environments"][0]["operation_id"].as_str().unwrap();
@@ -94,10 +94,4 @@ fn only_the_removal_of_a_region_is_confirmed() {
     assert_eq!(sandbox.run_on_terminal(200, &cancel, "y\n").status.code(), Some(1));
     let canceled = sandbox.run_on_terminal(200, &cancel, "Sample AG\n");
     assert_eq!(canceled.status.code(), Some(0), "{}", text(&canceled.stdout));
-    let create = ["webhooks", "create", "--url", "https://example.com/freehold", "--output", "json"];
-    let endpoint = json(&sandbox.run(&create));
-    let delete = ["webhooks", "delete", endpoint["id"].as_str().unwrap()];
-    let output = sandbox.run_on_terminal(200, &delete, "y\n");
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
-    assert!(text(&output.stdout).contains("(https://example.com/freehold)"), "{}", text(&output.stdout));
 }

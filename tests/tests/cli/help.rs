@@ -46,6 +46,8 @@ fn words(line: &str) -> Vec<String> {
                 word.get_or_insert_default();
             }
             (None, '|' | '>' | '&' | '#') => break,
+            // An explanation follows after several spaces.
+            (None, ' ') if word.is_none() && !words.is_empty() => break,
             (None, ' ') => words.extend(word.take()),
             (_, c) => word.get_or_insert_default().push(c),
         }
@@ -58,7 +60,10 @@ fn words(line: &str) -> Vec<String> {
 fn the_examples_of_the_help_texts_are_valid() {
     let (mut commands, mut examples) = (vec![freehold::command()], 0);
     while let Some(command) = commands.pop() {
-        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default().replace("\\\n", " ");
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let mut lines = help.split("\\\n").map(str::trim_end);
+        let first = lines.next().unwrap_or_default().to_owned();
+        let help = lines.fold(first, |help, line| format!("{help} {}", line.trim_start()));
         for example in help.lines().filter(|line| line.starts_with("  freehold ")) {
             let parsed = freehold::command().try_get_matches_from(words(example));
             assert!(parsed.is_ok(), "{example}\n{}", parsed.unwrap_err());

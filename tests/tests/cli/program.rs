@@ -195,7 +195,7 @@ async fn real_and_simulated_installations_do_not_mix() {
         };
         let here = ["--config", config.to_str().unwrap(), "--database-url", url];
         let run = freehold(&[command, &here[..]].concat());
-        (run.status.code(), text(&run.stderr) + &text(&run.stdout))
+        (run.status.code(), text(&run.stderr) + text(&run.stdout).as_str())
     };
 
     let (code, output) = run(&["api"]);

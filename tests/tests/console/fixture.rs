@@ -49,6 +49,11 @@ pub(super) struct Stream {
 impl Stream {
     /// Returns the next event that contains `text`.
     pub(super) async fn until(&mut self, text: &str) -> String {
+        let found = tokio::time::timeout(Duration::from_secs(30), self.next_with(text)).await;
+        found.unwrap_or_else(|_| panic!("no event contains {text}"))
+    }
+
+    async fn next_with(&mut self, text: &str) -> String {
         loop {
             while let Some((event, rest)) = self.rest.clone().split_once("\n\n") {
                 rest.clone_into(&mut self.rest);
@@ -56,8 +61,7 @@ impl Stream {
                     return event.to_owned();
                 }
             }
-            let chunk = tokio::time::timeout(Duration::from_secs(20), self.response.chunk()).await;
-            let chunk = chunk.unwrap_or_else(|_| panic!("no event contains {text}")).expect("a chunk");
+            let chunk = self.response.chunk().await.expect("a chunk");
             self.rest.push_str(std::str::from_utf8(&chunk.expect("no end of the stream")).expect("UTF-8"));
         }
     }

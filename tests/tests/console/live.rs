@@ -19,18 +19,18 @@ async fn a_page_shows_its_state_on_connection_and_each_change() {
     of_list.until(&operation).await;
 
     console.post(&format!("/console/operations/{operation}/retry"), &[]).await;
-    of_tenant.until("A worker continues it").await;
-    of_list.until("Nothing needs a person").await;
+    of_tenant.until("in the queue of AWS").await;
+    of_list.until("No operation needs a person").await;
 }
 
 #[tokio::test]
 async fn only_pages_of_the_console_are_followed_after_a_sign_in() {
-    let mut console = Console::signed_in("bill", "account-mappings:read").await;
+    let mut console = Console::signed_in("bill", "fleet account-mappings:read").await;
     for (page, status) in [
-        ("", 400),
-        ("/v1/tenants", 400),
-        ("/console-other", 400),
-        ("/console/style.css", 400),
+        ("", 422),
+        ("/v1/tenants", 422),
+        ("/console-other", 422),
+        ("/console/style.css", 422),
         ("/console/no-such-page", 404),
         ("/console/tenants", 403),
     ] {

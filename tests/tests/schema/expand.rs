@@ -37,7 +37,7 @@ fn changed_migrations(released: &[(i64, &str)]) -> Vec<i64> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    bytes.iter().fold(String::new(), |text, byte| text + format!("{byte:02x}").as_str())
 }
 
 /// Returns a description of each rule that a statement breaks.

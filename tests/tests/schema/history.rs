@@ -31,9 +31,13 @@ async fn a_database_with_other_migrations_is_rejected() {
     let removed = "delete from _sqlx_migrations;".to_owned();
     let cases = [
         ("another checksum", CHANGED.to_owned(), 1),
-        ("another lineage of 25 migrations", removed.clone() + &insert_migrations("generate_series(1, 25)"), 1),
+        ("another lineage of 25 migrations", removed.clone() + insert_migrations("generate_series(1, 25)").as_str(), 1),
         ("an unknown migration before this version's", insert_migrations("generate_series(0, 0)"), 0),
-        ("an unknown migration without this version's", removed + &insert_migrations("generate_series(7, 9)"), 7),
+        (
+            "an unknown migration without this version's",
+            removed + insert_migrations("generate_series(7, 9)").as_str(),
+            7,
+        ),
     ];
     for (case, changes, migration) in cases {
         let database = database(&changes).await;

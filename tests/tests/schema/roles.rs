@@ -69,7 +69,7 @@ async fn an_installation_with_one_user_gets_roles() {
     std::fs::write(&path, format!("{CONFIG}\n{section}")).unwrap();
     let run = |command: &[&str], url: &str| {
         let run = freehold(&[command, &["--config", path.to_str().unwrap(), "--database-url", url]].concat());
-        (run.status.code(), text(&run.stderr) + &text(&run.stdout))
+        (run.status.code(), text(&run.stderr) + text(&run.stdout).as_str())
     };
     let old = database.pool_of("old").await;
     let passwords = "api_password = \"a-password-of-the-api\"\nworker_password = \"a-password-of-the-worker\"\n";

@@ -272,7 +272,7 @@ async fn the_code_in_the_readme_verifies_signatures() {
     let is_accepted = |secret: &str, body: &str| {
         let python =
             std::process::Command::new("python3").args(["-c", &script, secret, &headers, body]).output().unwrap();
-        String::from_utf8_lossy(&python.stdout).trim().to_owned() + &String::from_utf8_lossy(&python.stderr)
+        String::from_utf8_lossy(&python.stdout).trim().to_owned() + String::from_utf8_lossy(&python.stderr).as_ref()
     };
     // Uses the secret from before the rotation.
     let secret = endpoint["secret"].as_str().unwrap();

@@ -394,7 +394,7 @@ pub(super) fn unsafe_urls(port: u16) -> Vec<String> {
     let long_name = format!("https://{}:{port}/", "a.".repeat(130) + "example.com");
     // One byte more than the maximum, as it is written or after encoding.
     let base = format!("https://{VALID_HOST}:{port}/");
-    let long_path = base.clone() + &"a".repeat(2049 - base.len());
-    let long_when_encoded = base.clone() + &"é".repeat(700);
+    let long_path = format!("{base}{}", "a".repeat(2049 - base.len()));
+    let long_when_encoded = format!("{base}{}", "é".repeat(700));
     of_hosts.chain(invalid).chain([long_name, long_path, long_when_encoded]).collect()
 }

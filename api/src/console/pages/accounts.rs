@@ -62,7 +62,7 @@ struct Row {
 /// Mappings that the page shows.
 #[derive(Default)]
 struct Mappings {
-    mappings: Vec<AccountMapping>,
+    list: Vec<AccountMapping>,
     owner: String,
     next_page_token: Option<String>,
 }
@@ -87,7 +87,7 @@ pub(in crate::console) async fn show(visitor: Visitor, Query(filter): Query<Filt
     let next = found.next_page_token.map(|token| format!("{PAGE}?page={}{query}", encode(&token)));
     let page = Accounts {
         layout: Layout::of(&visitor, PAGE, "Accounts").await?,
-        rows: found.mappings.into_iter().map(row).collect(),
+        rows: found.list.into_iter().map(row).collect(),
         owner: found.owner,
         filter,
         refusal,
@@ -104,8 +104,8 @@ async fn read(visitor: &Visitor, filter: &Filter) -> Result<Mappings, ApiError> 
     let page: AccountMappingPage = visitor.api.get(&path).await?;
     let account = filter.account.trim();
     if account.is_empty() {
-        let AccountMappingPage { account_mappings: mappings, next_page_token, .. } = page;
-        return Ok(Mappings { mappings, owner: String::new(), next_page_token });
+        let AccountMappingPage { account_mappings: list, next_page_token, .. } = page;
+        return Ok(Mappings { list, owner: String::new(), next_page_token });
     }
     let history = visitor.api.get::<AccountHistory>(&format!("/v1/account-mappings/{}", encode(account))).await;
     let history = history.map_err(|error| match error.code() {
@@ -118,7 +118,7 @@ async fn read(visitor: &Visitor, filter: &Filter) -> Result<Mappings, ApiError> 
     let mut mappings = history.account_mappings;
     let owner = describe_owner(account, &mappings, &filter.at());
     mappings.reverse();
-    Ok(Mappings { mappings, owner, next_page_token: None })
+    Ok(Mappings { list: mappings, owner, next_page_token: None })
 }
 
 /// Returns a sentence about the owner of an account at an instant; an empty one is now.

@@ -109,7 +109,7 @@ impl PositionList for Trail<'_> {
     async fn read(&self, after: i64) -> Result<Entries<AuditEvent>, ApiError> {
         let page = self.page(after, READ_SIZE).await?;
         let entries = page.audit_events.into_iter().map(|event| (event.position, event)).collect();
-        Ok(Entries { entries, searched: page.next_after, has_more: page.has_more })
+        Ok(Entries { list: entries, searched: page.next_after, has_more: page.has_more })
     }
 }
 

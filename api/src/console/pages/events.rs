@@ -94,7 +94,7 @@ impl PositionList for Feed<'_> {
         let path = format!("/v1/events?after={after}&page_size={READ_SIZE}{}", self.query);
         let page: FeedEventPage = self.visitor.api.get(&path).await?;
         let entries = page.events.into_iter().map(|event| (position(&event), event)).collect();
-        Ok(Entries { entries, searched: page.next_after, has_more: page.has_more })
+        Ok(Entries { list: entries, searched: page.next_after, has_more: page.has_more })
     }
 }
 

@@ -76,7 +76,7 @@ struct RegionOption {
 }
 
 struct Preview {
-    preview: SignupPreview,
+    signup: SignupPreview,
     exhausted_until: Option<Instant>,
     environments: Vec<(String, String)>,
 }
@@ -176,7 +176,7 @@ fn preview_of(preview: SignupPreview) -> Preview {
     Preview {
         exhausted_until: preview.signups_exhausted_until.map(Instant::of),
         environments: preview.environments.iter().map(|one| (one.name.clone(), place(one.queue.as_ref()))).collect(),
-        preview,
+        signup: preview,
     }
 }
 

@@ -270,7 +270,7 @@ async fn an_encoded_id_and_a_long_query_leave_their_trace() {
     let tenant = api.sign_up(&signup_body()).await;
     api.succeed_operation("111122223333").await;
     let id = text(&tenant["id"]);
-    let encoded: String = id.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02x}"));
+    let encoded: String = id.bytes().fold(String::new(), |text, byte| text + format!("%{byte:02x}").as_str());
     let long = format!("/v1/tenants/{encoded}?{}close_account=true", "&".repeat(400));
     let response = api.delete(&long).await;
     assert_eq!(response.status, 202, "{}", response.text);

@@ -48,11 +48,11 @@ impl Browser {
         for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", &user_data] {
             options.add_arg(argument).expect("an argument");
         }
-        options.set_base_capability("goog:loggingPrefs", json!({ "browser": "ALL" })).expect("a capability");
+        options.set("goog:loggingPrefs", json!({ "browser": "ALL" })).expect("a capability");
         let url = format!("http://127.0.0.1:{}", port.trim_end().trim_end_matches('.'));
         let driver = WebDriver::new(&url, options).await.expect("a browser");
         let browser = Self { driver, base: console.api.url.clone(), chromedriver, _profile: profile };
-        browser.open("/console/icon.svg").await;
+        browser.open("/console/sign-in").await;
         let cookie = Cookie::new("freehold-session", console.session().expect("a session").clone());
         browser.driver.add_cookie(cookie).await.expect("a cookie");
         Some(browser)
@@ -71,11 +71,6 @@ impl Browser {
     pub(super) async fn run(&self, script: &str) -> Value {
         let result = self.driver.execute(script.to_owned(), Vec::<Value>::new()).await.expect("a script");
         result.json().clone()
-    }
-
-    /// Returns the visible text of the page.
-    pub(super) async fn text(&self) -> String {
-        self.driver.find(By::Css("body")).await.expect("a body").text().await.expect("a text")
     }
 
     /// Waits until the page shows `text`.

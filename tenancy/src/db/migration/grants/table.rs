@@ -132,6 +132,8 @@ pub(super) const FUNCTIONS: &[Grants] = &[
     ("index_tenant_for_search", "", ""),
     ("queue_event_for_feed", "", ""),
     ("refuse_change", "", ""),
+    ("search_trigrams", "execute", ""),
     ("tenant_id_text", "", ""),
     ("tenant_search_content", "", ""),
+    ("write_search_entry", "", ""),
 ];
