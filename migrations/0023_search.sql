@@ -9,13 +9,11 @@ create table search_entries (
     primary key (kind, id, part)
 );
 
-create index search_entries_by_trigram on search_entries using gin (trigrams);
-
 comment on table search_entries is 'Texts by which people search for a tenant or an operation.';
 comment on column search_entries.kind is 'tenant; or aws_request, a request to AWS that failed.';
 comment on column search_entries.id is 'Tenant, or operation of the request.';
 comment on column search_entries.part is 'Empty for a tenant; step of the request, or attention for that of the operation.';
-comment on column search_entries.content is 'Lower case, with a line feed before and after each text. Contains personal data until the tenant has none.';
+comment on column search_entries.content is 'Lower case, with a line feed before and after each text. Contains personal data until that of the tenant is erased.';
 comment on column search_entries.trigrams is 'All parts of the content with three characters, which the index finds.';
 
 -- Returns the parts of a text with three characters; none of a shorter text.
@@ -56,6 +54,8 @@ language plpgsql security definer set search_path = pg_catalog, public, pg_temp 
 declare
     tenant uuid := to_jsonb(new) ->> tg_argv[0];
 begin
+    -- Waits for a concurrent change of the tenant; the next statement then sees that change.
+    perform 1 from search_entries where kind = 'tenant' and id = tenant for update;
     perform write_search_entry('tenant', tenant, '', tenant_search_content(tenant));
     return null;
 end
@@ -98,8 +98,16 @@ create trigger failed_requests_of_operations_are_indexed_for_search
     execute function index_aws_request_for_search('id', '', 'attention_aws_request_id');
 
 -- Entries of existing rows.
-select write_search_entry('tenant', id, '', tenant_search_content(id)) from tenants;
-select write_search_entry('aws_request', operation_id, name, e'\n' || lower(last_error_aws_request_id) || e'\n')
-from operation_steps where last_error_aws_request_id is not null;
-select write_search_entry('aws_request', id, 'attention', e'\n' || lower(attention_aws_request_id) || e'\n')
-from operations where attention_aws_request_id is not null;
+insert into search_entries (kind, id, part, content, trigrams)
+select 'tenant', t.id, '', c.content, search_trigrams(c.content)
+from tenants t cross join lateral tenant_search_content(t.id) as c (content);
+insert into search_entries (kind, id, part, content, trigrams)
+select 'aws_request', o.operation_id, o.part, c.content, search_trigrams(c.content)
+from (
+    select operation_id, name as part, last_error_aws_request_id as request_id from operation_steps
+    union all select id, 'attention', attention_aws_request_id from operations
+) o cross join lateral lower(e'\n' || o.request_id || e'\n') as c (content)
+where o.request_id is not null;
+
+-- The index is built once, which is faster than row by row.
+create index search_entries_by_trigram on search_entries using gin (trigrams);

@@ -1,8 +1,10 @@
-//! Confirmation of commands that take something away: a question on the terminal, or `--yes`.
+//! Confirmation of destructive commands: a question on the terminal, or `--yes`.
 
 use std::io::{self, IsTerminal};
 
 use clap::Args;
+
+use freehold_tenancy::unicode::comparable;
 
 use crate::exit::Exit;
 use crate::output;
@@ -61,7 +63,7 @@ impl Answer<'_> {
     fn is_given_by(self, text: &str) -> bool {
         match self {
             Self::Yes => ["y", "yes"].contains(&text.to_lowercase().as_str()),
-            Self::CompanyName(name) => text == name.trim(),
+            Self::CompanyName(name) => comparable(text).trim() == comparable(name).trim(),
         }
     }
 }

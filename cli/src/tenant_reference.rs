@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use freehold_api::schema::{Tenant, TenantPage};
 use freehold_tenancy::TenantId;
+use freehold_tenancy::unicode::comparable;
 
 use crate::client::ApiClient;
 use crate::exit::Exit;
@@ -125,7 +126,7 @@ async fn search_words(api: &ApiClient, text: &str) -> anyhow::Result<Vec<Tenant>
 
 /// Returns whether a text identifies the tenant. Upper and lower case are equal in names and e-mail addresses.
 fn is_exact_match(tenant: &Tenant, text: &str) -> bool {
-    let is_equal = |value: &str| value.to_lowercase() == text.to_lowercase();
+    let is_equal = |value: &str| comparable(value).to_lowercase() == comparable(text).to_lowercase();
     is_equal(&tenant.company_name)
         || tenant.admin_email.as_deref().is_some_and(is_equal)
         || tenant.external_id.as_deref() == Some(text)

@@ -20,7 +20,7 @@ use freehold_tenancy::{Clock, OperationId, TenantId};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tower::ServiceExt;
 
 use super::session::{self, LiveReading, Visitor};
@@ -152,6 +152,7 @@ pub(super) async fn follow(
         latest: None,
         must_send: true,
         has_ended: false,
+        refresh_at: Instant::now() + REFRESH_INTERVAL,
         _permit: permit,
     };
     // The first reading is the response if it fails, for example with 404.
@@ -182,6 +183,8 @@ struct Viewer {
     /// Whether `latest` was not sent yet.
     must_send: bool,
     has_ended: bool,
+    /// Time of the next reading without a change.
+    refresh_at: Instant,
     _permit: StreamPermit,
 }
 
@@ -213,7 +216,8 @@ impl Viewer {
         let is_ended = tokio::select! {
             is_ended = operation_change(self.operation.as_mut()) => is_ended,
             () = self.feed.changed(&filter) => false,
-            () = sleep(REFRESH_INTERVAL) => {
+            () = sleep_until(self.refresh_at) => {
+                self.refresh_at = Instant::now() + REFRESH_INTERVAL;
                 let is_signed_in = session::is_signed_in(&self.app, &self.browser).await;
                 return is_signed_in.then(|| Instant::now() - REFRESH_INTERVAL / 2);
             }

@@ -21,6 +21,7 @@ pub(super) mod webhooks;
 
 use std::collections::BTreeMap;
 
+use freehold_tenancy::unicode::comparable;
 use url::form_urlencoded::byte_serialize;
 
 use super::session::Visitor;
@@ -61,7 +62,7 @@ fn more_query(pairs: &[(&str, &str)]) -> String {
 
 /// Returns whether a person has typed a text. Browsers show several spaces as one.
 fn is_same_text(typed: &str, text: &str) -> bool {
-    typed.split_whitespace().eq(text.split_whitespace())
+    comparable(typed).split_whitespace().eq(comparable(text).split_whitespace())
 }
 
 /// Returns a text as a part of a path or as a value of a query.

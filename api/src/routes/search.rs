@@ -64,7 +64,8 @@ impl From<search::Hit> for SearchHit {
 ///
 /// Finds tenants by a part of the company name, administrator e-mail address, external id or AWS account id, and any
 /// object by its id. An operation is also found by the id of its latest failed request to AWS and by that of its
-/// approval. Operations are found only with the scope `operations:read`.
+/// approval. Operations and findings are found only with the scope `operations:read`, rollouts with `rollouts:read`,
+/// releases with `releases:read`.
 #[utoipa::path(
     get,
     path = "/v1/search",
@@ -85,8 +86,16 @@ pub(crate) async fn search(
     let text = query.required("q").map(|SearchText::<128>(text)| text);
     let text = query.finish(text)?;
     let mut hits = db::search::find(&app.pool, &text, MAX_HITS).await?;
-    if !caller.scopes.contains(Scope::OperationsRead.as_str()) {
-        hits.retain(|hit| !matches!(hit.kind, HitKind::Operation | HitKind::Finding));
-    }
+    hits.retain(|hit| scope_of(hit.kind).is_none_or(|scope| caller.scopes.contains(scope.as_str())));
     Ok(Json(SearchResult { hits: hits.into_iter().map(SearchHit::from).collect() }))
+}
+
+/// Returns the scope that an object needs besides that of the route.
+fn scope_of(kind: HitKind) -> Option<Scope> {
+    match kind {
+        HitKind::Tenant | HitKind::Environment => None,
+        HitKind::Operation | HitKind::Finding => Some(Scope::OperationsRead),
+        HitKind::Release => Some(Scope::ReleasesRead),
+        HitKind::Rollout => Some(Scope::RolloutsRead),
+    }
 }

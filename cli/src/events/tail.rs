@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
-use freehold_api::schema::{AccountMappingPage, FeedEvent, FeedEventPage};
+use freehold_api::schema::{FeedEvent, FeedEventPage};
 
 use super::{FilterArgs, PATH, details, position, time};
 use crate::client::{ApiClient, ClientArgs};
@@ -31,7 +30,7 @@ const MAX_FAILURES: u32 = 60;
     "freehold events tail --tenant 'Example GmbH'\n  ",
     "freehold events tail --types environment.degraded --output json | jq -r .subject\n\n",
     "With --output json or ndjson, each line is an event in the format of the API.\n\n",
-    "The token needs the scope events:read, and account-mappings:read unless --after is set.\n\n",
+    "The token needs the scope events:read.\n\n",
     exit_codes!(),
 ))]
 pub(super) struct TailArgs {
@@ -58,14 +57,10 @@ pub(super) async fn run(args: TailArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// Returns the position of the latest event, which the API returns with the account mappings.
+/// Returns the position of the latest event.
 async fn end_of_feed(api: &ApiClient) -> anyhow::Result<i64> {
-    let query = [("page_size", Some("1".to_owned()))];
-    let page: AccountMappingPage = api
-        .get("/v1/account-mappings", &query)
-        .await
-        .context("cannot determine the end of the feed; set --after, or use a token with account-mappings:read")?;
-    Ok(page.feed_position)
+    let page: FeedEventPage = api.get(PATH, &[("page_size", Some("1".to_owned()))]).await?;
+    Ok(page.latest_position)
 }
 
 /// Prints events until the API refuses a request, or does not answer for a minute.

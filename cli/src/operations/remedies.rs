@@ -122,7 +122,10 @@ async fn confirm_cancellation(api: &ApiClient, id: &str) -> anyhow::Result<()> {
         );
         return confirm(&consequences, Answer::CompanyName(name));
     }
-    confirm(&format!("{question} This cannot be undone; request the change again."), Answer::Yes)
+    confirm(
+        &format!("{question} A cancelled operation cannot be continued; to make the change later, request it again."),
+        Answer::Yes,
+    )
 }
 
 pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<Exit> {

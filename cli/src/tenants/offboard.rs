@@ -111,10 +111,13 @@ pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
 fn consequences(tenant: &Tenant, args: &OffboardArgs) -> String {
     let environments = match &args.target.environment {
         Some(name) => format!("the environment {name}"),
-        None => format!("all {} environments", tenant.environments.len()),
+        None => "all remaining environments".to_owned(),
     };
-    let account =
-        if args.close_account { " and the AWS accounts are closed, which AWS can undo within 90 days" } else { "" };
+    let account = if args.close_account {
+        "; if a second person approves, the AWS accounts are closed, which AWS can undo within 90 days"
+    } else {
+        ""
+    };
     format!(
         "This offboards {environments} of {} ({}). All access is suspended immediately. `freehold tenants restore` \
          undoes this until the end of {COOLING_OFF_PERIOD}. Then the stacks are deleted with their data{account}.",

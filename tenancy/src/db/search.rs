@@ -57,6 +57,9 @@ pub struct Hit {
 /// Returns at most `limit` objects, the best first.
 pub async fn find(pool: &PgPool, text: &str, limit: i64) -> Result<Vec<Hit>> {
     let text = text.trim();
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
     if let Some((kind, id)) = typed_id(text) {
         return by_id(pool, kind, id).await;
     }

@@ -121,7 +121,7 @@ async fn personal_data_of_an_offboarded_tenant_is_erased() {
         }
         tables_with_name
     };
-    assert_eq!(tables_with_name().await, ["idempotency_keys", "tenants"]);
+    assert_eq!(tables_with_name().await, ["idempotency_keys", "search_entries", "tenants"]);
     let path = format!("/v1/tenants/{}", tenant["id"].as_str().unwrap());
     let hold =
         send(api.request(Method::PUT, &format!("{path}/legal-hold")).json(&json!({ "reason": "a lawsuit" }))).await;

@@ -1,4 +1,4 @@
-//! Tests of the confirmation of commands that take something away.
+//! Tests of the confirmation of destructive commands.
 
 use serde_json::Value;
 

@@ -42,7 +42,7 @@ async fn support_pauses_and_resumes_the_creation_of_accounts() {
 async fn fleet_holds_say_what_they_stop_and_when_they_are_tried_again() {
     let mut console = Console::signed_in("rita", "fleet operations:read").await;
     let empty = console.get("/console/quotas").await.text;
-    assert!(empty.contains("No operation waits in the queue of AWS."), "{empty}");
+    assert!(empty.contains("No operation waits in the queue for AWS."), "{empty}");
     assert!(!empty.contains("action=\"/console/quotas/"), "{empty}");
     console.api.sign_up(&signup_body()).await;
     let claim = console.api.claim_operation().await;

@@ -26,16 +26,22 @@ async fn a_check_shows_the_dry_run_and_creates_nothing() {
     let form = console.get(PAGE).await.text;
     assert!(form.contains("Frankfurt") && form.contains("<optgroup label=\"eu\">"), "{form}");
     let checked = console.post(&format!("{PAGE}/check"), &with(&[("environments", "production, staging")])).await;
-    for text in
-        ["It would be accepted", "freehold-region-eu", "number 1 in the queue", "staging", "value=\"Example GmbH\""]
-    {
+    for text in [
+        "The signup would be accepted",
+        "freehold-region-eu",
+        "number 1 in the queue",
+        "staging",
+        "value=\"Example GmbH\"",
+    ] {
         assert!(checked.text.contains(text), "{text}: {}", checked.text);
     }
     assert_eq!(tenants(&console).await, 0);
 
     console.api.sign_up(&signup_body_with(json!({ "external_id": "customer-1" }))).await;
     let taken = console.post(&format!("{PAGE}/check"), &with(&[("external_id", "customer-1")])).await.text;
-    for text in ["It would be refused", "an active tenant has this external_id", "an active tenant has this name"] {
+    for text in
+        ["The signup would be refused", "an active tenant has this external_id", "an active tenant has this name"]
+    {
         assert!(taken.contains(text), "{text}: {taken}");
     }
 }

@@ -1,4 +1,4 @@
-// Says whether the page is live, and keeps folds open while its content is replaced.
+// Shows whether the page is live, and keeps sections expanded while its content is replaced.
 (() => {
   const say = (isLive) => {
     const note = document.getElementById("live");

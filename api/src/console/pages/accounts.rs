@@ -41,7 +41,7 @@ struct Accounts {
     /// Sentence about the account that was asked for; empty without one.
     owner: String,
     rows: Vec<Row>,
-    /// Path of the CSV with the same filters.
+    /// Path of the CSV with the same instant and tenant; the filter by account does not apply.
     csv: String,
     /// Path of the next page; `None` on the last one.
     next: Option<String>,

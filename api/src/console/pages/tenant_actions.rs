@@ -54,7 +54,7 @@ impl TenantAction {
         }
     }
 
-    /// Returns whether the action takes something away, so that the name of the tenant must be typed.
+    /// Returns whether the action is destructive, so that the name of the tenant must be typed.
     fn is_destructive(self) -> bool {
         matches!(self, Self::Suspend | Self::Offboard)
     }
@@ -246,7 +246,7 @@ fn command(action: TenantAction, tenant: &str) -> String {
     format!("freehold tenants {} {tenant}{more}", action.name())
 }
 
-/// Carries out an action if the tenant is still as the page showed it.
+/// Performs an action. All actions except restore fail if the tenant has changed since the page was shown.
 pub(in crate::console) async fn act(
     AppState(app): AppState<App>,
     visitor: Visitor,
