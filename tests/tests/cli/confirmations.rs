@@ -63,7 +63,11 @@ fn the_question_names_the_company_and_the_loss() {
     }
     let (code, output) = answer(&offboard, "Example GmbH");
     assert_eq!((code, state()), (Some(0), "offboarding".into()), "{output}");
-    for part in ["freehold tenants restore", "7 days", "with their data and the AWS accounts are closed"] {
+    for part in [
+        "freehold tenants restore",
+        "7 days",
+        "with their data; if a second person approves, the AWS accounts are closed",
+    ] {
         assert!(output.contains(part), "{part}: {output}");
     }
 }
