@@ -87,7 +87,7 @@ struct ListArgs {
     /// Only the tenant with this external id
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
-    /// Only tenants with this text in their company name or external id
+    /// Only tenants with this text in their company name, administrator e-mail, external id or AWS account id
     #[arg(long, short, value_name = "TEXT")]
     query: Option<String>,
     #[command(flatten)]

@@ -87,8 +87,8 @@ impl Database {
         format!("{}&options=-c%20role%3D{}", self.url, DatabaseRoles::default().owner)
     }
 
-    /// Records a sandbox, whose clock is simulated. The audit trail then accepts any time; otherwise it corrects a time
-    /// that differs much from the time of PostgreSQL.
+    /// Records a sandbox, whose clock is simulated. The audit trail then accepts any time; without it, the trail
+    /// corrects times far from the time of PostgreSQL.
     pub async fn simulate_clock(&self, now: DateTime<Utc>) {
         let (kind, management) = (InstallationKind::Sandbox, "111122223333".parse().expect("an account id"));
         let scale = Scale { anchored_at: now, origin: now, speed: 1.0 };

@@ -31,8 +31,8 @@ pub(crate) struct BundleArchive(Vec<u8>);
 ///
 /// A ZIP archive for a support ticket. Its page `index.html` explains what happened. The archive contains ids, states,
 /// times, codes, AWS account ids and ids of AWS requests, but no names of customers or people, e-mail addresses,
-/// network addresses, secrets or texts of AWS; `GET /v1/operations/{id}/bundle/contents` lists the files and the data
-/// that is left out. Each download is on the audit trail. A process creates one bundle at a time.
+/// network addresses, secrets or texts of AWS. `GET /v1/operations/{id}/bundle/contents` lists the files and the
+/// omitted data. Each download is on the audit trail. A process creates one bundle at a time.
 #[utoipa::path(
     get,
     path = "/v1/operations/{id}/bundle",

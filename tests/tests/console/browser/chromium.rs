@@ -16,6 +16,19 @@ use crate::console::fixture::Console;
 /// Time within which a page must reach a state. Nothing depends on its length.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Arguments of Chromium: no window, and no connection except those of the page.
+const ARGUMENTS: [&str; 9] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
 /// Browser with one tab.
 pub(super) struct Browser {
     pub(super) driver: WebDriver,
@@ -45,7 +58,7 @@ impl Browser {
         let profile = tempfile::tempdir().expect("a folder");
         let mut options = DesiredCapabilities::chrome();
         let user_data = format!("--user-data-dir={}", profile.path().display());
-        for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", &user_data] {
+        for argument in ARGUMENTS.into_iter().chain([user_data.as_str()]) {
             options.add_arg(argument).expect("an argument");
         }
         options.set("goog:loggingPrefs", json!({ "browser": "ALL" })).expect("a capability");
