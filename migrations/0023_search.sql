@@ -12,7 +12,7 @@ create table search_entries (
 comment on table search_entries is 'Texts by which people search for a tenant or an operation.';
 comment on column search_entries.kind is 'tenant; or aws_request, a request to AWS that failed.';
 comment on column search_entries.id is 'Tenant, or operation of the request.';
-comment on column search_entries.part is 'Empty for a tenant; step of the request, or attention for that of the operation.';
+comment on column search_entries.part is 'Empty for the texts of a tenant, or an AWS account of the tenant; step of the request, or attention for that of the operation.';
 comment on column search_entries.content is 'Lower case, with a line feed before and after each text. Contains personal data until that of the tenant is erased.';
 comment on column search_entries.trigrams is 'All parts of the content with three characters, which the index finds.';
 
@@ -42,32 +42,36 @@ language sql stable set search_path = pg_catalog, public, pg_temp as $$
             '\U0000FFF0-\U0000FFFB\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF'
             ']',
             '', 'g'), NFKC)),
-        lower(t.external_id), lower(t.admin_email),
-        (select string_agg(distinct m.aws_account_id, e'\n') from account_mappings m where m.tenant_id = t.id)
+        lower(t.external_id), lower(t.admin_email)
     ) || e'\n'
     from tenants t where t.id = tenant
 $$;
 
--- Writes the entry of a tenant. The argument is the column with its id.
+-- Writes the entry of a tenant.
 create function index_tenant_for_search() returns trigger
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
-declare
-    tenant uuid := to_jsonb(new) ->> tg_argv[0];
 begin
-    -- Waits for a concurrent change of the tenant; the next statement then sees that change.
-    perform 1 from search_entries where kind = 'tenant' and id = tenant for update;
-    perform write_search_entry('tenant', tenant, '', tenant_search_content(tenant));
+    perform write_search_entry('tenant', new.id, '', tenant_search_content(new.id));
+    return null;
+end
+$$;
+
+-- Writes the entry of an AWS account. One entry for all accounts of a tenant would be written again with each of them.
+create function index_account_for_search() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+    perform write_search_entry('tenant', new.tenant_id, new.aws_account_id, e'\n' || new.aws_account_id || e'\n');
     return null;
 end
 $$;
 
 create trigger tenants_are_indexed_for_search after insert on tenants
-    for each row execute function index_tenant_for_search('id');
+    for each row execute function index_tenant_for_search();
 create trigger changed_tenants_are_indexed_for_search
     after update of company_name, external_id, admin_email on tenants
-    for each row execute function index_tenant_for_search('id');
-create trigger mappings_are_indexed_for_search after insert on account_mappings
-    for each row execute function index_tenant_for_search('tenant_id');
+    for each row execute function index_tenant_for_search();
+create trigger accounts_are_indexed_for_search after insert on account_mappings
+    for each row execute function index_account_for_search();
 
 -- Writes the entry of a request to AWS that failed. The arguments are the columns with the operation, the step and the
 -- request.
@@ -101,6 +105,9 @@ create trigger failed_requests_of_operations_are_indexed_for_search
 insert into search_entries (kind, id, part, content, trigrams)
 select 'tenant', t.id, '', c.content, search_trigrams(c.content)
 from tenants t cross join lateral tenant_search_content(t.id) as c (content);
+insert into search_entries (kind, id, part, content, trigrams)
+select distinct 'tenant', m.tenant_id, m.aws_account_id, c.content, search_trigrams(c.content)
+from account_mappings m cross join lateral concat(e'\n', m.aws_account_id, e'\n') as c (content);
 insert into search_entries (kind, id, part, content, trigrams)
 select 'aws_request', o.operation_id, o.part, c.content, search_trigrams(c.content)
 from (

@@ -33,8 +33,13 @@ const INSERT_ROWS: &str = "
         select n, operation, 1, tenant, environment, 'environment.account.assigned',
             jsonb_build_object('aws_account_id', lpad((100000000000 + n)::text, 12, '0')), at, RECORDED from numbered;
     update feed_head set position = ROWS;
-    insert into search_entries (kind, id, part, content)
-        select 'tenant', tenant, '', tenant_search_content(tenant) from numbered;
+    insert into search_entries (kind, id, part, content, trigrams)
+        select 'tenant', tenant, part, content, search_trigrams(content)
+        from numbered cross join lateral (
+            select '' as part, tenant_search_content(tenant) as content
+            union all select account, concat(chr(10), account, chr(10))
+            from lpad((100000000000 + n)::text, 12, '0') account
+        ) texts;
     drop table numbered;
     vacuum analyze";
 

@@ -34,6 +34,9 @@ struct Options {
     /// Numbers of workers in the part `makespan`; each number is measured in a separate rollout
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,3")]
     workers: Vec<usize>,
+    /// Numbers of tolerated failures in the part `makespan`; each number is measured in a separate rollout
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "2,99")]
+    max_failures: Vec<u32>,
     /// Number of rollouts in the part `seeds`
     #[arg(long, value_name = "COUNT", default_value_t = 300)]
     runs: u64,
@@ -81,7 +84,8 @@ async fn main() -> ExitCode {
     let selected = |part| options.parts.is_empty() || options.parts.contains(&part);
     let mut table = Table::default();
     if selected(Part::Makespan) {
-        makespan::measure(options.environments, &options.workers, options.seed, &mut table).await;
+        let (failures, workers) = (&options.max_failures, &options.workers);
+        makespan::measure(options.environments, failures, workers, options.seed, &mut table).await;
     }
     if selected(Part::Seeds) {
         seeds::measure(options.runs, options.members, 1, options.seed, &mut table).await;

@@ -27,12 +27,18 @@ fn plan(max_failures: u32) -> RolloutPlan {
 }
 
 /// Measures rollouts to a fleet of `environments`, one for each number of tolerated failures and of workers.
-pub(crate) async fn measure(environments: usize, workers: &[usize], seed: u64, table: &mut Table) {
+pub(crate) async fn measure(
+    environments: usize,
+    max_failures: &[u32],
+    workers: &[usize],
+    seed: u64,
+    table: &mut Table,
+) {
     let mut fleet = Fleet::new(environments, &[], seed, crate::fleet::update_durations()).await;
-    for max_failures in [2, 99] {
+    for max_failures in max_failures {
         for workers in workers {
             fleet.use_workers(*workers);
-            measure_rollout(&mut fleet, max_failures, *workers, table).await;
+            measure_rollout(&mut fleet, *max_failures, *workers, table).await;
         }
     }
 }

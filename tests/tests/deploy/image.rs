@@ -103,7 +103,7 @@ fn no_script_runs_a_file_from_the_internet_without_checking_it() {
                     && has("install")
                     && !has("--require-hashes"))
                 || has("npx")
-                || (has("npm") && has("install"));
+                || (has("npm") && has("install") && !has("--package-lock-only"));
             // ADD and FROM in a Containerfile.
             let adds_without_checksum = line.starts_with("ADD http") || line.starts_with("ADD --chown");
             let has_floating_base = line.starts_with("FROM ") && line != "FROM scratch" && !line.contains("@sha256:");

@@ -128,6 +128,7 @@ pub(super) const FUNCTIONS: &[Grants] = &[
     ("audit_status", "execute", "execute"),
     ("audit_text", "", ""),
     ("close_tenant", "execute", "execute"),
+    ("index_account_for_search", "", ""),
     ("index_aws_request_for_search", "", ""),
     ("index_tenant_for_search", "", ""),
     ("queue_event_for_feed", "", ""),
