@@ -165,6 +165,16 @@ impl ApiFixture {
         (self.url, self.shutdown, self.server) = serve(app).await;
     }
 
+    /// Stops the API and starts it again at the same address.
+    pub async fn restart_at_same_address(&mut self) {
+        self.shutdown.cancel();
+        (&mut self.server).await.expect("a stopped server");
+        let app =
+            App::new(self.database.api_pool.clone(), Arc::clone(&self.config), self.clock.clone()).expect("an API");
+        let address = self.url.trim_start_matches("http://").to_owned();
+        (self.url, self.shutdown, self.server) = serve_at(&address, app).await;
+    }
+
     /// Returns a request with a token that has all scopes.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request_without_token(method, path).bearer_auth(self.issuer.token(ALL_SCOPES))
@@ -266,7 +276,11 @@ impl ApiFixture {
 
 /// Serves the API on a free port. Returns its base URL, its shutdown token and its task.
 async fn serve(app: App) -> (String, CancellationToken, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+    serve_at("127.0.0.1:0", app).await
+}
+
+async fn serve_at(address: &str, app: App) -> (String, CancellationToken, JoinHandle<()>) {
+    let listener = TcpListener::bind(address).await.expect("a loopback port");
     let url = format!("http://{}", listener.local_addr().expect("its address"));
     let shutdown = CancellationToken::new();
     let server = freehold_api::serve(app, listener, shutdown.clone());

@@ -6,6 +6,7 @@ mod browser;
 mod events;
 mod fixture;
 mod live;
+mod load;
 mod navigation;
 mod pages;
 mod quotas;

@@ -86,8 +86,9 @@ fn row(step: &Step, axis: &Axis) -> Row {
     notes.extend(step.check_at.map(|at| format!("Next poll at {}.", Instant::of(at).text)));
     notes.extend(step.attention.as_ref().map(|attention| attention.message.clone()));
     notes.extend(step.last_error.as_ref().map(|error| format!("Latest error: {error}")));
-    notes
-        .extend(step.started_at.map(|at| format!("Started at {}; ran {} times.", Instant::of(at).text, step.attempts)));
+    let times = if step.attempts == 1 { "time" } else { "times" };
+    let started = |at| format!("Started at {}; ran {} {times}.", Instant::of(at).text, step.attempts);
+    notes.extend(step.started_at.map(started));
     if step.started_at.is_none() && !step.after.is_empty() {
         notes.push(format!("Starts after {}.", step.after.join(", ")));
     }

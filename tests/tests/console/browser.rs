@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::fixture::Console;
 use super::pages::{SUPPORT, parked};
-use chromium::Browser;
+pub(super) use chromium::Browser;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_page_shows_a_change_without_being_loaded_again() {
@@ -56,9 +56,37 @@ async fn a_tenant_is_found_and_rescued_with_and_without_scripts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_phone_call_takes_one_search_and_at_most_two_clicks() {
+    let console = Console::signed_in("sue", SUPPORT).await;
+    let (tenant, operation) = parked(&console, "Example Bakery GmbH").await;
+    let Some(browser) = Browser::start(&console).await else { return };
+    browser.open("/console").await;
+    browser.type_and_submit(".find input", "bakery").await;
+    // The search leads to the tenant, with nothing to click before the reason, the next step and the sentence are seen.
+    for text in ["stack_failed", "Nothing until a person decides.", "What you can tell the customer"] {
+        browser.wait_for(text).await;
+    }
+    assert_eq!(browser.path().await, format!("/console/tenants/{tenant}"));
+    let retry = format!("form[action='/console/operations/{operation}/retry'] button");
+    assert_eq!(browser.run(&format!("return document.querySelectorAll(\"{retry}\").length")).await, 1);
+    // Giving up needs two clicks and the name.
+    browser.click("ol.remedies summary.button").await;
+    let cancel = format!("form[action='/console/operations/{operation}/cancel']");
+    browser.click(&format!("{cancel} button")).await;
+    assert_eq!(browser.path().await, format!("/console/tenants/{tenant}"), "nothing is sent without the name");
+    browser.type_text(&format!("{cancel} input"), "Example Bakery GmbH").await;
+    browser.click(&format!("{cancel} button")).await;
+    browser.wait_for("Canceled").await;
+    let state = console.api.get(&format!("/v1/operations/{operation}")).await.json()["state"].clone();
+    assert_eq!(state, "canceled");
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_accessible_and_fits_its_screen() {
     let mut console = Console::of_operator().await;
     let (tenant, operation) = parked(&console, "Example with a rather long company name GmbH & Co. KG").await;
+    parked(&console, "Example GmbH").await;
     let Some(browser) = Browser::start(&console).await else { return };
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
     fs::create_dir_all(&pictures).expect("a folder");
@@ -91,6 +119,9 @@ async fn every_page_is_accessible_and_fits_its_screen() {
                 let violations = browser.violations(axe).await;
                 let violations = violations.as_array().expect("a list").iter();
                 faults.extend(violations.map(|one| format!("{page} at {width} px, {theme}: {one}")));
+                let contrasts = browser.low_or_unknown_contrasts(axe).await;
+                let contrasts = contrasts.as_array().expect("a list").iter();
+                faults.extend(contrasts.map(|one| format!("{page}, {theme}: contrast of {one}")));
             }
             let name = page.trim_start_matches('/').replace(['/', '?', '=', '&'], "-");
             let name = name.replace(&tenant, "tenant").replace(&operation, "operation");

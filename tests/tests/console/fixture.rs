@@ -53,6 +53,11 @@ impl Stream {
         found.unwrap_or_else(|_| panic!("no event contains {text}"))
     }
 
+    /// Waits for more of the stream and discards it. Returns false at the end of the stream.
+    pub(super) async fn receives_more(&mut self) -> bool {
+        matches!(self.response.chunk().await, Ok(Some(_)))
+    }
+
     async fn next_with(&mut self, text: &str) -> String {
         loop {
             while let Some((event, rest)) = self.rest.clone().split_once("\n\n") {

@@ -23,7 +23,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// Default number of seeds.
-const DEFAULT_SEEDS: u64 = 100;
+const DEFAULT_SEEDS: u64 = 40;
 
 /// Number of tenants that sign up at the same time.
 const TENANTS: usize = 5;

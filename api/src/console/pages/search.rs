@@ -43,10 +43,13 @@ pub(in crate::console) async fn show(visitor: Visitor, Query(query): Query<Searc
         let result: SearchResult = visitor.api.get(&format!("/v1/search?q={}", encode(&q))).await?;
         hits = result.hits;
     }
-    let is_exact = |hit: &&SearchHit| hit.r#match == "exact";
-    let mut exact = hits.iter().filter(is_exact);
-    // An exact match leads directly to its page, unless there are several.
-    if let (Some(path), None) = (exact.next().and_then(path), exact.next()) {
+    let mut exact = hits.iter().filter(|hit| hit.r#match == "exact");
+    // The only match leads directly to its page, and so does the only exact match.
+    let only = match (hits.as_slice(), exact.next(), exact.next()) {
+        ([hit], ..) | (_, Some(hit), None) => path(hit),
+        _ => None,
+    };
+    if let Some(path) = only {
         return Ok(Redirect::to(&path).into_response());
     }
     let rows = hits.iter().filter_map(|hit| Some(row(hit, path(hit)?))).collect();
