@@ -35,8 +35,7 @@ fn get(world: &World, path: &str, token: &str) -> Answer {
 
 /// Starts a sign-in. Returns the body of the poll for its access token, and the user code.
 fn start(world: &World) -> (Value, String) {
-    let (status, _, client) =
-        post(world, "/client/register", json!({ "clientName": "test", "clientType": "public" }));
+    let (status, _, client) = post(world, "/client/register", json!({ "clientName": "test", "clientType": "public" }));
     assert_eq!(status, 200, "{client}");
     let (id, secret) = (&client["clientId"], &client["clientSecret"]);
     let input = json!({ "clientId": id, "clientSecret": secret, "startUrl": world.start_url() });
@@ -194,7 +193,10 @@ fn role_credentials_work_until_the_session_duration_ends() {
     let credentials = Credentials { key: text("accessKeyId"), token: Some(text("sessionToken")), region };
     let identity = || call(&world, &credentials, Service::Sts, "GetCallerIdentity", json!({}));
     let arn = identity().element("Arn").unwrap();
-    assert!(arn.contains(&format!(":{account}:assumed-role/AWSReservedSSO_support_")) && arn.ends_with("/ann"), "{arn}");
+    assert!(
+        arn.contains(&format!(":{account}:assumed-role/AWSReservedSSO_support_")) && arn.ends_with("/ann"),
+        "{arn}"
+    );
 
     // The end of an assignment ends neither the session of the portal nor that of the role.
     let principal_id = support(&world);

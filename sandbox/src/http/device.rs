@@ -68,9 +68,8 @@ fn decide<'a>(world: &World, field: impl Fn(&str) -> &'a str) -> Result<String, 
 fn form(world: &World, code: &str) -> String {
     let state = world.state();
     let store = &state.identity_store;
-    let option = |(id, name): (&String, &String)| {
-        format!("<option value=\"{}\">{}</option>", xml_escape(id), xml_escape(name))
-    };
+    let option =
+        |(id, name): (&String, &String)| format!("<option value=\"{}\">{}</option>", xml_escape(id), xml_escape(name));
     let users: String = store.users.iter().map(|(id, user)| option((id, &user.user_name))).collect();
     let groups: String = store.groups.iter().map(|(id, group)| option((id, &group.display_name))).collect();
     let code = xml_escape(code);

@@ -1,5 +1,5 @@
-//! Access portal of IAM Identity Center and the sign-in to it (device flow). The calls are not signed, and a person makes
-//! them; the worker never does.
+//! Access portal of IAM Identity Center and the sign-in to it (device flow). The calls are not signed;
+//! `freehold access` makes them for a person, and the worker never does.
 
 use std::time::Duration;
 
@@ -77,7 +77,8 @@ impl Portal {
     /// Registers this program as an OAuth client.
     pub async fn register_client(&self) -> Result<RegisteredClient> {
         const CALL: &str = "sso-oidc:RegisterClient";
-        let request = self.sign_in.register_client().client_name("freehold").client_type("public").scopes(ACCOUNT_SCOPE);
+        let request =
+            self.sign_in.register_client().client_name("freehold").client_type("public").scopes(ACCOUNT_SCOPE);
         let answer = request.send().await.map_err(|error| self.error(CALL, error))?;
         let expires_at = DateTime::from_timestamp(answer.client_secret_expires_at(), 0);
         Ok(RegisteredClient {
