@@ -46,6 +46,8 @@ const COMMAND_EXAMPLE: &str = "freehold access 'Example GmbH' -- aws cloudformat
 
 /// Run a command in the AWS account of an environment, as yourself
 #[derive(Debug, Args)]
+// The command has no output of its own.
+#[command(mut_arg("output", |arg| arg.hide(true)), mut_arg("wide", |arg| arg.hide(true)))]
 #[command(after_help = concat!(
     "Signs you in through IAM Identity Center: open the printed URL, compare the code and approve it. The command gets \
      the credentials of your role in its environment variables (AWS_ACCESS_KEY_ID and others), with AWS_REGION set to \

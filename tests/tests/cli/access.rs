@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::thread;
 
 use aws_config::BehaviorVersion;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::{Sandbox, freehold, text, wait_until};
+use crate::conformance::venv;
 
 const PRINT_KEY: &str = "echo \"$AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY $AWS_SESSION_TOKEN $AWS_REGION\"";
 
@@ -208,4 +209,40 @@ fn access_without_a_command_or_a_start_url_says_what_to_set() {
     let url = ["--start-url", "http://d-1.awsapps.com/start"];
     let output = freehold(&[&["access", "Example GmbH"][..], &url, &["--", "true"]].concat());
     assert!(output.status.code() == Some(2) && text(&output.stderr).contains("must be an https:// URL"));
+}
+
+#[test]
+fn ctrl_c_cancels_a_sign_in() {
+    let desk = Desk::open();
+    let mut running = desk.sandbox.start_command(&["access", "Example GmbH", "--", "echo", "the command has run"]);
+    wait_until("a code", || running.output().contains("Ctrl-C cancels"));
+    assert_eq!(running.interrupt().code(), Some(1));
+    wait_until("the message", || running.output().contains("the sign-in was cancelled; the command was not run"));
+    assert!(!running.output().contains("the command has run"));
+}
+
+#[ignore = "slow; .ci/run runs it"]
+#[test]
+fn the_aws_cli_uses_the_cached_sign_in() {
+    let desk = Desk::open();
+    let first = desk.access(&["--role", "support"], &["true"], Some(Answer::Approve("support")));
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    let cached: Value = serde_json::from_slice(&fs::read(desk.cache_file()).expect("a file")).expect("JSON");
+    let profile = format!(
+        "[profile tenant]\nregion = eu-central-1\nsso_start_url = {}\nsso_region = {}\nsso_account_id = {}\n\
+         sso_role_name = support\n",
+        cached["startUrl"].as_str().expect("a URL"),
+        cached["region"].as_str().expect("a region"),
+        desk.account(),
+    );
+    let config = desk.home.path().join("config");
+    fs::write(&config, profile).expect("a profile");
+    let [python, program] = venv::program("aws");
+    let mut aws = Command::new(python);
+    aws.arg(program).args(["--profile", "tenant", "--output", "json", "sts", "get-caller-identity"]).env_clear();
+    aws.env("HOME", desk.home.path()).env("AWS_CONFIG_FILE", &config).env("AWS_EC2_METADATA_DISABLED", "true");
+    let output = aws.env("AWS_ENDPOINT_URL", desk.sandbox.address_of("simulated AWS")).output().expect("the aws CLI");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let identity: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(identity["Account"], desk.account(), "{identity}");
 }
