@@ -98,3 +98,36 @@ fn page(status: u16, content: &str) -> MockResponse {
     set_header(&mut response, "content-security-policy", policy);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::testing::world;
+
+    #[test]
+    fn only_the_page_itself_on_this_machine_decides_a_sign_in() {
+        let world = world();
+        let status = |method: Method, headers: &[(&'static str, &str)], body: &str| {
+            let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()));
+            let headers: HeaderMap = headers.collect();
+            handle(&world, &method, &Uri::from_static("/-/device?user_code=%3Cb%3E"), &headers, body.as_bytes())
+                .unwrap()
+                .status
+        };
+        let deny = "decision=deny&user_code=AAAA-AAAA";
+        let own = [("host", "127.0.0.1:4566"), ("origin", "http://127.0.0.1:4566")];
+        assert_eq!(status(Method::POST, &own, deny), 404, "no sign-in waits for the code");
+        for origin in ["null", "https://example.com", "http://127.0.0.1:80", "http://127.0.0.1:4566.example.com"] {
+            assert_eq!(status(Method::POST, &[own[0], ("origin", origin)], deny), 403, "{origin}");
+        }
+        for host in ["", "rebound.example.com", "10.0.0.1:4566"] {
+            assert_eq!(status(Method::POST, &[("host", host)], deny), 403, "{host}");
+            assert_eq!(status(Method::GET, &[("host", host)], ""), 403, "{host}");
+        }
+        for body in ["", "decision=maybe&user_code=AAAA-AAAA"] {
+            assert_eq!(status(Method::POST, &own, body), 400, "{body}");
+        }
+        assert_eq!(status(Method::DELETE, &own, ""), 405);
+        assert!(!form(&world, "<b>\"").contains("<b>"), "a code is HTML");
+    }
+}
