@@ -151,41 +151,47 @@ fn execute(
     Err(process.exec())
 }
 
-/// Returns the environment's account. Without a name, only one environment may have an account.
+/// Returns the account of an environment.
 fn account_target(tenant: &Tenant, name: Option<&str>) -> anyhow::Result<AccountTarget> {
-    let company = &tenant.company_name;
-    let names = || tenant.environments.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
     let environment = match name {
-        Some(name) => tenant.environments.iter().find(|one| one.name == name).ok_or_else(|| {
-            Exit::NotFound.error(format!("{company} has no environment {name}; its environments: {}", names()))
-        })?,
-        None => {
-            let with_account: Vec<&Environment> =
-                tenant.environments.iter().filter(|one| one.aws_account_id.is_some()).collect();
-            match with_account[..] {
-                [only] => only,
-                [] => {
-                    return Err(Exit::NotFound.error(format!(
-                        "no environment of {company} has an AWS account; `freehold tenants show {}` says why",
-                        tenant.id
-                    )));
-                }
-                _ => {
-                    return Err(Exit::Usage.error(format!(
-                        "ENV: must be given, because {company} has several environments: {}",
-                        names()
-                    )));
-                }
-            }
-        }
+        Some(name) => named_environment(tenant, name)?,
+        None => only_environment(tenant)?,
     };
-    let description = format!("environment {} of {company}", environment.name);
+    let description = format!("environment {} of {}", environment.name, tenant.company_name);
     let Some(account) = &environment.aws_account_id else {
         return Err(Exit::NotFound
             .error(format!("the {description} has no AWS account; `freehold tenants show {}` says why", tenant.id)));
     };
     let id = account.parse().ok().with_context(|| format!("{account} is not the id of an AWS account"))?;
     Ok(AccountTarget { id, region: environment.home_region.clone(), description, tenant: tenant.id.clone() })
+}
+
+fn named_environment<'a>(tenant: &'a Tenant, name: &str) -> anyhow::Result<&'a Environment> {
+    let found = tenant.environments.iter().find(|environment| environment.name == name);
+    found.ok_or_else(|| {
+        let (company, names) = (&tenant.company_name, environment_names(tenant));
+        Exit::NotFound.error(format!("{company} has no environment {name}; its environments: {names}"))
+    })
+}
+
+/// Returns the only environment with an account.
+fn only_environment(tenant: &Tenant) -> anyhow::Result<&Environment> {
+    let Tenant { id, company_name: company, .. } = tenant;
+    let mut with_account = tenant.environments.iter().filter(|environment| environment.aws_account_id.is_some());
+    match (with_account.next(), with_account.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(Exit::NotFound
+            .error(format!("no environment of {company} has an AWS account; `freehold tenants show {id}` says why"))),
+        (Some(_), Some(_)) => Err(Exit::Usage.error(format!(
+            "ENV: must be given, because {company} has several environments: {}",
+            environment_names(tenant)
+        ))),
+    }
+}
+
+fn environment_names(tenant: &Tenant) -> String {
+    let names: Vec<_> = tenant.environments.iter().map(|environment| environment.name.as_str()).collect();
+    names.join(", ")
 }
 
 #[cfg(feature = "sandbox")]

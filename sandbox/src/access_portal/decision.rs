@@ -85,20 +85,18 @@ fn user_id(state: &mut State, person: SignInPerson, now: DateTime<Utc>) -> Resul
         return Err(DecisionError::UnknownGroup);
     }
     let existing = store.users.values().find(|user| user.user_name.to_lowercase() == user_name.to_lowercase());
-    let user = match existing.map(|user| user.id.clone()) {
-        Some(id) => id,
-        None => {
-            let id = state.ids.uuid();
-            let attributes = json!({
-                "UserName": user_name,
-                "DisplayName": user_name,
-                "Name": { "GivenName": user_name, "FamilyName": "Sandbox" },
-            });
-            let user = User { id: id.clone(), user_name, attributes, created_at: now };
-            state.identity_store.users.insert(id.clone(), user);
-            id
-        }
-    };
+    let existing = existing.map(|user| user.id.clone());
+    let user = existing.unwrap_or_else(|| {
+        let id = state.ids.uuid();
+        let attributes = json!({
+            "UserName": user_name,
+            "DisplayName": user_name,
+            "Name": { "GivenName": user_name, "FamilyName": "Sandbox" },
+        });
+        let user = User { id: id.clone(), user_name, attributes, created_at: now };
+        state.identity_store.users.insert(id.clone(), user);
+        id
+    });
     if !state.identity_store.groups_of(&user).contains(&group) {
         let id = state.ids.uuid();
         let membership = Membership { id: id.clone(), group, user: user.clone(), created_at: now };

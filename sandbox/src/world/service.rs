@@ -67,13 +67,12 @@ impl Service {
             Self::Organizations => "organizations",
             Self::Sts => "sts",
             Self::Account => "account",
-            Self::SsoAdmin => "sso",
+            Self::SsoAdmin | Self::Sso => "sso",
             Self::IdentityStore => "identitystore",
             Self::CloudFormation => "cloudformation",
             Self::Lambda => "lambda",
             Self::CloudWatch => "cloudwatch",
             Self::S3 => "s3",
-            Self::Sso => "sso",
             Self::SsoOidc => "sso-oauth",
         }
     }

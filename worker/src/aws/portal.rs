@@ -37,7 +37,7 @@ type Result<T> = std::result::Result<T, PortalError>;
 #[derive(Debug, Clone)]
 pub struct Portal {
     region: Region,
-    portal: aws_sdk_sso::Client,
+    accounts: aws_sdk_sso::Client,
     sign_in: aws_sdk_ssooidc::Client,
 }
 
@@ -68,7 +68,7 @@ impl Portal {
         };
         Self {
             region,
-            portal: aws_sdk_sso::Client::new(&config(RetryConfig::standard())),
+            accounts: aws_sdk_sso::Client::new(&config(RetryConfig::standard())),
             // A poll that is repeated by the SDK would ignore the interval.
             sign_in: aws_sdk_ssooidc::Client::new(&config(RetryConfig::disabled())),
         }
@@ -138,7 +138,7 @@ impl Portal {
         const CALL: &str = "sso:ListAccounts";
         let (mut accounts, mut next_token) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {
-            let request = self.portal.list_accounts().access_token(token.expose_secret()).max_results(PAGE_SIZE);
+            let request = self.accounts.list_accounts().access_token(token.expose_secret()).max_results(PAGE_SIZE);
             let answer = request.set_next_token(next_token).send().await.map_err(|error| self.error(CALL, error))?;
             for account in answer.account_list.unwrap_or_default() {
                 let name = account.account_name.unwrap_or_default();
@@ -157,7 +157,7 @@ impl Portal {
         const CALL: &str = "sso:ListAccountRoles";
         let (mut roles, mut next_token) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {
-            let request = self.portal.list_account_roles().access_token(token.expose_secret()).max_results(PAGE_SIZE);
+            let request = self.accounts.list_account_roles().access_token(token.expose_secret()).max_results(PAGE_SIZE);
             let request = request.account_id(account.as_str()).set_next_token(next_token);
             let answer = request.send().await.map_err(|error| self.error(CALL, error))?;
             for role in answer.role_list.unwrap_or_default() {
@@ -180,7 +180,7 @@ impl Portal {
         role: &str,
     ) -> Result<RoleCredentials> {
         const CALL: &str = "sso:GetRoleCredentials";
-        let request = self.portal.get_role_credentials().access_token(token.expose_secret());
+        let request = self.accounts.get_role_credentials().access_token(token.expose_secret());
         let request = request.account_id(account.as_str()).role_name(role);
         let answer = request.send().await.map_err(|error| self.error(CALL, error))?;
         let given = required(CALL, "credentials", answer.role_credentials)?;
