@@ -2,6 +2,7 @@
 //!
 //! [`Command`] lists the commands; each command has its own file.
 
+mod access;
 mod access_review;
 mod approvals;
 mod audit;
@@ -118,6 +119,7 @@ enum Command {
     Releases(releases::ReleasesArgs),
     Rollouts(rollouts::RolloutsArgs),
     Webhooks(webhooks::WebhooksArgs),
+    Access(access::AccessArgs),
     AccessReview(access_review::AccessReviewArgs),
     Proof(proof::ProofArgs),
 }
@@ -183,6 +185,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Releases(args) => releases::run(args).await,
         Command::Rollouts(args) => rollouts::run(args).await,
         Command::Webhooks(args) => webhooks::run(args).await,
+        Command::Access(args) => Box::pin(access::run(args)).await,
         Command::AccessReview(args) => access_review::run(args).await,
         Command::Proof(args) => proof::run(args).await,
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use freehold_tenancy::Region;
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, Uid};
 use reqwest::Url;
@@ -21,6 +22,10 @@ pub(crate) struct RunningSandbox {
     pub(crate) pid: u32,
     pub(crate) api_url: String,
     pub(crate) aws_url: String,
+    /// Start URL of the simulated access portal.
+    pub(crate) start_url: String,
+    /// Region of the simulated Identity Center.
+    pub(crate) sso_region: Region,
     /// File with the public keys that verify tokens.
     pub(crate) jwks: PathBuf,
     /// File with the private key that signs tokens.

@@ -190,6 +190,8 @@ impl Sandbox {
             pid: std::process::id(),
             api_url: api_url.clone(),
             aws_url: aws.url(),
+            start_url: aws.world().start_url(),
+            sso_region: aws.world().settings().home_region.parse()?,
             jwks: issuer.jwks_path(),
             key: issuer.key_path(),
             token: issuer.write_token(&token)?,

@@ -1,6 +1,7 @@
 //! Access to the simulated AWS over HTTP: a server on a loopback socket, and an in-process client for the SDK.
 
 mod client;
+mod device;
 mod faults;
 mod page;
 mod server;

@@ -6,6 +6,7 @@
 //! [`World`] contains the complete state. [`http`] serves it on a loopback socket or through an in-process HTTP client.
 //! [`faults`] injects errors.
 
+pub mod access_portal;
 pub mod account;
 pub mod cloudformation;
 pub mod cloudfront;

@@ -140,6 +140,9 @@ pub fn throttling_error(service: Service) -> AwsError {
         Service::SsoAdmin | Service::IdentityStore => {
             AwsError::new("ThrottlingException", "There are too many requests processing. Try again later.")
         }
+        Service::Sso | Service::SsoOidc => {
+            AwsError::new("TooManyRequestsException", "Request limit exceeded").status(429)
+        }
         Service::Lambda => AwsError::new("TooManyRequestsException", "Rate Exceeded.").status(429),
         Service::Sts | Service::CloudFormation | Service::CloudWatch => AwsError::new("Throttling", "Rate exceeded"),
         Service::S3 => AwsError::new("SlowDown", "Please reduce your request rate.").status(503),

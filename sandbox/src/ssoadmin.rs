@@ -22,7 +22,8 @@ use winterbaume_core::MockResponse;
 use winterbaume_ssoadmin::{model, wire};
 
 pub(crate) use inputs::violation_error;
-pub(crate) use progress::advance;
+pub(crate) use permission_sets::duration_seconds;
+pub(crate) use progress::{advance, role_name};
 
 use crate::settings::Settings;
 use crate::world::{AwsError, Ctx, Request, State, access_denied};

@@ -1,5 +1,6 @@
 //! Tests of the command line.
 
+mod access;
 mod bootstrap;
 mod bundle;
 mod completions;

@@ -1,5 +1,6 @@
 //! Integration tests of all crates, in one program. README.md describes the folders.
 
+mod access_portal;
 mod api;
 mod aws_cli;
 mod cli;

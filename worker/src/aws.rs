@@ -12,6 +12,7 @@
 //! | Lambda | `stack_check`: the response of a tenant's stack, by Function URL or by invocation |
 //! | IAM Identity Center | `ssoadmin`: permission sets, assignments; `identitystore`: users, groups, memberships |
 //! | IAM Identity Center | `own_groups`: groups that Freehold has created, which alone are changed |
+//! | access portal of IAM Identity Center | `portal`: sign-in and credentials of a person, for `freehold access` |
 //! | for `freehold reconcile` | `reconcile_reads`: accounts, guardrails and assignments, page by page |
 //! | for `freehold bootstrap` | `bootstrap`: organisation, guardrails, permission sets, contacts |
 //!
@@ -35,6 +36,7 @@ mod identitystore;
 mod organizations;
 mod own_groups;
 mod ownership;
+mod portal;
 mod reconcile_reads;
 mod resumable_list;
 mod signed_call;
@@ -55,6 +57,7 @@ pub(crate) use bootstrap::{Contact, PERMISSION_SET_TAG, PermissionSetFacts};
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
 pub(crate) use own_groups::GROUP_NOT_OWN;
 pub(crate) use ownership::{ACCOUNT_NOT_OWN, move_command};
+pub use portal::Portal;
 pub use ssoadmin::Instance;
 pub use sts::Caller;
 pub use templates::{TemplateLocation, ValidatedTemplate};

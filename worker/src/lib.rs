@@ -1,5 +1,6 @@
 //! Background worker of Freehold, the only crate that depends on the AWS SDK.
 
+pub mod access_portal;
 mod account_tags;
 mod attention_codes;
 pub mod aws;

@@ -98,7 +98,8 @@ pub(super) fn handle(
     })
 }
 
-fn is_loopback_host(host: &str) -> bool {
+/// Returns whether a Host header names this machine.
+pub(super) fn is_loopback_host(host: &str) -> bool {
     let without_port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     let name = without_port.map_or(host, |(name, _)| name);
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();

@@ -36,7 +36,8 @@ fn overview_text(world: &World) -> String {
          clock          {now}\n\n\
          AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1 \\\n  \
          aws --endpoint-url {url} organizations list-accounts\n\n\
-         /-/world shows the whole state, /-/calls the number of calls per operation, /-/faults the active faults.\n",
+         /-/world shows the whole state, /-/calls the number of calls per operation, /-/faults the active faults, \
+         /-/device approves sign-ins to the access portal.\n",
         organization.id,
         organization.management_account,
         organization.members.len(),

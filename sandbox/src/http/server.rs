@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use winterbaume_core::{MockRequest, MockResponse};
 
-use super::{STOPPED_REGION, faults, page};
+use super::{STOPPED_REGION, device, faults, page};
 use crate::world::World;
 
 /// A running HTTP server. The server stops when this value is dropped.
@@ -58,6 +58,9 @@ pub fn serve(world: &World, listener: TcpListener) -> std::io::Result<RunningSer
 
 async fn handle(State(world): State<World>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     if let Some(response) = faults::handle(&world, &method, uri.path(), &headers, &body) {
+        return into_axum(response);
+    }
+    if let Some(response) = device::handle(&world, &method, &uri, &headers, &body) {
         return into_axum(response);
     }
     if let Some(page) = page::page(&world, &method, uri.path(), &headers) {

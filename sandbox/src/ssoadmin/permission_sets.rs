@@ -226,6 +226,14 @@ fn tag_map(tags: Vec<model::Tag>) -> BTreeMap<String, String> {
 /// Validates a session duration, which must be between one and twelve hours. The default is one hour.
 fn validate_duration(value: Option<String>) -> Result<String, AwsError> {
     let Some(value) = value else { return Ok("PT1H".into()) };
+    if (3_600..=43_200).contains(&duration_seconds(&value)) {
+        return Ok(value);
+    }
+    Err(validation_error(format!("SessionDuration {value} is not between one and twelve hours")))
+}
+
+/// Returns the seconds of a session duration such as `PT1H30M`.
+pub(crate) fn duration_seconds(value: &str) -> u64 {
     let mut total = 0_u64;
     let mut number = 0_u64;
     for character in value.trim_start_matches("PT").chars() {
@@ -236,8 +244,5 @@ fn validate_duration(value: Option<String>) -> Result<String, AwsError> {
             _ => total = total.saturating_add(std::mem::take(&mut number)),
         }
     }
-    if (3_600..=43_200).contains(&total) {
-        return Ok(value);
-    }
-    Err(validation_error(format!("SessionDuration {value} is not between one and twelve hours")))
+    total
 }

@@ -112,7 +112,7 @@ fn remove_role(state: &mut State, account: &str, set_arn: &str) {
 }
 
 /// Returns the role name `AWSReservedSSO_{set}_{16 hexadecimal digits}`, which is fixed per permission set and account.
-fn role_name(set_name: &str, set_arn: &str, account: &str) -> String {
+pub(crate) fn role_name(set_name: &str, set_arn: &str, account: &str) -> String {
     use sha2::{Digest, Sha256};
     let digest = hex::encode(Sha256::new().chain_update(set_arn).chain_update(account).finalize());
     format!("AWSReservedSSO_{set_name}_{}", &digest[..16])

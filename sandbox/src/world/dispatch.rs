@@ -16,7 +16,7 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     };
     let mut state = world.state();
     let now = world.clock().now();
-    let region = called_region(&request, raw);
+    let region = called_region(world, &request, raw);
     let mut ctx = Ctx {
         now,
         system_time: world.clock().system_time(),
@@ -61,10 +61,13 @@ pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
 }
 
 /// Returns the region of the called endpoint.
-fn called_region(request: &Request, raw: &MockRequest) -> String {
+fn called_region(world: &World, request: &Request, raw: &MockRequest) -> String {
     match &request.signature {
         _ if request.service.is_global() => "us-east-1".to_owned(),
         _ if is_function_url(request) => function_url(&raw.uri).map(|(region, _)| region).unwrap_or_default(),
+        _ if request.service.is_unsigned() => {
+            crate::access_portal::region_of_host(&raw.uri).unwrap_or_else(|| world.settings().home_region.clone())
+        }
         Some(signature) => signature.region.clone(),
         None => "us-east-1".to_owned(),
     }
@@ -77,7 +80,7 @@ pub(super) fn missing_response(world: &World, raw: &MockRequest) -> Option<Outag
         return None;
     }
     let request = Request::parse(raw).ok()?;
-    let form = state.faults.outage_form(request.service, &called_region(&request, raw), world.clock().now())?;
+    let form = state.faults.outage_form(request.service, &called_region(world, &request, raw), world.clock().now())?;
     form.has_no_response().then_some(form)
 }
 
@@ -106,6 +109,9 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
     if ctx.service == Service::Lambda {
         return crate::lambda::call(state, ctx, request);
     }
+    if ctx.service.is_unsigned() {
+        return crate::access_portal::call(state, ctx, request);
+    }
     super::authorize::authorize_operation(state, ctx, request)?;
 
     let operation = ctx.operation.clone();
@@ -118,12 +124,16 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
         Service::CloudFormation => crate::cloudformation::call(state, ctx, &operation, request),
         Service::Lambda => crate::lambda::call(state, ctx, request),
         Service::CloudWatch => crate::cloudwatch::call(state, ctx, &operation, request),
-        Service::S3 => Err(AwsError::unknown_operation(&operation)),
+        Service::S3 | Service::Sso | Service::SsoOidc => Err(AwsError::unknown_operation(&operation)),
     }
 }
 
-/// Returns the caller that the access key belongs to. Only a Function URL can be called without a signature.
+/// Returns the caller that the access key belongs to. Only a Function URL and the services for the sign-in of persons
+/// can be called without a signature.
 fn authenticate(state: &State, ctx: &Ctx, signature: Option<&Signature>) -> Result<Caller, AwsError> {
+    if ctx.service.is_unsigned() {
+        return Ok(Caller::anonymous());
+    }
     let Some(signature) = signature else {
         if ctx.operation == "InvokeFunctionUrl" {
             return Ok(Caller::anonymous());

@@ -58,7 +58,7 @@ pub(super) fn tags(request: &Request) -> Vec<(String, String)> {
 
 /// Logs the actions that a call requires, if Freehold made the call.
 pub(super) fn record_call(ctx: &Ctx, request: &Request) {
-    if log().is_none() || ctx.operation == "GetCallerIdentity" {
+    if log().is_none() || ctx.operation == "GetCallerIdentity" || ctx.service.is_unsigned() {
         return;
     }
     if is_from_freehold(request) {

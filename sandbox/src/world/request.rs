@@ -53,7 +53,7 @@ impl Request {
         } else if let Some(signature) = &signature {
             Service::from_signing_name(&signature.service)
         } else {
-            unsigned_service(target, &request.uri)
+            unsigned_service(target, &request.method, &request.uri)
         };
         let Some(service) = service else {
             let name = signature.map(|signature| signature.service);
@@ -72,6 +72,10 @@ impl Request {
             Protocol::RestJson if function_url(&request.uri).is_some() => "InvokeFunctionUrl".to_owned(),
             Protocol::RestJson if service == Service::Lambda => {
                 crate::lambda::operation(&request.method, &path).unwrap_or_default().to_owned()
+            }
+            Protocol::RestJson if service.is_unsigned() => {
+                let found = crate::access_portal::service_and_operation(&request.method, &path);
+                found.map(|(_, operation)| operation).unwrap_or_default().to_owned()
             }
             Protocol::RestJson => capitalize(path.trim_matches('/')),
             Protocol::ByRequest => crate::cloudwatch::operation(&request.headers, &path, &params),
@@ -129,12 +133,14 @@ pub(super) fn function_url(uri: &str) -> Option<(String, String)> {
     Some((rest.strip_suffix(".on.aws")?.to_owned(), id.to_owned()))
 }
 
-fn unsigned_service(target: &str, uri: &str) -> Option<Service> {
+fn unsigned_service(target: &str, method: &str, uri: &str) -> Option<Service> {
+    let portal = crate::access_portal::service_and_operation(method, &winterbaume_core::extract_path(uri));
     match target.split('.').next() {
         Some("AWSOrganizationsV20161128") => Some(Service::Organizations),
         Some("SWBExternalService") => Some(Service::SsoAdmin),
         Some("GraniteServiceVersion20100801") => Some(Service::CloudWatch),
         Some("AWSIdentityStore") => Some(Service::IdentityStore),
+        _ if portal.is_some() => portal.map(|(service, _)| service),
         _ => winterbaume_core::auth::extract_service_from_uri(uri).and_then(|name| Service::from_signing_name(&name)),
     }
 }

@@ -25,7 +25,13 @@ pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> Moc
             json_response(error.status, &body, "application/x-amz-json-1.1")
         }
         Protocol::RestJson => {
-            let mut body = json!({ "message": error.message });
+            let mut body = match service {
+                Service::SsoOidc => json!({
+                    "error": crate::access_portal::oauth_code(&error.code),
+                    "error_description": error.message,
+                }),
+                _ => json!({ "message": error.message }),
+            };
             if let Some(body) = body.as_object_mut() {
                 body.extend(error.members.clone());
             }

@@ -23,6 +23,10 @@ pub enum Service {
     CloudWatch,
     /// S3, as far as CloudFormation reads templates from it.
     S3,
+    /// Access portal of Identity Center, whose requests are not signed.
+    Sso,
+    /// Sign-in to the access portal, whose requests are not signed.
+    SsoOidc,
 }
 
 /// Wire protocol, which determines the format of requests, responses and errors.
@@ -63,12 +67,13 @@ impl Service {
             Self::Organizations => "organizations",
             Self::Sts => "sts",
             Self::Account => "account",
-            Self::SsoAdmin => "sso",
+            Self::SsoAdmin | Self::Sso => "sso",
             Self::IdentityStore => "identitystore",
             Self::CloudFormation => "cloudformation",
             Self::Lambda => "lambda",
             Self::CloudWatch => "cloudwatch",
             Self::S3 => "s3",
+            Self::SsoOidc => "sso-oauth",
         }
     }
 
@@ -76,6 +81,7 @@ impl Service {
     pub fn name(self) -> &'static str {
         match self {
             Self::SsoAdmin => "ssoadmin",
+            Self::SsoOidc => "ssooidc",
             other => other.iam_prefix(),
         }
     }
@@ -84,7 +90,7 @@ impl Service {
         match self {
             Self::Organizations | Self::SsoAdmin | Self::IdentityStore => Protocol::AwsJson,
             Self::Sts | Self::CloudFormation => Protocol::AwsQuery,
-            Self::Account | Self::Lambda => Protocol::RestJson,
+            Self::Account | Self::Lambda | Self::Sso | Self::SsoOidc => Protocol::RestJson,
             Self::S3 => Protocol::RestXml,
             Self::CloudWatch => Protocol::ByRequest,
         }
@@ -93,6 +99,11 @@ impl Service {
     /// Returns whether the service has a single endpoint, in us-east-1.
     pub fn is_global(self) -> bool {
         matches!(self, Self::Organizations | Self::Account)
+    }
+
+    /// Returns whether the requests of the service are not signed.
+    pub fn is_unsigned(self) -> bool {
+        matches!(self, Self::Sso | Self::SsoOidc)
     }
 
     /// Returns the XML namespace of responses. Only the services with the protocol awsQuery use it.

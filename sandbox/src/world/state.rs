@@ -9,6 +9,7 @@ use super::busy::BackgroundWorkLog;
 use super::calls::CallLog;
 use super::ids::IdGenerator;
 use super::{BackgroundWorkSpan, Ctx, Session};
+use crate::access_portal::AccessPortal;
 use crate::account::{AlternateContact, OptIn};
 use crate::cloudformation::{LogGroup, Stacks};
 use crate::cloudfront::CloudFront;
@@ -37,6 +38,9 @@ pub struct State {
     pub access_keys: BTreeMap<String, Session>,
     pub identity_center: IdentityCenter,
     pub identity_store: IdentityStore,
+    /// Sign-ins and sessions of persons in the access portal.
+    #[serde(default)]
+    pub access_portal: AccessPortal,
     pub ids: IdGenerator,
     /// Token buckets of the rate limits.
     pub buckets: TokenBuckets,
@@ -110,6 +114,7 @@ impl State {
             access_keys: BTreeMap::new(),
             identity_center: IdentityCenter::new(settings, now),
             identity_store: IdentityStore::new(settings, now),
+            access_portal: AccessPortal::default(),
             ids: IdGenerator::new(settings.seed),
             buckets: TokenBuckets::default(),
             faults: Faults::default(),

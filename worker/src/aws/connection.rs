@@ -110,16 +110,11 @@ impl Connection {
         if ambient.endpoint_url().is_some() {
             return Err(ConnectError::EndpointOverride("endpoint_url in the AWS profile".to_owned()));
         }
-        let connector = Connector::builder()
-            .connector_settings(settings())
-            .proxy_config(ProxyConfig::from_env())
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-            .build();
         // The rest of the AWS configuration is ignored, because a profile may also set endpoints of single services.
         Ok(Self {
             region: ambient.region().cloned().ok_or(ConnectError::NoRegion).and_then(in_commercial_partition)?,
             credentials: ambient.credentials_provider().ok_or(ConnectError::NoCredentials)?,
-            http: shared_client(connector),
+            http: tls_client(),
             endpoint: Endpoint::Aws,
             use_fips: ambient.use_fips(),
             use_dual_stack: ambient.use_dual_stack(),
@@ -129,10 +124,7 @@ impl Connection {
     /// Connects to a simulated AWS that listens on loopback.
     pub fn loopback(key: AccessKey<'_>, region: &str, endpoint: &str) -> Result<Self, ConnectError> {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        if !is_loopback(&endpoint) {
-            return Err(ConnectError::NotLoopback(endpoint));
-        }
-        let http = shared_client(Connector::builder().connector_settings(settings()).build_http());
+        let http = plain_client(&endpoint)?;
         Ok(Self::simulated(key, region, http, Endpoint::Loopback(endpoint)))
     }
 
@@ -224,6 +216,24 @@ pub(super) fn timeouts() -> TimeoutConfig {
 
 fn settings() -> HttpConnectorSettings {
     HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build()
+}
+
+/// Creates the HTTP client for the real AWS, with the proxy of the environment variables.
+pub(super) fn tls_client() -> SharedHttpClient {
+    let connector = Connector::builder()
+        .connector_settings(settings())
+        .proxy_config(ProxyConfig::from_env())
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+        .build();
+    shared_client(connector)
+}
+
+/// Creates the HTTP client for a simulated AWS, which must listen on loopback.
+pub(super) fn plain_client(endpoint: &str) -> Result<SharedHttpClient, ConnectError> {
+    if !is_loopback(endpoint) {
+        return Err(ConnectError::NotLoopback(endpoint.to_owned()));
+    }
+    Ok(shared_client(Connector::builder().connector_settings(settings()).build_http()))
 }
 
 /// Creates an HTTP client with one connector, so that all SDK clients share its connection pool.

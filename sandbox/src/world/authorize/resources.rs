@@ -96,7 +96,7 @@ pub(super) fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<Reso
         }
         Service::IdentityStore => identity_store(state, ctx, &body),
         Service::CloudWatch => crate::cloudwatch::alarm_arns(ctx, request).into_iter().map(Resource::new).collect(),
-        Service::Sts | Service::Lambda | Service::S3 => Vec::new(),
+        Service::Sts | Service::Lambda | Service::S3 | Service::Sso | Service::SsoOidc => Vec::new(),
     };
     if resources.is_empty() {
         resources.push(Resource::new("*"));
