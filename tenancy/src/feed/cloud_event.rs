@@ -49,10 +49,24 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b", nullable = false))]
     pub tenant_id: Option<String>,
+    /// Id of the tenant in your system, as it was when the event entered the feed; in all events of a tenant that has
+    /// one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "customer-4711", nullable = false))]
+    pub external_id: Option<String>,
     /// Environment of the event; in all event types of a tenant except `tenant.updated` and `tenant.approval.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false))]
     pub environment_id: Option<String>,
+    /// Name of the environment; in all events with an `environment_id` that entered the feed with this version or a
+    /// later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "production", nullable = false))]
+    pub environment: Option<String>,
+    /// Home region of the environment when the event entered the feed; in the same events as `environment`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "eu-central-1", nullable = false))]
+    pub home_region: Option<String>,
     /// Operation of the event, whose details are at `GET /v1/operations/{id}`; in all event types of a
     /// tenant except `tenant.updated`, `tenant.approval.*`, `environment.degraded`, `environment.recovered`,
     /// `environment.pinned`, `environment.unpinned` and `environment.finding.*`.
@@ -144,7 +158,10 @@ impl FeedEvent {
             sequence: format!("{:019}", entry.position),
             data: FeedEventData {
                 tenant_id,
+                external_id: text("external_id"),
                 environment_id,
+                environment: text("environment"),
+                home_region: text("home_region"),
                 operation_id: entry.operation.map(|event| event.operation_id.to_string()),
                 aws_account_id: text("aws_account_id"),
                 code: text("code"),
