@@ -7,13 +7,13 @@ mod operation_events;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::string_enum::string_enum;
+use crate::string_enum::string_enum_with_sentences;
 use crate::{EnvironmentId, OperationId, TenantId};
 
-pub use cloud_event::{FeedEvent, FeedEventData};
+pub use cloud_event::{FeedEvent, FeedEventData, TEST_EVENT_TYPE};
 pub use event_names::EventNames;
 
-string_enum! {
+string_enum_with_sentences! {
     /// Type of an event in the feed.
     FeedType {
         /// A signup or a request for an additional environment was accepted.

@@ -19,3 +19,4 @@ mod review;
 mod rollouts;
 mod secrets;
 mod terminal;
+mod webhooks;
