@@ -76,9 +76,10 @@ async fn the_format_can_be_changed_and_is_checked() {
     let changed = patch(&json!({ "format": "slack" })).await;
     assert_eq!((changed.status.as_u16(), &changed.json()["format"]), (200, &json!("slack")), "{}", changed.text);
     let audited = hooks.api.get("/v1/audit-events?action=updateWebhookEndpoint").await.json();
-    let changes = audited["audit_events"].as_array().unwrap().iter().map(|one| &one["record"]["outcome"]["changes"]);
+    let mut changes =
+        audited["audit_events"].as_array().unwrap().iter().map(|one| &one["record"]["outcome"]["changes"]);
     let expected = json!({ "old": "freehold", "new": "slack" });
-    assert!(changes.into_iter().any(|changes| changes["format"] == expected), "{audited}");
+    assert!(changes.any(|changes| changes["format"] == expected), "{audited}");
 
     hooks.post(&endpoint, "/test", &json!({})).await;
     Arc::new(hooks.worker()).drain_webhooks().await.unwrap();
