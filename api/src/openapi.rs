@@ -1,6 +1,8 @@
 //! Parts of the OpenAPI 3.1 document that the routes share.
 
-use freehold_tenancy::feed::{FeedEvent, FeedEventData};
+mod webhooks;
+
+use freehold_tenancy::feed::{FeedEvent, FeedEventData, TEST_EVENT_TYPE};
 use serde_json::json;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, Paths};
@@ -12,7 +14,7 @@ use utoipa::openapi::{
 
 use crate::problem::{Code, FieldError, MEDIA_TYPE, Problem};
 use crate::route_policy::{ResourceScope, RoutePolicy};
-use crate::routes::events::schema::schemas_by_event_type;
+use crate::routes::events::schema::{schemas_by_event_type, test_event_schema};
 use crate::scope::Scope;
 
 /// Name of the security scheme in the OpenAPI document.
@@ -86,6 +88,7 @@ pub(crate) fn base_document() -> OpenApi {
         .schema_from::<FeedEvent>()
         .schema_from::<FeedEventData>()
         .schemas_from_iter(schemas_by_event_type())
+        .schema(TEST_EVENT_TYPE, test_event_schema())
         .build();
     let tags = [
         ("tenants", "Customers and their environments."),
@@ -102,7 +105,12 @@ pub(crate) fn base_document() -> OpenApi {
         ("service", "Health, metrics and OpenAPI document of the API. These routes need no token."),
     ];
     let tags = tags.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build());
-    OpenApiBuilder::new().info(info).components(Some(components)).tags(Some(tags)).build()
+    OpenApiBuilder::new()
+        .info(info)
+        .webhooks(Some(webhooks::webhooks()))
+        .components(Some(components))
+        .tags(Some(tags))
+        .build()
 }
 
 /// Error response that many routes share.

@@ -126,6 +126,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         )
         .protected(policy(WebhooksRead, Fleet), routes!(webhooks::deliveries::list_webhook_deliveries))
         .protected(policy(WebhooksRead, Fleet), routes!(webhooks::deliveries::get_webhook_delivery))
+        .protected(policy(WebhooksWrite, Fleet), routes!(webhooks::deliveries::test_webhook_endpoint))
         .protected(policy(WebhooksWrite, Fleet), routes!(webhooks::deliveries::replay_webhook_delivery))
         .protected(policy(WebhooksWrite, Fleet), routes!(webhooks::deliveries::replay_webhook_events))
         .public(routes!(health::livez))

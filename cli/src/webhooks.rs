@@ -1,6 +1,7 @@
 //! `freehold webhooks`: manage webhook endpoints, show and replay their deliveries.
 
 mod deliveries;
+mod test;
 
 use clap::{Args, Subcommand};
 use freehold_api::schema::{NewWebhookEndpoint, WebhookEndpoint, WebhookEndpointPage};
@@ -32,6 +33,7 @@ enum WebhooksCommand {
     List(ListArgs),
     Create(CreateArgs),
     Show(deliveries::ShowArgs),
+    Test(test::TestArgs),
     Replay(deliveries::ReplayArgs),
     /// Create a new signing secret and print it once; the old one stays valid for 24 hours
     #[command(after_help = endpoint_example!("rotate-secret"))]
@@ -63,7 +65,8 @@ struct ListArgs {
     "Examples:\n  ",
     "freehold webhooks create --url https://example.com/freehold\n  ",
     "freehold webhooks create --url https://example.com/freehold --type environment.ready \\\n    ",
-    "--description billing\n\n",
+    "--description billing\n  ",
+    "freehold webhooks create --url https://hooks.slack.com/services/T0/B0/x --format slack\n\n",
     exit_codes!(),
 ))]
 struct CreateArgs {
@@ -76,6 +79,9 @@ struct CreateArgs {
     /// Description of the endpoint
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// Format of the body: freehold, or slack or teams for messages to a channel [default: freehold]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -102,6 +108,7 @@ pub(crate) async fn run(args: WebhooksArgs) -> anyhow::Result<Exit> {
         WebhooksCommand::List(args) => list(args).await,
         WebhooksCommand::Create(args) => create(args).await,
         WebhooksCommand::Show(args) => deliveries::show(args).await,
+        WebhooksCommand::Test(args) => test::run(args).await,
         WebhooksCommand::Replay(args) => deliveries::replay(args).await,
         WebhooksCommand::RotateSecret(args) => post(args, "rotate-secret").await,
         WebhooksCommand::Disable(args) => post(args, "disable").await,
@@ -130,13 +137,14 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
 }
 
 fn endpoint_table(endpoints: &[WebhookEndpoint]) -> TextTable {
-    let mut table = output::new_table(["endpoint", "state", "url", "types", "description", "failing since"]);
+    let mut table = output::new_table(["endpoint", "state", "url", "format", "types", "description", "failing since"]);
     for endpoint in endpoints {
         let failing_since = endpoint.failing_since.map(|since| since.format("%Y-%m-%d %H:%M:%S").to_string());
         table.add_row([
             endpoint.id.as_str(),
             endpoint.disabled_reason.as_deref().unwrap_or(&endpoint.state),
             &endpoint.url,
+            &endpoint.format,
             &format_types(endpoint),
             &endpoint.description,
             failing_since.as_deref().unwrap_or("-"),
@@ -147,7 +155,7 @@ fn endpoint_table(endpoints: &[WebhookEndpoint]) -> TextTable {
 
 async fn create(args: CreateArgs) -> anyhow::Result<Exit> {
     let types = (!args.types.is_empty()).then_some(args.types);
-    let body = NewWebhookEndpoint { url: args.url, types, description: args.description };
+    let body = NewWebhookEndpoint { url: args.url, types, description: args.description, format: args.format };
     let endpoint: WebhookEndpoint = args.client.api_client()?.post("/v1/webhook-endpoints", &[], Some(&body)).await?;
     print_endpoint(&endpoint, args.client.output)
 }
@@ -199,6 +207,7 @@ fn print_fields(endpoint: &WebhookEndpoint) -> anyhow::Result<()> {
         ("endpoint", endpoint.id.as_str()),
         ("url", &endpoint.url),
         ("types", &types),
+        ("format", &endpoint.format),
         ("description", &endpoint.description),
         ("state", &state),
     ] {

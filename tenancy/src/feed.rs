@@ -1,17 +1,19 @@
 //! Event feed: an ordered, append-only list of events with stable event types.
 
 mod cloud_event;
+mod event_names;
 mod operation_events;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::string_enum::string_enum;
+use crate::string_enum::string_enum_with_sentences;
 use crate::{EnvironmentId, OperationId, TenantId};
 
-pub use cloud_event::{FeedEvent, FeedEventData};
+pub use cloud_event::{FeedEvent, FeedEventData, TEST_EVENT_TYPE};
+pub use event_names::EventNames;
 
-string_enum! {
+string_enum_with_sentences! {
     /// Type of an event in the feed.
     FeedType {
         /// A signup or a request for an additional environment was accepted.
@@ -218,7 +220,7 @@ pub struct Entry {
     /// Operation event that is published; `None` for an event of the fleet, of the tenant or of an environment itself.
     pub operation: Option<OperationEventRef>,
     pub feed_type: FeedType,
-    /// Fields that depend on the event type, without personal data.
+    /// Names of tenant and environment, and fields that depend on the event type, without personal data.
     pub data: Value,
     pub occurred_at: DateTime<Utc>,
 }

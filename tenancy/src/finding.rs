@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::string_enum::string_enum;
+use crate::string_enum::{string_enum, string_enum_with_sentences};
 use crate::{AwsAccountId, EnvironmentId, FindingId, OperationId, TenantId};
 
 string_enum! {
@@ -17,7 +17,7 @@ string_enum! {
     }
 }
 
-string_enum! {
+string_enum_with_sentences! {
     /// Kind of a finding.
     FindingKind {
         /// Account with the tag of this installation but without an environment.

@@ -39,4 +39,20 @@ macro_rules! string_enum {
     };
 }
 
-pub(crate) use string_enum;
+/// Defines an enum like [`string_enum`], whose variants also have their doc comment as a sentence.
+macro_rules! string_enum_with_sentences {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $sentence:literal])+ $variant:ident = $word:literal,)+ }) => {
+        $crate::string_enum::string_enum! {
+            $(#[$doc])* $name { $($(#[doc = $sentence])+ $variant = $word,)+ }
+        }
+
+        impl $name {
+            /// Returns the description of the variant as a sentence for people.
+            pub fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($sentence),+)),+ }.trim_start()
+            }
+        }
+    };
+}
+
+pub(crate) use {string_enum, string_enum_with_sentences};

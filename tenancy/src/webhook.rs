@@ -1,6 +1,7 @@
 //! Webhooks: endpoints, deliveries, signatures and permitted destinations.
 
 pub mod blocked_ranges;
+pub mod chat_message;
 pub mod destination;
 pub mod secret;
 pub mod url;
@@ -11,6 +12,7 @@ use crate::feed::FeedType;
 use crate::string_enum::string_enum;
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
+pub use chat_message::ChatMessage;
 pub use destination::{DestinationError, DestinationPolicy, Resolver};
 pub use secret::WebhookSecret;
 pub use url::ReceiverUrl;
@@ -24,6 +26,18 @@ string_enum! {
         Gone = "gone",
         /// All attempts of the last five days have failed.
         Failing = "failing",
+    }
+}
+
+string_enum! {
+    /// Format of the body of a delivery.
+    WebhookFormat {
+        /// Event of the feed.
+        Freehold = "freehold",
+        /// Message for an incoming webhook of Slack.
+        Slack = "slack",
+        /// Adaptive Card for a workflow of Microsoft Teams.
+        Teams = "teams",
     }
 }
 
@@ -78,6 +92,7 @@ pub struct Endpoint {
     pub id: WebhookEndpointId,
     pub url: ReceiverUrl,
     pub description: String,
+    pub format: WebhookFormat,
     /// Event types that the endpoint receives; `None` means all types.
     pub types: Option<Vec<FeedType>>,
     /// Time at which the endpoint was disabled, and the reason; `None` if it is enabled.
@@ -98,9 +113,9 @@ pub struct Endpoint {
 pub struct Delivery {
     /// Id of the delivery, which every attempt sends in the header `webhook-id`.
     pub id: WebhookDeliveryId,
-    /// Feed position of the event.
+    /// Feed position of the event; 0 for a test event, which is not in the feed.
     pub position: i64,
-    /// Type of the event in the feed.
+    /// Type of the event; `None` if the feed no longer contains the event.
     pub event_type: Option<String>,
     pub state: DeliveryState,
     pub attempts: i32,

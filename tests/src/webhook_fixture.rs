@@ -117,8 +117,12 @@ impl WebhookFixture {
     /// Creates an endpoint and returns the response body, which contains its secret.
     pub async fn create_endpoint(&self, url: &str, types: &[&str]) -> Value {
         let types = if types.is_empty() { Value::Null } else { json!(types) };
-        let body = json!({ "url": url, "types": types });
-        let created = send(self.api.request(Method::POST, "/v1/webhook-endpoints").json(&body)).await;
+        self.create_endpoint_with(&json!({ "url": url, "types": types })).await
+    }
+
+    /// Creates an endpoint with the request body `body`, and returns the response body.
+    pub async fn create_endpoint_with(&self, body: &Value) -> Value {
+        let created = send(self.api.request(Method::POST, "/v1/webhook-endpoints").json(body)).await;
         assert_eq!(created.status, 201, "{}", created.text);
         created.json()
     }

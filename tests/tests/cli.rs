@@ -20,3 +20,4 @@ mod review;
 mod rollouts;
 mod secrets;
 mod terminal;
+mod webhooks;

@@ -4,9 +4,11 @@
 
 mod delivery;
 mod endpoints;
+mod formats;
 mod idle;
 mod isolation;
 mod retries;
 mod secrets;
 mod ssrf;
 mod targets;
+mod test_events;

@@ -4,6 +4,7 @@
 //! A slow or failing endpoint does not delay others. Concurrent deliveries are limited per endpoint, failing endpoints
 //! share a small pool, and operations have separate resources.
 
+mod body;
 mod concurrency;
 mod deliver;
 pub(crate) mod delivery_loop;

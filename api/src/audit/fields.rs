@@ -80,10 +80,10 @@ const ROUTES: &[RecordedFields] = &[
     ),
     route(
         "createWebhookEndpoint",
-        &[("url", Url), ("types", Whole), ("description", Whole)],
-        &["url", "types", "description"],
+        &[("url", Url), ("types", Whole), ("description", Whole), ("format", Whole)],
+        &["url", "types", "description", "format"],
     ),
-    route("deleteWebhookEndpoint", &[], &["url", "types", "description"]),
+    route("deleteWebhookEndpoint", &[], &["url", "types", "description", "format"]),
     route("disableWebhookEndpoint", &[], &["is_enabled"]),
     route("enableWebhookEndpoint", &[], &["is_enabled"]),
     route("endChangeFreeze", &[], &["change_freeze"]),
@@ -127,6 +127,7 @@ const ROUTES: &[RecordedFields] = &[
     route("rotateWebhookSecret", &[], &["secret"]),
     route("setChangeFreeze", &[("reason", Whole), ("until", Whole)], &["change_freeze"]),
     route("setLegalHold", &[("reason", Whole)], &["legal_hold"]),
+    route("testWebhookEndpoint", &[], &[]),
     route("suspendTenant", &[("reason", Whole), ("note", Whole)], &["suspension"]),
     route("unpinEnvironment", &[], &["pin"]),
     route(
@@ -153,8 +154,8 @@ const ROUTES: &[RecordedFields] = &[
     ),
     route(
         "updateWebhookEndpoint",
-        &[("url", Url), ("types", Whole), ("description", Whole)],
-        &["url", "types", "description"],
+        &[("url", Url), ("types", Whole), ("description", Whole), ("format", Whole)],
+        &["url", "types", "description", "format"],
     ),
     route("upgradeBaseline", &[], &["baseline_version"]),
 ];

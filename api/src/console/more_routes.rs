@@ -17,6 +17,7 @@ pub(super) fn more_routes() -> Router<App> {
         .route("/console/webhooks/{id}", get(webhooks::show))
         .route("/console/webhooks/{id}/enable", post(webhook_actions::enable))
         .route("/console/webhooks/{id}/disable", post(webhook_actions::disable))
+        .route("/console/webhooks/{id}/test", post(webhook_actions::test))
         .route("/console/webhooks/{id}/rotate", post(webhook_actions::rotate))
         .route("/console/webhooks/{id}/replay", post(webhook_actions::replay))
         .route("/console/webhooks/{id}/delete", post(webhook_actions::delete))

@@ -34,6 +34,8 @@ fn record_endpoint(before: Option<&Endpoint>, after: Option<&Endpoint>) {
     record_change("types", before.map(types), after.map(types));
     let description = |endpoint: &Endpoint| endpoint.description.clone();
     record_change("description", before.map(description), after.map(description));
+    let format = |endpoint: &Endpoint| endpoint.format;
+    record_change("format", before.map(format), after.map(format));
 }
 
 /// Generates a webhook secret. Returns the secret in plain text and encrypted for the endpoint with this id.

@@ -96,9 +96,19 @@ async fn show_delivery(api: &ApiClient, path: &str, format: Format) -> anyhow::R
     let delivery: WebhookDelivery = api.get(path, &[]).await?;
     if format == Format::Json {
         output::print_json(&delivery)?;
-        return Ok(Exit::Success);
+    } else {
+        print_delivery(&delivery)?;
     }
-    let event = format!("{} at position {}", delivery.r#type.as_deref().unwrap_or("-"), delivery.position);
+    Ok(Exit::Success)
+}
+
+/// Prints a delivery with its attempts.
+pub(super) fn print_delivery(delivery: &WebhookDelivery) -> anyhow::Result<()> {
+    let event_type = delivery.r#type.as_deref().unwrap_or("-");
+    let event = match delivery.position {
+        0 => event_type.to_owned(),
+        position => format!("{event_type} at position {position}"),
+    };
     for (name, value) in [("delivery", &delivery.id), ("event", &event), ("state", &delivery.state)] {
         output::print_field(name, value)?;
     }
@@ -115,8 +125,7 @@ async fn show_delivery(api: &ApiClient, path: &str, format: Format) -> anyhow::R
             &format_time(*next_attempt_at),
         ]);
     }
-    output::print_table(&table)?;
-    Ok(Exit::Success)
+    Ok(output::print_table(&table)?)
 }
 
 pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<Exit> {

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{PgPool, Result, finish_transaction};
-use crate::feed::{Entry, FeedType, OperationEventRef};
+use crate::feed::{Entry, EventNames, FeedType, OperationEventRef};
 use crate::{EnvironmentId, TenantId};
 
 /// Maximum number of positions assigned in one transaction.
@@ -101,6 +101,9 @@ struct PendingEvent {
     event_type: String,
     data: Value,
     occurred_at: DateTime<Utc>,
+    external_id: Option<String>,
+    environment: Option<String>,
+    home_region: Option<String>,
 }
 
 impl PendingEvent {
@@ -111,6 +114,16 @@ impl PendingEvent {
             Some(kind) => Ok(FeedType::of(kind.parse()?, self.event_type.parse()?)),
             None => self.event_type.parse().map(Some),
         }
+    }
+
+    /// Returns the public data of the event.
+    fn public_data(&mut self, feed_type: FeedType) -> Value {
+        let names = EventNames {
+            external_id: self.external_id.take(),
+            environment: self.environment.take(),
+            home_region: self.home_region.take(),
+        };
+        names.add_to(feed_type.data(&self.data))
     }
 }
 
@@ -125,10 +138,17 @@ async fn assign_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<A
         select p.id, p.operation_id, p.seq, coalesce(e.tenant_id, p.tenant_id) as tenant_id,
             coalesce(e.environment_id, p.environment_id) as environment_id, o.kind as "kind?",
             coalesce(e.type, p.type) as "event_type!", coalesce(e.data, p.data) as "data!",
-            coalesce(e.occurred_at, p.occurred_at) as "occurred_at!"
+            coalesce(e.occurred_at, p.occurred_at) as "occurred_at!",
+            (select external_id from tenants where id = coalesce(e.tenant_id, p.tenant_id)) as external_id,
+            v.name as "environment?", v.home_region as "home_region?"
         from (select * from feed_pending order by id limit $1) p
             left join events e on e.operation_id = p.operation_id and e.seq = p.seq
             left join operations o on o.id = e.operation_id
+            -- The limit makes the planner look up single rows, however many environments there are.
+            left join lateral (
+                select name, home_region from environments
+                where id = coalesce(e.environment_id, p.environment_id) limit 1
+            ) v on true
         order by p.id"#,
         MAX_BATCH_SIZE,
     );
@@ -161,14 +181,14 @@ async fn append(
 ) -> Result<()> {
     let (mut positions, mut operations, mut seqs, mut tenants) = (vec![], vec![], vec![], vec![]);
     let (mut environments, mut types, mut data, mut times) = (vec![], vec![], vec![], vec![]);
-    for (position, (feed_type, event)) in entries {
+    for (position, (feed_type, mut event)) in entries {
         positions.push(position);
         operations.push(event.operation_id);
         seqs.push(event.seq);
         tenants.push(event.tenant_id);
         environments.push(event.environment_id);
         types.push(feed_type.to_string());
-        data.push(feed_type.data(&event.data));
+        data.push(event.public_data(feed_type));
         times.push(event.occurred_at);
     }
     sqlx::query!(

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Entry;
-use crate::Config;
+use crate::{Config, WebhookDeliveryId, WebhookEndpointId};
 
 /// Event in the format of CloudEvents 1.0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct FeedEvent {
     #[cfg_attr(feature = "openapi", schema(example = "environment.account.assigned"))]
     pub r#type: String,
     /// Environment of the event, or tenant if it concerns no environment. An event of the fleet has its rollout or
-    /// release, or `change-freeze`.
+    /// release, or `change-freeze`; a test event has the webhook endpoint.
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a"))]
     pub subject: String,
     /// Time of the event.
@@ -33,7 +33,8 @@ pub struct FeedEvent {
     /// Media type of `data`.
     #[cfg_attr(feature = "openapi", schema(example = "application/json"))]
     pub datacontenttype: String,
-    /// Position in the feed, with leading zeros, so that positions can be compared as strings.
+    /// Position in the feed, with leading zeros, so that positions can be compared as strings. Only zeros in a test
+    /// event, which is not in the feed.
     #[cfg_attr(feature = "openapi", schema(example = "0000000000000004711", pattern = "^[0-9]{19}$"))]
     pub sequence: String,
     /// Ids of the affected objects, and fields that depend on the event type.
@@ -41,7 +42,7 @@ pub struct FeedEvent {
 }
 
 /// Data of an event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FeedEventData {
     /// Tenant of the event; in all event types except those of the fleet: `release.*`, `rollout.*` and
@@ -49,10 +50,24 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b", nullable = false))]
     pub tenant_id: Option<String>,
+    /// Id of the tenant in your system, as it was when the event entered the feed; in all events of a tenant that has
+    /// one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "customer-4711", nullable = false))]
+    pub external_id: Option<String>,
     /// Environment of the event; in all event types of a tenant except `tenant.updated` and `tenant.approval.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false))]
     pub environment_id: Option<String>,
+    /// Name of the environment; in all events with an `environment_id` that entered the feed with this version or a
+    /// later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "production", nullable = false))]
+    pub environment: Option<String>,
+    /// Home region of the environment when the event entered the feed; in the same events as `environment`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "eu-central-1", nullable = false))]
+    pub home_region: Option<String>,
     /// Operation of the event, whose details are at `GET /v1/operations/{id}`; in all event types of a
     /// tenant except `tenant.updated`, `tenant.approval.*`, `environment.degraded`, `environment.recovered`,
     /// `environment.pinned`, `environment.unpinned` and `environment.finding.*`.
@@ -121,7 +136,26 @@ pub struct FeedEventData {
     pub changed: Option<Vec<String>>,
 }
 
+/// Type of the event that tests a webhook endpoint. It is no [`FeedType`](super::FeedType), because it is not in the
+/// feed.
+pub const TEST_EVENT_TYPE: &str = "webhook.test";
+
 impl FeedEvent {
+    /// Creates a test event for a webhook endpoint.
+    pub fn test(endpoint: WebhookEndpointId, delivery: WebhookDeliveryId, at: DateTime<Utc>, config: &Config) -> Self {
+        Self {
+            specversion: "1.0".to_owned(),
+            id: format!("{endpoint}/{delivery}"),
+            source: source(config),
+            r#type: TEST_EVENT_TYPE.to_owned(),
+            subject: endpoint.to_string(),
+            time: at,
+            datacontenttype: "application/json".to_owned(),
+            sequence: sequence(0),
+            data: FeedEventData::default(),
+        }
+    }
+
     /// Converts a feed entry to its public form.
     pub fn of(entry: Entry, config: &Config) -> Self {
         let text = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
@@ -136,15 +170,18 @@ impl FeedEvent {
                 Some(event) => format!("{}/{}", event.operation_id, event.seq),
                 None => format!("{subject}/{}", entry.position),
             },
-            source: format!("urn:freehold:{}", config.organization.management_account_id),
+            source: source(config),
             r#type: entry.feed_type.to_string(),
             subject,
             time: entry.occurred_at,
             datacontenttype: "application/json".to_owned(),
-            sequence: format!("{:019}", entry.position),
+            sequence: sequence(entry.position),
             data: FeedEventData {
                 tenant_id,
+                external_id: text("external_id"),
                 environment_id,
+                environment: text("environment"),
+                home_region: text("home_region"),
                 operation_id: entry.operation.map(|event| event.operation_id.to_string()),
                 aws_account_id: text("aws_account_id"),
                 code: text("code"),
@@ -164,6 +201,14 @@ impl FeedEvent {
             },
         }
     }
+}
+
+fn source(config: &Config) -> String {
+    format!("urn:freehold:{}", config.organization.management_account_id)
+}
+
+fn sequence(position: i64) -> String {
+    format!("{position:019}")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use freehold_tenancy::db::releases::{self, ApproveResult, NewRelease, ReleaseChe
 use freehold_tenancy::feed::FeedType;
 use freehold_tenancy::operation::Requester;
 use freehold_tenancy::release::{ReleaseContent, ReleaseSource};
-use freehold_tests::api_fixture::{ApiFixture, signup_body};
+use freehold_tests::api_fixture::{ApiFixture, send, signup_body, signup_body_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -42,12 +42,34 @@ async fn events_of_a_tenant_appear_in_order_as_cloud_events() {
         assigned["data"],
         json!({
             "tenant_id": tenant["id"], "environment_id": environment["id"], "operation_id": operation,
-            "aws_account_id": "111122223333",
+            "aws_account_id": "111122223333", "environment": "production", "home_region": "eu-central-1",
         })
     );
     for personal in ["admin@example.com", "Example GmbH", "ann"] {
         assert!(!page.to_string().contains(&format!("\"{personal}")), "the feed contains {personal}");
     }
+}
+
+#[tokio::test]
+async fn an_event_keeps_the_names_that_it_was_published_with() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body_with(json!({ "external_id": "customer-4711" }))).await;
+    let accepted = api.get("/v1/events").await.json()["events"][0].clone();
+    let names = |event: &Value| {
+        ["external_id", "environment", "home_region"].map(|name| event["data"][name].as_str().map(ToOwned::to_owned))
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(names(&accepted), [text("customer-4711"), text("production"), text("eu-central-1")]);
+
+    let path = format!("/v1/tenants/{}", tenant["id"].as_str().unwrap());
+    let change = json!({ "external_id": "customer-7" });
+    let response = send(api.request(Method::PATCH, &path).header("If-Match", "*").json(&change)).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    let page = api.get("/v1/events").await.json();
+    assert_eq!(types(&page), ["tenant.onboarding.accepted", "tenant.updated"]);
+    assert_eq!(page["events"][0], accepted, "an event has changed after it was read");
+    // An event of the tenant itself has no environment.
+    assert_eq!(names(&page["events"][1]), [text("customer-7"), None, None]);
 }
 
 #[tokio::test]

@@ -223,7 +223,7 @@ async fn each_change_of_a_finding_is_one_event_of_its_tenant() {
             event["data"],
             json!({
                 "tenant_id": tenant["id"], "environment_id": environment, "finding_id": id, "kind": kind,
-                "severity": "critical",
+                "severity": "critical", "environment": "production", "home_region": "eu-central-1",
             })
         );
     }

@@ -40,7 +40,10 @@ async fn a_pin_is_shown_until_it_is_deleted() {
     let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["environment.pinned", "environment.pinned", "environment.unpinned"]);
     let id = &tenant["environments"][0]["id"];
-    assert_eq!(events[0]["data"], json!({ "tenant_id": tenant["id"], "environment_id": id }));
+    let expected = json!({
+        "tenant_id": tenant["id"], "environment_id": id, "environment": "production", "home_region": "eu-central-1",
+    });
+    assert_eq!(events[0]["data"], expected);
     let audited = api.get("/v1/audit-events?action=unpinEnvironment").await.json();
     let changes = &audited["audit_events"][0]["record"]["outcome"]["changes"];
     assert_eq!(changes["pin"], json!({ "old": { "reason": "Audit.", "until": null }, "new": null }), "{audited}");

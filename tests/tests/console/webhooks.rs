@@ -101,6 +101,18 @@ async fn events_and_deliveries_are_sent_again() {
 }
 
 #[tokio::test]
+async fn a_test_event_leads_to_its_delivery() {
+    let (mut console, page) = with_endpoint(ALL_SCOPES).await;
+    let shown = console.get(&page).await.text;
+    assert!(shown.contains("Send a test event") && shown.contains("event of the feed"), "{shown}");
+    let done = console.post(&format!("{page}/test"), &[]).await;
+    let delivery = done.header("location").to_owned();
+    assert!(done.status == 303 && delivery.starts_with(&format!("{page}/deliveries/whd_")), "{delivery}");
+    let shown = console.get(&delivery).await.text;
+    assert!(shown.contains("webhook.test") && shown.contains("not in the feed"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_reader_of_webhooks_sees_no_action_and_is_refused() {
     let (mut console, page) = with_endpoint("fleet webhooks:read").await;
     let shown = console.get(&page).await.text;
@@ -108,6 +120,7 @@ async fn a_reader_of_webhooks_sees_no_action_and_is_refused() {
     for (action, fields) in [
         ("disable", vec![]),
         ("enable", vec![]),
+        ("test", vec![]),
         ("rotate", vec![("key", "key-1")]),
         ("replay", vec![("since", "2026-01-01")]),
         ("delete", vec![("url", URL), ("etag", "*")]),

@@ -9,7 +9,7 @@ use freehold_tenancy::config::{Capability, Config};
 use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::event::EventType;
-use freehold_tenancy::feed::{Entry, FeedEvent, FeedType, OperationEventRef};
+use freehold_tenancy::feed::{Entry, EventNames, FeedEvent, FeedType, OperationEventRef};
 use freehold_tenancy::finding::{FindingKind, FindingRemedy, FindingState, Severity};
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::operation::{OperationKind, OperationState, Requester};
@@ -114,13 +114,19 @@ fn cloud_events(lines: &mut Lines) {
             "wave": "canaries", "by": "ann", "sentence": "A text.", "request_hash": "00",
         });
         let has = |id: &str| feed_type.id_fields().contains(&id);
+        let name = |id: &str, text: &str| has(id).then(|| text.to_owned());
+        let names = EventNames {
+            external_id: name("tenant_id", "customer-4711"),
+            environment: name("environment_id", "production"),
+            home_region: name("environment_id", "eu-central-1"),
+        };
         let entry = Entry {
             position: 5,
             tenant_id: has("tenant_id").then_some(TenantId::from(Uuid::from_u128(1))),
             environment_id: has("environment_id").then_some(EnvironmentId::from(Uuid::from_u128(2))),
             operation: has("operation_id").then_some(OperationEventRef { operation_id, seq: 4 }),
             feed_type: *feed_type,
-            data: feed_type.data(&data),
+            data: names.add_to(feed_type.data(&data)),
             occurred_at: fixed_time(),
         };
         let event = FeedEvent::of(entry, &config);

@@ -9,7 +9,6 @@ use freehold_tenancy::db::Result;
 use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::webhooks::attempts::{self, AttemptOutcome, RecordResult};
 use freehold_tenancy::db::webhooks::claims::{self, Claim};
-use freehold_tenancy::feed::FeedEvent;
 use freehold_tenancy::secrets::Keyring;
 use freehold_tenancy::webhook::{AttemptError, DestinationPolicy, DisabledReason, Resolver};
 use reqwest::StatusCode;
@@ -17,6 +16,7 @@ use reqwest::header::HeaderMap;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::body::delivery_body;
 use super::sender::{Message, SendError, Sender};
 use super::{retry, secret_rotation};
 use crate::services::Services;
@@ -99,8 +99,7 @@ impl Deliverer {
     /// Creates the signed message. Its timestamp is real time, because receivers check it against their own clock.
     fn message(&self, claim: &Claim) -> std::result::Result<Message, PrepareError> {
         let gone = "Nothing was sent: the feed no longer contains this event.";
-        let entry = claim.entry.clone().ok_or(PrepareError::Permanent(gone))?;
-        let body = serde_json::to_string(&FeedEvent::of(entry, &self.services.config)).unwrap_or_default();
+        let body = delivery_body(claim, &self.services.config).ok_or(PrepareError::Permanent(gone))?;
         if body.is_empty() || body.len() >= MAX_PAYLOAD_BYTES {
             return Err(PrepareError::Permanent(
                 "Nothing was sent: the event is too large for a webhook. Read it from the event feed.",

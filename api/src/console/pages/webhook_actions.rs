@@ -12,7 +12,7 @@ use super::{encode, is_same_text};
 use crate::console::inputs::{api_time, refusal_of};
 use crate::console::session::Visitor;
 use crate::problem::ApiError;
-use crate::routes::webhooks::deliveries::ReplayResult;
+use crate::routes::webhooks::deliveries::{ReplayResult, WebhookDelivery};
 use crate::routes::webhooks::endpoints::WebhookEndpoint;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -62,6 +62,14 @@ pub(in crate::console) async fn rotate(
     };
     let result = ActionResult { secret: endpoint.secret, message: message.to_owned(), ..ActionResult::default() };
     show_with(&visitor, &id, &Filter::default(), result).await
+}
+
+/// Sends a test event and shows its delivery.
+pub(in crate::console) async fn test(visitor: Visitor, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let id = encode(&id);
+    let path = format!("/v1/webhook-endpoints/{id}/test");
+    let delivery: WebhookDelivery = visitor.api.post_with(&path, &[], None).await?;
+    Ok(Redirect::to(&format!("{PAGE}/{id}/deliveries/{}", delivery.id)).into_response())
 }
 
 /// Sends all events since a time again.

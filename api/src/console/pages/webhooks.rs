@@ -67,6 +67,7 @@ pub(super) struct ActionResult {
 struct WebhookView {
     layout: Layout,
     row: Row,
+    format: &'static str,
     state: State,
     paused_until: Option<Instant>,
     previous_secret_until: Option<Instant>,
@@ -91,7 +92,8 @@ struct StateOption {
 
 struct Delivery {
     id: String,
-    position: i64,
+    /// Position in the feed.
+    position: String,
     event_type: String,
     state: State,
     attempts: i32,
@@ -179,6 +181,11 @@ pub(super) async fn show_with(
     let view = WebhookView {
         layout: Layout::of(visitor, PAGE, "Webhook endpoint").await?.without_stream(),
         state: row.state.clone(),
+        format: match endpoint.format.as_str() {
+            "slack" => "message for Slack",
+            "teams" => "card for Microsoft Teams",
+            _ => "event of the feed",
+        },
         row,
         paused_until: endpoint.paused_until.map(Instant::of),
         previous_secret_until: endpoint.previous_secret_until.map(Instant::of),
@@ -197,7 +204,10 @@ pub(super) async fn show_with(
 fn delivery(delivery: &WebhookDelivery) -> Delivery {
     Delivery {
         id: delivery.id.clone(),
-        position: delivery.position,
+        position: match delivery.position {
+            0 => "not in the feed".to_owned(),
+            position => format!("position {position}"),
+        },
         event_type: delivery.r#type.clone().unwrap_or_else(|| "no longer in the feed".to_owned()),
         state: State::of(&delivery.state),
         attempts: delivery.attempt_count,

@@ -68,6 +68,8 @@ enum_schemas! {
     GrantSource = access_grant::GrantSource::ALL.iter().map(|source| source.as_str());
     /// State of a delivery: `failed` after ten attempts over more than three days.
     WebhookDeliveryState = webhook::DeliveryState::ALL.iter().map(|state| state.as_str());
+    /// Format of a body: `freehold` for the event itself, `slack` and `teams` for a message to a channel.
+    WebhookFormat = webhook::WebhookFormat::ALL.iter().map(|format| format.as_str());
     /// State of a webhook endpoint.
     WebhookEndpointState = ["enabled", "disabled"];
 }

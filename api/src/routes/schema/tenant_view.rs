@@ -231,7 +231,10 @@ const FEED_EVENT_DATA: TenantView = TenantView {
     schema: "FeedEventData",
     visible: &[
         "tenant_id",
+        "external_id",
         "environment_id",
+        "environment",
+        "home_region",
         "operation_id",
         "aws_account_id",
         "code",

@@ -22,7 +22,7 @@ pub struct WebhookDelivery {
     /// Id of the delivery, sent as `webhook-id` with each attempt.
     #[schema(example = "whd_01k2m8v3x9e7rt4s5q6w7y8z9g")]
     pub id: String,
-    /// Feed position of the event.
+    /// Feed position of the event; 0 for a test event, which is not in the feed.
     #[schema(example = 4711)]
     pub position: i64,
     /// Type of the event; `null` once the feed no longer contains it.
@@ -200,6 +200,37 @@ async fn load_with_attempts(
     let attempts = db::webhooks::attempts::of(&app.pool, found.id).await?;
     let attempts = attempts.into_iter().map(WebhookAttempt::from).collect();
     Ok(WebhookDelivery { attempts: Some(attempts), ..found.into() })
+}
+
+/// Send a test event
+///
+/// An event of type `webhook.test` is sent to this endpoint only, signed and retried like any other, also if the
+/// endpoint receives only some event types. It is not in the feed. The delivery shows the response of the receiver.
+#[utoipa::path(
+    post,
+    path = "/v1/webhook-endpoints/{id}/test",
+    operation_id = "testWebhookEndpoint",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
+    responses(
+        (status = 202, description = "The test event is queued", body = WebhookDelivery),
+        (
+            status = 409,
+            description = "The endpoint is disabled (`webhook_disabled`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+    ),
+)]
+pub(crate) async fn test_webhook_endpoint(
+    State(app): State<App>,
+    PathParam(id): PathParam<WebhookEndpointId>,
+) -> Result<(StatusCode, Json<WebhookDelivery>), ApiError> {
+    let endpoint_id = require_enabled(&app, id).await?;
+    let created = db::webhooks::deliveries::create_test(&app.pool, endpoint_id, app.clock.now()).await?;
+    // The endpoint was deleted or disabled meanwhile.
+    let delivery = created.ok_or_else(not_found)?;
+    app.work_notifier.notify();
+    Ok((StatusCode::ACCEPTED, Json(load_with_attempts(&app, id, Some(delivery)).await?)))
 }
 
 /// Replay a delivery

@@ -18,7 +18,7 @@ use crate::etag::{ETag, IfMatch};
 use crate::extract::{JsonFields, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
-use crate::routes::schema::enums::WebhookEndpointState;
+use crate::routes::schema::enums::{WebhookEndpointState, WebhookFormat};
 
 /// New webhook endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -35,6 +35,10 @@ pub struct NewWebhookEndpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "billing", max_length = 500)]
     pub description: Option<String>,
+    /// Format of the body [default: freehold].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<WebhookFormat>, example = "freehold", nullable = false)]
+    pub format: Option<String>,
 }
 
 /// Webhook endpoint: a URL that receives events.
@@ -52,6 +56,10 @@ pub struct WebhookEndpoint {
     /// Event types that are sent; `null` for all.
     #[schema(required = true, example = json!(["environment.ready"]))]
     pub types: Option<Vec<String>>,
+    /// Format of the body.
+    #[serde(default = "default_format")]
+    #[schema(value_type = WebhookFormat, required = true, example = "freehold")]
+    pub format: String,
     /// State of the endpoint.
     #[schema(value_type = WebhookEndpointState, example = "enabled")]
     pub state: String,
@@ -85,6 +93,11 @@ pub struct WebhookEndpoint {
     pub secret: Option<String>,
 }
 
+/// Returns the format of an endpoint in a response of the previous version, which knows no other.
+fn default_format() -> String {
+    webhook::WebhookFormat::Freehold.to_string()
+}
+
 impl From<webhook::Endpoint> for WebhookEndpoint {
     fn from(endpoint: webhook::Endpoint) -> Self {
         let disabled = endpoint.disabled;
@@ -93,6 +106,7 @@ impl From<webhook::Endpoint> for WebhookEndpoint {
             url: endpoint.url.to_string(),
             description: endpoint.description,
             types: endpoint.types.map(|types| types.iter().map(ToString::to_string).collect()),
+            format: endpoint.format.to_string(),
             state: if disabled.is_some() { "disabled" } else { "enabled" }.to_owned(),
             disabled_reason: disabled.map(|(_, reason)| reason.to_string()),
             disabled_message: disabled.map(|(_, reason)| reason.message().to_owned()),
@@ -175,6 +189,7 @@ pub(crate) async fn create_webhook_endpoint(
     let url = fields.required("url");
     let types = parse_types(&mut fields);
     let description = fields.optional("description").map(|Description(text)| text);
+    let format = fields.optional("format").unwrap_or(webhook::WebhookFormat::Freehold);
     check_url(&app, &mut fields, url.as_ref()).await;
     let url = fields.finish(url)?;
     let now = app.clock.now();
@@ -182,6 +197,7 @@ pub(crate) async fn create_webhook_endpoint(
         id: WebhookEndpointId::new(now),
         url,
         description: description.unwrap_or_default(),
+        format,
         types,
         disabled: None,
         failing_since: None,

@@ -16,6 +16,7 @@ use crate::audit::{record_change, record_hidden_change};
 use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
+use crate::routes::schema::enums::WebhookFormat;
 
 /// Time for which the previous secret is still used to sign deliveries after a rotation.
 const PREVIOUS_SECRET_VALIDITY: TimeDelta = TimeDelta::hours(24);
@@ -36,6 +37,10 @@ pub struct WebhookEndpointPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "billing", max_length = 500)]
     pub description: Option<String>,
+    /// Format of the body; also pending deliveries get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<WebhookFormat>, example = "slack", nullable = false)]
+    pub format: Option<String>,
 }
 
 /// Update a webhook endpoint
@@ -93,8 +98,10 @@ pub(crate) async fn update_webhook_endpoint(
 }
 
 async fn parse_patch(mut fields: Fields, app: &App, before: webhook::Endpoint) -> Result<webhook::Endpoint, ApiError> {
-    if fields.take_null("url") {
-        fields.error("url", "missing", "this field cannot be removed");
+    for name in ["url", "format"] {
+        if fields.take_null(name) {
+            fields.error(name, "missing", "this field cannot be removed");
+        }
     }
     let mut after = before;
     let url = fields.optional("url");
@@ -111,6 +118,9 @@ async fn parse_patch(mut fields: Fields, app: &App, before: webhook::Endpoint) -
         after.description = String::new();
     } else if let Some(Description(text)) = fields.optional("description") {
         after.description = text;
+    }
+    if let Some(format) = fields.optional("format") {
+        after.format = format;
     }
     fields.finish(Some(after))
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::secrets::EncryptedSecrets;
 use crate::db::{PgPool, Result, feed};
 use crate::feed::Entry;
+use crate::webhook::WebhookFormat;
 use crate::{EnvironmentId, TenantId, WebhookDeliveryId, WebhookEndpointId};
 
 /// Claim of a worker on a due delivery.
@@ -23,8 +24,21 @@ pub struct Claim {
     pub url: String,
     /// Encrypted signing secrets.
     pub sealed: EncryptedSecrets,
-    /// Event to send; `None` if the event was deleted from the feed or this version does not support its type.
-    pub entry: Option<Entry>,
+    pub format: WebhookFormat,
+    pub content: DeliveryContent,
+    /// Company name of the tenant, for messages to people; `None` for an event without tenant.
+    pub company_name: Option<String>,
+}
+
+/// Content of a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DeliveryContent {
+    /// Event of the feed.
+    Event(Entry),
+    /// Test event, which is not in the feed.
+    Test { created_at: DateTime<Utc> },
+    /// Event that was deleted from the feed, or whose type this version does not support.
+    Missing,
 }
 
 /// Limits for claiming deliveries.
@@ -72,14 +86,16 @@ pub async fn claim(
             -- Should the worker die, the delivery is due when the lease is over.
             update webhook_deliveries d set fence = d.fence + 1, lease_until = $2, next_attempt_at = $2
             from due where d.id = due.id
-            returning d.id, d.fence, d.endpoint_id, d.tries, d.started_at, d.position
+            returning d.id, d.fence, d.endpoint_id, d.tries, d.started_at, d.position, d.created_at
         )
-        select c.id, c.fence, c.endpoint_id, c.tries, c.started_at, c.position, e.url, e.secret,
+        select c.id, c.fence, c.endpoint_id, c.tries, c.started_at, c.position, c.created_at, e.url, e.secret,
+            e.format as "format: WebhookFormat", t.company_name as "company_name?",
             case when e.previous_secret_until > $1 then e.previous_secret end as previous_secret,
             f.operation_id as "operation_id?", f.seq as "seq?", f.tenant_id as "tenant_id?",
             f.environment_id as "environment_id?", f.type as "feed_type?", f.data as "data?: Value",
             f.occurred_at as "occurred_at?"
         from claimed c join webhook_endpoints e on e.id = c.endpoint_id left join feed f on f.position = c.position
+            left join tenants t on t.id = f.tenant_id and e.format <> 'freehold'
         order by c.position"#,
         now,
         lease_until,
@@ -101,8 +117,15 @@ pub async fn claim(
                 occurred_at: row.occurred_at?,
             })
         };
+        let content = match entry() {
+            _ if row.position < 0 => DeliveryContent::Test { created_at: row.created_at },
+            Some(entry) => DeliveryContent::Event(entry),
+            None => DeliveryContent::Missing,
+        };
         Claim {
-            entry: entry(),
+            content,
+            format: row.format,
+            company_name: row.company_name,
             id: row.id.into(),
             fence: row.fence,
             endpoint_id: row.endpoint_id.into(),

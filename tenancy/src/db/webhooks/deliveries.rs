@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::fanout::{NewDelivery, columns};
 use super::lock_cursor;
 use crate::db::{PgPool, Result, finish_transaction};
+use crate::feed::TEST_EVENT_TYPE;
 use crate::webhook::{Delivery, DeliveryState};
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
@@ -49,14 +50,42 @@ pub async fn list(
     );
     let deliveries = rows.fetch_all(pool).await?.into_iter().map(|row| Delivery {
         id: row.id.into(),
-        position: row.position,
-        event_type: row.event_type,
+        position: row.position.max(0),
+        event_type: if row.position < 0 { Some(TEST_EVENT_TYPE.to_owned()) } else { row.event_type },
         state: row.state,
         attempts: row.attempts,
         next_attempt_at: row.next_attempt_at.filter(|_| row.waits),
         created_at: row.created_at,
     });
     Ok(deliveries.collect())
+}
+
+/// Writes a delivery of a test event, which only this endpoint receives. Returns its id, or `None` if the endpoint does
+/// not exist or is disabled.
+pub async fn create_test(
+    pool: &PgPool,
+    endpoint_id: WebhookEndpointId,
+    now: DateTime<Utc>,
+) -> Result<Option<WebhookDeliveryId>> {
+    let id = WebhookDeliveryId::new(now);
+    let done = sqlx::query!(
+        r#"/* db::webhooks::deliveries::create_test */
+        insert into webhook_deliveries (id, endpoint_id, position, created_at, state, started_at, next_attempt_at)
+        select $1, e.id, $3, $4, $5, $4, $4 from webhook_endpoints e where e.id = $2 and e.disabled_at is null"#,
+        id.as_uuid(),
+        endpoint_id.as_uuid(),
+        test_position(id),
+        now,
+        DeliveryState::Pending.as_str(),
+    );
+    Ok((done.execute(pool).await?.rows_affected() == 1).then_some(id))
+}
+
+/// Returns a negative position from the random bits of the id, because positions of an endpoint must be unique.
+fn test_position(id: WebhookDeliveryId) -> i64 {
+    let (_, low) = id.as_uuid().as_u64_pair();
+    // The upper two bits are constant.
+    -1 - i64::try_from(low >> 1).unwrap_or_default()
 }
 
 /// Restarts a delivery with a new retry schedule. A delivery that is being sent now is left unchanged.

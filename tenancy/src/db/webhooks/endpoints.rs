@@ -8,7 +8,7 @@ use crate::WebhookEndpointId;
 use crate::db::idempotency::{self, Reservation, StoredResponse};
 use crate::db::{PgPool, Result, feed, finish_transaction, parse_text};
 use crate::feed::FeedType;
-use crate::webhook::{DisabledReason, Endpoint};
+use crate::webhook::{DisabledReason, Endpoint, WebhookFormat};
 
 /// Maximum number of endpoints. The number is limited because each event is compared with each endpoint.
 pub const MAX_ENDPOINTS: i64 = 100;
@@ -17,6 +17,7 @@ struct Row {
     id: uuid::Uuid,
     url: String,
     description: String,
+    format: WebhookFormat,
     types: Option<Vec<String>>,
     disabled_at: Option<DateTime<Utc>>,
     disabled_reason: Option<DisabledReason>,
@@ -33,6 +34,7 @@ impl Row {
             id: self.id.into(),
             url: parse_text(self.url)?,
             description: self.description,
+            format: self.format,
             // Event types that only a newer version defines are left out.
             types: self.types.map(|types| types.iter().filter_map(|name| name.parse().ok()).collect()),
             disabled: self.disabled_at.zip(self.disabled_reason),
@@ -76,8 +78,9 @@ async fn insert(tx: &mut PgConnection, endpoint: &Endpoint, sealed: &[u8]) -> Re
     let types = type_names(endpoint.types.as_deref());
     let made = sqlx::query!(
         r#"/* db::webhooks::endpoints::create */
-        insert into webhook_endpoints (id, url, description, types, secret, after_position, created_at, updated_at)
-        select $1, $2, $3, $4, $5, $6, $7, $7 where (select count(*) from webhook_endpoints) < $8"#,
+        insert into webhook_endpoints
+            (id, url, description, types, secret, after_position, created_at, updated_at, format)
+        select $1, $2, $3, $4, $5, $6, $7, $7, $9 where (select count(*) from webhook_endpoints) < $8"#,
         endpoint.id.as_uuid(),
         endpoint.url.as_str(),
         endpoint.description,
@@ -86,6 +89,7 @@ async fn insert(tx: &mut PgConnection, endpoint: &Endpoint, sealed: &[u8]) -> Re
         head,
         endpoint.created_at,
         MAX_ENDPOINTS,
+        endpoint.format.as_str(),
     );
     Ok(made.execute(tx).await?.rows_affected() == 1)
 }
@@ -95,8 +99,9 @@ pub async fn list(pool: &PgPool, before: Option<WebhookEndpointId>, limit: i64) 
     let rows = sqlx::query_as!(
         Row,
         r#"/* db::webhooks::endpoints::list */
-        select id, url, description, types, disabled_at, disabled_reason as "disabled_reason: DisabledReason",
-            failing_since, paused_until, previous_secret_until, created_at, updated_at
+        select id, url, description, format as "format: WebhookFormat", types, disabled_at,
+            disabled_reason as "disabled_reason: DisabledReason", failing_since, paused_until, previous_secret_until,
+            created_at, updated_at
         from webhook_endpoints where $1::uuid is null or id < $1 order by id desc limit $2"#,
         before.map(WebhookEndpointId::as_uuid),
         limit,
@@ -108,8 +113,9 @@ pub async fn get(database: impl PgExecutor<'_>, id: WebhookEndpointId) -> Result
     let row = sqlx::query_as!(
         Row,
         r#"/* db::webhooks::endpoints::get */
-        select id, url, description, types, disabled_at, disabled_reason as "disabled_reason: DisabledReason",
-            failing_since, paused_until, previous_secret_until, created_at, updated_at
+        select id, url, description, format as "format: WebhookFormat", types, disabled_at,
+            disabled_reason as "disabled_reason: DisabledReason", failing_since, paused_until, previous_secret_until,
+            created_at, updated_at
         from webhook_endpoints where id = $1"#,
         id.as_uuid(),
     );
@@ -122,7 +128,7 @@ pub async fn update(pool: &PgPool, endpoint: &Endpoint, now: DateTime<Utc>) -> R
     let types = type_names(endpoint.types.as_deref());
     let done = sqlx::query!(
         r#"/* db::webhooks::endpoints::update */
-        update webhook_endpoints set url = $3, description = $4, types = $5,
+        update webhook_endpoints set url = $3, description = $4, types = $5, format = $7,
             failing_since = case when url = $3 then failing_since end,
             paused_until = case when url = $3 then paused_until end,
             updated_at = greatest($6, updated_at + interval '1 microsecond')
@@ -133,6 +139,7 @@ pub async fn update(pool: &PgPool, endpoint: &Endpoint, now: DateTime<Utc>) -> R
         endpoint.description,
         types.as_deref(),
         now,
+        endpoint.format.as_str(),
     );
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
@@ -143,8 +150,9 @@ pub async fn delete(pool: &PgPool, id: WebhookEndpointId) -> Result<Option<Endpo
         Row,
         r#"/* db::webhooks::endpoints::delete */
         delete from webhook_endpoints where id = $1
-        returning id, url, description, types, disabled_at, disabled_reason as "disabled_reason: DisabledReason",
-            failing_since, paused_until, previous_secret_until, created_at, updated_at"#,
+        returning id, url, description, format as "format: WebhookFormat", types, disabled_at,
+            disabled_reason as "disabled_reason: DisabledReason", failing_since, paused_until, previous_secret_until,
+            created_at, updated_at"#,
         id.as_uuid(),
     );
     row.fetch_optional(pool).await?.map(Row::read).transpose()

@@ -146,17 +146,19 @@ async fn change_webhooks(recorder: &mut Recorder) {
         "url": change(json!(null), json!(recorded(url))),
         "types": change(json!(null), json!(["environment.ready"])),
         "description": change(json!(null), json!("billing")),
+        "format": change(json!(null), json!("freehold")),
     });
     let endpoint = recorder.assert(Method::POST, "/v1/webhook-endpoints", body, request, changes).await;
     let id = text(&endpoint["id"]);
     let path = format!("/v1/webhook-endpoints/{id}");
     let other = "https://hooks.example.com/freehold?token=secret-2";
-    let body = json!({ "url": other, "types": null, "description": "support" });
-    let request = json!({ "url": recorded(other), "types": null, "description": "support" });
+    let body = json!({ "url": other, "types": null, "description": "support", "format": "slack" });
+    let request = json!({ "url": recorded(other), "types": null, "description": "support", "format": "slack" });
     let changes = json!({
         "url": change(json!(recorded(url)), json!(recorded(other))),
         "types": change(json!(["environment.ready"]), json!(null)),
         "description": change(json!("billing"), json!("support")),
+        "format": change(json!("freehold"), json!("slack")),
     });
     recorder.assert(Method::PATCH, &path, body, request, changes).await;
     let rotate = format!("{path}/rotate-secret");
@@ -170,6 +172,7 @@ async fn change_webhooks(recorder: &mut Recorder) {
     let changes = json!({
         "url": change(json!(recorded(other)), json!(null)),
         "description": change(json!("support"), json!(null)),
+        "format": change(json!("slack"), json!(null)),
     });
     recorder.assert(Method::DELETE, &path, Value::Null, json!({}), changes).await;
 }
