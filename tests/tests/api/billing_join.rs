@@ -38,7 +38,7 @@ async fn the_documented_sql_assigns_each_charge_to_its_customer() {
     let request = api.request(Method::GET, "/v1/account-mappings?to=2026-11-01T00:00:00Z").header("Accept", "text/csv");
     let csv = send(request).await.text;
 
-    let mut postgres = PgConnection::connect(&api.database.owner_url()).await.unwrap();
+    let mut postgres = PgConnection::connect(&api.database.url).await.unwrap();
     sqlx::raw_sql("create schema billing; set search_path = billing").execute(&mut postgres).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(documented_sql())).execute(&mut postgres).await.unwrap();
     let mut copy = postgres.copy_in_raw("copy account_mappings from stdin csv header").await.unwrap();
