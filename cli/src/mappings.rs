@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use freehold_api::schema::{AccountHistory, AccountMapping, AccountMappingPage};
+use freehold_tenancy::account_mapping::AccountState;
 
 use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
@@ -34,13 +35,14 @@ enum MappingsCommand {
 
 /// List the account mappings in force, now, at an earlier time or in a period
 ///
-/// Company name, external id and end always have their current values, also with --at. The exports (--output ndjson and
-/// csv) have the column names of FOCUS 1.2.
+/// Company name, external id, end and state of the account always have their current values, also with --at. The
+/// exports (--output ndjson and csv) have the column names and times of FOCUS 1.2.
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
     "freehold mappings list --tenant 'Example GmbH'\n  ",
     "freehold mappings list --from 2026-10-01 --to 2026-11-01 --output csv > october.csv\n  ",
+    "freehold mappings list --account-state released_active\n  ",
     "freehold mappings list --output json | jq -r '.[] | [.aws_account_id, .company_name] | @tsv'\n\n",
     "The token needs the scope account-mappings:read.\n\n",
     exit_codes!(),
@@ -58,6 +60,13 @@ struct ListArgs {
     /// Only mappings of this tenant: its id (ten_…), name, e-mail, external id or AWS account id
     #[arg(long, value_name = "TENANT")]
     tenant: Option<TenantReference>,
+    /// Only mappings whose account has this state now: in_use, released_active, closing, closed, suspended,
+    /// left_organization or unknown; without a time, mappings of any time
+    ///
+    /// An account with the state released_active belongs to no environment any more, but is active in AWS and can cause
+    /// costs.
+    #[arg(long, value_name = "STATE", value_parser = str::parse::<AccountState>)]
+    account_state: Option<AccountState>,
     #[command(flatten)]
     client: ClientArgs<ExportFormat>,
 }
@@ -97,6 +106,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         ("from", args.from.map(format_time)),
         ("to", args.to.map(format_time)),
         ("tenant", tenant),
+        ("account_state", args.account_state.map(|state| state.to_string())),
     ];
     if let Some(media_type) = export::media_type(args.client.output) {
         return export::print_export(&api, PATH, &query, media_type).await;
@@ -118,8 +128,17 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
 }
 
 fn mapping_table(mappings: &[AccountMapping]) -> TextTable {
-    let headings = ["account", "tenant", "company", "external id", "environment", "home region", "since", "until"];
-    let mut table = output::new_table(headings);
+    let mut table = output::new_table([
+        "account",
+        "tenant",
+        "company",
+        "external id",
+        "environment",
+        "home region",
+        "since",
+        "until",
+        "account state",
+    ]);
     let time = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
     for mapping in mappings {
         table.add_row([
@@ -131,6 +150,10 @@ fn mapping_table(mappings: &[AccountMapping]) -> TextTable {
             &mapping.home_region,
             &time(mapping.valid_from),
             &mapping.valid_to.map_or_else(|| "-".to_owned(), time),
+            &match mapping.account_seen_at {
+                Some(at) => format!("{} (seen {})", mapping.account_state, time(at)),
+                None => mapping.account_state.to_string(),
+            },
         ]);
     }
     table

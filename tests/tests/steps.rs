@@ -14,6 +14,7 @@ mod onboarding;
 mod pacing;
 pub(crate) mod reconcile;
 mod recover;
+mod released_accounts;
 mod replica_findings;
 pub(crate) mod replicas;
 pub(crate) mod residency_proof;

@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::findings::{self, FindingFilter, StateChanges};
-use freehold_tenancy::db::{notify, reconcile};
+use freehold_tenancy::db::{account_mappings, notify, reconcile};
 use freehold_tenancy::finding::{Finding, FindingState, Severity};
 use futures::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
@@ -123,6 +123,8 @@ impl Reconciler {
             installation: self.services.installation,
             started_at,
         };
+        let states: Vec<_> = seen.accounts.values().map(|one| (one.id.clone(), one.state.clone())).collect();
+        account_mappings::record_states(&self.services.pool, &states, started_at).await?;
         record_access::record(&self.services.pool, &input, self.services.clock.now()).await?;
         let comparison = compare::compare(&input);
         let (reported, resolved) = self.record(&comparison, started_at).await?;

@@ -10,12 +10,13 @@ use axum::http::Version;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
+use freehold_tenancy::account_mapping::AccountState;
 use freehold_tenancy::db::account_mappings::{self, Period, Snapshot};
 use freehold_tenancy::{AwsAccountId, account_mapping};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::events;
+use super::{events, schema};
 use crate::app::App;
 use crate::auth::{Caller, TenantScope};
 use crate::extract::{Fields, Instant, PathParam, QueryFields};
@@ -65,6 +66,18 @@ pub struct AccountMapping {
     /// End of the mapping; `null` while the account belongs to the environment.
     #[schema(required = true)]
     pub valid_to: Option<DateTime<Utc>>,
+    /// State of the account as Freehold saw it last: `in_use` until the end of the mapping. Then `released_active`
+    /// while it is active in AWS and can cause costs, `closing`, `closed`, `suspended` (by AWS), `left_organization`
+    /// (another payer gets its bill), or `unknown` (not seen since the end of the mapping).
+    #[schema(value_type = schema::enums::AccountState, example = "in_use")]
+    pub account_state: AccountState,
+    /// Time at which Freehold first saw the account in this state; `null` while it is `in_use` or `unknown`.
+    #[schema(required = true)]
+    pub account_state_since: Option<DateTime<Utc>>,
+    /// Time at which Freehold last saw the account in this state: at the end of the offboarding, then at each
+    /// comparison with AWS; `null` while it is `in_use` or `unknown`.
+    #[schema(required = true)]
+    pub account_seen_at: Option<DateTime<Utc>>,
 }
 
 impl From<account_mapping::AccountMapping> for AccountMapping {
@@ -82,6 +95,9 @@ impl From<account_mapping::AccountMapping> for AccountMapping {
             replica_regions: mapping.replica_regions.iter().map(ToString::to_string).collect(),
             valid_from: mapping.valid_from,
             valid_to: mapping.valid_to,
+            account_state: mapping.account_state,
+            account_state_since: mapping.account_state_since,
+            account_seen_at: mapping.account_seen_at,
         }
     }
 }
@@ -111,14 +127,14 @@ pub struct AccountHistory {
 ///
 /// All pages show the mappings as of `feed_position`. Without `at`, later changes are the events after that position in
 /// `GET /v1/events`. With `at`, `feed_position` is still the current position, so events about changes after `at` can
-/// be before it. Company name, external id, tier, replica regions and `valid_to` always have their current values,
-/// even with `at`. With `from` and `to`, the list contains each mapping that overlaps the period, for example all that
-/// a bill of the month concerns; an account can then occur twice.
+/// be before it. Company name, external id, tier, replica regions, `valid_to` and the state of the account always have
+/// their current values, even with `at`. With `from` and `to`, the list contains each mapping that overlaps the period,
+/// for example all that a bill of the month concerns; an account can then occur twice.
 ///
 /// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the
-/// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, each `=`, `+`, `-` or `@` at the start of
-/// a field, or after a separator within a field, gets a leading `'`, so that no spreadsheet reads the name of a
-/// customer as a formula.
+/// header `Freehold-Feed-Position`, and column names and times as in FOCUS 1.2. In CSV, each `=`, `+`, `-` or `@` at
+/// the start of a field, or after a separator within a field, gets a leading `'`, so that no spreadsheet reads the name
+/// of a customer as a formula.
 #[utoipa::path(
     get,
     path = "/v1/account-mappings",
@@ -152,6 +168,12 @@ pub struct AccountHistory {
             description = "Only mappings of this tenant",
             example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
         ),
+        (
+            "account_state" = Option<schema::enums::AccountState>, Query,
+            description = "Only mappings whose account has this state now; without `at`, `from` and `to`, mappings of \
+                any time, also ended ones",
+            example = "released_active"
+        ),
     ),
     responses(
         (status = 200, description = "Page of account mappings, or all of them", headers(
@@ -182,15 +204,19 @@ pub(crate) async fn list_account_mappings(
 ) -> Result<Response, ApiError> {
     format.refuse_pages_of_exports(&mut query);
     let page = Page::from_query("account-mappings", &mut query)?;
-    let period = read_period(&mut query, app.clock.now());
+    let now = app.clock.now();
+    let period = read_period(&mut query, now);
     let tenant = query.optional("tenant");
+    let account_state = query.optional::<AccountState>("account_state");
     query.finish(Some(()))?;
     let tenant = caller.tenant_scope.filter(tenant)?;
     let position = match page.position() {
         Some(position) => position,
         None => events::advance(&app).await?,
     };
-    let snapshot = Snapshot { position, period, tenant };
+    let any_time = Period { from: DateTime::UNIX_EPOCH, to: now };
+    let period = period.or(account_state.map(|_| any_time));
+    let snapshot = Snapshot { position, period, tenant, account_state };
     let mut response = match format {
         Format::Json => read_page(&app, page.with_position(position), &snapshot).await?.into_response(),
         Format::NdJson | Format::Csv => {

@@ -2,6 +2,7 @@
 
 mod copy_text;
 mod export;
+mod released;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -9,8 +10,10 @@ use uuid::Uuid;
 
 use super::{DbError, PgPool, Result, feed, map_constraint_violation, parse_text};
 pub use export::{ExportedMapping, export};
+pub(super) use released::end;
+pub use released::record_states;
 
-use crate::account_mapping::AccountMapping;
+use crate::account_mapping::{AccountMapping, AccountState};
 use crate::{AwsAccountId, EnvironmentId, MappingId, OperationId, TenantId};
 
 /// Maps `account` to the environment of an operation. Returns whether the mapping is new.
@@ -43,19 +46,6 @@ pub(super) async fn assign(
     .await
     .map_err(map_constraint_violation)?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Ends the current account mappings of the environment of an operation, and returns their accounts.
-pub(super) async fn end(tx: &mut PgConnection, operation: OperationId, now: DateTime<Utc>) -> Result<Vec<String>> {
-    let accounts = sqlx::query_scalar!(
-        r#"/* db::account_mappings::end */
-        update account_mappings m set valid_to = greatest($2, m.valid_from + interval '1 microsecond')
-        from operations o where o.id = $1 and m.environment_id = o.environment_id and m.valid_to is null
-        returning m.aws_account_id"#,
-        operation.as_uuid(),
-        now,
-    );
-    Ok(accounts.fetch_all(tx).await?)
 }
 
 /// Returns whether `account` is currently mapped to `environment`.
@@ -105,6 +95,8 @@ pub struct Snapshot {
     pub period: Option<Period>,
     /// Tenant of the selected mappings; `None` selects the mappings of all tenants.
     pub tenant: Option<TenantId>,
+    /// State of the accounts of the selected mappings; `None` selects all states.
+    pub account_state: Option<AccountState>,
 }
 
 /// Time from `from`, inclusive, to `to`, exclusive.
@@ -123,7 +115,7 @@ impl Period {
 
 /// Creates a snapshot of the current mappings.
 pub async fn snapshot(pool: &PgPool, now: DateTime<Utc>) -> Result<Snapshot> {
-    Ok(Snapshot { position: feed::advance(pool, now).await?, period: None, tenant: None })
+    Ok(Snapshot { position: feed::advance(pool, now).await?, period: None, tenant: None, account_state: None })
 }
 
 /// Returns at most `limit` mappings that follow the mapping `after`, oldest first.
@@ -140,13 +132,19 @@ pub async fn list(
             e.home_region, m.aws_account_id, m.valid_from,
             case when m.closed_at_position <= $1 then m.valid_to end as valid_to,
             array(select r.region from environment_replicas r where r.environment_id = e.id order by r.slot)
-                as "replica_regions!"
+                as "replica_regions!", s.state as "account_state!: AccountState", s.since as "account_state_since?",
+            s.seen_at as "account_seen_at?"
         from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
+            left join released_accounts r on r.aws_account_id = m.aws_account_id and m.closed_at_position <= $1
+            cross join lateral (
+                select case when m.closed_at_position <= $1 then coalesce(r.state, 'unknown') else 'in_use' end,
+                    r.state_since, r.seen_at) s (state, since, seen_at)
         where m.opened_at_position <= $1
           and case when $2::timestamptz is null
               then coalesce(m.closed_at_position > $1, true)
               else m.valid_from < $6 and (coalesce(m.closed_at_position > $1, true) or m.valid_to > $2) end
           and ($3::uuid is null or m.tenant_id = $3) and ($4::uuid is null or m.id > $4)
+          and ($7::text is null or s.state = $7)
         order by m.id limit $5"#,
         snapshot.position,
         snapshot.period.map(|period| period.from),
@@ -154,6 +152,7 @@ pub async fn list(
         after.map(MappingId::as_uuid),
         limit,
         snapshot.period.map(|period| period.to),
+        snapshot.account_state.map(AccountState::as_str),
     )
     .fetch_all(pool)
     .await?;
@@ -168,8 +167,12 @@ pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<Tenan
         select m.id, m.tenant_id, t.company_name, t.external_id, t.tier, m.environment_id, e.name as environment,
             e.home_region, m.aws_account_id, m.valid_from, m.valid_to,
             array(select r.region from environment_replicas r where r.environment_id = e.id order by r.slot)
-                as "replica_regions!"
+                as "replica_regions!",
+            case when m.valid_to is null then 'in_use' else coalesce(r.state, 'unknown') end
+                as "account_state!: AccountState",
+            r.state_since as "account_state_since?", r.seen_at as "account_seen_at?"
         from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
+            left join released_accounts r on r.aws_account_id = m.aws_account_id and m.valid_to is not null
         where m.aws_account_id = $1 and ($2::uuid is null or m.tenant_id = $2)
         order by m.valid_from, m.id"#,
         account.as_str(),
@@ -193,6 +196,9 @@ struct Row {
     aws_account_id: String,
     valid_from: DateTime<Utc>,
     valid_to: Option<DateTime<Utc>>,
+    account_state: AccountState,
+    account_state_since: Option<DateTime<Utc>>,
+    account_seen_at: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<Row> for AccountMapping {
@@ -212,6 +218,9 @@ impl TryFrom<Row> for AccountMapping {
             aws_account_id: parse_text(row.aws_account_id)?,
             valid_from: row.valid_from,
             valid_to: row.valid_to,
+            account_state: row.account_state,
+            account_state_since: row.account_state_since,
+            account_seen_at: row.account_seen_at,
         })
     }
 }

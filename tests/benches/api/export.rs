@@ -19,8 +19,9 @@ const SMALL_EXPORT_ROWS: u32 = 10_000;
 /// SQL query that returns the same rows and columns as an export; psql's `COPY` runs this query.
 const EXPORT_QUERY: &str =
     "select m.aws_account_id, m.tenant_id, m.account_name, t.external_id, t.tier, e.name, e.home_region,
-    m.valid_from at time zone 'UTC', m.valid_to at time zone 'UTC'
+    m.valid_from at time zone 'UTC', m.valid_to at time zone 'UTC', t.company_name, coalesce(r.state, 'in_use')
     from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
+    left join released_accounts r on r.aws_account_id = m.aws_account_id
     where m.valid_to is null order by m.id";
 
 pub(crate) async fn measure(installation: &Installation, options: &Options, table: &mut Table) {

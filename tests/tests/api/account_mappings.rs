@@ -132,7 +132,7 @@ async fn csv_and_ndjson_exports_use_the_column_names_of_focus() {
     let rows: Vec<Value> = ndjson.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 2);
     let from = rows[0]["x_EffectiveFrom"].clone();
-    assert!(chrono::DateTime::parse_from_rfc3339(from.as_str().unwrap()).is_ok(), "{from}");
+    assert!(chrono::NaiveDateTime::parse_from_str(from.as_str().unwrap(), "%Y-%m-%dT%H:%M:%SZ").is_ok(), "{from}");
     let sub_account_name = rows[0]["SubAccountName"].as_str().unwrap();
     assert_eq!(sub_account_name, "Mller, \"Shne\" \\N");
     assert_eq!(rows[1]["SubAccountName"], Value::Null);
@@ -140,7 +140,8 @@ async fn csv_and_ndjson_exports_use_the_column_names_of_focus() {
         "BillingAccountId": "111122223333", "SubAccountId": "011122223333", "SubAccountName": sub_account_name,
         "x_TenantId": tenant["id"], "x_ExternalId": "c-011122223333", "x_Environment": "production",
         "x_Tier": "standard", "x_HomeRegion": "eu-central-1", "x_EffectiveFrom": from, "x_EffectiveTo": null,
-        "x_Status": "active", "x_ReplicaRegions": null,
+        "x_Status": "active", "x_ReplicaRegions": null, "x_CompanyName": special_characters,
+        "x_AccountState": "in_use", "x_AccountStateSince": null, "x_AccountSeenAt": null,
     });
     assert_eq!(rows[0], expected);
 
@@ -152,9 +153,11 @@ async fn csv_and_ndjson_exports_use_the_column_names_of_focus() {
     assert_eq!(lines[0], columns.join(","));
     let quoted = format!("\"{}\"", sub_account_name.replace('"', "\"\""));
     let row = format!(
-        "111122223333,011122223333,{quoted},{},c-011122223333,production,standard,eu-central-1,{},,active,",
+        "111122223333,011122223333,{quoted},{},c-011122223333,production,standard,eu-central-1,{},,active,,\"{}\",\
+         in_use,,",
         tenant["id"].as_str().unwrap(),
-        from.as_str().unwrap()
+        from.as_str().unwrap(),
+        special_characters.replace('"', "\"\"")
     );
     assert_eq!(lines[1], row);
 
@@ -166,6 +169,56 @@ async fn csv_and_ndjson_exports_use_the_column_names_of_focus() {
     assert_eq!(one.text.lines().count(), 2);
     let none = export(&api, "?at=2020-01-01T00:00:00Z", "text/csv").await;
     assert_eq!(none.text.lines().count(), 1, "the header row only");
+}
+
+#[tokio::test]
+async fn accounts_that_are_released_but_active_are_found() {
+    let api = ApiFixture::new().await;
+    for account in ["111122223333", "222233334444", "333344445555", "444455556666"] {
+        sign_up_with_account(&api, "Example GmbH", account).await;
+    }
+    api.get("/v1/account-mappings").await;
+    for account in ["111122223333", "222233334444", "333344445555"] {
+        set_validity(&api, account, "2026-01-01T00:00:00Z", Some("2026-06-01T00:00:00Z")).await;
+    }
+    let states = "insert into released_accounts (aws_account_id, state, state_since, seen_at) values
+        ('111122223333', 'released_active', '2026-06-01T00:00:00.5Z', '2026-07-01T00:00:00.25Z'),
+        ('222233334444', 'closed', '2026-06-01T00:00:00Z', '2026-07-01T00:00:00Z')";
+    sqlx::query(states).execute(&api.database.pool).await.unwrap();
+    for (state, account, since, seen_at) in [
+        ("released_active", "111122223333", json!("2026-06-01T00:00:00.5Z"), json!("2026-07-01T00:00:00.25Z")),
+        ("closed", "222233334444", json!("2026-06-01T00:00:00Z"), json!("2026-07-01T00:00:00Z")),
+        ("unknown", "333344445555", Value::Null, Value::Null),
+        ("in_use", "444455556666", Value::Null, Value::Null),
+    ] {
+        let query = format!("?account_state={state}");
+        let page = api.get(&format!("/v1/account-mappings{query}")).await.json();
+        assert_eq!(accounts(&page), [account], "{state}");
+        let mapping = &page["account_mappings"][0];
+        let history = api.get(&format!("/v1/account-mappings/{account}")).await.json();
+        for shown in [mapping, &history["account_mappings"][0]] {
+            assert_eq!(shown["account_state"], state, "{shown}");
+            let times = (&shown["account_state_since"], &shown["account_seen_at"]);
+            assert_eq!(times, (&json_time(&since), &json_time(&seen_at)), "{shown}");
+        }
+        let row: Value = serde_json::from_str(&export(&api, &query, "application/x-ndjson").await.text).unwrap();
+        assert_eq!((&row["SubAccountId"], &row["x_AccountState"]), (&json!(account), &json!(state)));
+        let seconds = |time: &Value| time.as_str().map(|time| format!("{}Z", &time[..19]));
+        assert_eq!(row["x_AccountStateSince"], json!(seconds(&since)), "{row}");
+        assert_eq!(row["x_AccountSeenAt"], json!(seconds(&seen_at)), "{row}");
+    }
+    let july = "?account_state=released_active&at=2026-07-01T00:00:00Z";
+    assert_eq!(accounts(&api.get(&format!("/v1/account-mappings{july}")).await.json()), [""; 0]);
+    let refused = api.get("/v1/account-mappings?account_state=open").await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["field"]), (400, &json!("account_state")));
+}
+
+/// Returns a time as the API writes it, with milliseconds.
+fn json_time(time: &Value) -> Value {
+    time.as_str().map_or(Value::Null, |time| {
+        let time: chrono::DateTime<chrono::Utc> = time.parse().unwrap();
+        json!(time)
+    })
 }
 
 #[tokio::test]

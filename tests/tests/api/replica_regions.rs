@@ -154,8 +154,8 @@ async fn account_mappings_show_the_replica_regions() {
         async |accept: &str| send(api.request(Method::GET, "/v1/account-mappings").header("Accept", accept)).await.text;
     let csv = export("text/csv").await;
     let lines: Vec<_> = csv.lines().collect();
-    assert!(lines[0].ends_with(",x_Status,x_ReplicaRegions"), "{csv}");
-    assert!(lines[1].ends_with(",active,eu-west-1 eu-west-3"), "{csv}");
+    assert!(lines[0].contains(",x_Status,x_ReplicaRegions,"), "{csv}");
+    assert!(lines[1].contains(",active,eu-west-1 eu-west-3,"), "{csv}");
     let ndjson: Value = serde_json::from_str(&export("application/x-ndjson").await).unwrap();
     assert_eq!(ndjson["x_ReplicaRegions"], "eu-west-1 eu-west-3");
 }

@@ -39,7 +39,13 @@ fn account_mappings_are_listed_exported_and_shown_with_their_history() {
     let history = json(&run(&sandbox, &["mappings", "history", account, "--output", "json"]));
     assert_eq!((&history[0]["tenant_id"], &history[0]["valid_to"]), (&id.into(), &Value::Null));
 
+    let in_use = run(&sandbox, &["mappings", "list", "--account-state", "in_use", "--wide"]);
+    assert!(in_use.contains(account) && in_use.contains("in_use"), "{in_use}");
+    let released = run(&sandbox, &["mappings", "list", "--account-state", "released_active", "--output", "json"]);
+    assert_eq!(json(&released), Value::Array(Vec::new()));
+
     let code = |arguments: &[&str]| sandbox.run(arguments).status.code();
+    assert_eq!(code(&["mappings", "list", "--account-state", "open"]), Some(2));
     assert_eq!(code(&["mappings", "history", "999988887777"]), Some(4));
     assert_eq!(code(&["mappings", "list", "--at", "yesterday"]), Some(2));
     assert_eq!(code(&["mappings", "list", "--at", "2999-01-01"]), Some(1));

@@ -64,12 +64,33 @@ async fn an_account_shows_its_owner_at_an_instant_and_its_history() {
 }
 
 #[tokio::test]
+async fn billing_sees_which_released_accounts_are_still_active() {
+    let mut console = with_accounts().await;
+    let state = "insert into released_accounts (aws_account_id, state, state_since, seen_at)
+        values ('555566667777', $1, '2026-06-01T00:00:00Z', '2026-07-01T00:00:00Z')
+        on conflict (aws_account_id) do update set state = excluded.state";
+    for (stored, shown) in [("released_active", "<strong>released, still active in AWS</strong>"), ("closed", "closed")]
+    {
+        sqlx::query(state).bind(stored).execute(&console.api.database.pool).await.expect("a state");
+        let page = console.get(&format!("/console/accounts?account_state={stored}")).await.text;
+        assert!(page.contains("555566667777") && !page.contains("222233334444"), "{page}");
+        assert!(page.contains(&format!("<small>{shown}, seen <time")), "{page}");
+        assert!(page.contains("2026-07-01 00:00:00 UTC") && page.contains(" selected>"), "{page}");
+        let csv = console.get(&format!("/console/accounts.csv?account_state={stored}")).await.text;
+        assert_eq!((csv.lines().count(), csv.contains(stored)), (2, true), "{csv}");
+    }
+    let page = console.get("/console/accounts?account_state=released_active").await.text;
+    assert!(page.contains("No account has this state."), "{page}");
+}
+
+#[tokio::test]
 async fn a_wrong_instant_or_account_is_explained_at_its_field() {
     let mut console = with_accounts().await;
     for (query, error) in [
         ("at=tomorrow", "must be a time such as 2026-10-31T00:00:00Z"),
         ("at=2026-02-30", "must be a time such as 2026-10-31T00:00:00Z"),
         ("at=2999-01-01", "must not be in the future"),
+        ("account_state=open", "must be one of in_use, released_active"),
         ("account=12", "must be an account of a tenant: 12 digits"),
         ("account=999999999999", "No account with this id was ever one."),
         ("at=tomorrow&account=555566667777", "must be a time such as"),

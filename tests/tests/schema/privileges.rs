@@ -47,6 +47,8 @@ const REFUSED_FOR_BOTH: &[&str] = &[
     "update account_mappings set aws_account_id = '999999999999'",
     "update account_mappings set tenant_id = gen_random_uuid()",
     "update account_mappings set environment_id = gen_random_uuid()",
+    "delete from released_accounts",
+    "update released_accounts set aws_account_id = '999999999999'",
     "update environments set tenant_id = gen_random_uuid()",
     "update environments set residency = 'us', home_region = 'us-east-1'",
     "delete from environments",
@@ -108,6 +110,7 @@ const REFUSED_FOR_API: &[&str] = &[
     "insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from)
      select gen_random_uuid(), tenant_id, id, '999999999999', now() from environments",
     "update account_mappings set valid_to = now()",
+    "insert into released_accounts values ('999999999999', 'closed', now(), now())",
     "insert into operation_steps (operation_id, name, position, after, state)
      select id, 'close-account', 0, '{}', 'pending' from operations",
     "insert into slots (quota, operation_id, step, requested_at) select 'a', id, 'b', now() from operations",

@@ -18,6 +18,9 @@ const CLOSURE_WINDOW: TimeDelta = TimeDelta::days(30);
 /// Name of the fact with the time at which Freehold requested the closure.
 pub(super) const REQUESTED_AT_FACT: &str = "closure_asked_at";
 
+/// Name of the fact that the account was not in the organisation; the end of its mapping reads it.
+const LEFT_ORGANIZATION_FACT: &str = "left_organization";
+
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::skipped(NO_ACCOUNT)) };
     if !context.input_flag("close_account") {
@@ -37,6 +40,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             (None, Some(state)) => StepOutcome::skipped(format!("account {account} has the state {state} already"))
                 .with(REQUESTED_AT_FACT, context.now().to_rfc3339()),
             (None, None) => StepOutcome::skipped(format!("account {account} is no longer in the organisation"))
+                .with(LEFT_ORGANIZATION_FACT, true)
                 .with_released_slot(context.slot(Quota::AccountClosures, "")),
         };
         return Ok(outcome);

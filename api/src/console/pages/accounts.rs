@@ -5,6 +5,7 @@ use axum::extract::Query;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use freehold_tenancy::account_mapping::AccountState;
 use serde::Deserialize;
 
 use super::{encode, more_query};
@@ -21,7 +22,7 @@ const PAGE: &str = "/console/accounts";
 const PAGE_SIZE: usize = 50;
 
 /// Fields of the form.
-const FIELDS: [&str; 3] = ["at", "account", "tenant"];
+const FIELDS: [&str; 4] = ["at", "account", "tenant", "account_state"];
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -29,6 +30,7 @@ pub(in crate::console) struct Filter {
     at: String,
     account: String,
     tenant: String,
+    account_state: String,
     page: String,
 }
 
@@ -37,6 +39,7 @@ pub(in crate::console) struct Filter {
 struct Accounts {
     layout: Layout,
     filter: Filter,
+    states: Vec<StateOption>,
     refusal: Refusal,
     /// Sentence about the account that was asked for; empty without one.
     owner: String,
@@ -45,6 +48,13 @@ struct Accounts {
     csv: String,
     /// Path of the next page; `None` on the last one.
     next: Option<String>,
+}
+
+/// Choice of an account state.
+struct StateOption {
+    value: &'static str,
+    label: &'static str,
+    is_selected: bool,
 }
 
 struct Row {
@@ -57,6 +67,17 @@ struct Row {
     from: Instant,
     /// End of the mapping; `None` while the account belongs to the environment.
     to: Option<Instant>,
+    /// State of the account after the end of the mapping; `None` before.
+    released: Option<Released>,
+}
+
+/// State in AWS of an account that no longer belongs to an environment.
+struct Released {
+    label: &'static str,
+    /// True if the account can cause costs.
+    is_active: bool,
+    /// Time at which Freehold last saw the account; `None` if it has not since the end of the mapping.
+    seen_at: Option<Instant>,
 }
 
 /// Mappings that the page shows.
@@ -74,7 +95,7 @@ impl Filter {
 
     /// Returns the filters that the list of the API has.
     fn to_query(&self) -> String {
-        more_query(&[("at", &self.at()), ("tenant", &self.tenant)])
+        more_query(&[("at", &self.at()), ("tenant", &self.tenant), ("account_state", &self.account_state)])
     }
 }
 
@@ -89,6 +110,7 @@ pub(in crate::console) async fn show(visitor: Visitor, Query(filter): Query<Filt
         layout: Layout::of(&visitor, PAGE, "Accounts").await?,
         rows: found.list.into_iter().map(row).collect(),
         owner: found.owner,
+        states: AccountState::ALL.iter().map(|state| option(*state, &filter.account_state)).collect(),
         filter,
         refusal,
         csv: format!("{PAGE}.csv?{}", query.trim_start_matches('&')),
@@ -141,7 +163,29 @@ fn describe_owner(account: &str, mappings: &[AccountMapping], at: &str) -> Strin
     }
 }
 
+fn option(state: AccountState, selected: &str) -> StateOption {
+    StateOption { value: state.as_str(), label: state_label(state), is_selected: state.as_str() == selected }
+}
+
+/// Returns the state of an account as words.
+fn state_label(state: AccountState) -> &'static str {
+    match state {
+        AccountState::InUse => "in use",
+        AccountState::ReleasedActive => "released, still active in AWS",
+        AccountState::Closing => "AWS is closing it",
+        AccountState::Closed => "closed",
+        AccountState::Suspended => "suspended by AWS",
+        AccountState::LeftOrganization => "left the organisation",
+        AccountState::Unknown => "released, not seen since",
+    }
+}
+
 fn row(mapping: AccountMapping) -> Row {
+    let released = mapping.valid_to.is_some().then(|| Released {
+        label: state_label(mapping.account_state),
+        is_active: mapping.account_state == AccountState::ReleasedActive,
+        seen_at: mapping.account_seen_at.map(Instant::of),
+    });
     Row {
         account: mapping.aws_account_id,
         tenant_id: mapping.tenant_id,
@@ -151,6 +195,7 @@ fn row(mapping: AccountMapping) -> Row {
         regions: std::iter::once(mapping.home_region).chain(mapping.replica_regions).collect::<Vec<_>>().join(", "),
         from: Instant::of(mapping.valid_from),
         to: mapping.valid_to.map(Instant::of),
+        released,
     }
 }
 

@@ -78,10 +78,26 @@ pub(crate) struct Row<'a> {
     #[serde(rename = "x_ReplicaRegions")]
     #[schema(required = true, example = "eu-west-1")]
     replica_regions: Option<&'a str>,
+    /// Company name of the tenant; `null` if it was erased.
+    #[serde(rename = "x_CompanyName")]
+    #[schema(required = true, example = "Example GmbH")]
+    company_name: Option<&'a str>,
+    /// State of the account, as in the JSON list.
+    #[serde(rename = "x_AccountState")]
+    #[schema(example = "in_use")]
+    account_state: &'a str,
+    /// Time at which Freehold first saw the account in this state; `null` while it is `in_use` or `unknown`.
+    #[serde(rename = "x_AccountStateSince")]
+    #[schema(required = true)]
+    account_state_since: Option<&'a str>,
+    /// Time at which Freehold last saw the account in this state; `null` while it is `in_use` or `unknown`.
+    #[serde(rename = "x_AccountSeenAt")]
+    #[schema(required = true)]
+    account_seen_at: Option<&'a str>,
 }
 
 /// Names of the CSV columns.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 16] = [
     "BillingAccountId",
     "SubAccountId",
     "SubAccountName",
@@ -94,6 +110,10 @@ const COLUMNS: [&str; 12] = [
     "x_EffectiveTo",
     "x_Status",
     "x_ReplicaRegions",
+    "x_CompanyName",
+    "x_AccountState",
+    "x_AccountStateSince",
+    "x_AccountSeenAt",
 ];
 
 /// Format of the exported rows.
@@ -106,7 +126,7 @@ struct RowFormat {
 
 impl Row<'_> {
     /// Returns the fields in the order of the CSV columns.
-    fn columns(&self) -> [&str; 12] {
+    fn columns(&self) -> [&str; 16] {
         [
             self.billing_account_id,
             self.sub_account_id,
@@ -120,6 +140,10 @@ impl Row<'_> {
             self.effective_to.unwrap_or_default(),
             self.status,
             self.replica_regions.unwrap_or_default(),
+            self.company_name.unwrap_or_default(),
+            self.account_state,
+            self.account_state_since.unwrap_or_default(),
+            self.account_seen_at.unwrap_or_default(),
         ]
     }
 }
@@ -174,13 +198,19 @@ pub(super) fn respond(
     Ok((Extension(TenantViewApplied), headers, Body::from_stream(chunks)).into_response())
 }
 
+/// Converts a time of PostgreSQL in UTC to the form of FOCUS, whole seconds in ISO 8601. Parts of a second are cut off
+/// at both ends of a mapping, so that mappings that follow each other still neither overlap nor leave a gap.
+fn focus_time(time: &str) -> String {
+    let seconds = time.split_once('.').map_or(time, |(seconds, _)| seconds);
+    let (day, time) = seconds.split_once(' ').unwrap_or((seconds, "00:00:00"));
+    [day, "T", time, "Z"].concat()
+}
+
 impl RowFormat {
     fn write(self, out: &mut Vec<u8>, mapping: &ExportedMapping<'_>, billing_account_id: &str) {
-        let rfc3339 = |time: &str| {
-            let (day, time) = time.split_once(' ').unwrap_or((time, "00:00:00"));
-            [day, "T", time, "Z"].concat()
-        };
-        let (from, to) = (rfc3339(mapping.valid_from), mapping.valid_to.map(rfc3339));
+        let (from, to) = (focus_time(mapping.valid_from), mapping.valid_to.map(focus_time));
+        let state_since = mapping.account_state_since.map(focus_time);
+        let seen_at = mapping.account_seen_at.map(focus_time);
         let row = Row {
             billing_account_id,
             sub_account_id: mapping.aws_account_id,
@@ -194,6 +224,10 @@ impl RowFormat {
             effective_to: to.as_deref(),
             status: if to.is_some() { "released" } else { "active" },
             replica_regions: mapping.replica_regions,
+            company_name: mapping.company_name,
+            account_state: mapping.account_state,
+            account_state_since: state_since.as_deref(),
+            account_seen_at: seen_at.as_deref(),
         };
         if self.format == Format::Csv {
             return self.write_csv(out, row.columns());
@@ -209,7 +243,7 @@ impl RowFormat {
         }
     }
 
-    fn write_csv(self, out: &mut Vec<u8>, fields: [&str; 12]) {
+    fn write_csv(self, out: &mut Vec<u8>, fields: [&str; 16]) {
         let is_visible = |name| !self.is_restricted || ACCOUNT_MAPPING_ROW.visible.contains(name);
         write_csv_row(out, COLUMNS.iter().zip(fields).filter(|(name, _)| is_visible(name)).map(|(_, field)| field));
     }

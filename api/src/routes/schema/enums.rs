@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use freehold_tenancy::db::search;
 use freehold_tenancy::{
-    access_grant, approval, environment, finding, front_door, needed_types, operation, replica, step, tenant, webhook,
+    access_grant, account_mapping, approval, environment, finding, front_door, needed_types, operation, replica, step,
+    tenant, webhook,
 };
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -46,6 +47,8 @@ enum_schemas! {
     SearchHitKind = search::HitKind::ALL.iter().map(|kind| kind.as_str());
     /// Agreement of a text with the searched one: equal, beginning with it, or containing it.
     SearchMatch = search::MatchKind::ALL.iter().map(|kind| kind.as_str());
+    /// State of the account of a mapping: `released_active` if its mapping has ended, but it can still cause costs.
+    AccountState = account_mapping::AccountState::ALL.iter().map(|state| state.as_str());
     /// State of an operation.
     OperationState = operation::OperationState::ALL.iter().map(|state| state.as_str());
     /// State of an approval.

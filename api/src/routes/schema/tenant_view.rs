@@ -184,6 +184,9 @@ const ACCOUNT_MAPPING: TenantView = TenantView {
         "replica_regions",
         "valid_from",
         "valid_to",
+        "account_state",
+        "account_state_since",
+        "account_seen_at",
     ],
     ..NONE
 };
@@ -213,6 +216,10 @@ pub(crate) const ACCOUNT_MAPPING_ROW: TenantView = TenantView {
         "x_EffectiveTo",
         "x_Status",
         "x_ReplicaRegions",
+        "x_CompanyName",
+        "x_AccountState",
+        "x_AccountStateSince",
+        "x_AccountSeenAt",
     ],
     hidden: &["BillingAccountId"],
     ..NONE

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Snapshot;
 use super::copy_text::decode_column;
 use crate::TenantId;
+use crate::account_mapping::AccountState;
 use crate::db::{DbError, PgPool, Result, parse_text};
 
 /// Account mapping with fields that borrow from the row that is being read.
@@ -32,6 +33,14 @@ pub struct ExportedMapping<'a> {
     pub valid_to: Option<&'a str>,
     /// Replica regions of the environment, separated by spaces; `None` if it has none.
     pub replica_regions: Option<&'a str>,
+    /// Company name of the tenant; `None` if it was erased.
+    pub company_name: Option<&'a str>,
+    /// Text of an [`AccountState`].
+    pub account_state: &'a str,
+    /// Time in UTC at which Freehold first saw the account in this state; `None` while it is in use or unknown.
+    pub account_state_since: Option<&'a str>,
+    /// Time in UTC at which Freehold last saw the account in this state; `None` while it is in use or unknown.
+    pub account_seen_at: Option<&'a str>,
 }
 
 /// Minimum size of a chunk in bytes, except for the last chunk.
@@ -79,7 +88,7 @@ pub async fn export(
 /// Decoded columns of a row.
 struct Fields<'a>([Option<Cow<'a, str>>; COLUMN_COUNT]);
 
-const COLUMN_COUNT: usize = 10;
+const COLUMN_COUNT: usize = 14;
 
 impl<'a> Fields<'a> {
     fn read(line: &'a [u8]) -> Result<Self> {
@@ -100,6 +109,10 @@ impl<'a> Fields<'a> {
             valid_from: self.text(7)?,
             valid_to: self.optional_text(8),
             replica_regions: self.optional_text(9),
+            company_name: self.optional_text(10).filter(|name| !name.is_empty()),
+            account_state: self.text(11)?,
+            account_state_since: self.optional_text(12),
+            account_seen_at: self.optional_text(13),
         })
     }
 
@@ -118,12 +131,13 @@ impl<'a> Fields<'a> {
 }
 
 /// Builds the `COPY` statement. `COPY` has no parameters, so the values are inserted as text. They need no escaping,
-/// because they are a number, a time and an id.
+/// because they are numbers, times, ids and fixed words.
 fn copy_statement(snapshot: &Snapshot) -> String {
-    let Snapshot { position, period, tenant } = snapshot;
+    let Snapshot { position, period, tenant, account_state } = snapshot;
     let text = |time: Option<DateTime<Utc>>| time.map_or("null".to_owned(), |time| format!("'{}'", time.to_rfc3339()));
     let (from, to) = (text(period.map(|period| period.from)), text(period.map(|period| period.to)));
     let tenant = tenant.map_or("null".to_owned(), |tenant| format!("'{}'", tenant.as_uuid()));
+    let account_state = account_state.map(AccountState::as_str).map_or("null".to_owned(), |state| format!("'{state}'"));
     format!(
         "/* db::account_mappings::export */
         copy (
@@ -131,14 +145,21 @@ fn copy_statement(snapshot: &Snapshot) -> String {
                 e.home_region, m.valid_from at time zone 'UTC',
                 case when m.closed_at_position <= {position} then m.valid_to at time zone 'UTC' end, (
                     select string_agg(r.region, ' ' order by r.slot) from environment_replicas r
-                    where r.environment_id = e.id)
+                    where r.environment_id = e.id), t.company_name, s.state,
+                a.state_since at time zone 'UTC', a.seen_at at time zone 'UTC'
             from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
+                left join released_accounts a
+                    on a.aws_account_id = m.aws_account_id and m.closed_at_position <= {position}
+                cross join lateral (
+                    select case when m.closed_at_position <= {position} then coalesce(a.state, 'unknown')
+                        else 'in_use' end) s (state)
             where m.opened_at_position <= {position}
               and case when {from}::timestamptz is null
                   then coalesce(m.closed_at_position > {position}, true)
                   else m.valid_from < {to} and (coalesce(m.closed_at_position > {position}, true)
                       or m.valid_to > {from}) end
               and ({tenant}::uuid is null or m.tenant_id = {tenant})
+              and ({account_state}::text is null or s.state = {account_state})
             order by m.id
         ) to stdout"
     )

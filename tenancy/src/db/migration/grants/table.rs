@@ -77,6 +77,7 @@ pub(super) const TABLES: &[Grants] = &[
     ("reconciler", "", "select, insert, update"),
     // Only `freehold recover` uses this table, as the owner.
     ("recoveries", "", ""),
+    ("released_accounts", "select", "select, insert, update(state, state_since, seen_at)"),
     // A worker can register only the release of the configuration, and approves none.
     ("releases",
         "select, insert, update(approved_by, approved_at)",
