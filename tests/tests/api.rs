@@ -7,6 +7,7 @@ mod account_mappings;
 mod approvals;
 mod audit;
 mod authorization;
+mod billing_join;
 mod change_freeze;
 mod description;
 mod environments;
