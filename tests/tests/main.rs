@@ -3,6 +3,7 @@
 mod api;
 mod aws_cli;
 mod cli;
+mod compatibility;
 mod conformance;
 mod console;
 mod deploy;
