@@ -7,6 +7,7 @@ mod compatibility;
 mod conformance;
 mod console;
 mod deploy;
+mod examples;
 mod freeze;
 mod moto;
 mod releases;
