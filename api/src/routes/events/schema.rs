@@ -24,7 +24,7 @@ fn narrowed_schema(
     description: String,
     required: impl Iterator<Item = &'static str>,
 ) -> RefOr<Schema> {
-    let data = required.fold(ObjectBuilder::new(), |data, name| data.required(name));
+    let data = required.fold(ObjectBuilder::new(), ObjectBuilder::required);
     let only = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some([event_type]))
