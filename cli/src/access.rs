@@ -20,6 +20,7 @@ use freehold_worker::access_portal::RoleCredentials;
 use freehold_worker::aws::Portal;
 use reqwest::Url;
 use secrecy::ExposeSecret;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{ApiClient, ClientArgs};
 use crate::exit::{Exit, exit_codes};
@@ -28,8 +29,8 @@ use crate::tenant_reference::TenantReference;
 use crate::tenants::get_tenant;
 use token_cache::TokenCache;
 
-/// Variables that would make an AWS client use other credentials or another region.
-const REMOVED_VARIABLES: [&str; 10] = [
+/// Variables that would make an AWS client use other credentials, another account or another endpoint.
+const REMOVED_VARIABLES: [&str; 12] = [
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_ROLE_ARN",
@@ -40,6 +41,8 @@ const REMOVED_VARIABLES: [&str; 10] = [
     "AWS_SECURITY_TOKEN",
     "AWS_CREDENTIAL_EXPIRATION",
     "AWS_CREDENTIAL_FILE",
+    "AWS_ACCOUNT_ID",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 ];
 
 const COMMAND_EXAMPLE: &str = "freehold access 'Example GmbH' -- aws cloudformation list-stacks";
@@ -117,7 +120,14 @@ pub(crate) async fn run(args: AccessArgs) -> anyhow::Result<Exit> {
     let cache = TokenCache::new(home.as_ref(), &target.start_url, target.region);
     let session =
         sign_in::SignIn { portal: &portal, cache: &cache, start_url: &target.start_url, clock: Clock::real() };
-    let credentials = credentials::get(&session, &account, args.role.as_deref()).await?;
+    // Installed before the note about Ctrl-C is printed, and in effect until the command starts.
+    let mut interrupts = signal(SignalKind::interrupt()).context("cannot handle Ctrl-C")?;
+    let credentials = tokio::select! {
+        credentials = credentials::get(&session, &account, args.role.as_deref()) => credentials?,
+        _ = interrupts.recv() => {
+            return Err(Exit::Failure.error("the sign-in was cancelled; the command was not run"));
+        }
+    };
     let Err(error) = execute(&args.command, &account.region, &credentials, target.endpoint.as_deref());
     let program = args.command[0].to_string_lossy();
     Err(Exit::Failure.error(format!("cannot run {program}: {error}")))
@@ -138,6 +148,12 @@ fn execute(
     process.args(arguments);
     for name in REMOVED_VARIABLES {
         process.env_remove(name);
+    }
+    // Requests with a person's credentials must not go to an endpoint that was set for something else.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_ENDPOINT_URL") {
+            process.env_remove(name);
+        }
     }
     process
         .env("AWS_ACCESS_KEY_ID", &credentials.access_key_id)

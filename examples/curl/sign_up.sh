@@ -30,13 +30,19 @@ echo "tenant $tenant: onboarding" >&2
 types=tenant.onboarding.succeeded,tenant.onboarding.needs_attention
 after=
 while true; do
-    page=$(api "/v1/events?tenant=$tenant&types=$types&wait=20${after:+&after=$after}" --retry 3)
+    page=$(api "/v1/events?tenant=$tenant&types=$types&wait=20${after:+&after=$after}" --retry 3) ||
+        { echo "the events cannot be read: $page" >&2; exit 1; }
     after=$(jq .next_after <<<"$page")
-    case $(jq --raw-output '.events[-1].type // ""' <<<"$page") in
-        tenant.onboarding.succeeded) break ;;
-        tenant.onboarding.needs_attention) echo "tenant $tenant needs attention: tell support" >&2 ;;
-    esac
+    is_ready=
+    while read -r type; do
+        case $type in
+            tenant.onboarding.succeeded) is_ready=1 ;;
+            tenant.onboarding.needs_attention) echo "tenant $tenant needs attention: tell support" >&2 ;;
+        esac
+    done < <(jq --raw-output '.events[].type' <<<"$page")
+    [ -z "$is_ready" ] || break
 done
 
-api "/v1/account-mappings?tenant=$tenant" |
-    jq --raw-output '.account_mappings[] | "\(.aws_account_id) \(.environment) \(.home_region)"'
+mappings=$(api "/v1/account-mappings?tenant=$tenant") ||
+    { echo "the account mappings cannot be read: $mappings" >&2; exit 1; }
+jq --raw-output '.account_mappings[] | "\(.aws_account_id) \(.environment) \(.home_region)"' <<<"$mappings"

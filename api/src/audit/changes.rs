@@ -71,14 +71,14 @@ pub(crate) fn record_approval_state(
     record_change("approval", old.map(|state| json!({ "state": state })), new);
 }
 
-/// Returns a URL in the form in which it is recorded: its query, which can contain a token of the receiver, is replaced
-/// by the start of its hash.
+/// Returns a URL in the form in which it is recorded: its path and query, which can contain a secret of the receiver
+/// (Slack has it in the path, Teams in the query), are replaced by the start of their hash.
 pub(crate) fn recorded_url(url: &str) -> String {
-    match url.split_once('?') {
-        Some((path, query)) => {
-            format!("{path}?sha256={}", &hex::encode(Sha256::digest(query))[..16])
-        }
-        None => url.to_owned(),
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |length| host + length);
+    match url.split_at(end) {
+        (_, "" | "/") => url.to_owned(),
+        (origin, rest) => format!("{origin}/?sha256={}", &hex::encode(Sha256::digest(rest))[..16]),
     }
 }
 
@@ -104,9 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn the_query_of_a_url_is_recorded_as_a_hash() {
-        assert_eq!(recorded_url("https://example.com/a"), "https://example.com/a");
+    fn the_path_and_query_of_a_url_are_recorded_as_a_hash() {
+        for url in ["https://example.com", "https://example.com/", "no URL"] {
+            assert_eq!(recorded_url(url), url);
+        }
+        let slack = recorded_url("https://hooks.slack.com/services/T0/B0/x");
+        assert!(slack.starts_with("https://hooks.slack.com/?sha256=") && !slack.contains("B0"), "{slack}");
         let [one, other] = ["token=1", "token=2"].map(|query| recorded_url(&format!("https://example.com/a?{query}")));
-        assert!(one != other && one.starts_with("https://example.com/a?sha256=") && !one.contains("token"), "{one}");
+        assert!(one != other && one.starts_with("https://example.com/?sha256=") && !one.contains("token"), "{one}");
     }
 }

@@ -44,7 +44,7 @@ async fn request(
     let role = choose_role(&roles, role, account)?;
     match portal.role_credentials(token, &account.id, role).await {
         Err(PortalError::NoAccess(_)) => Err(Exit::NotFound.error(format!(
-            "the role {role} in AWS account {} has just been taken away; {}",
+            "you no longer have the role {role} in AWS account {}, or an administrator blocks you; {}",
             account.id,
             advice(account)
         ))),

@@ -37,12 +37,7 @@ impl SignIn<'_> {
             None => note(format!("To sign in, open {} and enter the code: {}", code.verification_url, code.user_code)),
         }
         note(format!("The code is valid for {} minutes; Ctrl-C cancels.", code.lifetime.as_secs() / 60));
-        let token = tokio::select! {
-            result = self.wait_for_approval(&client, &code) => result.map_err(|error| portal_error(error.into()))?,
-            _ = tokio::signal::ctrl_c() => {
-                return Err(Exit::Failure.error("the sign-in was cancelled; the command was not run"));
-            }
-        };
+        let token = self.wait_for_approval(&client, &code).await.map_err(|error| portal_error(error.into()))?;
         let expires_at = self.clock.now() + TimeDelta::from_std(token.lifetime).unwrap_or_default();
         if let Err(error) = self.cache.store(&client, &token.secret, expires_at) {
             note(format!("warning: the sign-in cannot be stored, so the next command asks again: {error:#}"));

@@ -47,7 +47,8 @@ pub(super) async fn run(args: TestArgs) -> anyhow::Result<Exit> {
     }
     if delivery.attempt_count == 0 {
         output::print_note(format!(
-            "no attempt was made yet; `freehold webhooks show {} {}` shows it later",
+            "no attempt within 20 seconds: the endpoint is paused, or no worker runs; `freehold webhooks show {} {}` \
+             shows the attempts",
             args.id, delivery.id
         ));
     }

@@ -8,7 +8,7 @@ use crate::string_enum::string_enum;
 use crate::unicode::searchable;
 use crate::{ApprovalId, EnvironmentId, FindingId, OperationId, ReleaseId, RolloutId, TenantId};
 
-/// Maximum number of tenants that are compared; a more precise text finds the others.
+/// Maximum number of entries that are compared for each kind of match; a more precise text finds the others.
 const MAX_COMPARED: i64 = 500;
 
 string_enum! {

@@ -59,8 +59,8 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false))]
     pub environment_id: Option<String>,
-    /// Name of the environment; in all events with an `environment_id` that entered the feed with this version or a
-    /// later one.
+    /// Name of the environment; in all events with an `environment_id`, except those that entered the feed before
+    /// 0.1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "production", nullable = false))]
     pub environment: Option<String>,

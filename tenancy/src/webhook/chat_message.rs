@@ -7,6 +7,9 @@ use crate::customer_sentence::UNKNOWN_CODE_SENTENCE;
 use crate::feed::{FeedEvent, FeedEventData, FeedType, TEST_EVENT_TYPE};
 use crate::finding::FindingKind;
 
+/// Maximum number of characters in a section of a Slack message.
+const MAX_SLACK_CHARACTERS: usize = 3_000;
+
 /// Label of the link to the console.
 const LINK_LABEL: &str = "Open in the console";
 
@@ -43,7 +46,14 @@ impl ChatMessage {
         let lines = self.lines.iter().map(|line| escape_for_slack(line));
         let link = self.link.iter().map(|url| format!("<{}|{LINK_LABEL}>", escape_for_slack(url)));
         let text: Vec<String> = std::iter::once(headline).chain(lines).chain(link).collect();
-        json!({ "text": text.join("\n") })
+        let text: String = text.join("\n").chars().take(MAX_SLACK_CHARACTERS).collect();
+        // With `verbatim`, Slack makes no links or mentions out of the name of a customer. The outer text is shown in
+        // notifications.
+        let section = json!({ "type": "mrkdwn", "text": text, "verbatim": true });
+        json!({
+            "text": escape_for_slack(&self.headline), "unfurl_links": false, "unfurl_media": false,
+            "blocks": [{ "type": "section", "text": section }],
+        })
     }
 
     /// Returns the body of a request to a workflow of Microsoft Teams: a message with an Adaptive Card. Text runs show
@@ -216,7 +226,7 @@ mod tests {
         let event = event(FeedType::OnboardingNeedsAttention, data);
         let message = ChatMessage::of(&event, Some("Meier <&> *Co*"), Some("https://freehold.example.com/"));
         assert_eq!(
-            message.slack_body()["text"],
+            message.slack_body()["blocks"][0]["text"]["text"],
             "*Meier &lt;&amp;&gt; *Co*, production in eu-central-1: An onboarding needs attention.*\n\
              Details: operation op_1.\n\
              Why: Account e-mail address in use (account_email_taken).\n\

@@ -29,6 +29,8 @@ async fn sign_up(api: &ApiFixture, company: &str, account: &str, from: &str, to:
 #[tokio::test]
 async fn the_documented_sql_assigns_each_charge_to_its_customer() {
     let api = ApiFixture::new().await;
+    // The schema of the example would remain in a reused database.
+    api.database.do_not_reuse();
     sign_up(&api, "Müller, \"Söhne\" & Co", "011122223333", "2026-10-04T10:17:03.25Z", Some("2026-10-11T08:00:00Z"))
         .await;
     sign_up(&api, "Example GmbH", "222233334444", "2026-03-01T00:00:00Z", None).await;

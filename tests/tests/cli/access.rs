@@ -210,7 +210,9 @@ fn access_without_a_command_or_a_start_url_says_what_to_set() {
 #[test]
 fn ctrl_c_cancels_a_sign_in() {
     let desk = Desk::open();
-    let mut running = desk.sandbox.start_command(&["access", "Example GmbH", "--", "echo", "the command has run"]);
+    let home = [("HOME", desk.home.path().to_str().expect("a UTF-8 path"))];
+    let command = ["access", "Example GmbH", "--", "echo", "the command has run"];
+    let mut running = desk.sandbox.start_command_with(&home, &command);
     wait_until("a code", || running.output().contains("Ctrl-C cancels"));
     assert_eq!(running.interrupt().code(), Some(1));
     wait_until("the message", || running.output().contains("the sign-in was cancelled; the command was not run"));

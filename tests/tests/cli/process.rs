@@ -167,7 +167,13 @@ impl Sandbox {
 
     /// Starts another command of the program, whose lines on stdout and stderr are appended to the text.
     pub(crate) fn start_command(&self, arguments: &[&str]) -> Following {
+        self.start_command_with(&[], arguments)
+    }
+
+    /// Starts another command of the program like [`Self::start_command`], with these environment variables.
+    pub(crate) fn start_command_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Following {
         let mut command = command(PROGRAM, self.runtime.path());
+        command.envs(variables.iter().copied());
         let mut process =
             command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
         let output = Arc::default();

@@ -42,7 +42,8 @@ async fn chat_endpoints_get_messages_with_cause_remedy_and_link() {
             .to_owned(),
         format!("<{page}|Open in the console>"),
     ];
-    assert_eq!(received.json(), json!({ "text": lines.join("\n") }));
+    let section = &received.json()["blocks"][0]["text"];
+    assert_eq!(section, &json!({ "type": "mrkdwn", "text": lines.join("\n"), "verbatim": true }));
 
     let message = teams.received()[0].json();
     assert_eq!(message["type"], "message");
@@ -83,7 +84,7 @@ async fn the_format_can_be_changed_and_is_checked() {
 
     hooks.post(&endpoint, "/test", &json!({})).await;
     Arc::new(hooks.worker()).drain_webhooks().await.unwrap();
-    let text = receiver.received()[0].json()["text"].as_str().unwrap().to_owned();
+    let text = receiver.received()[0].json()["blocks"][0]["text"]["text"].as_str().unwrap().to_owned();
     assert_eq!(
         text,
         format!("*This is a test message of Freehold.*\nWebhook endpoint {} can receive messages.", id(&endpoint))

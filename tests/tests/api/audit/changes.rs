@@ -136,8 +136,8 @@ async fn change_webhooks(recorder: &mut Recorder) {
     let url = "https://hooks.example.com/freehold?token=secret-1";
     // SHA-256 of the two queries, shortened.
     let recorded = |url: &str| {
-        let hash = if url.ends_with('1') { "f661ab2333ca6c0b" } else { "59185a19a824e3f3" };
-        format!("https://hooks.example.com/freehold?sha256={hash}")
+        let hash = if url.ends_with('1') { "adf27513788634f5" } else { "fccca7c67fc36625" };
+        format!("https://hooks.example.com/?sha256={hash}")
     };
     let body = json!({ "url": url, "types": ["environment.ready"], "description": "billing" });
     let mut request = body.clone();
